@@ -103,6 +103,23 @@ def test_contact_sheets(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert sheet.size == (5 * 96, 96) and not sheet.getexif()
 
 
+def test_a_contact_sheet_never_takes_the_place_of_a_photo(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vault(capsys, "cluster")
+    assert vault(capsys, "clusters", "--sheets", "sheets").code == 0
+    drawn = Path("sheets/p001.jpg").stat().st_mtime_ns
+    assert vault(capsys, "clusters", "--sheets", "sheets").code == 0  # over its own
+    assert Path("sheets/p001.jpg").stat().st_mtime_ns > drawn
+    with Image.new("RGB", (8, 8), "red") as photo:
+        photo.save("sheets/p002.jpg")
+    Path("sheets/p001.jpg").unlink()
+    before = Path("sheets/p002.jpg").read_bytes()
+    said = vault(capsys, "clusters", "--sheets", "sheets")
+    assert said.code == 2 and "sheets/p002.jpg was there before and is no contact sheet" in said.err
+    assert Path("sheets/p002.jpg").read_bytes() == before and not Path("sheets/p001.jpg").exists()
+    Path("sheets/p002.jpg").write_bytes(b"no picture at all")
+    assert vault(capsys, "clusters", "--sheets", "sheets").code == 2
+
+
 @pytest.mark.skipif(
     not FIXTURES.is_dir(), reason="shared fixtures are not on this machine (looked for ../shared/fixtures)"
 )

@@ -375,6 +375,9 @@ def test_a_file_that_was_named_is_kept_while_it_is_away(home: Path, capsys: pyte
         (("--reference", "elsewhere.png"), "in none of the scanned folders"),
         (("--output", "elsewhere.png"), "elsewhere.png is no folder. Name a folder."),
         (("--output", "elsewhere.png/below/it"), "elsewhere.png is no folder. Name another folder."),
+        (("--output", "photos"), "--output photos is "),
+        (("--output", "photos/set"), "--output photos/set lies in "),
+        (("--output", "."), "--output . contains "),
         (("--trigger", ""), "the trigger is empty"),
     ],
 )

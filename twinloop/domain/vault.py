@@ -9,10 +9,13 @@ from typing import Any
 from twinloop.domain.choices import CONSENTS
 from twinloop.domain.faces import Box, Face
 
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+"""The box of a `FaceKey` that means a whole picture."""
+
 
 @dataclass(frozen=True)
 class FaceKey:
-    """One face of one photo, in a form that outlives a scan with other detectors.
+    """One face of one photo, in a form that outlives a scan with other detectors; or a whole picture.
 
     Attributes:
         sha256: of the photo's bytes. box: (x0, y0, x1, y1) as shares of width and height, rounded to 4 digits.
@@ -27,6 +30,16 @@ class FaceKey:
         x0, x1 = (round(float(value) / width, 4) for value in (box.x0, box.x1))
         y0, y1 = (round(float(value) / height, 4) for value in (box.y0, box.y1))
         return cls(sha256, (x0, y0, x1, y1))
+
+    @classmethod
+    def of_whole(cls, sha256: str) -> FaceKey:
+        """The key of a whole picture: of a robot, an animal, a drawing, in which no face was found."""
+        return cls(sha256, WHOLE)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a whole picture is meant and not a face in it."""
+        return self.box == WHOLE
 
     def same(self, other: FaceKey) -> bool:
         """Whether both mean one face: the same photo, and boxes that overlap by half (intersection over union)."""
@@ -114,7 +127,7 @@ class Person:
 class Decision:
     """One thing the user said, in the order it was said. ``undone`` ones are kept, and count for nothing.
 
-    Kinds and their data:
+    Kinds and their data (``faces`` may be whole pictures):
         ``name``      {person, name}             ``hide`` / ``show``  {person}
         ``merge``     {into, people}             all faces of these people belong to ``into``
         ``split``     {person, faces, new}       these faces leave ``person`` and become the person ``new``
@@ -123,6 +136,9 @@ class Decision:
         Those above also have ``anchors``: some faces of each person they name, by which it is known again.
         ``keep``      {sha256, instead_of}       of a duplicate group keep this photo, not that one
         ``distinct``  {photos}                   these photos (sha256) are not duplicates of each other
+        ``exclude``   {person, photos}           these photos (sha256) stay out of the person's training set
+        ``include``   {person, photos}           these go into it, whatever speaks against them
+        ``automatic`` {person, photos}           neither is said of these any more
         ``label``     {person, trigger, class_word, consent}
         ``caption``   {person, sha256, text}     the user's own caption of a photo
         ``forget``    {person, faces, kept}      these faces are not kept, whatever a scan sees; until all of the

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop.domain.names import composed, problem_of
 from twinloop.errors import InputError
 from twinloop.store.atomic import storage_errors
+from twinloop.system import shell
 
 OUTPUTS = Path("outputs")
 """Where everything is made that no flag puts elsewhere; below the working directory."""
@@ -39,7 +39,7 @@ class Vault:
 
     def command(self, words: str) -> str:
         """``twinloop vault WORDS`` as it is typed for this vault: the usual one needs no flag."""
-        return f"twinloop vault {words}{'' if self.root == DEFAULT else f' --vault {shlex.quote(str(self.root))}'}"
+        return f"twinloop vault {words}{'' if self.root == DEFAULT else f' --vault {shell.quote(str(self.root))}'}"
 
     @property
     def catalog(self) -> Path:
@@ -72,6 +72,11 @@ class Vault:
     def scan_record(self) -> Path:
         """Which folders were scanned, with which models."""
         return self.root / "scan.json"
+
+    @property
+    def identity(self) -> Path:
+        """What tells this vault from others, in training sets outside of it."""
+        return self.root / "vault.json"
 
     def person(self, name: str) -> Path:
         """The folder of a person's training set; of one name, however it is composed, it is one folder.

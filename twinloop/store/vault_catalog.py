@@ -15,14 +15,16 @@ import numpy as np
 
 from twinloop.domain.faces import Box, Face, FloatArray, HeadPose
 from twinloop.domain.vault import FaceKey, VaultFace, VaultPhoto
+from twinloop.errors import StorageError
 from twinloop.store.atomic import storage_errors
-from twinloop.store.private_db import empty_log, open_private, unusable
+from twinloop.store.private_db import empty_log, open_private, open_to_read, unusable
+from twinloop.store.vault import Vault
 
-VERSION = 2
+VERSION = 3
 _TABLES = """
 CREATE TABLE file (
     path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT,
-    problem TEXT NOT NULL DEFAULT '', tried TEXT NOT NULL DEFAULT ''
+    problem TEXT NOT NULL DEFAULT '', tried TEXT NOT NULL DEFAULT '', ctime_ns INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX file_by_content ON file (sha256);
 CREATE TABLE photo (
@@ -49,7 +51,7 @@ class FileEntry:
     """What is known of one file.
 
     Attributes:
-        size, mtime_ns: its stat. sha256: of its content; None where it could not be read.
+        size, mtime_ns, ctime_ns: its stat. sha256: of its content; None where it could not be read.
         problem: why it was skipped; "" when it was not.
         tried: what was tried on a skipped file (programs and limits): it is tried again when that changes; "" = every
             time.
@@ -61,6 +63,7 @@ class FileEntry:
     sha256: str | None
     problem: str = ""
     tried: str = ""
+    ctime_ns: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +107,10 @@ class PhotoSummary:
     face: Mapping[str, float]
 
 
+class OtherVersion(StorageError):
+    """The catalogue was made by another version of this program; a scan makes it anew."""
+
+
 class VaultCatalog:
     """Photos by content hash and fingerprint of what measured them; files by path, so that an unchanged one is only
     stat-ed.
@@ -112,30 +119,60 @@ class VaultCatalog:
 
     Args:
         path: database file, or None for memory only.
+        reading: nothing is changed or made; where there is no file, nothing is known.
+        any_version: one of another version of this program is read as it is, else made anew: for who holds the vault's
+            lock.
 
     Raises:
-        StorageError: the file cannot be created or is no database.
+        StorageError: the file cannot be created or is no database. OtherVersion: of this program made it.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, reading: bool = False, any_version: bool = False) -> None:
         self.path = path
         try:
             with storage_errors(path or Path()):
-                self._db = open_private(path)
-            self._db.execute("PRAGMA secure_delete = ON")  # nothing that was measured of a face lingers in free pages
-            self._make_tables()
+                found = open_to_read(path) if reading and path is not None else None
+                self._db = open_private(None if reading else path) if found is None else found
+            try:
+                self._check_tables(reading=found is not None, any_version=any_version)
+            except BaseException:
+                self._db.close()
+                raise
         except sqlite3.Error as error:
             raise unusable("open", path, error) from error
 
-    def _make_tables(self) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version == VERSION:
+    def _check_tables(self, reading: bool, any_version: bool) -> None:
+        """Have the tables of this version, where they are not to be read as they are."""
+        if not reading:
+            self._db.execute("PRAGMA secure_delete = ON")  # nothing that was measured of a face lingers in free pages
+        if self._is_current() or (reading and any_version):
             return
-        # of another version of this program: a cache is made anew, not migrated
-        for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            self._db.execute(f'DROP TABLE "{name}"')
-        self._db.executescript(_TABLES)
-        self._db.execute(f"PRAGMA user_version = {VERSION}")
+        if self._tables() and not any_version:
+            command = Vault(self.path.parent).command("scan") if self.path is not None else "twinloop vault scan"
+            raise OtherVersion(
+                f"{self.path} was made by another version of this program. Bring it up to date: {command}"
+            )
+        if reading:  # it is just being made
+            self._db.close()
+            self._db = open_private(None)
+        self._make_tables()
+
+    def _is_current(self) -> bool:
+        return bool(self._db.execute("PRAGMA user_version").fetchone()[0] == VERSION)
+
+    def _tables(self) -> list[str]:
+        return [name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+
+    def _make_tables(self) -> None:
+        """Of another version of this program nothing is migrated: a cache is made anew."""
+        self._db.execute("BEGIN IMMEDIATE")
+        if not self._is_current():  # another process may have been faster
+            for name in self._tables():
+                self._db.execute(f'DROP TABLE "{name}"')
+            for statement in _TABLES.split(";"):
+                self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
+        self._db.execute("COMMIT")
 
     def close(self) -> None:
         self._db.close()
@@ -161,13 +198,13 @@ class VaultCatalog:
 
     def files(self) -> dict[str, FileEntry]:
         """Every known file by its absolute path (as `os.fsdecode` gives it)."""
-        rows = self.run("SELECT path, size, mtime_ns, sha256, problem, tried FROM file ORDER BY path")
+        rows = self.run("SELECT path, size, mtime_ns, sha256, problem, tried, ctime_ns FROM file ORDER BY path")
         return {path: FileEntry(Path(path), *rest) for path, *rest in ((os.fsdecode(row[0]), *row[1:]) for row in rows)}
 
     def file(self, path: Path) -> FileEntry | None:
         """One file, or None when it was never scanned."""
         rows = self.run(
-            "SELECT path, size, mtime_ns, sha256, problem, tried FROM file WHERE path = ?", (path_key(path),)
+            "SELECT path, size, mtime_ns, sha256, problem, tried, ctime_ns FROM file WHERE path = ?", (path_key(path),)
         )
         return FileEntry(Path(os.fsdecode(rows[0][0])), *rows[0][1:]) if rows else None
 
@@ -176,8 +213,16 @@ class VaultCatalog:
 
         Its stat was taken before it was read: if it changed meanwhile, it is read again next time.
         """
-        values = (path_key(entry.path), entry.size, entry.mtime_ns, entry.sha256, entry.problem, entry.tried)
-        self.run("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?)", values)
+        stat = (entry.size, entry.mtime_ns)
+        values = (path_key(entry.path), *stat, entry.sha256, entry.problem, entry.tried, entry.ctime_ns)
+        self.run("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+    def knows_files(self) -> bool:
+        return bool(self.run("SELECT 1 FROM file LIMIT 1"))
+
+    def doubt(self, sha256: str) -> None:
+        """Have every file that is said to hold this content read again by the next scan, whatever its stat says."""
+        self.run("UPDATE file SET mtime_ns = -1 WHERE sha256 = ?", (sha256,))
 
     # photos
 
@@ -328,8 +373,8 @@ class VaultCatalog:
 
 
 def path_key(path: Path | str) -> bytes:
-    """A path as the tables hold it: the bytes of its absolute form."""
-    return os.fsencode(os.path.abspath(path))
+    """A path as the tables hold it: the bytes of its absolute form, with forward slashes on every system."""
+    return os.fsencode(Path(os.path.abspath(path)).as_posix())
 
 
 def _face_row(found: VaultFace) -> tuple[Any, ...]:

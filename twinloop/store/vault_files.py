@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,14 @@ from twinloop.store.vault_catalog import VaultCatalog, path_key
 _CHUNK = 512
 _TABLES = """
 DROP TABLE IF EXISTS temp.listing|
-CREATE TEMP TABLE listing (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, problem TEXT) WITHOUT ROWID|
+CREATE TEMP TABLE listing (
+    path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, problem TEXT
+) WITHOUT ROWID|
 DROP TABLE IF EXISTS temp.todo|
-CREATE TEMP TABLE todo (number INTEGER PRIMARY KEY, path BLOB, size INTEGER, mtime_ns INTEGER)
+CREATE TEMP TABLE todo (number INTEGER PRIMARY KEY, path BLOB, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER)
 """
 _UNCHANGED = """
-f.size = l.size AND f.mtime_ns = l.mtime_ns
+f.size = l.size AND f.mtime_ns = l.mtime_ns AND f.ctime_ns = l.ctime_ns
 AND CASE WHEN f.problem = '' THEN p.sha256 IS NOT NULL ELSE f.tried <> '' AND f.tried = ? END
 """
 
@@ -57,10 +59,11 @@ class FileIndex:
         for statement in _TABLES.split("|"):
             self._catalog.run(statement)
         rows = (
-            (path_key(entry.listed.path), entry.listed.size, entry.listed.mtime_ns, entry.problem) for entry in found
+            (path_key(seen.path), seen.size, seen.mtime_ns, seen.ctime_ns, problem)
+            for seen, problem in ((entry.listed, entry.problem) for entry in found)
         )
         with self._catalog.batch():
-            self._catalog.run_many("INSERT OR IGNORE INTO listing VALUES (?, ?, ?, ?)", rows)
+            self._catalog.run_many("INSERT OR IGNORE INTO listing VALUES (?, ?, ?, ?, ?)", rows)
         return int(self._catalog.run("SELECT count(*) FROM listing WHERE problem = ''")[0][0])
 
     def forget_missing(self, roots: Iterable[Path], unread: Iterable[Path], away: Iterable[Path] = ()) -> int:
@@ -94,7 +97,7 @@ class FileIndex:
         self.take_listing(())
         for other in kept:
             self._catalog.run(
-                "INSERT OR IGNORE INTO listing SELECT path, 0, 0, '' FROM file WHERE path = ? OR (path >= ? AND path"
+                "INSERT OR IGNORE INTO listing SELECT path, 0, 0, 0, '' FROM file WHERE path = ? OR (path >= ? AND path"
                 " < ?)",
                 _under(other),
             )
@@ -103,8 +106,8 @@ class FileIndex:
     def note_problems(self) -> None:
         """Write down what is skipped by its name or kind."""
         self._catalog.run(
-            "INSERT OR REPLACE INTO file SELECT l.path, l.size, l.mtime_ns, NULL, l.problem, '' FROM listing l LEFT"
-            " JOIN file f ON f.path = l.path WHERE l.problem <> '' AND l.problem IS NOT f.problem"
+            "INSERT OR REPLACE INTO file SELECT l.path, l.size, l.mtime_ns, NULL, l.problem, '', l.ctime_ns FROM"
+            " listing l LEFT JOIN file f ON f.path = l.path WHERE l.problem <> '' AND l.problem IS NOT f.problem"
         )
 
     def plan(self, fingerprint: str, tried: str) -> int:
@@ -115,9 +118,9 @@ class FileIndex:
         """
         self._catalog.run("DELETE FROM todo")
         self._catalog.run(
-            "INSERT INTO todo (path, size, mtime_ns) SELECT l.path, l.size, l.mtime_ns FROM listing l LEFT JOIN file f"
-            " ON f.path = l.path LEFT JOIN photo p ON p.sha256 = f.sha256 AND p.fingerprint = ? WHERE l.problem = ''"
-            f" AND NOT ifnull({_UNCHANGED}, 0) ORDER BY l.path",
+            "INSERT INTO todo (path, size, mtime_ns, ctime_ns) SELECT l.path, l.size, l.mtime_ns, l.ctime_ns FROM"
+            " listing l LEFT JOIN file f ON f.path = l.path LEFT JOIN photo p ON p.sha256 = f.sha256 AND p.fingerprint"
+            f" = ? WHERE l.problem = '' AND NOT ifnull({_UNCHANGED}, 0) ORDER BY l.path",
             (fingerprint, tried),
         )
         return int(self._catalog.run("SELECT count(*) FROM todo")[0][0])
@@ -134,11 +137,12 @@ class FileIndex:
         """The files of `plan`, by path, a few at a time."""
         last = 0
         while rows := self._catalog.run(
-            "SELECT number, path, size, mtime_ns FROM todo WHERE number > ? ORDER BY number LIMIT ?", (last, _CHUNK)
+            "SELECT number, path, size, mtime_ns, ctime_ns FROM todo WHERE number > ? ORDER BY number LIMIT ?",
+            (last, _CHUNK),
         ):
-            for number, path, size, mtime_ns in rows:
+            for number, path, *stat in rows:
                 last = number
-                yield ListedFile(Path(os.fsdecode(path)), size, mtime_ns)
+                yield ListedFile(Path(os.fsdecode(path)), *stat)
 
     def contents_below(self, roots: Iterable[Path]) -> frozenset[str]:
         """sha256 of every photo that has a file at or below one of these paths."""
@@ -158,6 +162,24 @@ class FileIndex:
             "SELECT path, sha256 FROM file WHERE problem = '' AND sha256 IS NOT NULL AND substr(path, ?) = ? ORDER BY"
             " path",
             (-len(ending), ending),
+        )
+        return [(Path(os.fsdecode(path)), sha256) for path, sha256 in rows]
+
+    def called_any(self, names: Set[str]) -> list[Path]:
+        """Every known file, photo or not, that has one of these names, in whatever folder and however the letters are
+        written.
+        """
+        wanted = {name.casefold() for name in names}
+        paths = (Path(os.fsdecode(path)) for (path,) in self._catalog.run("SELECT path FROM file ORDER BY path"))
+        return [path for path in paths if path.name.casefold() in wanted]
+
+    def without_face(self, fingerprint: str) -> list[tuple[Path, str]]:
+        """Photos on which no face was found: the first file of each, by path, with the sha256 of its content."""
+        rows = self._catalog.run(
+            "SELECT min(h.path), p.sha256 FROM photo p JOIN file h ON h.sha256 = p.sha256 AND h.problem = '' WHERE"
+            " p.fingerprint = ? AND NOT EXISTS (SELECT 1 FROM face f WHERE f.sha256 = p.sha256 AND f.fingerprint ="
+            " p.fingerprint) GROUP BY p.sha256 ORDER BY 1",
+            (fingerprint,),
         )
         return [(Path(os.fsdecode(path)), sha256) for path, sha256 in rows]
 

@@ -29,7 +29,6 @@ def ended(client: TestClient) -> Any:
     raise AssertionError(f"still {job}")
 
 
-@pytest.mark.slow
 def test_from_a_folder_to_a_training_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "home"
     home.mkdir()

@@ -6,12 +6,14 @@ from typing import Any
 
 from twinloop.cli.command import Command, HelpFormatter, add_command
 from twinloop.cli.vault import (
+    by_hand,
     caption,
     cluster,
     clusters,
     dedup,
     duplicates,
     forget,
+    frames,
     label,
     people,
     prep,
@@ -23,6 +25,7 @@ from twinloop.cli.vault import (
 SUMMARY = "From a messy folder of photos to a person's training set."
 COMMANDS: tuple[Command, ...] = (
     run.COMMAND,
+    frames.COMMAND,
     scan.COMMAND,
     cluster.COMMAND,
     clusters.COMMAND,
@@ -34,6 +37,8 @@ COMMANDS: tuple[Command, ...] = (
     label.COMMAND,
     caption.COMMAND,
     prep.COMMAND,
+    by_hand.EXCLUDE,
+    by_hand.INCLUDE,
     status.COMMAND,
     forget.COMMAND,
 )

@@ -49,6 +49,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         found = captioning.caption(opened, making.captioning(args, opened, person, label, terminal), terminal)
     edited = sum(item.source == captioning.EDITED for item in found.captions)
     terminal.line(f"Captions: {len(found.captions)} ({edited} your own)")
+    for line in making.beside_lines(found):
+        terminal.line(line)
     terminal.line(f"For example: {found.captions[0].text}")
     for line in making.left_out_lines(found.left_out):
         terminal.line(line)

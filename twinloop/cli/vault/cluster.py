@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twinloop.cli.argument_types import fraction, positive
 from twinloop.cli.command import Command
-from twinloop.cli.options import fraction, positive
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
-from twinloop.domain.wording import plural
+from twinloop.domain.wording import plural, shown, some
 
 if TYPE_CHECKING:
     from twinloop.stages.vault.people.cluster import Clustered
+    from twinloop.store.vault import Vault
 
 SHOWN = 12
 """So many new and gone people are named."""
@@ -50,15 +53,17 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop import wiring
     from twinloop.stages.vault.opening import open_vault
     from twinloop.stages.vault.people.cluster import ClusterOptions, cluster
+    from twinloop.stages.vault.people.without_face import without_face
 
     with open_vault(args.vault) as opened:
         done = cluster(opened, ClusterOptions(args.limit, args.min_faces), wiring.build_neighbour_search, terminal)
+        bare = tuple(without_face(opened, done.people).values())
     first = done.people.persons[0].id if done.people.persons else "p001"
-    for line in lines_of(done):
+    for line in [*lines_of(done), *without_face_lines(bare, opened.vault)]:
         terminal.line(line)
     terminal.line(f"Who is who: {opened.vault.command('clusters')}")
     terminal.line(f"To name somebody: {opened.vault.command(f'name {first} NAME')}")
-    return done.to_json()
+    return {**done.to_json(), "without_face": len(bare)}
 
 
 def lines_of(done: Clustered) -> list[str]:
@@ -75,6 +80,19 @@ def lines_of(done: Clustered) -> list[str]:
     elif done.new or done.gone:
         lines += [f"{word}: {_few(names)}" for word, names in (("New", done.new), ("Gone", done.gone)) if names]
     return lines
+
+
+def without_face_lines(paths: Sequence[str], vault: Vault) -> list[str]:
+    """How many photos show no face that was found, the first by name, and what to do where that is no mistake."""
+    if not paths:
+        return []
+    names = some([shown(Path(path).name) for path in paths])
+    return [
+        f"{plural(len(paths), 'picture shows', 'pictures show')} no face that was found: {names} (all:"
+        f" {vault.command('status --json')})",
+        f"  If one is of the same person or character: {vault.command('assign PERSON FILE --without-face')}; if all"
+        f" are: {vault.command('run FOLDER --person NAME --everything')}",
+    ]
 
 
 def _few(names: tuple[str, ...]) -> str:

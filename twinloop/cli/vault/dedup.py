@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from twinloop.cli.argument_types import not_negative
 from twinloop.cli.command import Command
-from twinloop.cli.options import not_negative
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
 from twinloop.domain.choices import DUPLICATE_KINDS

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twinloop.cli.argument_types import positive
 from twinloop.cli.command import Command
-from twinloop.cli.options import positive
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_person, add_vault
 
@@ -72,6 +72,15 @@ def _configure_files(parser: argparse.ArgumentParser) -> None:
     add_vault(parser)
 
 
+def _configure_assign(parser: argparse.ArgumentParser) -> None:
+    _configure_files(parser)
+    parser.add_argument(
+        "--without-face",
+        action="store_true",
+        help="take the whole pictures, whatever faces were found: of a drawn character, a robot, an animal, a back",
+    )
+
+
 def _split(opened: OpenVault, args: argparse.Namespace) -> Edited:
     from twinloop.stages.vault.people.edits import split
 
@@ -85,8 +94,10 @@ def _reject(opened: OpenVault, args: argparse.Namespace) -> Edited:
 
 
 def _assign(opened: OpenVault, args: argparse.Namespace) -> Edited:
-    from twinloop.stages.vault.people.edits import assign
+    from twinloop.stages.vault.people.edits import assign, assign_pictures
 
+    if args.without_face:
+        return assign_pictures(opened, args.person, args.files)
     return assign(opened, args.person, args.files, args.face)
 
 
@@ -144,7 +155,7 @@ COMMANDS = (
         _editing(_reject),
     ),
     Command("not-this-person", "The same as reject.", _configure_files, _editing(_reject)),
-    Command("assign", "Say that the faces in these photos are this person.", _configure_files, _editing(_assign)),
+    Command("assign", "Say that the faces in these photos are this person.", _configure_assign, _editing(_assign)),
     Command("hide", "Leave a person out of lists and training sets.", _configure_person, _editing(_hide)),
     Command("show", "Show a hidden person again.", _configure_person, _editing(_show)),
     Command("undo", "Take the last decision back, whatever it was about.", add_vault, _undo),

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twinloop.cli import options
+from twinloop.cli.argument_types import positive
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault import making
@@ -40,7 +40,7 @@ def add_layout(parser: argparse.ArgumentParser) -> None:
         ),
     )
     parser.add_argument(
-        "--repeats", type=options.positive, metavar="N", help="of kohya's folder (default: as it is, 10 at first)"
+        "--repeats", type=positive, metavar="N", help="of kohya's folder (default: as it is, 10 at first)"
     )
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="another folder than organized/<person> in the vault"
@@ -93,8 +93,13 @@ def lines(found: Prepared) -> list[str]:
         )
     shown += [f"Yours from now on: {name}" for name in found.adopted]
     shown += [f"Left alone, because you changed it: {name}" for name in found.kept]
+    shown += making.beside_lines(captions)
+    shown += making.date_lines(captions.cutting, found.undated)
+    if found.taken_in or found.by_hand.left_out:
+        shown.append(f"Chosen by hand: {found.taken_in} taken in, {len(found.by_hand.left_out)} left out")
     shown += making.left_out_lines(found.left_out)
     shown += making.remark_lines(found.remarks)
+    shown += making.several_faces_lines(captions.captions)
     if found.gone:
         shown.append(
             f"{plural(found.gone, 'photo of this person is', 'photos of this person are')} no longer there; what was"

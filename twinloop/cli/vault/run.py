@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +12,19 @@ from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault import cluster, dedup, label, making, prep, scan
 from twinloop.domain.names import normal
-from twinloop.domain.wording import some
+from twinloop.domain.wording import plural, some
 from twinloop.errors import InputError, NothingToDo
+from twinloop.system import shell
 
 if TYPE_CHECKING:
     from twinloop.domain.vault import Person
     from twinloop.stages.vault.dataset.prep import Prepared
     from twinloop.stages.vault.dataset.whom import Meant
     from twinloop.stages.vault.opened import OpenVault
+    from twinloop.stages.vault.people.without_face import Account
+    from twinloop.store.vault import Vault
+
+SHOWN = 5
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +37,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="PHOTO",
         help="a photo of the person alone (default: who has this name, else who is clearly on most photos)",
+    )
+    parser.add_argument(
+        "--everything",
+        action="store_true",
+        help=(
+            "all photos of the folders are of this one character, robot or animal: nobody is told apart, and pictures"
+            " without a face are used whole"
+        ),
     )
     parser.add_argument(
         "--trigger",
@@ -48,25 +60,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop import wiring
     from twinloop.stages.vault.copies.dedup import dedup as find_copies
     from twinloop.stages.vault.copies.dedup import options_for
-    from twinloop.stages.vault.dataset.whom import earlier_photos, person_meant
+    from twinloop.stages.vault.dataset.whom import earlier_photos
     from twinloop.stages.vault.opening import open_vault
-    from twinloop.stages.vault.people.cluster import ClusterOptions
-    from twinloop.stages.vault.people.cluster import cluster as tell_apart
+    from twinloop.stages.vault.people.record import read_people
+    from twinloop.stages.vault.people.without_face import account
 
     name = normal(args.person)
     _check(args, name)
     _title(terminal, "Scan")
-    scanned = scan.run(args, terminal, identities=True)
+    scanned = scan.run(args, terminal, identities=not args.everything)
     if not scanned["photos"]:
         raise NothingToDo(f"No photo of {some(scanned['folders'])} can be read, so there is nobody to find.")
     with open_vault(args.vault) as opened:
-        _title(terminal, "Cluster")
-        people = tell_apart(opened, ClusterOptions(args.limit, args.min_faces), wiring.build_neighbour_search, terminal)
-        _say(terminal, cluster.lines_of(people))
-        meant = person_meant(opened, people.people, name, args.reference, args.folders)
+        clustered, meant = (_taken_whole if args.everything else _told_apart)(opened, name, args, terminal)
         earlier = earlier_photos(opened, meant.person, args.folders)
         terminal.line(f"{name}: {meant.person.id}, who {meant.why}{earlier and f'; {earlier}'}")
         _check_place(opened, meant.person, name, args)
@@ -77,6 +85,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         person = _labelled(opened, meant.person, name, args, terminal)
         _title(terminal, "Caption and prep")
         made = prep.made(opened, person, args, terminal)
+        counted = account(opened, read_people(opened.vault), person, made.files.keys(), args.folders)
+        for line in _account_lines(counted, person, opened.vault):
+            terminal.line(line)
         models_dir = args.models_dir or opened.record.models_dir
     if meant.guessed:
         terminal.line("")
@@ -86,11 +97,65 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         terminal.line(f"Next: {_next(made, name, models_dir)}")
     return {
         "scan": scanned,
-        "cluster": people.to_json(),
+        "cluster": clustered,
         "dedup": dedup.counts(copies),
         "person": person.id,
         "prep": made.to_json(),
+        "account": counted.to_json(),
     }
+
+
+def _told_apart(
+    opened: OpenVault, name: str, args: argparse.Namespace, terminal: Terminal
+) -> tuple[dict[str, Any], Meant]:
+    """Who is who among the faces, and which of them is meant."""
+    from twinloop import wiring
+    from twinloop.stages.vault.dataset.whom import person_meant
+    from twinloop.stages.vault.people.cluster import ClusterOptions
+    from twinloop.stages.vault.people.cluster import cluster as tell_apart
+    from twinloop.stages.vault.people.without_face import without_face
+
+    _title(terminal, "Cluster")
+    found = tell_apart(opened, ClusterOptions(args.limit, args.min_faces), wiring.build_neighbour_search, terminal)
+    bare = tuple(without_face(opened, found.people).values())
+    _say(terminal, [*cluster.lines_of(found), *cluster.without_face_lines(bare, opened.vault)])
+    meant = person_meant(opened, found.people, name, args.reference, args.folders)
+    return {**found.to_json(), "without_face": len(bare)}, meant
+
+
+def _taken_whole(
+    opened: OpenVault, name: str, args: argparse.Namespace, terminal: Terminal
+) -> tuple[dict[str, Any], Meant]:
+    """All photos of the folders are of one character."""
+    from twinloop.stages.vault.dataset.whom import Meant
+    from twinloop.stages.vault.people.everything import take_everything
+
+    _title(terminal, "Everything")
+    found = take_everything(opened, name, args.folders)
+    here = plural(found.photos - found.others, "photo")
+    lines = [f"{here} of one character, {found.without_face} of them whole, because no face was found"]
+    if found.others:
+        lines.append(f"{plural(found.others, 'photo stays', 'photos stay')} somebody else's, as was said before")
+    _say(terminal, lines)
+    why = "is new" if found.person.name is None else "has this name"
+    return found.to_json(), Meant(found.person, f"{why}, and on everything here")
+
+
+def _account_lines(found: Account, person: Person, vault: Vault) -> list[str]:
+    """What became of the photos, where some are neither in the training set nor left out of it with a reason."""
+    if not found.without_face and not found.elsewhere:
+        return []
+    parts = [f"{found.used} in the training set"]
+    parts += [f"{found.left_out} left out"] if found.left_out else []
+    parts += [f"{found.without_face} without a face that was found"] if found.without_face else []
+    parts += [f"{count} of {who}" for who, count in found.elsewhere.items()][:SHOWN]
+    more = len(found.elsewhere) - SHOWN
+    parts += [f"others of {more} people more"] if more > 0 else []
+    lines = ["", f"What became of {plural(found.photos, 'picture')}: {', '.join(parts)}"]
+    if known := [who for who in found.elsewhere if who != "strangers"][:2]:
+        merge = vault.command(f"merge {' '.join([person.id, *known])}")
+        lines.append(f"  Should some be the same person or character: {merge}; if all are, run this with --everything")
+    return lines
 
 
 def _guess(name: str, meant: Meant) -> str:
@@ -106,7 +171,7 @@ def _next(made: Prepared, name: str, models_dir: str) -> str:
     words = ["twinloop", "init", "--person-name", name, "--dataset-dir", str(made.folder)]
     if os.path.abspath(models_dir) != os.path.abspath("models"):
         words += ["--models-dir", models_dir]
-    return shlex.join([*words, "--output", _config_name(name)])
+    return shell.join([*words, "--output", _config_name(name)])
 
 
 def _config_name(name: str) -> str:
@@ -121,6 +186,13 @@ def _check(args: argparse.Namespace, name: str) -> None:
     from twinloop.store.vault import Vault
 
     Vault(args.vault).person(name)
+    if args.everything and not args.folders:
+        raise InputError(f"--everything: name the folders in which all photos are of {name}.")
+    if args.everything and (args.reference, args.limit, args.min_faces) != (None, None, None):
+        raise InputError(
+            "--everything takes all photos for one character's, so --reference, --limit and --min-faces say nothing"
+            " with it. Leave them out, or leave out --everything."
+        )
     # what no flag says may stand in an earlier label
     trigger = "ohwx" if args.trigger is None else args.trigger
     word = label.CLASS_WORD if args.class_word is None else args.class_word
@@ -129,20 +201,35 @@ def _check(args: argparse.Namespace, name: str) -> None:
         _check_reference(args, name)
     if args.output is not None:
         check_writable_folder(args.output)
+        _check_apart(args)
     making.check(args, args.vault, name)
+
+
+def _check_apart(args: argparse.Namespace) -> None:
+    """Raises InputError: the training set is to go among the photos that the scan will see."""
+    from twinloop.stages.vault.dataset.folder.apart import check_apart
+    from twinloop.store.vault import Vault
+
+    removed = set(map(os.path.abspath, args.remove))
+    check_apart(Vault(args.vault), [root for root in _roots(args) if root not in removed], args.output)
+
+
+def _roots(args: argparse.Namespace) -> list[str]:
+    """The folders of earlier scans and of this one."""
+    from twinloop.stages.vault.opened import ScanRecord
+    from twinloop.store.vault import Vault
+
+    vault = Vault(args.vault)
+    known = ScanRecord.read(vault).folders if vault.scan_record.exists() else ()
+    return [os.path.abspath(folder) for folder in (*known, *args.folders)]
 
 
 def _check_reference(args: argparse.Namespace, name: str) -> None:
     """Raises InputError: the reference is no file, or none that the scan will see."""
-    from twinloop.stages.vault.opened import ScanRecord
-    from twinloop.store.vault import Vault
-
-    vault, reference = Vault(args.vault), args.reference
+    reference = args.reference
     if not reference.is_file():
         raise InputError(f"--reference {reference}: there is no such file. Name a photo that shows {name} alone.")
-    known = ScanRecord.read(vault).folders if vault.scan_record.exists() else ()
-    roots = [os.path.abspath(folder) for folder in (*known, *args.folders)]
-    if not any(Path(os.path.abspath(reference)).is_relative_to(root) for root in roots):
+    if not any(Path(os.path.abspath(reference)).is_relative_to(root) for root in _roots(args)):
         raise InputError(
             f"--reference {reference} lies in none of the scanned folders. Name one of their photos, one that shows"
             f" {name} alone."

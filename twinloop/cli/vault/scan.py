@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twinloop.cli.argument_types import not_negative, positive
 from twinloop.cli.command import Command
-from twinloop.cli.options import not_negative, positive
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
 from twinloop.domain.wording import plural, shown
@@ -133,13 +133,19 @@ def skipped_lines(skipped: list[tuple[str, str]], vault: Vault) -> list[str]:
 
 
 def ignored_lines(ignored: dict[str, int]) -> list[str]:
+    from twinloop.store.sidecar import SUFFIXES as CAPTIONS
+    from twinloop.store.videos import SUFFIXES as VIDEOS
+
     if not ignored:
         return []
     kinds = ", ".join(
         f"{count} {suffix or 'without a suffix'}"
         for suffix, count in sorted(ignored.items(), key=lambda item: -item[1])[:SHOWN]
     )
-    return ["", f"Not pictures by their name, left alone: {kinds}"]
+    used = "; captions among them (a.txt beside a.png) are used by caption and prep"
+    film = "; videos among them: twinloop vault frames takes pictures out of them"
+    also = (used if ignored.keys() & set(CAPTIONS) else "") + (film if ignored.keys() & VIDEOS else "")
+    return ["", f"Not pictures by their name, left alone: {kinds}{also}"]
 
 
 COMMAND = Command(

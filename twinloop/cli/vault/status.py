@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
+from twinloop.cli.vault.cluster import without_face_lines
 from twinloop.cli.vault.options import add_vault
 from twinloop.cli.vault.scan import SHOWN, skipped_lines
 from twinloop.domain.wording import plural
@@ -58,6 +59,12 @@ def lines_of(found: Status, vault: Vault) -> list[str]:
     lines.append(f"your decisions: {found.decisions}" + (f" ({vault.command('history')})" if found.decisions else ""))
     if found.prepared:
         lines.append(f"training sets: {', '.join(found.prepared)}")
+    lines += [
+        f"training set {name}: {plural(count, 'photo was', 'photos were')} chosen otherwise by hand since it was"
+        " prepared; prepare it again"
+        for name, count in found.behind.items()
+    ]
+    lines += without_face_lines(found.without_face, vault)
     return [*lines, *skipped_lines([(os.fspath(path), reason) for path, reason in found.skipped], vault)]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twinloop.domain.vault import Decision
+from twinloop.domain.vault import WHOLE, Decision
 from twinloop.domain.wording import plural
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.record import read_people
@@ -41,7 +41,7 @@ def describe(made: Decision, names: Mapping[str, str], photo: Callable[[str], st
     """
     data = made.data
     who = _called(str(data.get("person") or data.get("into") or ""), names)
-    faces = plural(len(data.get("faces", ())), "face")
+    faces = _faces(data)
     words: dict[str, Callable[[], str]] = {
         "name": lambda: f"{data['person']} is called {data['name']}",
         "hide": lambda: f"{who} is hidden",
@@ -54,6 +54,9 @@ def describe(made: Decision, names: Mapping[str, str], photo: Callable[[str], st
         "assign": lambda: f"{faces} assigned to {who}",
         "keep": lambda: f"{photo(data['sha256'])} kept instead of {photo(data['instead_of'])}",
         "distinct": lambda: f"{', '.join(photo(sha256) for sha256 in data['photos'])} are no duplicates",
+        "exclude": lambda: f"{_photos(data, photo)} left out of the training set of {who}",
+        "include": lambda: f"{_photos(data, photo)} taken into the training set of {who}",
+        "automatic": lambda: f"{_photos(data, photo)} of {who}: chosen automatically again",
         "label": lambda: f"trigger of {who}: {data['trigger']}",
         "caption": lambda: f"caption of {photo(data['sha256'])} " + ("edited" if data["text"] else "taken back"),
         "captions": lambda: f"{len(data['texts'])} captions of {who} edited",
@@ -67,6 +70,22 @@ def _names(opened: OpenVault) -> dict[str, str]:
     if not opened.vault.people.exists():
         return {}
     return {person.id: person.name for person in read_people(opened.vault).persons if person.name}
+
+
+def _faces(data: Mapping[str, Any]) -> str:
+    """How many faces and whole pictures a decision is about."""
+    every = data.get("faces", ())
+    whole = sum(tuple(item.get("box", ())) == WHOLE for item in every)
+    if not whole:
+        return plural(len(every), "face")
+    pictures = plural(whole, "whole picture")
+    return f"{plural(len(every) - whole, 'face')} and {pictures}" if len(every) > whole else pictures
+
+
+def _photos(data: Mapping[str, Any], photo: Callable[[str], str]) -> str:
+    """The name of the only photo of a decision, or how many there are."""
+    photos = data["photos"]
+    return photo(photos[0]) if len(photos) == 1 else plural(len(photos), "photo")
 
 
 def _called(person: str, names: Mapping[str, str]) -> str:

@@ -25,8 +25,8 @@ def open_vault(root: Path, told: Callable[[Kept], object] | None = None) -> Iter
         told: is given each such promise, and what was still removed for it.
 
     Raises:
-        NothingToDo: nothing was scanned yet. Locked: another process works in it. StorageError: what is to be forgotten
-            cannot be removed.
+        NothingToDo: nothing was scanned yet. Locked: another process works in it. OtherVersion: of this program made
+            the catalogue. StorageError: what is to be forgotten cannot be removed.
     """
     vault = Vault(root)
     record = ScanRecord.read(vault)
@@ -41,12 +41,13 @@ def open_vault(root: Path, told: Callable[[Kept], object] | None = None) -> Iter
 
 @contextmanager
 def looked_into(root: Path) -> Iterator[OpenVault]:
-    """Open a vault that was scanned only to read in it: also while another process works there.
+    """Open a vault that was scanned only to read in it: also while another process works there, and where nothing can
+    be written.
 
     Raises:
-        NothingToDo: nothing was scanned yet.
+        NothingToDo: nothing was scanned yet. OtherVersion: of this program made the catalogue.
     """
     vault = Vault(root)
     record = ScanRecord.read(vault)
-    with VaultCatalog(vault.catalog) as catalog:
+    with VaultCatalog(vault.catalog, reading=True) as catalog:
         yield OpenVault(vault, catalog, DecisionLog(vault.decisions, reading=True), record)

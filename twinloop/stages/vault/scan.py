@@ -122,7 +122,7 @@ def scan(vault: Vault, plan: ScanPlan, reporter: Reporter) -> Scanned:
     """
     look_into(vault, plan.add, reporter)
     vault.create()
-    with locked(vault.root, VAULT), VaultCatalog(vault.catalog) as catalog:
+    with locked(vault.root, VAULT), VaultCatalog(vault.catalog, any_version=True) as catalog:
         keep_promises(vault, catalog, DecisionLog(vault.decisions))
         return _Scan(vault, catalog, plan, reporter).run()
 
@@ -276,9 +276,18 @@ class _Scan:
     def _store(self, batch: Iterable[ScannedFile], fingerprint: str) -> None:
         with self._catalog.batch():
             for scanned in batch:
-                listed, tried = scanned.listed, self._tried if scanned.problem and scanned.sha256 is not None else ""
+                listed, settled = scanned.listed, scanned.sha256 is not None and not scanned.undecided
+                tried = self._tried if scanned.problem and settled else ""
                 self._catalog.put_file(
-                    FileEntry(listed.path, listed.size, listed.mtime_ns, scanned.sha256, scanned.problem, tried)
+                    FileEntry(
+                        listed.path,
+                        listed.size,
+                        listed.mtime_ns,
+                        scanned.sha256,
+                        scanned.problem,
+                        tried,
+                        listed.ctime_ns,
+                    )
                 )
                 if scanned.photo is not None:
                     self._catalog.put_photo(*self._allowed(scanned.photo, fingerprint, scanned.thumbnail))

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinloop.stages.vault.dataset.by_hand import chosen_since
+from twinloop.stages.vault.dataset.folder.owner import owner_of
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.people.record import read_people
+from twinloop.stages.vault.people.without_face import without_face
 from twinloop.store.atomic import read_json
+from twinloop.store.sidecar import PERSON
 from twinloop.store.vault_files import Counts, FileIndex
 
 
@@ -19,8 +25,10 @@ class Status:
     Attributes:
         folders: that were scanned. unfinished: a scan of them was interrupted, or goes on. counts: as in `Counts`.
             with_embedding: faces that clustering can use.
-        skipped: files with the reasons. people, duplicate_groups: None before the step that finds them.
-        prepared: folders of training sets. notes: about models that are missing or broken.
+        skipped: files with the reasons. without_face: paths of photos on which no face was found.
+        people, duplicate_groups: None before the step that finds them.
+        prepared: folders of training sets. behind: those of them that were prepared before something else was said of
+            some photos -> of how many. notes: about models that are missing or broken.
     """
 
     folders: tuple[str, ...]
@@ -30,10 +38,12 @@ class Status:
     counts: Counts
     with_embedding: int
     skipped: tuple[tuple[Path, str], ...]
+    without_face: tuple[str, ...]
     people: int | None
     duplicate_groups: int | None
     decisions: int
     prepared: tuple[str, ...]
+    behind: Mapping[str, int]
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -46,10 +56,12 @@ class Status:
             "faces": self.counts.faces,
             "faces_with_embedding": self.with_embedding,
             "skipped": [{"path": os.fspath(path), "reason": reason} for path, reason in self.skipped],
+            "without_face": list(self.without_face),
             "people": self.people,
             "duplicate_groups": self.duplicate_groups,
             "decisions": self.decisions,
             "prepared": list(self.prepared),
+            "behind": dict(self.behind),
             "notes": list(self.notes),
             "fingerprint": self.fingerprint,
         }
@@ -60,7 +72,8 @@ def status(opened: OpenVault) -> Status:
     vault, record = opened.vault, opened.record
     index = FileIndex(opened.catalog)
     organized = vault.root / "organized"
-    prepared = sorted(path.name for path in organized.iterdir() if path.is_dir()) if organized.is_dir() else []
+    people = read_people(vault) if vault.people.exists() else None
+    prepared = sorted(path for path in organized.iterdir() if path.is_dir()) if organized.is_dir() else []
     return Status(
         folders=record.folders,
         unfinished=record.unfinished,
@@ -69,12 +82,25 @@ def status(opened: OpenVault) -> Status:
         counts=index.counts(record.fingerprint),
         with_embedding=index.embedded(record.fingerprint),
         skipped=tuple(index.skipped()),
+        without_face=tuple(without_face(opened, people).values()),
         people=_length(vault.people, "people"),
         duplicate_groups=_length(vault.duplicates, "groups"),
         decisions=len(opened.decisions.active()),
-        prepared=tuple(prepared),
+        prepared=tuple(folder.name for folder in prepared),
+        behind=_behind(opened, prepared),
         notes=record.notes,
     )
+
+
+def _behind(opened: OpenVault, folders: Sequence[Path]) -> dict[str, int]:
+    people = read_people(opened.vault).persons if opened.vault.people.exists() else ()
+    known = {person.id: person for person in people}
+    found = {}
+    for folder in folders:
+        owner = known.get(owner_of(folder) or "")
+        if owner is not None and (count := chosen_since(opened, owner, read_json(folder / PERSON))):
+            found[folder.name] = count
+    return found
 
 
 def _length(path: Path, name: str) -> int | None:

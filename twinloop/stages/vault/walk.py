@@ -96,11 +96,11 @@ class Walk:
         """
         if target == root:
             return True
-        top = root.rstrip("/") + "/"
+        top = os.path.join(root, "")
         if not target.startswith(top) or Path(target).suffix.lower() not in SUFFIXES:
             return False
         parts = Path(target[len(top) :]).parts
-        folders = (top + "/".join(parts[:number]) for number in range(1, len(parts)))
+        folders = (top + os.sep.join(parts[:number]) for number in range(1, len(parts)))
         return not any(part.startswith(".") for part in parts) and self.shut_out.isdisjoint(folders)
 
 
@@ -115,7 +115,7 @@ def _of_path(path: str, scanned_itself: Callable[[str], bool]) -> Found:
             seen = Path(path).stat()
     except OSError as error:
         return Found(ListedFile(Path(path), 0, 0), f"cannot be read: {error.strerror or error}")
-    listed = ListedFile(Path(path), seen.st_size, seen.st_mtime_ns)
+    listed = ListedFile(Path(path), seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
     return Found(listed, "" if stat.S_ISREG(seen.st_mode) else f"is {_kind(seen.st_mode)}, not a file")
 
 

@@ -21,10 +21,12 @@ from twinloop.stages.vault.copies.edits import distinct, keep
 from twinloop.stages.vault.copies.record import read_duplicates
 from twinloop.stages.vault.dataset.audit import audit
 from twinloop.stages.vault.dataset.bulk_edit import Change, preview
+from twinloop.stages.vault.dataset.by_hand import INCLUDE, chosen_since
+from twinloop.stages.vault.dataset.by_hand import say as say_by_hand
 from twinloop.stages.vault.dataset.caption import last_options
 from twinloop.stages.vault.dataset.folder.prepared import adopt_edits
 from twinloop.stages.vault.dataset.known_captions import known_captions
-from twinloop.stages.vault.dataset.known_photos import known_photos
+from twinloop.stages.vault.dataset.known_photos import known_photos, still_left_out
 from twinloop.stages.vault.dataset.label import LabelOptions, head_of, label, label_json, label_of, needed_label
 from twinloop.stages.vault.dataset.measured_shares import measured_shares
 from twinloop.stages.vault.dataset.own_captions import edit_many
@@ -62,6 +64,7 @@ def dataset(person: str, site: TheSite) -> dict[str, Any]:
             "duplicates": groups,
             "folder": site.show(opened.vault.person(who.folder_name)) if record else None,
             "readiness": record.get("readiness"),
+            "chosen_since": chosen_since(opened, who, record),
         }
 
 
@@ -176,6 +179,26 @@ def _texts(opened: OpenVault, who: Person, photos: list[str] | Mapping[str, Any]
     return {sha256: known[sha256] for sha256 in photos}
 
 
+class ByHand(Sent):
+    """What is said of some photos (sha256); kinds as in `by_hand.KINDS`."""
+
+    person: str
+    photos: list[str]
+    kind: str
+
+
+@router.post("/photos")
+def choose_by_hand(body: ByHand, site: TheSite) -> dict[str, Any]:
+    """Leave photos out of the training set, take them in, or say neither any more; and which are left out all the same
+    of those that were taken in.
+    """
+    with changing(site) as opened:
+        who = find_person(read_people(opened.vault), body.person)
+        made = say_by_hand(opened, who, body.kind, body.photos)
+        left_out = still_left_out(opened, who, made.data["photos"]) if made.kind == INCLUDE else ()
+        return {"number": made.number, "kind": made.kind, "left_out": [item.to_json() for item in left_out]}
+
+
 class OneFile(Sent):
     file: Path
 
@@ -248,7 +271,8 @@ def save(body: Targets, site: TheSite) -> dict[str, Any]:
 
 
 def _facets(settings: Settings) -> tuple[Facet, ...]:
-    return wiring.chosen_facets(settings.analysis.plugins, settings.analysis.facets)[0]
+    analysis = settings.analysis
+    return wiring.chosen_facets(analysis.plugins, analysis.facets, settings.validation.faces)[0]
 
 
 def _config(site: Site, name: str) -> Path:

@@ -72,6 +72,6 @@ def changing(site: Site) -> Iterator[OpenVault]:
         try:
             opened = held.enter_context(open_vault(site.vault.root))
         except Locked as error:
-            who = str(error).partition(". ")[0]
-            raise Locked(f"{who}. Nothing was changed; wait until that has ended, or stop it.") from error
+            held_by = f"{site.vault.root} is in use by {error.holder}"
+            raise Locked(f"{held_by}. Nothing was changed; wait until that has ended, or stop it.") from error
         yield opened

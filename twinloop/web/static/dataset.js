@@ -80,13 +80,14 @@ class Dataset {
   }
 
   buttons() {
-    const { label, folder, captions: texts } = this.data;
+    const { label, folder, captions: texts, chosen_since: chosen } = this.data;
     const newer = texts.filter((item) => item.newer).length;
-    const prepare = folder ? (newer ? `Prepare again (${plural(newer, "caption is", "captions are")} newer)` : "Prepare again") : "Prepare the training set";
+    const behind = [newer ? `${plural(newer, "caption is", "captions are")} newer` : "", chosen ? `${plural(chosen, "photo is", "photos are")} chosen otherwise` : ""].filter(Boolean);
+    const prepare = folder ? `Prepare again${behind.length ? ` (${behind.join(", ")})` : ""}` : "Prepare the training set";
     const start = (what) => () => this.place.work.start(`/api/vault/${what}`, { person: this.chosen });
     const allowed = Boolean(label);
     return el("span", { class: "buttons" }, this.place.starter("Write captions", start("caption"), { allowed }),
-      this.place.starter(prepare, start("prep"), { allowed, class: newer || !folder ? "primary" : "", title: folder ?? "" }), this.place.undo(() => this.refresh()));
+      this.place.starter(prepare, start("prep"), { allowed, class: behind.length || !folder ? "primary" : "", title: folder ?? "" }), this.place.undo(() => this.refresh()));
   }
 
   labelForm() {

@@ -1,44 +1,105 @@
-// The photos of a person: kept, dropped for a better copy, or left out, each with the reason and with what was measured.
+// The photos of a person: kept, dropped for a better copy, or left out, each with the reason and with what was measured. L leaves one out, T takes it in, Delete leaves it to prep.
 
-import { choice, el, number, replace, title } from "./dom.js";
+import { post } from "./api.js";
+import { choice, el, number, replace, say, title } from "./dom.js";
 import { Grid } from "./grid.js";
 
 const STATES = { kept: "approved", dropped: "unsure", "left out": "rejected" };
+const SAID = { exclude: "left out by hand", include: "taken in by hand", automatic: "chosen automatically" };
+const KEYS = { l: "exclude", t: "include", delete: "automatic", backspace: "automatic" };
 
 export function photos(host, page) {
-  const all = page.data.photos;
-  const filter = { state: "", facet: "" };
-  const count = el("span", { class: "quiet" });
-  const detail = el("section", { class: "detail", "aria-label": "Selected photo" });
-  const gallery = el("div", { class: "gallery" });
-  const values = [...new Set(all.flatMap((photo) => Object.entries(photo.facets).flatMap(([facet, found]) => found.map((value) => `${facet}: ${value}`))))].sort();
-  const set = (name) => (value) => { filter[name] = value; apply(); };
-  replace(host, el("div", { class: "bar" },
-    choice("Show", [["", "all photos"], ["kept", "kept"], ["dropped", "dropped as copies"], ["left out", "left out"]], "", set("state")),
-    choice("With", [["", "anything"], ...values.map((value) => [value, title(value)])], "", set("facet")), count),
-  el("div", { class: "split" }, gallery, detail));
-  const grid = new Grid(gallery, { label: "Photos", onmove: look, tile: (photo) => ({
-    image: page.source(photo.sha256), text: photo.state === "kept" ? photo.name : `${photo.state}: ${photo.name}`, state: STATES[photo.state],
-    label: `${photo.name}, ${photo.state}${photo.reason ? `: ${photo.reason}` : ""}` }) });
+  const view = new Photos(host, page);
+  return { close: () => view.grid.close(), update: () => view.update() };
+}
 
-  function apply() {
-    const shown = all.filter((photo) => (!filter.state || photo.state === filter.state)
-      && (!filter.facet || Object.entries(photo.facets).some(([facet, found]) => found.some((value) => `${facet}: ${value}` === filter.facet))));
-    count.textContent = `${shown.length} of ${all.length} photos`;
-    grid.set(shown);
-    if (!shown.length) replace(detail, el("p", { class: "quiet" }, "No photo fits this choice."));
+const facetValues = (all) => [...new Set(all.flatMap((photo) => Object.entries(photo.facets).flatMap(([facet, found]) => found.map((value) => `${facet}: ${value}`))))].sort();
+
+class Photos {
+  constructor(host, page) {
+    Object.assign(this, { page, filter: { state: "", facet: "" }, sending: Promise.resolve(), values: facetValues(page.data.photos) });
+    this.count = el("span", { class: "quiet" });
+    this.detail = el("section", { class: "detail", "aria-label": "Selected photo" });
+    const gallery = el("div", { class: "gallery" });
+    const set = (name) => (value) => { this.filter[name] = value; this.apply(); };
+    replace(host, el("div", { class: "bar" },
+      choice("Show", [["", "all photos"], ["kept", "kept"], ["dropped", "dropped as copies"], ["left out", "left out"], ["by hand", "chosen by hand"]], "", set("state")),
+      choice("With", [["", "anything"], ...this.values.map((value) => [value, title(value)])], "", set("facet")), this.count),
+    el("div", { class: "split", onkeydown: (event) => this.key(event) }, gallery, this.detail));
+    this.grid = new Grid(gallery, { label: "Photos", tile: (photo) => this.tile(photo), onmove: (photo) => this.look(photo) });
+    this.apply();
   }
 
-  function look(photo) {
-    const caption = page.data.captions.find((item) => item.sha256 === photo.sha256);
-    replace(detail,
-      el("div", { class: "pictures" }, el("figure", {}, el("img", { src: page.source(photo.sha256, 1280), alt: photo.name }), el("figcaption", {}, photo.path))),
-      el("p", { class: `said ${STATES[photo.state]}` }, photo.state), photo.reason ? el("p", {}, photo.reason) : null,
+  tile(photo) {
+    const taken = photo.by_hand === "include" ? `, ${SAID.include}` : "";
+    return { image: this.page.source(photo.sha256), text: photo.state === "kept" ? photo.name : `${photo.state}: ${photo.name}`, state: STATES[photo.state],
+      label: `${photo.name}, ${photo.state}${photo.reason ? `: ${photo.reason}` : ""}${taken}` };
+  }
+
+  shows(photo) {
+    const { state, facet } = this.filter;
+    return (!state || (state === "by hand" ? photo.by_hand !== "automatic" : photo.state === state))
+      && (!facet || Object.entries(photo.facets).some(([name, found]) => found.some((value) => `${name}: ${value}` === facet)));
+  }
+
+  apply(active = 0) {
+    const all = this.page.data.photos;
+    const shown = all.filter((photo) => this.shows(photo));
+    this.count.textContent = `${shown.length} of ${all.length} photos`;
+    this.photo = null; // where none is shown, nothing can be said of one
+    this.grid.set(shown, active);
+    if (!shown.length) replace(this.detail, el("p", { class: "quiet" }, "No photo fits this choice."));
+  }
+
+  // Photos as they are now: the filter stays, and the photo that is looked at; where it is not shown any more, the next one.
+  update() {
+    if (facetValues(this.page.data.photos).join() !== this.values.join()) return this.page.draw();
+    const { photo, grid } = this;
+    const held = this.detail.contains(document.activeElement);
+    const place = this.page.data.photos.filter((item) => this.shows(item)).findIndex((item) => item.sha256 === photo?.sha256);
+    this.apply(place >= 0 ? place : grid.active);
+    if (held) grid.list.focus(); // the button that had the keyboard was drawn anew
+    return undefined;
+  }
+
+  look(photo) {
+    this.photo = photo;
+    const caption = this.page.data.captions.find((item) => item.sha256 === photo.sha256);
+    replace(this.detail,
+      el("div", { class: "pictures" }, el("figure", {}, el("img", { src: this.page.source(photo.sha256, 1280), alt: photo.name }), el("figcaption", {}, photo.path))),
+      el("p", { class: `said ${STATES[photo.state]}` }, photo.by_hand === "include" ? `${photo.state}, ${SAID.include}` : photo.state), photo.reason ? el("p", {}, photo.reason) : null,
+      this.buttons(photo),
       photo.notes.map((note) => el("p", { class: "quiet" }, note)), measured(photo), caption ? el("p", {}, el("strong", {}, "Caption: "), caption.text) : null);
   }
 
-  apply();
-  return { close: () => grid.close() };
+  buttons(photo) {
+    const button = (text, kind, key) => el("button", { disabled: photo.by_hand === kind, "aria-keyshortcuts": key, onclick: () => this.decide(kind) }, `${text} (${key})`);
+    return el("p", { class: "buttons" }, button("Leave out", "exclude", "L"), button("Take in", "include", "T"), button("Automatic", "automatic", "Delete"));
+  }
+
+  key(event) {
+    const kind = KEYS[event.key.toLowerCase()];
+    if (!kind || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    if (!event.repeat) this.decide(kind);
+  }
+
+  // One after the other: what is said of one photo must arrive in the order it was said.
+  decide(kind) {
+    const { photo } = this;
+    if (!photo) return undefined;
+    this.sending = this.sending.catch(() => {}).then(() => this.send(photo, kind));
+    return this.sending;
+  }
+
+  async send({ sha256, name }, kind) {
+    const now = this.page.data.photos.find((item) => item.sha256 === sha256);
+    if (!now || now.by_hand === kind) return;
+    const made = await post("/api/dataset/photos", { person: this.page.chosen, photos: [sha256], kind });
+    await this.page.refresh();
+    const still = made.left_out.map((item) => ` It is left out all the same: ${item.reason}`).join("");
+    say(`${name} is ${SAID[kind]} from now on.${still}`);
+  }
 }
 
 function measured(photo) {

@@ -116,23 +116,28 @@ class Review {
     const item = this.item;
     if (!item || this.data.finished) return;
     const index = this.grid.items.indexOf(item);
-    const before = item.said;
-    item.said = outcome;
+    const saved = item.unsent ? item.saved : item.said;
+    Object.assign(item, { said: outcome, saved, unsent: (item.unsent ?? 0) + 1 });
     this.grid.refresh(index);
     this.tell();
     if (outcome && index + 1 < this.grid.items.length) this.grid.move(index + 1);
     else this.look(item);
     say(`${item.image}: ${outcome ?? "taken back"}`);
     // One after the other: two words on one image must arrive in the order they were said.
-    this.sending = (this.sending ?? Promise.resolve()).then(() => this.send(item, outcome, before));
+    this.sending = (this.sending ?? Promise.resolve()).then(() => this.send(item, outcome));
     await this.sending;
   }
 
-  async send(item, outcome, before) {
+  // Where it is refused, the image has what was saved of it, unless a later word is on its way.
+  async send(item, outcome) {
     try {
       await post("/api/review", { run: this.run.run, iteration: this.iteration, opinions: { [item.image]: outcome } });
+      item.saved = outcome;
+      item.unsent -= 1;
     } catch (error) {
-      item.said = before;
+      this.refused = true;
+      item.unsent -= 1;
+      if (!item.unsent) item.said = item.saved;
       this.grid.refresh(this.grid.items.indexOf(item)); // the filter may have moved it meanwhile
       if (this.item === item) this.look(item);
       this.tell();
@@ -155,7 +160,9 @@ class Review {
   }
 
   async end() {
+    this.refused = false;
     await this.sending;
+    if (this.refused) return; // a word that could not be saved would be left out
     await post("/api/review/finish", { run: this.run.run, iteration: this.iteration });
     this.data.finished = true;
     this.finish.replaceWith(el("span", {}, "Finished; the run can go on."), " ",

@@ -7,7 +7,8 @@ import pytest
 from twinloop.domain.vault import Decision
 from twinloop.stages.vault.history import describe
 
-FACES = [{"sha256": "0" * 64, "box": [0, 0, 1, 1]}] * 2
+FACES = [{"sha256": "0" * 64, "box": [0.2, 0.2, 0.6, 0.6]}] * 2
+WHOLE = [{"sha256": "0" * 64, "box": [0, 0, 1, 1]}]
 
 
 @pytest.mark.parametrize(
@@ -20,11 +21,20 @@ FACES = [{"sha256": "0" * 64, "box": [0, 0, 1, 1]}] * 2
         ("split", {"person": None, "faces": FACES[:1], "new": "p004"}, "1 face of strangers became p004"),
         ("reject", {"person": "p001", "faces": FACES}, "2 faces not ana"),
         ("assign", {"person": "p002", "faces": FACES[:1]}, "1 face assigned to p002"),
+        ("assign", {"person": "p002", "faces": WHOLE}, "1 whole picture assigned to p002"),
+        (
+            "split",
+            {"person": None, "faces": FACES + WHOLE, "new": "p003"},
+            "2 faces and 1 whole picture of strangers became p003",
+        ),
         ("keep", {"sha256": "a", "instead_of": "b"}, "a.jpg kept instead of b.jpg"),
         ("distinct", {"photos": ["a", "b"]}, "a.jpg, b.jpg are no duplicates"),
         ("caption", {"person": "p001", "sha256": "a", "text": "x"}, "caption of a.jpg edited"),
         ("caption", {"person": "p001", "sha256": "a", "text": ""}, "caption of a.jpg taken back"),
         ("captions", {"person": "p001", "texts": {"a": "x", "b": "y"}}, "2 captions of ana edited"),
+        ("exclude", {"person": "p001", "photos": ["a"]}, "a.jpg left out of the training set of ana"),
+        ("include", {"person": "p001", "photos": ["a", "b"]}, "2 photos taken into the training set of ana"),
+        ("automatic", {"person": "p001", "photos": ["a"]}, "a.jpg of ana: chosen automatically again"),
         ("redacted", {}, "of somebody who was forgotten"),
         ("of a later version", {}, "of a later version"),
     ],

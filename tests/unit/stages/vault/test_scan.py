@@ -6,7 +6,9 @@ import os
 import shutil
 import socket
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,11 +19,12 @@ from twinloop.adapters.fakes import fake_pack, fake_photo
 from twinloop.adapters.scanning.scanners import HereScanner
 from twinloop.cli.vault.status import lines_of
 from twinloop.domain.scanned import ListedFile, ScannedFile
-from twinloop.errors import InputError, MissingModel, NothingToDo, StateError
+from twinloop.errors import InputError, MissingModel, NothingToDo, StateError, StorageError
 from twinloop.ports import Scanner, Wanted
 from twinloop.stages.vault.measure import PhotoMeasurer
 from twinloop.stages.vault.opened import ScanRecord
-from twinloop.stages.vault.opening import looked_into
+from twinloop.stages.vault.opening import looked_into, open_vault
+from twinloop.stages.vault.people.cluster import ClusterOptions, cluster
 from twinloop.stages.vault.scan import Scanned, ScanPlan, scan
 from twinloop.stages.vault.status import status
 from twinloop.store.decisions import DecisionLog
@@ -190,6 +193,32 @@ def test_a_changed_file_is_measured_again(home: Home) -> None:
     home.scan(home.photos)
     fake_photo(home.photos / "0.png", seed=77, size=128)
     assert (home.scan().measured, len(home.opened)) == (1, 1)
+
+
+def test_a_photo_that_took_the_place_of_one_with_the_same_size_and_time_is_measured(home: Home) -> None:
+    """As `cp -p`, an archive, or a program that sets the time back leaves it."""
+    first, second = home.photos / "0.png", home.photos / "1.png"
+    size = max(first.stat().st_size, second.stat().st_size)
+    other = second.read_bytes().ljust(size + 1, b"\0")
+    first.write_bytes(first.read_bytes().ljust(size + 1, b"\0"))
+    home.scan(home.photos)
+    before = first.stat()
+    time.sleep(0.02)  # longer than a file system's clock ticks
+    (home.root / "new.png").write_bytes(other)
+    os.utime(home.root / "new.png", ns=(before.st_atime_ns, before.st_mtime_ns))
+    (home.root / "new.png").replace(first)
+    assert (first.stat().st_size, first.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert home.scan().measured == 1
+
+
+def test_a_file_that_is_doubted_is_read_again(home: Home) -> None:
+    home.scan(home.photos)
+    with VaultCatalog(home.vault.catalog) as catalog:
+        known = catalog.file(home.photos / "0.png")
+        assert known is not None and known.sha256 is not None
+        catalog.doubt(known.sha256)
+    done = home.scan()
+    assert (done.recognised, done.unchanged) == (1, 3) and home.scan().unchanged == 4
 
 
 def test_a_vanished_file_is_forgotten_and_its_measures_are_kept(home: Home) -> None:
@@ -508,6 +537,26 @@ def test_a_broken_file_is_not_tried_again_until_something_changes(home: Home) ->
     assert (done.measured, done.skipped) == (1, ())
 
 
+@pytest.mark.parametrize("undecided", [True, False])
+def test_a_file_whose_process_failed_is_tried_by_the_next_scan(
+    home: Home, monkeypatch: pytest.MonkeyPatch, undecided: bool
+) -> None:
+    """Unless the decoder itself has said that it is broken."""
+    real = PhotoMeasurer.scan
+
+    def failing(self: PhotoMeasurer, listed: ListedFile, wanted: Callable[[str], bool]) -> ScannedFile:
+        made = real(self, listed, wanted)
+        if listed.path.name != "0.png":
+            return made
+        return ScannedFile(made.listed, made.sha256, problem="took longer than 30 s", undecided=undecided)
+
+    monkeypatch.setattr(PhotoMeasurer, "scan", failing)
+    assert home.skipped(home.scan(home.photos)) == {"0.png": "took longer than 30 s"}
+    monkeypatch.undo()
+    done = home.scan()
+    assert (done.measured, len(done.skipped)) == ((1, 0) if undecided else (0, 1))
+
+
 def test_a_file_that_could_not_be_read_is_tried_every_time(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_to_open(monkeypatch, home.photos / "0.png")
     done = home.scan(home.photos)
@@ -581,3 +630,28 @@ def test_without_an_embedder_no_photo_is_looked_at_where_people_are_asked_for(ho
     with pytest.raises(MissingModel, match=r"The models in some models have no embedder.*nothing was scanned"):
         scan(home.vault, plan, home.reporter)
     assert home.opened == [] and not home.vault.scan_record.exists()
+
+
+def test_a_look_at_a_vault_of_another_version_leaves_it_and_a_scan_brings_it_up_to_date(home: Home) -> None:
+    home.scan(home.photos)
+    with closing(sqlite3.connect(home.vault.catalog)) as database:
+        database.execute("PRAGMA user_version = 1")
+        before = database.execute("SELECT count(*) FROM photo").fetchone()
+    for opening in (looked_into, open_vault):
+        with pytest.raises(StorageError, match="another version of this program"), opening(home.vault.root):
+            pass
+    with closing(sqlite3.connect(home.vault.catalog)) as database:
+        assert database.execute("SELECT count(*) FROM photo").fetchone() == before
+    assert home.scan().measured == 4
+    with looked_into(home.vault.root) as opened:
+        assert status(opened).counts.photos == 4
+
+
+def test_where_the_catalogue_is_gone_clustering_says_to_scan_first(home: Home) -> None:
+    home.scan(home.photos)
+    home.vault.catalog.unlink()
+    with (
+        open_vault(home.vault.root) as opened,
+        pytest.raises(NothingToDo, match="Scan first: twinloop vault scan --vault"),
+    ):
+        cluster(opened, ClusterOptions(), lambda: pytest.fail("no index is needed"), home.reporter)

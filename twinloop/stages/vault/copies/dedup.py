@@ -37,7 +37,7 @@ from twinloop.store.likeness_cache import Signature
 from twinloop.store.vault import Vault
 from twinloop.store.vault_catalog import PhotoSummary
 
-VERSION = "dedup-1"
+VERSION = "dedup-2"
 LARGEST_DISTANCE = 16
 """Beyond it unrelated pictures meet by the thousand, and looking at their thumbnails takes longer than it finds."""
 TURNED_DISTANCE = 8

@@ -31,6 +31,14 @@ SPARED = 10 / 64
 """Share of blocks that may differ: a watermark, a date, a logo."""
 FACE_COPY = 0.85
 """Least correlation of details within a face, which no spared block excuses: a smile is not a watermark."""
+EYES, MOUTH = (0.1, 1 / 3, 0.9, 2 / 3), (0.2, 0.62, 0.8, 0.95)
+"""Where the eyes and the mouth of a face are, as shares of its box: too little of the face to change its correlation,
+and all that two sprites of one character differ in."""
+EYES_COPY = 0.6
+"""Least correlation of details around the eyes; copies of photos have 0.7 and more."""
+MOUTH_COPY, MOUTH_CHANGED = 0.65, 0.37
+"""The mouth is another one where details correlate less than the first, and differ by more than the second of the
+face's own. One figure alone does not tell: around the mouth of a photo there may be hardly any detail but noise."""
 LIKE = 0.5
 """Least correlation of the laid-over pictures, light and shade included. Also where the search for a window gives up
 early."""
@@ -111,6 +119,11 @@ def upright_copy(
     return _judged(pair, moved(pair.whole, pair.part, window, SIDE))
 
 
+def differs_in_a_face(a: Thumbnail, b: Thumbnail, faces_a: Sequence[Window], faces_b: Sequence[Window]) -> bool:
+    """Whether two pictures are one but for a face: another expression, in the same pose before the same background."""
+    return upright_copy(a, b) is not None and upright_copy(a, b, faces_a, faces_b) is None
+
+
 def _rough_window(pair: _Pair) -> tuple[float, Window]:
     """The correlation at a coarse window, and the window."""
     window = moved(pair.whole, pair.part, WHOLE, 16)
@@ -147,16 +160,39 @@ def _blocks(values: Grey) -> Grey:
 def _same_faces(pair: _Pair, window: Window) -> bool:
     """Whether every face that either picture has looks the same in both, eyes and mouth included."""
     wanted = [*(_inside(face, window) for face in pair.faces), *pair.part_faces]
-    return all(_face_likeness(pair, window, face) >= FACE_COPY for face in wanted if is_large(face))
+    return all(_same_face(pair, window, face) for face in wanted if is_large(face))
 
 
-def _face_likeness(pair: _Pair, window: Window, face: Window) -> float:
-    """Correlation of details within one face; ``face`` as shares of the part."""
+def _same_face(pair: _Pair, window: Window, face: Window) -> bool:
+    """Whether one face looks the same in both, as a whole, around the eyes and around the mouth; ``face`` as shares of
+    the part.
+    """
+    one, other = _details(pair, window, face)
+    if correlation(one, other) < FACE_COPY:
+        return False
+    if correlation(*_details(pair, window, _within(face, EYES))) < EYES_COPY:
+        return False
+    mouth, other_mouth = _details(pair, window, _within(face, MOUTH))
+    changed = mouth / max(float(one.std()), 1e-6) - other_mouth / max(float(other.std()), 1e-6)
+    return correlation(mouth, other_mouth) >= MOUTH_COPY or float(np.sqrt((changed**2).mean())) <= MOUTH_CHANGED
+
+
+def _within(face: Window, place: Window) -> Window:
+    """A place in a face, as shares of the picture."""
+    width, height = face[2] - face[0], face[3] - face[1]
+    return (
+        face[0] + place[0] * width,
+        face[1] + place[1] * height,
+        face[0] + place[2] * width,
+        face[1] + place[3] * height,
+    )
+
+
+def _details(pair: _Pair, window: Window, face: Window) -> tuple[Grey, Grey]:
+    """The details of one place in both pictures; ``face`` as shares of the part."""
     x0, y0, width, height = window[0], window[1], window[2] - window[0], window[3] - window[1]
     there = (x0 + face[0] * width, y0 + face[1] * height, x0 + face[2] * width, y0 + face[3] * height)
-    return correlation(
-        detail(sampled(pair.whole.image, there, _FACE_SIDE)), detail(sampled(pair.part.image, face, _FACE_SIDE))
-    )
+    return detail(sampled(pair.whole.image, there, _FACE_SIDE)), detail(sampled(pair.part.image, face, _FACE_SIDE))
 
 
 def _inside(face: Window, window: Window) -> Window:

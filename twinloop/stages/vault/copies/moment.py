@@ -55,8 +55,8 @@ def same_twice(a: View, b: View) -> bool:
     """Whether of two photos of one moment one says all: view, pose and expression did not change."""
     return (
         _laid_over(a, b)[1] >= SAME_VIEW
-        and _same_pose(a.faces[0].face.pose, b.faces[0].face.pose)
-        and _same_expression(a.faces[0].measures, b.faces[0].measures)
+        and same_pose(a.faces[0].face.pose, b.faces[0].face.pose)
+        and same_expression(a.faces[0].measures, b.faces[0].measures)
         and _face_likeness(a, b) >= SAME_FACE
     )
 
@@ -94,13 +94,15 @@ def _over(a: View, b: View) -> tuple[float, float]:
     return correlation(seen, wanted), spared_correlation(detail(seen, 5), detail(wanted, 5))
 
 
-def _same_pose(a: HeadPose | None, b: HeadPose | None) -> bool:
+def same_pose(a: HeadPose | None, b: HeadPose | None) -> bool:
+    """Whether the head did not turn; True where that was not measured."""
     if a is None or b is None:
         return True
     return max(abs(a.yaw - b.yaw), abs(a.pitch - b.pitch), abs(a.roll - b.roll)) <= SAME_POSE
 
 
-def _same_expression(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
+def same_expression(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
+    """Whether two faces, by their measures, express the same; True where that was not measured."""
     shared = (name for name in a.keys() & b.keys() if name in EXPRESSION or name.startswith("expression."))
     return all(abs(a[name] - b[name]) <= SAME_EXPRESSION for name in shared)
 

@@ -132,5 +132,5 @@ def _advice(facet: Facet, words: str, alone: bool) -> str:
 def _says(facet: Facet, value: str, words: str) -> bool:
     """Whether a phrase of that value is among the words."""
     known = facet.phrases[value]
-    phrases = (*known.prose, *known.tags, known.bare)
+    phrases = (*known.prose, *known.tags, known.bare, known.bare_tags)
     return any(set(parts_of(phrase.casefold())) <= set(parts_of(words)) for phrase in phrases if phrase)

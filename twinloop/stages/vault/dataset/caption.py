@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from twinloop.domain.captions import with_trigger
+from twinloop.domain.captions import Description, holds_trigger
+from twinloop.domain.choices import CAPTION_WORDS, OWN_CAPTIONS
+from twinloop.domain.facet import Facet
+from twinloop.domain.model_roles import NEEDS_FACE
 from twinloop.domain.observation import Observation
 from twinloop.domain.vault import Label, Person
-from twinloop.errors import NothingToDo, UnreadableImage
+from twinloop.errors import CaptionFailed, NothingToDo, UnreadableImage
 from twinloop.ports import Captioner, Reporter
 from twinloop.stages import words
 from twinloop.stages.observe import Observer
@@ -20,15 +24,19 @@ from twinloop.stages.vault.dataset.audit import Constant, audit
 from twinloop.stages.vault.dataset.choose import Choice, LeftOut
 from twinloop.stages.vault.dataset.cut import Cut, CutOptions
 from twinloop.stages.vault.dataset.cut_picture import CutPicture
-from twinloop.stages.vault.dataset.describe import merged
+from twinloop.stages.vault.dataset.describe import merged, told_otherwise
+from twinloop.stages.vault.dataset.described import Describer
 from twinloop.stages.vault.dataset.label import head_of
-from twinloop.stages.vault.dataset.own_captions import edits_of
+from twinloop.stages.vault.dataset.own_captions import beside, edits_of
 from twinloop.stages.vault.dataset.own_hands import own_hands
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.catalog import Catalog
+from twinloop.store.sidecar import has_more_lines
 
 EDITED = "edited"
+BESIDE = "beside"
+"""`Captioned.source` of a caption that lies in a file beside the photo."""
 TEMPLATE = "template"
 
 
@@ -38,26 +46,50 @@ class CaptionOptions:
 
     Attributes:
         style: ``prose`` or ``tags``. captioner: ``template``, or the name of one that adds its words. model: its folder
-            or hub id.
+            or hub id, or its name on a server.
+        own_captions: ``use`` or ``ignore`` what lies in a file beside a photo.
+        captioner_url: of the server that is asked. captioner_prompt: what it is asked; "" = the captioner's own words.
+        max_words: of a caption to which a captioner adds.
     """
 
     style: str = "prose"
     captioner: str = TEMPLATE
     model: str = ""
+    own_captions: str = OWN_CAPTIONS[0]
+    captioner_url: str = ""
+    captioner_prompt: str = ""
+    max_words: int = CAPTION_WORDS
 
     def to_json(self) -> dict[str, Any]:
-        return {"style": self.style, "captioner": self.captioner, "model": self.model}
+        return {
+            "style": self.style,
+            "captioner": self.captioner,
+            "model": self.model,
+            "own_captions": self.own_captions,
+            "captioner_url": self.captioner_url,
+            "captioner_prompt": self.captioner_prompt,
+            "max_words": self.max_words,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CaptionOptions:
-        return cls(str(data["style"]), str(data["captioner"]), str(data["model"]))
+        return cls(
+            str(data["style"]),
+            str(data["captioner"]),
+            str(data["model"]),
+            str(data.get("own_captions", OWN_CAPTIONS[0])),
+            str(data.get("captioner_url", "")),
+            str(data.get("captioner_prompt", "")),
+            int(data.get("max_words", CAPTION_WORDS)),
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Captioned:
     """One picture with its caption.
 
-    ``source`` = the captioner's name, or ``edited``; ``seen`` = what was measured on the picture.
+    ``source`` = the captioner's name, ``edited`` or ``beside``; ``seen`` = what was measured on the picture;
+    ``failure`` = why the captioner added nothing, "" = it did, or was not asked.
     """
 
     cut: Cut
@@ -65,6 +97,7 @@ class Captioned:
     seen: Observation
     text: str
     source: str
+    failure: str = ""
 
     def to_json(self) -> dict[str, Any]:
         window = self.cut.window
@@ -96,9 +129,25 @@ class Captions:
         learned as this person.
         """
         own = (item for item in self.captions if item.source == EDITED)
-        return tuple(
-            item.cut.photo.paths[0] for item in own if with_trigger(item.text, self.label.trigger) != item.text
+        return tuple(item.cut.photo.paths[0] for item in own if not holds_trigger(item.text, self.label.trigger))
+
+    @property
+    def beside(self) -> int:
+        """How many captions lie in files beside the photos."""
+        return sum(item.source == BESIDE for item in self.captions)
+
+    @property
+    def more_lines(self) -> int:
+        """Of how many of these files the first line is the caption, and further ones are not read."""
+        return sum(
+            item.source == BESIDE and any(has_more_lines(Path(path)) for path in item.cut.photo.paths)
+            for item in self.captions
         )
+
+    @property
+    def not_described(self) -> tuple[Captioned, ...]:
+        """Pictures on which the captioner failed: their captions are the template's."""
+        return tuple(item for item in self.captions if item.failure)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -113,6 +162,10 @@ class Captions:
             "audit": [item.to_json() for item in self.audit],
             "left_out": [item.to_json() for item in self.left_out],
             "without_trigger": list(self.without_trigger),
+            "not_described": [
+                {"photo": item.cut.photo.sha256, "path": item.cut.photo.paths[0], "reason": item.failure}
+                for item in self.not_described
+            ],
         }
 
 
@@ -171,6 +224,8 @@ def captions_of(opened: OpenVault, work: Captioning, reporter: Reporter, keep: C
             left_out.append(LeftOut(item.cut.photo, str(error)))
         else:
             made.append(replace(item, picture=None))  # its pixels are not needed any more
+    for unread in left_out[len(work.choice.left_out) :]:
+        opened.catalog.doubt(unread.photo.sha256)  # what is on the disk is not what the catalogue takes it for
     if not made:
         scan = opened.vault.command("scan")
         raise NothingToDo(f"None of the photos of {work.person.called} can be read. Scan again: {scan}")
@@ -185,7 +240,7 @@ def record(opened: OpenVault, captions: Captions) -> None:
 
 
 def _audit(made: Sequence[Captioned], work: Captioning) -> tuple[Constant, ...]:
-    head = head_of(work.label, work.options.style)
+    head = words.head(head_of(work.label, work.options.style), work.options.style)
     return audit([item.text for item in made], head, work.writer.observer.facets)
 
 
@@ -196,20 +251,31 @@ def _captioned(opened: OpenVault, work: Captioning, reporter: Reporter) -> Itera
     """
     edits, cuts = edits_of(opened.decisions, work.label.person), work.choice.cuts
     with Catalog(opened.vault.crops) as cache:
+        captioner = work.writer.captioner
+        describer = Describer(captioner, cache) if captioner is not None else None
         for number, cut in enumerate(cuts, 1):
             picture = CutPicture(cut)
             try:
                 seen = _seen(picture, work.writer.observer, cache)
-                own = edits.get(cut.photo.sha256)
-                text = own if own is not None else _text(picture, seen, work, cache)
+                own, source = edits.get(cut.photo.sha256), EDITED
+                if own is None and work.options.own_captions == OWN_CAPTIONS[0]:
+                    own, source = beside(cut.photo, work.label), BESIDE
+                if own is not None:
+                    yield Captioned(cut, picture, seen, own, source)
+                else:
+                    yield _measured(picture, seen, work, describer)
             except UnreadableImage as error:
                 yield LeftOut(cut.photo, str(error))
-            else:
-                yield Captioned(cut, picture, seen, text, EDITED if own is not None else work.options.captioner)
             reporter.progress("Captioning", number, len(cuts))
 
 
 def _seen(picture: CutPicture, observer: Observer, cache: Catalog) -> Observation:
+    """What is measured on a picture. On one that is the character's as a whole no face and no hand is looked for: the
+    scan found no face, and what a detector makes up in the cut would be described.
+    """
+    if picture.cut.subject is None:
+        pack = replace(observer.pack, faces=None, pose=None, embedder=None, parts=())
+        observer = replace(observer, pack=pack)
     known = cache.get(picture.cut.key, observer.fingerprint)
     if known is None:
         known = observer.observe(picture.image, picture.cut.subject)
@@ -217,18 +283,36 @@ def _seen(picture: CutPicture, observer: Observer, cache: Catalog) -> Observatio
     return own_hands(known, picture.cut.other_faces)
 
 
-def _text(picture: CutPicture, seen: Observation, work: Captioning, cache: Catalog) -> str:
-    facets, captioner = work.writer.observer.facets, work.writer.captioner
-    template = words.caption(head_of(work.label, work.options.style), facets, seen, work.options.style)
-    if captioner is None:
-        return template
-    key, fingerprint = picture.cut.key, captioner.fingerprint
-    said = cache.described(key, fingerprint)
+def _measured(picture: CutPicture, seen: Observation, work: Captioning, describer: Describer | None) -> Captioned:
+    """The picture with what was measured in words, and with the captioner's words where it has any."""
+    if describer is None:
+        return Captioned(picture.cut, picture, seen, _text(picture.cut, seen, work, None), TEMPLATE)
+    try:
+        said = describer.describe(picture)
+    except CaptionFailed as error:
+        return Captioned(picture.cut, picture, seen, _text(picture.cut, seen, work, None), TEMPLATE, str(error))
+    return Captioned(picture.cut, picture, seen, _text(picture.cut, seen, work, said), work.options.captioner)
+
+
+def _text(cut: Cut, seen: Observation, work: Captioning, said: Description | None) -> str:
+    facets, style = _told(cut, work.writer.observer.facets), work.options.style
+    head = head_of(work.label, style)
     if said is None:
-        said = captioner.caption(picture.image.pixels)
-        cache.put_described(key, fingerprint, said)
+        return words.caption(head, facets, seen, style)
+    spoken = [facet for facet in facets if not told_otherwise(said, facet.name, facet.classify(seen).present)]
     measured = any(facet.name == "face_angle" and facet.classify(seen).measured for facet in facets)
-    return merged(template, said, angle_measured=measured)
+    return merged(
+        words.caption(head, spoken, seen, style),
+        said,
+        angle_measured=measured,
+        most_words=work.options.max_words,
+        trigger=head if style in words.TAGGED else None,
+    )
+
+
+def _told(cut: Cut, facets: Sequence[Facet]) -> Sequence[Facet]:
+    """What can be said of a picture: of one without a face nothing that needs one."""
+    return facets if cut.subject is not None else [f for f in facets if not NEEDS_FACE.intersection(f.needs)]
 
 
 def recorded(opened: OpenVault, person: Person) -> dict[str, Any] | None:

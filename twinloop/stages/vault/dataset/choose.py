@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from twinloop.domain import crops
+from twinloop.domain.dates import day_of, is_after, is_before
 from twinloop.domain.faces import HeadPose
 from twinloop.domain.vault import FaceKey, Person, VaultPhoto
 from twinloop.domain.wording import none_can_be_used, plural
 from twinloop.errors import InputError, NothingToDo
 from twinloop.facets.face_angle import angle_of
 from twinloop.stages.select import BLURRED_BELOW
+from twinloop.stages.vault.dataset.by_hand import EXCLUDE, STANDS, ByHand, by_hand
 from twinloop.stages.vault.dataset.cut import Cut, CutOptions, cut_of
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.record import check_current
@@ -47,6 +49,8 @@ class Choice:
         cuts, left_out: in the order of the photos' paths. copies: how many are left out because another photo stands
             for them.
         gone: faces of the person whose photo is no longer there. options: what the cuts were made with.
+        by_hand: what the user said of single photos. undated: how many photos are kept though nothing says whether they
+            lie within the dates that were asked for.
     """
 
     cuts: tuple[Cut, ...]
@@ -54,6 +58,8 @@ class Choice:
     copies: int
     gone: int
     options: CutOptions
+    by_hand: ByHand
+    undated: int
 
 
 def choose(opened: OpenVault, person: Person, duplicates: Mapping[str, str], options: CutOptions) -> Choice:
@@ -88,48 +94,78 @@ def sorted_out(opened: OpenVault, person: Person, duplicates: Mapping[str, str],
     Raises InputError: an option that cannot be.
     """
     options.check()
+    duplicates = {} if options.keep_alike else duplicates
     photos = _photos(opened, person.faces)
-    left_out: dict[str, LeftOut] = {}
-    kept: list[Cut] = []
+    said = by_hand(opened.decisions, person)
+    found = {photo.sha256: _cut(photo, number, duplicates.get(photo.sha256, ""), options) for photo, number in photos}
+    found.update(_blurred(_cuts(found)))
+    # only now, so that what is said of one photo changes the limit of blur for no other
     for photo, number in photos:
-        made = _cut(photo, number, duplicates.get(photo.sha256, ""), options)
-        if isinstance(made, Cut):
-            kept.append(made)
-        else:
-            left_out[photo.sha256] = made
-    for rule in (_blurred, _beyond):
-        for cut, reason in rule(kept, options):
-            left_out[cut.photo.sha256] = LeftOut(cut.photo, reason)
-        kept = [cut for cut in kept if cut.photo.sha256 not in left_out]
-    order = {photo.sha256: index for index, (photo, _) in enumerate(photos)}
-    listed = sorted(left_out.values(), key=lambda item: order[item.photo.sha256])
-    gone = len({key.sha256 for key in person.faces} - set(order))
-    return Choice(tuple(kept), tuple(listed), len(left_out.keys() & duplicates.keys()), gone, options)
+        if photo.sha256 in said.left_out:
+            found[photo.sha256] = LeftOut(photo, STANDS[EXCLUDE])
+        elif photo.sha256 in said.taken_in:
+            found[photo.sha256] = _within_dates(photo, number, options)
+    found.update(_beyond(_cuts(found), options, said))
+    cuts = _cuts(found)
+    left_out = {sha256: item for sha256, item in found.items() if isinstance(item, LeftOut)}
+    return Choice(
+        cuts,
+        tuple(left_out.values()),
+        len((left_out.keys() & duplicates.keys()) - said.left_out),
+        len({key.sha256 for key in person.faces} - found.keys()),
+        options,
+        said,
+        sum(cut.photo.taken is None for cut in cuts) if options.since or options.until else 0,
+    )
 
 
-def _photos(opened: OpenVault, keys: Sequence[FaceKey]) -> list[tuple[VaultPhoto, int]]:
-    """Each photo of the person once, with the number of the person's face (the largest, should
-    there be two), by path.
+def _cuts(found: Mapping[str, Cut | LeftOut]) -> tuple[Cut, ...]:
+    return tuple(item for item in found.values() if isinstance(item, Cut))
+
+
+def _photos(opened: OpenVault, keys: Sequence[FaceKey]) -> list[tuple[VaultPhoto, int | None]]:
+    """Each photo of the person once, by path, with the number of the person's face (the largest, should there be two);
+    None = the whole picture is the person's.
     """
     by_photo: dict[str, list[FaceKey]] = defaultdict(list)
     for key in keys:
         by_photo[key.sha256].append(key)
-    found = []
+    found: list[tuple[VaultPhoto, int | None]] = []
     for photo in opened.catalog.photos(opened.fingerprint, sorted(by_photo)):
-        mine = [n for n in range(len(photo.faces)) if any(photo.key(n).same(key) for key in by_photo[photo.sha256])]
-        if mine:
-            found.append((photo, max(mine, key=lambda n: photo.faces[n].face.box.area)))
+        number = face_number(photo, by_photo[photo.sha256])
+        if number is not None or any(key.is_whole for key in by_photo[photo.sha256]):
+            found.append((photo, number))
     return sorted(found, key=lambda item: (item[0].paths[0], item[0].sha256))
 
 
-def _cut(photo: VaultPhoto, number: int, duplicate: str, options: CutOptions) -> Cut | LeftOut:
+def face_number(photo: VaultPhoto, mine: Sequence[FaceKey]) -> int | None:
+    """Which of the photo's faces is the person's: the largest, should there be two; None = none of them."""
+    numbers = [n for n in range(len(photo.faces)) if any(photo.key(n).same(key) for key in mine)]
+    return max(numbers, key=lambda n: photo.faces[n].face.box.area, default=None)
+
+
+def _cut(photo: VaultPhoto, number: int | None, duplicate: str, options: CutOptions) -> Cut | LeftOut:
+    """By what the photo itself says."""
     if duplicate:
         return LeftOut(photo, duplicate)
-    face = photo.faces[number].face
-    if face.box.height < options.min_face:
+    face = None if number is None else photo.faces[number].face
+    if face is not None and face.box.height < options.min_face:
         return LeftOut(
             photo, f"the face is {face.box.height:.0f} pixels high; {options.min_face} are the least (--min-face)"
         )
+    return _within_dates(photo, number, options)
+
+
+def _within_dates(photo: VaultPhoto, number: int | None, options: CutOptions) -> Cut | LeftOut:
+    """A photo that is good enough, unless it is of another time, or has too few pixels to cut from.
+
+    The dates say what the whole set is of: they hold also for what was taken in by hand.
+    """
+    day = "" if photo.taken is None else day_of(photo.taken)
+    if day and is_before(day, options.since):
+        return LeftOut(photo, f"taken on {day}, before {options.since} (--since)")
+    if day and is_after(day, options.until):
+        return LeftOut(photo, f"taken on {day}, after {options.until} (--until)")
     made = cut_of(photo, number, options.framing, options.size)
     if made is None:
         return LeftOut(
@@ -138,28 +174,41 @@ def _cut(photo: VaultPhoto, number: int, duplicate: str, options: CutOptions) ->
     return made
 
 
-def _blurred(cuts: Sequence[Cut], options: CutOptions) -> list[tuple[Cut, str]]:
-    sharp = [(cut, cut.found.measures["sharpness"]) for cut in cuts if "sharpness" in cut.found.measures]
+def _blurred(cuts: Sequence[Cut]) -> dict[str, LeftOut]:
+    faces = [(cut, cut.found.measures) for cut in cuts if cut.found is not None]
+    sharp = [(cut, measures["sharpness"]) for cut, measures in faces if "sharpness" in measures]
     if len(sharp) < FEWEST_FOR_BLUR:
-        return []
+        return {}
     limit = BLURRED_BELOW * float(np.median([value for _, value in sharp]))
-    return [
-        (cut, f"blurred (face sharpness {value:.0f}; this person's limit is {limit:.0f})")
+    return {
+        cut.photo.sha256: LeftOut(
+            cut.photo, f"blurred (face sharpness {value:.0f}; this person's limit is {limit:.0f})"
+        )
         for cut, value in sharp
         if value < limit
-    ]
+    }
 
 
-def _beyond(cuts: Sequence[Cut], options: CutOptions) -> list[tuple[Cut, str]]:
-    """What is over ``max_photos``: the angles take turns, each with its best photo first."""
+def _beyond(cuts: Sequence[Cut], options: CutOptions, said: ByHand) -> dict[str, LeftOut]:
+    """What is over ``max_photos``: the angles take turns, each with its best photo first. What was taken in by hand
+    comes before all others, and none of it is too many.
+    """
     if options.max_photos is None or len(cuts) <= options.max_photos:
-        return []
+        return {}
     lanes: dict[str, list[Cut]] = defaultdict(list)
-    for cut in sorted(cuts, key=lambda item: (-_worth(item), item.photo.sha256)):
-        lanes[angle_and_side(cut.found.face.pose)].append(cut)
+    free = [cut for cut in cuts if cut.photo.sha256 not in said.taken_in]
+    for cut in sorted(free, key=lambda item: (-_worth(item), item.photo.sha256)):
+        lanes[_lane(cut)].append(cut)
     turns = [(place, -_worth(cut), cut) for lane in lanes.values() for place, cut in enumerate(lane)]
     turns.sort(key=lambda turn: (turn[0], turn[1], turn[2].photo.sha256))
-    return [(cut, f"beyond the best {options.max_photos} (--max-photos)") for _, _, cut in turns[options.max_photos :]]
+    room = max(0, options.max_photos - (len(cuts) - len(free)))
+    reason = f"beyond the best {options.max_photos} (--max-photos)"
+    return {cut.photo.sha256: LeftOut(cut.photo, reason) for _, _, cut in turns[room:]}
+
+
+def _lane(cut: Cut) -> str:
+    """The angle; whole pictures are a kind of their own."""
+    return "whole" if cut.found is None else angle_and_side(cut.found.face.pose)
 
 
 def angle_and_side(pose: HeadPose | None) -> str:
@@ -174,7 +223,13 @@ def angle_and_side(pose: HeadPose | None) -> str:
 
 
 def _worth(cut: Cut) -> float:
-    """How good a photo is for training, 0 and more: trust in the face, its pixels in the picture, its sharpness."""
+    """How good a photo is for training, 0 and more: trust in the face, its pixels in the picture, its sharpness; of a
+    whole picture its own pixels and sharpness.
+    """
+    if cut.found is None or cut.subject is None:
+        width, height = cut.window.size
+        pixels = min(1.0, (width * height) ** 0.5 / 1024)
+        return float(pixels * (1.0 + cut.photo.measures.get("sharpness", 0.0)) ** 0.25)
     pixels = min(1.0, cut.subject.box.height / 256)
     return float(cut.found.quality * pixels * (1.0 + cut.found.measures.get("sharpness", 0.0)) ** 0.25)
 
@@ -182,7 +237,7 @@ def _worth(cut: Cut) -> float:
 def _nothing(opened: OpenVault, person: Person, left_out: Sequence[LeftOut]) -> str:
     who = person.called
     if not left_out:
-        known = plural(len(person.faces), "face")
+        known = plural(len(person.faces), "face or whole picture", "faces or whole pictures")
         return f"No photo of {who} is there any more ({known} known). Scan again: {opened.vault.command('scan FOLDER')}"
     examples = "\n".join(f"  - {Path(item.photo.paths[0]).name}: {item.reason}" for item in left_out[:3])
     return f"{none_can_be_used(len(left_out), 'photo', f'of {who}')}:\n{examples}"

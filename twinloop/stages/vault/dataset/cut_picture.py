@@ -36,13 +36,18 @@ class CutPicture:
         return clean_png(Image.fromarray(self.image.pixels), self.image.origin != "real")
 
     def _photo(self) -> LoadedImage:
-        path = next((Path(path) for path in self.cut.photo.paths if Path(path).is_file()), None)
-        if path is None:
-            raise UnreadableImage("is no longer there; scan again")
-        loaded = load_image(path)
-        if loaded.sha256 != self.cut.photo.sha256:
-            raise UnreadableImage("was changed since the scan; scan again")
-        return loaded
+        """The photo from the first of its files that still holds it."""
+        problems = []
+        for path in (path for path in map(Path, self.cut.photo.paths) if path.is_file()):
+            try:
+                loaded = load_image(path)
+            except UnreadableImage as error:
+                problems.append(error)
+                continue
+            if loaded.sha256 == self.cut.photo.sha256:
+                return loaded
+            problems.append(UnreadableImage("was changed since the scan; scan again"))
+        raise problems[0] if problems else UnreadableImage("is no longer there; scan again")
 
 
 def _resized(photo: Image.Image, cut: Cut) -> Image.Image:

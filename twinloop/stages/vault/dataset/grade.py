@@ -16,7 +16,8 @@ class Finding:
     """One thing that was counted.
 
     Attributes:
-        about: ``photos``, ``angle``, a facet's name, ``faces``, ``shoots``, ``origin``.
+        about: ``photos``, ``angle``, a facet's name, ``faces``, ``shoots``, ``years``, ``origin``, ``duplicates``,
+            ``by hand``.
         level: ``stop`` (do not train yet), ``lack`` (the LoRA will be weak there), ``hint``, ``fine``.
         text: what is, and what to do. have, of: the counts behind it. low, high: 95 % interval of the share, where one
             is meant.

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinloop.domain.faces import Face
 from twinloop.domain.facet import Facet
 from twinloop.domain.observation import Observation
-from twinloop.domain.vault import FaceKey, Person, VaultPhoto
+from twinloop.domain.vault import Person, VaultPhoto
 from twinloop.stages.vault.copies.of_person import worse_copies
+from twinloop.stages.vault.dataset.by_hand import EXCLUDE
 from twinloop.stages.vault.dataset.caption import last_options
-from twinloop.stages.vault.dataset.choose import sorted_out
+from twinloop.stages.vault.dataset.choose import LeftOut, face_number, sorted_out
 from twinloop.stages.vault.dataset.cut import Cut
 from twinloop.stages.vault.opened import OpenVault
 
@@ -26,7 +28,7 @@ class KnownPhoto:
 
     Attributes:
         state: ``kept``, ``dropped`` (a copy of another one) or ``left out``. reason: why it is not kept; "" where it
-            is.
+            is. by_hand: ``exclude`` or ``include`` where the user said so, else ``automatic``.
         facets: facet -> the values that hold, in the scan's eyes; a facet that could not be told is absent.
         numbers: ``face`` (height in pixels), ``sharpness`` (of the face, Laplacian variance at 112 px), ``yaw``
             (degrees), ``quality`` (0..1), so far as measured. notes: what to know of its cut.
@@ -36,6 +38,7 @@ class KnownPhoto:
     photo: VaultPhoto
     state: str
     reason: str
+    by_hand: str
     facets: Mapping[str, tuple[str, ...]]
     numbers: Mapping[str, float]
     notes: tuple[str, ...]
@@ -53,6 +56,7 @@ class KnownPhoto:
             "origin": photo.origin,
             "state": self.state,
             "reason": self.reason,
+            "by_hand": self.by_hand,
             "facets": {name: list(values) for name, values in self.facets.items()},
             "numbers": dict(self.numbers),
             "notes": list(self.notes),
@@ -65,6 +69,7 @@ def known_photos(opened: OpenVault, person: Person, facets: Sequence[Facet]) -> 
     cutting, _ = last_options(opened, person)
     duplicates = worse_copies(opened, person)
     choice = sorted_out(opened, person, duplicates, cutting)
+    said = choice.by_hand
     cuts = {cut.photo.sha256: cut for cut in choice.cuts}
     reasons = {item.photo.sha256: item.reason for item in choice.left_out}
     faces = defaultdict(list)
@@ -73,8 +78,9 @@ def known_photos(opened: OpenVault, person: Person, facets: Sequence[Facet]) -> 
     found = []
     for photo in (*(cut.photo for cut in choice.cuts), *(item.photo for item in choice.left_out)):
         reason = reasons.get(photo.sha256, "")
-        state = DROPPED if photo.sha256 in duplicates else LEFT_OUT if reason else KEPT
-        seen = _seen(photo, _number(photo, faces[photo.sha256]))
+        copy = photo.sha256 in duplicates and said.of(photo.sha256) != EXCLUDE
+        state = (DROPPED if copy else LEFT_OUT) if reason else KEPT
+        seen = _seen(photo, face_number(photo, faces[photo.sha256]))
         cut: Cut | None = cuts.get(photo.sha256)
         told = {facet.name: facet.classify(seen) for facet in facets}
         found.append(
@@ -82,6 +88,7 @@ def known_photos(opened: OpenVault, person: Person, facets: Sequence[Facet]) -> 
                 photo,
                 state,
                 reason,
+                said.of(photo.sha256),
                 {name: reading.present for name, reading in told.items() if reading.measured},
                 _numbers(seen),
                 cut.remarks(cutting.size) if cut is not None else (),
@@ -91,23 +98,24 @@ def known_photos(opened: OpenVault, person: Person, facets: Sequence[Facet]) -> 
     return tuple(sorted(found, key=lambda item: (item.photo.paths[0], item.photo.sha256)))
 
 
+def still_left_out(opened: OpenVault, person: Person, photos: Sequence[str]) -> tuple[LeftOut, ...]:
+    """Which of these photos (sha256) `prep` would leave out now with its last options, and why."""
+    choice = sorted_out(opened, person, worse_copies(opened, person), last_options(opened, person)[0])
+    return tuple(item for item in choice.left_out if item.photo.sha256 in photos)
+
+
 def _unmeasured(seen: Observation, facets: Sequence[Facet]) -> tuple[str, ...]:
     """What the facets need and the scan did not look for, in the facets' order."""
     needs = (need for facet in facets for need in facet.needs)
     return tuple(dict.fromkeys(need for need in needs if need not in seen.measured))
 
 
-def _number(photo: VaultPhoto, mine: Sequence[FaceKey]) -> int:
-    """Which of the photo's faces is the person's: the largest, should there be two.
-
-    ``mine``: the person's in this photo.
+def _seen(photo: VaultPhoto, number: int | None) -> Observation:
+    """The scan's measures of a photo with the person's face as its subject, as facets read them; without any face where
+    the whole picture is the person's.
     """
-    numbers = [n for n in range(len(photo.faces)) if any(photo.key(n).same(key) for key in mine)]
-    return max(numbers, key=lambda n: photo.faces[n].face.box.area, default=0)
-
-
-def _seen(photo: VaultPhoto, number: int) -> Observation:
-    """The scan's measures of a photo with the person's face as its subject, as facets read them."""
+    if number is None:
+        return _observed(photo, (), photo.measures, {"faces"})
     found = photo.faces[number]
     rest = tuple(other.face for n, other in enumerate(photo.faces) if n != number)
     own = {
@@ -122,11 +130,17 @@ def _seen(photo: VaultPhoto, number: int) -> Observation:
         *(["eyes"] if "eyes_open" in measures else []),
         *(name.split(".")[0] for name in measures if "." in name),
     }
+    return _observed(photo, (found.face, *rest), measures, looked)
+
+
+def _observed(
+    photo: VaultPhoto, faces: tuple[Face, ...], measures: Mapping[str, float], looked: Set[str]
+) -> Observation:
     return Observation(
         sha256=photo.sha256,
         width=photo.width,
         height=photo.height,
-        faces=(found.face, *rest),
+        faces=faces,
         parts=(),
         measures=measures,
         measured=frozenset(looked),
@@ -137,7 +151,7 @@ def _seen(photo: VaultPhoto, number: int) -> Observation:
 
 
 def _numbers(seen: Observation) -> dict[str, float]:
-    face = seen.faces[0]
-    found = {"face": face.box.height, "sharpness": seen.measure("face_sharpness"), "quality": seen.measure("quality")}
-    found["yaw"] = None if face.pose is None else float(face.pose.yaw)
+    found = {"sharpness": seen.measure("face_sharpness"), "quality": seen.measure("quality")}
+    found["face"] = None if seen.face is None else seen.face.box.height
+    found["yaw"] = None if seen.pose is None else float(seen.pose.yaw)
     return {name: round(float(value), 3) for name, value in found.items() if value is not None}

@@ -19,11 +19,12 @@ class LookedAt:
     """Photos at or below some paths.
 
     Attributes:
-        named: the paths, for messages. contents: sha256 of the photos there that show a face.
+        named: the paths, for messages. contents: sha256 of the photos there that show a face. below: of all photos.
     """
 
     named: str
     contents: frozenset[str]
+    below: frozenset[str]
 
     @classmethod
     def of(cls, opened: OpenVault, folders: Sequence[Path]) -> LookedAt:
@@ -31,8 +32,8 @@ class LookedAt:
         roots = [Path(os.path.abspath(folder)) for folder in folders or opened.record.folders]
         below = FileIndex(opened.catalog).contents_below(roots)
         faces = {entry.key.sha256 for entry in face_entries(opened.catalog, opened.fingerprint)}
-        return cls(some([str(folder) for folder in folders or opened.record.folders]), below & faces)
+        return cls(some([str(folder) for folder in folders or opened.record.folders]), below & faces, below)
 
     def photos(self, person: Person) -> int:
-        """How many of these photos show the person."""
-        return len({key.sha256 for key in person.faces} & self.contents)
+        """How many of these photos show the person, also without a face that was found."""
+        return len({key.sha256 for key in person.faces} & self.below)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from twinloop.domain.captions import one_line, with_trigger
-from twinloop.domain.vault import Label, Person
+from twinloop.domain.vault import Label, Person, VaultPhoto
 from twinloop.errors import InputError
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.membership import ids_merged_into
 from twinloop.store.atomic import read_json
 from twinloop.store.decisions import DecisionLog
+from twinloop.store.sidecar import caption_beside
 
 
 def edits_of(decisions: DecisionLog, person_id: str) -> dict[str, str]:
@@ -31,6 +33,14 @@ def as_written(label: Label, text: str) -> str:
     """A caption of the user's as it is written down: on one line, with the trigger. "" = back to the measured one."""
     words_given = one_line(text)
     return with_trigger(words_given, label.trigger) if words_given else ""
+
+
+def beside(photo: VaultPhoto, label: Label) -> str | None:
+    """The caption that lies in a file beside a photo (``a.txt`` of ``a.png``, say), with the trigger; None = there is
+    none.
+    """
+    said = (caption_beside(Path(path)) for path in photo.paths)
+    return next((as_written(label, text) for text in said if text), None)
 
 
 def edit(opened: OpenVault, label: Label, sha256: str, text: str, as_is: bool = False) -> str:
@@ -71,11 +81,12 @@ def photo_meant(opened: OpenVault, person: Person, name: str) -> str:
     record = opened.vault.person_record(person.folder_name)
     prepared = read_json(record).get("pictures", ()) if record.is_file() else ()
     known = [(key.sha256, path) for key in person.faces for path in _paths(opened, key.sha256)]
-    known += [(item["source"]["sha256"], str(record.parent / item["file"])) for item in prepared]
+    known += [(item["source"]["sha256"], (record.parent / item["file"]).as_posix()) for item in prepared]
+    name = name and Path(name).as_posix()
     hits = {
         photo
         for photo, path in known
-        if path in (name, os.path.abspath(name)) or (len(name) >= 8 and photo.startswith(name.lower()))
+        if path in (name, Path(os.path.abspath(name)).as_posix()) or (len(name) >= 8 and photo.startswith(name.lower()))
     }
     hits = hits or {photo for photo, path in known if path.endswith(f"/{name}")}
     if len(hits) != 1:

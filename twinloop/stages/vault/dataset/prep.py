@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,13 @@ from twinloop.domain.choices import LAYOUTS
 from twinloop.errors import InputError, UnreadableImage
 from twinloop.ports import Reporter
 from twinloop.stages.vault.dataset.audit import Constant
-from twinloop.stages.vault.dataset.caption import EDITED, Captioned, Captioning, Captions, captions_of, record
+from twinloop.stages.vault.dataset.by_hand import ByHand
+from twinloop.stages.vault.dataset.caption import BESIDE, EDITED, Captioned, Captioning, Captions, captions_of, record
 from twinloop.stages.vault.dataset.choose import LeftOut
 from twinloop.stages.vault.dataset.cut import Cut
 from twinloop.stages.vault.dataset.cut_picture import CutPicture
 from twinloop.stages.vault.dataset.folder import location
+from twinloop.stages.vault.dataset.folder.apart import originals_in
 from twinloop.stages.vault.dataset.folder.layouts import Layout, layout_of, metadata_bytes, stems
 from twinloop.stages.vault.dataset.folder.own_files import Origin
 from twinloop.stages.vault.dataset.folder.prepared import PreparedFolder
@@ -28,8 +31,12 @@ from twinloop.stages.vault.dataset.grade import Readiness
 from twinloop.stages.vault.dataset.label import head_of
 from twinloop.stages.vault.dataset.readiness import readiness
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.people.record import read_people
+from twinloop.stages.vault.people.without_face import beside
 from twinloop.store.atomic import remove_leftovers, storage_errors
 from twinloop.store.sidecar import METADATA
+from twinloop.store.vault_files import FileIndex
+from twinloop.store.vault_id import made_vault_id
 
 REPEATS = 10
 FORMAT = "png-1"
@@ -97,6 +104,8 @@ class Prepared:
         others: names of pictures in the folder that are not of this training set.
         made_way: (owner, new place) of somebody else's training set that lay here under an earlier name; None = there
             was none.
+        by_hand, undated: as `Choice` has them. without_face: paths of photos in the same folders as the person's on
+            which no face was found, so that they are nobody's.
     """
 
     folder: Path
@@ -114,6 +123,14 @@ class Prepared:
     also: tuple[Path, ...]
     others: tuple[str, ...]
     made_way: tuple[str, Path] | None
+    by_hand: ByHand
+    undated: int
+    without_face: tuple[str, ...] = ()
+
+    @property
+    def taken_in(self) -> int:
+        """How many pictures are of photos that were taken in by hand."""
+        return sum(sha256 in self.by_hand.taken_in for sha256 in self.files)
 
     @property
     def audit(self) -> tuple[Constant, ...]:
@@ -142,6 +159,7 @@ class Prepared:
             "kept": list(self.kept),
             "adopted": list(self.adopted),
             "gone": self.gone,
+            "undated": self.undated,
             "was": None if self.was is None else str(self.was),
             "also": [str(path) for path in self.also],
             "others": list(self.others),
@@ -160,7 +178,7 @@ def prep(opened: OpenVault, work: Captioning, options: PrepOptions, reporter: Re
     """
     choice, label = work.choice, work.label
     place = location.settled(opened, work.person, options.output)
-    folder = _opened_folder(place.root)
+    folder = _opened_folder(opened, place.root)
     layout, repeats = _layout(options, folder)
     adopted = folder.adopt_edits(opened, label)
     placed = layout_of(layout, label, repeats)
@@ -169,13 +187,20 @@ def prep(opened: OpenVault, work: Captioning, options: PrepOptions, reporter: Re
     shelf.put_metadata(captions.captions)
     unread = {item.photo.sha256 for item in captions.left_out[len(choice.left_out) :]}
     removed = folder.remove_stale(_unavailable(opened, folder) | unread)
+    taken_in = sum(item.cut.photo.sha256 in choice.by_hand.taken_in for item in captions.captions)
     found = Prepared(
         folder=folder.root,
         layout=layout,
         repeats=repeats,
         captions=captions,
         files={item.cut.photo.sha256: shelf.picture(item.cut.photo.sha256) for item in captions.captions},
-        readiness=readiness(captions.captions, work.writer.observer.facets, choice.copies, choice.options),
+        readiness=readiness(
+            captions.captions,
+            work.writer.observer.facets,
+            choice.copies,
+            choice.options,
+            (taken_in, len(choice.by_hand.left_out)),
+        ),
         written=folder.written,
         removed=tuple(removed),
         kept=tuple(folder.kept),
@@ -185,23 +210,35 @@ def prep(opened: OpenVault, work: Captioning, options: PrepOptions, reporter: Re
         also=place.others,
         others=tuple(folder.others()),
         made_way=place.made_way,
+        by_hand=choice.by_hand,
+        undated=choice.undated,
+        without_face=_without_face(opened, [*captions.captions, *captions.left_out]),
     )
-    folder.finish(_record(found))
+    # within the vault its place says whose it is
+    where = {} if options.output is None else {"vault": made_vault_id(opened.vault)}
+    folder.finish({**_record(found), **where})
     record(opened, captions)
     return found
 
 
-def _opened_folder(root: Path) -> PreparedFolder:
+def _without_face(opened: OpenVault, items: Sequence[Captioned | LeftOut]) -> tuple[str, ...]:
+    people = read_people(opened.vault) if opened.vault.people.exists() else None
+    photos = [item.photo if isinstance(item, LeftOut) else item.cut.photo for item in items]
+    return beside(opened, people, [path for photo in photos for path in photo.paths])
+
+
+def _opened_folder(opened: OpenVault, root: Path) -> PreparedFolder:
     with storage_errors(root):
         root.mkdir(parents=True, exist_ok=True)
     remove_leftovers(root)
-    return PreparedFolder(root)
+    return PreparedFolder(root, originals_in(FileIndex(opened.catalog), root))
 
 
 def _is_cut(picture: Path, cut: Cut) -> bool:
-    """Whether the file holds what would be written there now."""
+    """Whether the file holds what would be written there now, and is no copy of the photo itself."""
     with contextlib.suppress(UnreadableImage, OSError):
-        return picture.read_bytes() == CutPicture(cut).png
+        data = picture.read_bytes()
+        return data == CutPicture(cut).png and hashlib.sha256(data).hexdigest() != cut.photo.sha256
     return False
 
 
@@ -234,8 +271,10 @@ def _record(found: Prepared) -> dict[str, Any]:
         "repeats": found.repeats,
         **captions.options.to_json(),
         "cutting": dataclasses.asdict(captions.cutting),
+        "by_hand": found.by_hand.to_json(),
         "pictures": [_picture(item, found) for item in captions.captions],
         "left_out": [item.to_json() for item in captions.left_out],
+        "without_face": list(found.without_face),
         "audit": [item.to_json() for item in captions.audit],
         "readiness": found.readiness.to_json(),
     }
@@ -247,6 +286,7 @@ def _picture(item: Captioned, found: Prepared) -> dict[str, Any]:
         "file": found.files[photo.sha256],
         "text": item.text,
         "edited": item.source == EDITED,
+        "beside": item.source == BESIDE,
         "size": list(item.cut.window.size),
         "origin": item.seen.origin,
         "source": {

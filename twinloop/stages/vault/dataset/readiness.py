@@ -7,11 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from twinloop.domain.dates import day_of
 from twinloop.domain.facet import Facet
+from twinloop.domain.model_roles import NEEDS_FACE
 from twinloop.domain.shots import Gap, images_needed
 from twinloop.domain.statistics import wilson
 from twinloop.domain.wording import plural
 from twinloop.facets.face_angle import FACET as ANGLE
+from twinloop.facets.face_angle import FILM
 from twinloop.stages.analyze import Analysis, analyze
 from twinloop.stages.vault.dataset.caption import Captioned
 from twinloop.stages.vault.dataset.choose import angle_and_side
@@ -28,16 +31,25 @@ WORTH_CUTTING = 1.1
 ONE_SHOOT = 0.6
 """Share of dated photos of one day from which clothes, light and place are learned with the person."""
 DAY = 86_400
+AGES = 8
+"""Years of dated photos from which one face is several."""
 
 
 def readiness(
-    made: Sequence[Captioned], facets: Sequence[Facet], duplicates: int, cutting: CutOptions | None = None
+    made: Sequence[Captioned],
+    facets: Sequence[Facet],
+    duplicates: int,
+    cutting: CutOptions | None = None,
+    by_hand: tuple[int, int] = (0, 0),
 ) -> Readiness:
     """Judge the pictures that were prepared.
 
     Args:
         duplicates: photos that were dropped as copies of others. cutting: how the pictures were cut; None = as usual.
+        by_hand: how many photos were taken in and left out by hand.
     """
+    if _mostly_whole(made):
+        facets = [facet for facet in facets if not NEEDS_FACE.intersection(facet.needs)]
     analysis = analyze([item.seen for item in made], facets, {})
     findings = [
         _number(len(made)),
@@ -46,6 +58,7 @@ def readiness(
         *_unmeasured(analysis),
         *_faces(made, cutting or CutOptions()),
         *_shoots(made),
+        *_years(made),
         *_origin(made),
     ]
     if duplicates:
@@ -56,6 +69,16 @@ def readiness(
                 text=f"{plural(duplicates, 'near copy was', 'near copies were')} left out: the same picture would have"
                 " counted twice.",
                 have=duplicates,
+                of=len(made),
+            )
+        )
+    if any(by_hand):
+        findings.append(
+            Finding(
+                about="by hand",
+                level=FINE,
+                text=f"{plural(by_hand[0], 'photo was', 'photos were')} taken in by hand and {by_hand[1]} left out.",
+                have=by_hand[0],
                 of=len(made),
             )
         )
@@ -100,6 +123,13 @@ def _angles(made: Sequence[Captioned]) -> list[Finding]:
     """Profiles and three-quarter views: how many lack, and from which side."""
     sides = Counter(angle_and_side(item.seen.face.pose if item.seen.face is not None else None) for item in made)
     measured = len(made) - sides[""]
+    if _mostly_whole(made):
+        bare = sum(item.cut.number is None for item in made)
+        text = (
+            f"{bare} of {len(made)} pictures are used whole, without a face: angles and expressions are not counted."
+            " See to the variety yourself."
+        )
+        return [Finding(about="angle", level=HINT, text=text, have=len(made) - bare, of=len(made))]
     if not measured:
         return [
             Finding(
@@ -110,14 +140,21 @@ def _angles(made: Sequence[Captioned]) -> list[Finding]:
                 of=len(made),
             )
         ]
-    found = []
+    found: list[Finding] = []
     for value, words in (("profile", "profile"), ("three_quarter", "three-quarter view")):
         left, right = sides[f"{value}_left"], sides[f"{value}_right"]
-        found.append(_angle(words, left, right, measured, ANGLE.shares[value]))
+        told = any(finding.add for finding in found)
+        found.append(_angle(words, left, right, measured, ANGLE.shares[value], "" if told else f", {FILM}"))
     return found
 
 
-def _angle(words: str, left: int, right: int, of: int, share: float) -> Finding:
+def _mostly_whole(made: Sequence[Captioned]) -> bool:
+    """Whether most of the pictures are a character's as a whole, so that figures of faces say little of the set."""
+    return 2 * sum(item.cut.number is None for item in made) > len(made)
+
+
+def _angle(words: str, left: int, right: int, of: int, share: float, film: str) -> Finding:
+    """``film``: how else to come by such photos, behind what to take."""
     have = left + right
     needed = images_needed(have, of, share)
     interval = wilson(have, of)
@@ -140,7 +177,7 @@ def _angle(words: str, left: int, right: int, of: int, share: float) -> Finding:
     return Finding(
         about="angle",
         level=_weight(interval.high, share),
-        text=f"{said}{_chance(of, interval.low, interval.high)}): take {take}.",
+        text=f"{said}{_chance(of, interval.low, interval.high)}): take {take}{film}.",
         have=have,
         of=of,
         add=needed,
@@ -222,8 +259,8 @@ def _closer(made: Sequence[Captioned], cutting: CutOptions) -> str:
     """
     cuts = [item.cut for item in made]
     closer = [cut for old in cuts if (cut := cut_of(old.photo, old.number, "face", cutting.size)) is not None]
-    now, then = ([cut.subject.box.height for cut in some] for some in (cuts, closer))
-    if not closer or np.median(then) < WORTH_CUTTING * np.median(now):
+    now, then = ([cut.subject.box.height for cut in some if cut.subject is not None] for some in (cuts, closer))
+    if not then or np.median(then) < WORTH_CUTTING * np.median(now):
         return ""
     return f", or cut closer (--framing face: median {np.median(then):.0f})"
 
@@ -245,6 +282,28 @@ def _shoots(made: Sequence[Captioned]) -> list[Finding]:
             text=f"{text}: its clothes, light and place will be learned with the person. Add photos of other days.",
             have=most,
             of=dated,
+        )
+    ]
+
+
+def _years(made: Sequence[Captioned]) -> list[Finding]:
+    """A face of many years. The first and the last twentieth do not count: a camera whose clock is wrong is no year."""
+    dated = sorted(item.cut.photo.taken for item in made if item.cut.photo.taken is not None)
+    if len(dated) < TOO_FEW:
+        return []
+    aside = len(dated) // 20
+    first, last = dated[aside], dated[-1 - aside]
+    years = (last - first) / (365.25 * DAY)
+    if years <= AGES:
+        return []
+    return [
+        Finding(
+            about="years",
+            level=HINT,
+            text=f"The dated photos span {years:.0f} years ({day_of(first)[:4]} to {day_of(last)[:4]}): one LoRA mixes"
+            " these ages. For one of them: prep with --since and --until.",
+            have=len(dated),
+            of=len(made),
         )
     ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,12 @@ from twinloop.errors import InputError, NothingToDo
 from twinloop.stages.vault.dataset.label import label_of
 from twinloop.stages.vault.dataset.looked_at import LookedAt
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.people.cluster import no_face_needed
 from twinloop.stages.vault.people.membership import looks_like_id
 from twinloop.stages.vault.people.record import People
 from twinloop.store.vault_faces import face_entries
 from twinloop.store.vault_files import FileIndex
+from twinloop.system import shell
 
 SHOWN = 5
 CLEARLY_AHEAD = 1.5
@@ -67,7 +68,7 @@ def person_meant(
         )
     if shown is not None:
         if shown.name is not None:
-            rename = opened.vault.command(f"name {shown.id} {shlex.quote(name)}")
+            rename = opened.vault.command(f"name {shown.id} {shell.quote(name)}")
             raise InputError(
                 f"--reference {reference} shows {shown.id}, who is called {shown.name}, not {name}. To rename: {rename}"
             )
@@ -104,7 +105,7 @@ def _there(opened: OpenVault, here: LookedAt, person: Person) -> Person:
 def _another(opened: OpenVault, shown: Person, named: Person, name: str, reference: Path | None) -> str:
     """The name belongs to somebody else than the photo shows: most likely it was guessed in an earlier run."""
     said = label_of(opened.decisions, named.id)
-    word = shlex.quote(said.class_word) if said is not None else "person"
+    word = shell.quote(said.class_word) if said is not None else "person"
     steps = (
         f"name {named.id} OTHER-NAME",
         f"label {named.id} --trigger 'ohwx OTHER-NAME' --class {word}",
@@ -139,7 +140,7 @@ def _on_photo(opened: OpenVault, people: People, reference: Path) -> Person:
 
 def _undecided(opened: OpenVault, free: Sequence[tuple[int, Person]], name: str) -> str:
     """Several people are on about as many photos, and nothing says which of them is meant."""
-    say = opened.vault.command(f"name {free[0][1].id} {shlex.quote(name)}")
+    say = opened.vault.command(f"name {free[0][1].id} {shell.quote(name)}")
     return (
         f"Which of these people is {name}? Photos of each: {_counts(free)}. Nobody is on {CLEARLY_AHEAD:g} times as"
         " many as the next, so none is taken for granted. Run this again with --reference PHOTO, a photo that shows"
@@ -164,11 +165,12 @@ def _nobody(opened: OpenVault, people: People, here: LookedAt) -> str:
     if few < 2:
         return (
             f"No person was found: {plural(few, 'photo')} of {here.named} with a face. "
-            "A person is told from strangers by several photos, and a training set takes 10 and more: add photos."
+            "A person is told from strangers by several photos, and a training set takes 10 and more: add photos.\n"
+            f"{no_face_needed(opened.vault)}"
         )
     return (
         f"No person was found on the photos of {here.named}: nobody is on {people.found.min_faces} photos. "
-        "Add photos, or ask for fewer: --min-faces 2"
+        f"Add photos, or ask for fewer: --min-faces 2\n{no_face_needed(opened.vault)}"
     )
 
 

@@ -100,7 +100,7 @@ def _holds_something(vault: Vault) -> bool:
 def _photos(vault: Vault) -> frozenset[str]:
     """sha256 of every photo; none where there is no catalogue, or a damaged one, which goes in any case."""
     if vault.catalog.is_file():
-        with contextlib.suppress(StorageError), VaultCatalog(vault.catalog) as catalog:
+        with contextlib.suppress(StorageError), VaultCatalog(vault.catalog, reading=True, any_version=True) as catalog:
             rows = catalog.run("SELECT sha256 FROM photo UNION SELECT sha256 FROM file WHERE sha256 IS NOT NULL")
             return frozenset(sha256 for (sha256,) in rows)
     return frozenset()
@@ -109,5 +109,5 @@ def _photos(vault: Vault) -> frozenset[str]:
 def _own_files(vault: Vault) -> list[Path]:
     """What the vault keeps beside training sets and is there: no user puts anything of his own under these names."""
     databases = [path for made in (vault.catalog, vault.crops, vault.likeness) for path in with_journals(made)]
-    records = [vault.people, vault.duplicates, vault.scan_record, vault.decisions]
+    records = [vault.people, vault.duplicates, vault.scan_record, vault.decisions, vault.identity]
     return [path for path in (*databases, *records, vault.root / "captions", vault.root / "gaps") if path.exists()]

@@ -14,6 +14,7 @@ from typing import Any
 from twinloop.domain.names import folded
 from twinloop.domain.vault import Decision, FaceKey, Person
 from twinloop.stages.vault.copies.record import read_duplicates, without_faces
+from twinloop.stages.vault.dataset import by_hand
 from twinloop.stages.vault.dataset.folder.own_files import OwnFiles, is_prepared
 from twinloop.stages.vault.dataset.folder.owner import folders_of, owner_of
 from twinloop.stages.vault.forget.observed import forget_observations, notes_on_runs, observations, pictures_in
@@ -28,8 +29,9 @@ from twinloop.store.vault import Vault
 from twinloop.store.vault_catalog import VaultCatalog
 from twinloop.store.vault_forget import forget_faces, forget_unseen, unseen_faces
 
-_PERSONAL = ("name", "label", "caption", "captions")
-"""Kinds of decisions that hold words about a person; the others hold ids and places in photos."""
+_PERSONAL = ("name", "label", "caption", "captions", *by_hand.KINDS)
+"""Kinds of decisions that hold words about a person, or say what the training set was made of; the others hold ids and
+places in photos."""
 _OUTSIDE = (
     "LoRAs, exported packages, made images and training sets outside of the vault are not known to it: delete those"
     " yourself."

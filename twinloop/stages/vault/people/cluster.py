@@ -20,8 +20,9 @@ from twinloop.stages.vault.people.following import following
 from twinloop.stages.vault.people.grouping import STRANGER, FaceSet, Grouped, group
 from twinloop.stages.vault.people.key_index import KeyIndex
 from twinloop.stages.vault.people.lasting_ids import anchored, lasting_ids
-from twinloop.stages.vault.people.membership import KINDS
+from twinloop.stages.vault.people.membership import APPLIED, KINDS
 from twinloop.stages.vault.people.record import Found, Moved, People, people_of, read_found, used_numbers, write_people
+from twinloop.store.vault import Vault
 from twinloop.store.vault_catalog import FaceTable
 from twinloop.store.vault_faces import face_entries
 
@@ -85,7 +86,7 @@ def cluster(
             installed.
     """
     before = read_found(opened.vault)
-    decisions = opened.decisions.active(*KINDS)
+    decisions, applied = (opened.decisions.active(*kinds) for kinds in (KINDS, APPLIED))
     table = opened.catalog.faces(opened.fingerprint)
     entries = [entry.key for entry in face_entries(opened.catalog, opened.fingerprint)]
     if not len(table):
@@ -93,13 +94,13 @@ def cluster(
     chosen, least = _settings(options, before, opened.fingerprint, reporter)
     inputs = _inputs(opened, entries, chosen, least)
     if before is not None and before.inputs == inputs:
-        people = people_of(before, decisions)
+        people = people_of(before, applied)
         return Clustered(people, (), (), write_people(opened.vault, people))
     grouped = _grouped(table, opened.record.strangers, least, chosen, search, reporter)
     found = _found(opened, table, entries, grouped, before, (chosen, least, inputs))
     found = _with_moved(found, before, decisions, table, grouped.limits.margin)
-    people = people_of(found, decisions)
-    old = {person.id for person in people_of(before, decisions).persons} if before is not None else set()
+    people = people_of(found, applied)
+    old = {person.id for person in people_of(before, applied).persons} if before is not None else set()
     now = [person.id for person in people.persons]
     return Clustered(
         people,
@@ -228,11 +229,23 @@ def _with_moved(
     return replace(found, moved={**kept, **moved})
 
 
+def no_face_needed(vault: Vault) -> str:
+    """The way for pictures that detectors find no faces in."""
+    return (
+        "Where the folder is of one drawn character, robot or animal, no face is needed:"
+        f" {vault.command('run FOLDER --person NAME --everything')}"
+    )
+
+
 def _nothing(opened: OpenVault, faces: int) -> str:
+    if not opened.catalog.knows_files():
+        known = some(opened.record.folders)
+        return f"Nothing is known of the photos of {known}. Scan first: {opened.vault.command('scan')}"
     if not faces:
         return (
             f"No faces were found in the photos of {some(opened.record.folders)} (under {opened.record.min_face} pixels"
             f" of height none is kept: --min-face). What was scanned: {opened.vault.command('status')}"
+            f"\n{no_face_needed(opened.vault)}"
         )
     return (
         f"The {faces} faces in {opened.vault.root} have no identity vectors, so they cannot be told apart: the models"

@@ -18,6 +18,7 @@ from twinloop.stages.vault.people.faces_meant import FacesMeant
 from twinloop.stages.vault.people.lasting_ids import ANCHORS
 from twinloop.stages.vault.people.membership import KINDS, looks_like_id
 from twinloop.stages.vault.people.record import People, find_person, next_id, read_found, read_people, write_people
+from twinloop.stages.vault.photo_named import photo_named
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def name(opened: OpenVault, text: str, called: str) -> Edited:
     if looks_like_id(wanted):
         raise InputError(f"'{wanted}' looks like the id of a person. Choose another name.")
     before = f" (was {person.name})" if person.name else ""
-    return _decided(
+    return decided(
         opened, f"{person.id} is called {wanted}{before}.", "name", {"person": person.id, "name": wanted}, person
     )
 
@@ -68,7 +69,7 @@ def hide(opened: OpenVault, text: str, hidden: bool = True) -> Edited:
     if person.hidden == hidden:
         raise NothingToDo(f"{person.called} is {'hidden' if hidden else 'shown'} already.")
     kind = "hide" if hidden else "show"
-    return _decided(
+    return decided(
         opened, f"{person.called} is {'hidden' if hidden else 'shown'}.", kind, {"person": person.id}, person
     )
 
@@ -90,7 +91,7 @@ def merge(opened: OpenVault, texts: Sequence[str]) -> Edited:
         f" {into.called}"
     )
     data = {"into": into.id, "people": [other.id for other in others]}
-    done = _decided(opened, said, "merge", data, into, *others)
+    done = decided(opened, said, "merge", data, into, *others)
     return replace(done, text=f"{said}: {_merged(done.people, into, others)}.")
 
 
@@ -115,7 +116,7 @@ def split_faces(opened: OpenVault, text: str | None, keys: Sequence[FaceKey]) ->
     if text is None:
         _check(keys, people.strangers, "strangers")
         data = {"person": None, "faces": _json(keys), "new": next_id(people.found, opened.decisions.all())}
-        return _decided(
+        return decided(
             opened,
             f"{plural(len(keys), 'face')} of strangers {'is' if len(keys) == 1 else 'are'} now {data['new']}.",
             "split",
@@ -127,7 +128,7 @@ def split_faces(opened: OpenVault, text: str | None, keys: Sequence[FaceKey]) ->
         raise InputError(f"These are all faces of {person.called}: nobody would be left.")
     new = next_id(people.found, opened.decisions.all())
     data = {"person": person.id, "faces": _json(keys), "new": new}
-    return _decided(
+    return decided(
         opened,
         f"{plural(len(keys), 'face')} of {person.called} {'is' if len(keys) == 1 else 'are'} now {new}.",
         "split",
@@ -156,7 +157,7 @@ def reject_faces(opened: OpenVault, text: str, keys: Sequence[FaceKey]) -> Edite
     person = find_person(read_people(opened.vault), text)
     _check(keys, person.faces, person.called)
     data = {"person": person.id, "faces": _json(keys)}
-    return _decided(
+    return decided(
         opened,
         f"{plural(len(keys), 'face')} {'is' if len(keys) == 1 else 'are'} not {person.called}.",
         "reject",
@@ -176,6 +177,25 @@ def assign(opened: OpenVault, text: str, files: Sequence[Path], face: int | None
     return assign_faces(opened, text, FacesMeant(opened, people, face).for_person(person, files))
 
 
+def assign_pictures(opened: OpenVault, text: str, files: Sequence[Path]) -> Edited:
+    """Say that these pictures are this person's as a whole, whatever faces were found in them.
+
+    Raises:
+        InputError: an unknown file. NothingToDo: all of them are the person's already.
+    """
+    person = find_person(read_people(opened.vault), text)
+    known = {key.sha256: key for key in person.faces}
+    photos = dict.fromkeys(photo_named(opened, file, known).sha256 for file in files)
+    keys = [FaceKey.of_whole(sha256) for sha256 in photos if sha256 not in known]
+    if not keys:
+        raise NothingToDo(
+            f"{'This picture is' if len(photos) == 1 else 'These pictures are'} of {person.called} already."
+        )
+    which = plural(len(keys), "whole picture belongs", "whole pictures belong")
+    data = {"person": person.id, "faces": _json(keys)}
+    return decided(opened, f"{which} to {person.called}.", "assign", data, person)
+
+
 def assign_faces(opened: OpenVault, text: str, keys: Sequence[FaceKey]) -> Edited:
     """Say that these faces are this person.
 
@@ -190,7 +210,7 @@ def assign_faces(opened: OpenVault, text: str, keys: Sequence[FaceKey]) -> Edite
             f"{'This face belongs' if len(keys) == 1 else 'These faces belong'} to {person.called} already."
         )
     data = {"person": person.id, "faces": _json(keys)}
-    return _decided(
+    return decided(
         opened,
         f"{plural(len(keys), 'face')} {'belongs' if len(keys) == 1 else 'belong'} to {person.called}.",
         "assign",
@@ -211,7 +231,7 @@ def undo(opened: OpenVault) -> Decision:
     return last
 
 
-def _decided(opened: OpenVault, text: str, kind: str, data: Mapping[str, Any], *persons: Person) -> Edited:
+def decided(opened: OpenVault, text: str, kind: str, data: Mapping[str, Any], *persons: Person) -> Edited:
     """Write the decision down, with some faces of whom it speaks of, and bring people.json up to date."""
     made = opened.decisions.add(
         kind, {**data, "anchors": {person.id: _json(person.faces[:ANCHORS]) for person in persons}}

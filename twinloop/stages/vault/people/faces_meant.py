@@ -41,6 +41,9 @@ class FacesMeant:
         return list(dict.fromkeys(self._of_person(person, file) for file in files))
 
     def _of_person(self, person: Person, file: Path) -> FaceKey:
+        whole = self._whole(person, file)
+        if whole is not None:
+            return whole
         entries = self._faces(file, person.faces)
         mine = [entry.key for entry in entries if entry.key in set(person.faces)]
         if self._face is not None:
@@ -79,8 +82,16 @@ class FacesMeant:
         sha256 = photo_named(self._opened, file, {key.sha256 for key in among} or self._by_photo.keys()).sha256
         entries = self._by_photo.get(sha256, [])
         if not entries:
-            raise InputError(f"No face was found in {file}.")
+            raise InputError(
+                f"No face was found in {file}. To take the whole picture:"
+                f" {self._opened.vault.command('assign PERSON FILE --without-face')}"
+            )
         return entries
+
+    def _whole(self, person: Person, file: Path) -> FaceKey | None:
+        """The picture, where it is the person's as a whole."""
+        pictures = {key.sha256: key for key in person.faces if key.is_whole}
+        return pictures.get(photo_named(self._opened, file, pictures).sha256) if pictures else None
 
     def _numbered(self, file: Path, entries: Sequence[FaceEntry]) -> FaceKey:
         assert self._face is not None

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from twinloop.domain.faces import Box
 from twinloop.domain.vault import FaceKey, Person
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.record import People
@@ -38,10 +39,23 @@ class ListedPerson:
 
 
 def clusters(opened: OpenVault, people: People) -> list[ListedPerson]:
-    """Everybody by id, hidden people too, and the strangers at the end. Faces of photos that are gone are left out."""
+    """Everybody by id, hidden people too, and the strangers at the end; people with their whole pictures, too. Faces of
+    photos that are gone are left out.
+    """
     known = {entry.key: entry for entry in face_entries(opened.catalog, opened.fingerprint)}
+    whole = (key for person in people.persons for key in person.faces if key.is_whole and key not in known)
+    known |= {key: entry for key in whole if (entry := _whole(opened, key)) is not None}
     listed = [ListedPerson(person, _entries(person.faces, known)) for person in people.persons]
     return [*listed, ListedPerson(None, _entries(people.strangers, known))]
+
+
+def _whole(opened: OpenVault, key: FaceKey) -> FaceEntry | None:
+    """A whole picture that is somebody's, in the place of a face."""
+    photo = opened.catalog.photo(key.sha256, opened.fingerprint)
+    if photo is None:
+        return None
+    box = Box(0, 0, photo.width, photo.height)
+    return FaceEntry(key, box, 0.0, 0.0, 0, photo.width, photo.height, photo.paths[0])
 
 
 def _entries(keys: Iterable[FaceKey], known: dict[FaceKey, FaceEntry]) -> tuple[FaceEntry, ...]:

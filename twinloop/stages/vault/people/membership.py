@@ -13,6 +13,8 @@ from twinloop.stages.vault.people.key_index import KeyIndex
 
 KINDS = ("name", "hide", "show", "merge", "split", "reject", "assign")
 """Decisions about people."""
+APPLIED = (*KINDS, "forget")
+"""Decisions from which it follows who has which faces."""
 
 
 def faces_of(data: Mapping[str, Any]) -> list[FaceKey]:
@@ -40,7 +42,7 @@ class Membership:
     def apply(self, decisions: Iterable[Decision]) -> None:
         """Apply decisions about people, oldest first; other kinds are passed over.
 
-        Faces that are no longer there count for nothing.
+        Faces that are no longer there count for nothing. Whole pictures are there because a decision says so.
         """
         steps: dict[str, Callable[[Mapping[str, Any]], None]] = {
             "name": self._name,
@@ -50,6 +52,7 @@ class Membership:
             "split": self._split,
             "reject": self._reject,
             "assign": self._assign,
+            "forget": self._forget,
         }
         for made in decisions:
             if made.kind in steps:
@@ -81,7 +84,8 @@ class Membership:
         else:
             del self._faces[before][key]
         if person is None:
-            self._strangers[key] = None
+            if self._index.find(key) is not None:  # a whole picture is nobody's any more
+                self._strangers[key] = None
         else:
             self._faces.setdefault(person, {})[key] = None
             self._owner[key] = person
@@ -112,18 +116,29 @@ class Membership:
             self._rejected.setdefault(into, set()).update(self._rejected.pop(person, set()))
 
     def _split(self, data: Mapping[str, Any]) -> None:
-        for key in self._index.find_all(faces_of(data)):
+        for key in self._meant(data):
             self._put(key, data["new"])
             self._told.add(key)
 
     def _reject(self, data: Mapping[str, Any]) -> None:
-        self._rejected.setdefault(data["person"], set()).update(self._index.find_all(faces_of(data)))
+        self._rejected.setdefault(data["person"], set()).update(self._meant(data))
 
     def _assign(self, data: Mapping[str, Any]) -> None:
-        for key in self._index.find_all(faces_of(data)):
+        for key in self._meant(data):
             self._put(key, data["person"])
             self._told.add(key)
             self._rejected.get(data["person"], set()).discard(key)
+
+    def _forget(self, data: Mapping[str, Any]) -> None:
+        """Whole pictures were there only because a decision said so; faces are gone from what was found."""
+        for key in self._meant(data):
+            if key.is_whole and key in self._owner:
+                self._put(key, None)
+
+    def _meant(self, data: Mapping[str, Any]) -> list[FaceKey]:
+        """The faces of a decision that are there, each once, and its whole pictures."""
+        found = ((self._index.find(key) or (key if key.is_whole else None)) for key in faces_of(data))
+        return list(dict.fromkeys(key for key in found if key is not None))
 
 
 def ids_merged_into(merges: Sequence[Decision], person: str) -> frozenset[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from twinloop.domain.names import folded
 from twinloop.domain.vault import Decision, FaceKey, Person
 from twinloop.errors import InputError, NothingToDo, StateError
-from twinloop.stages.vault.people.membership import KINDS, Membership, id_of, number_of
+from twinloop.stages.vault.people.membership import APPLIED, Membership, id_of, number_of
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.decisions import DecisionLog
 from twinloop.store.vault import Vault
@@ -91,7 +91,7 @@ def read_people(vault: Vault) -> People:
     found = read_found(vault)
     if found is None:
         raise NothingToDo(f"Nobody was told apart in {vault.root} yet. First: {vault.command('cluster')}")
-    return people_of(found, DecisionLog(vault.decisions, reading=True).active(*KINDS))
+    return people_of(found, DecisionLog(vault.decisions, reading=True).active(*APPLIED))
 
 
 def check_current(vault: Vault, fingerprint: str) -> None:

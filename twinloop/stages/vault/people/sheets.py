@@ -5,21 +5,26 @@ line.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from PIL import Image
 
+from twinloop.errors import StateError
 from twinloop.ports import Reporter
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.listing import ListedPerson
 from twinloop.store.atomic import write_bytes
+from twinloop.store.images import DECODER_ERRORS
 from twinloop.store.vault_faces import FaceEntry
 
 CELL = 96
 COLUMNS = 10
 MOST = 100
 """Faces on a sheet; of more an even choice, from the most to the least telling."""
+_MARK = b"contact sheet of twinloop"
+"""Stands in each sheet: a file without it is somebody else's."""
 _AROUND = 0.85
 """Half a cell shows so much of the longer side of the face's box."""
 
@@ -27,22 +32,47 @@ _AROUND = 0.85
 def write_sheets(opened: OpenVault, listed: Sequence[ListedPerson], folder: Path, reporter: Reporter) -> list[Path]:
     """Write ``p001.jpg`` or ``p001-alice.jpg`` for each person and ``strangers.jpg`` into ``folder``; returns the
     files.
+
+    Raises:
+        StateError: a file in the way is no contact sheet, a photo say; nothing was written.
     """
+    _refuse_strangers([_place(item, folder) for item in listed])
     written = []
     for done, item in enumerate(listed, 1):
         sheet = _sheet(opened, item.faces)
         if sheet is not None:
-            path = folder / f"{_stem(item)}.jpg"
+            path = _place(item, folder)
             write_bytes(path, sheet, private=True)
             written.append(path)
         reporter.progress("Drawing sheets", done, len(listed))
     return written
 
 
+def _place(item: ListedPerson, folder: Path) -> Path:
+    return folder / f"{_stem(item)}.jpg"
+
+
 def _stem(item: ListedPerson) -> str:
     if item.person is None:
         return "strangers"
     return f"{item.person.id}-{item.person.name}" if item.person.name else item.person.id
+
+
+def _refuse_strangers(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if os.path.lexists(path) and not _is_sheet(path):
+            raise StateError(
+                f"{path} was there before and is no contact sheet of this program. Move it away or name another folder"
+                " for --sheets; nothing was written."
+            )
+
+
+def _is_sheet(path: Path) -> bool:
+    try:
+        with Image.open(path) as image:
+            return bool(image.info.get("comment") == _MARK)
+    except (*DECODER_ERRORS, Image.DecompressionBombError):
+        return False
 
 
 def _sheet(opened: OpenVault, faces: Sequence[FaceEntry]) -> bytes | None:
@@ -55,7 +85,7 @@ def _sheet(opened: OpenVault, faces: Sequence[FaceEntry]) -> bytes | None:
     for place, cell in enumerate(cells):
         sheet.paste(cell, (place % COLUMNS * CELL, place // COLUMNS * CELL))
     buffer = io.BytesIO()
-    sheet.save(buffer, "JPEG", quality=85)
+    sheet.save(buffer, "JPEG", quality=85, comment=_MARK)
     return buffer.getvalue()
 
 

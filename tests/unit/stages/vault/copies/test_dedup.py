@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from tests.unit.stages.vault.copies.makers import face, picture, save, scanned, vault_of
+from tests.unit.stages.vault.copies.sprites import FACE, SPRITES, sprite
 from tests.unit.things import Recording, unit_vector
 from twinloop.domain.faces import Box
 from twinloop.errors import InputError, NothingToDo
@@ -233,3 +234,11 @@ def test_a_photo_without_a_thumbnail_is_compared_by_its_bytes_only(tmp_path: Pat
         found = dedup(opened, DedupOptions(), Recording())
     assert [group.kind for group in found.groups] == ["exact"]
     assert found.without_thumbnail == 8
+
+
+def test_sprites_of_one_character_are_all_kept(tmp_path: Path) -> None:
+    files = [save(sprite(*state), tmp_path / "p" / f"{n}.png") for n, state in enumerate(SPRITES)]
+    faces = {path.name: [face(box=FACE)] for path in files}
+    with vault_of(tmp_path / "v", files, faces=faces) as opened:
+        found = dedup(opened, DedupOptions(), Recording())
+    assert found.kept == len(SPRITES) and found.of_kind("near") == []

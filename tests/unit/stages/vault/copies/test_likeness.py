@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from itertools import combinations
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from tests.unit.stages.vault.copies.makers import picture, thumbnail
+from tests.unit.stages.vault.copies.sprites import FACE, SIDE, SPRITES, sprite
 from twinloop.stages.vault.copies.disc import disc_hash, unrolled
-from twinloop.stages.vault.copies.likeness import Copy, is_flat, turned_copy, upright_copy
+from twinloop.stages.vault.copies.likeness import Copy, differs_in_a_face, is_flat, turned_copy, upright_copy
 
 Change = Callable[[Image.Image], Image.Image]
 
@@ -125,3 +127,27 @@ def test_plain_pictures_are_flat() -> None:
         assert is_flat(thumbnail(Image.fromarray(values)))
     assert not is_flat(thumbnail(picture(0)))
     assert disc_hash(unrolled(Image.new("L", (100, 80), 30))) is None
+
+
+SPRITE_FACE = (FACE.x0 / SIDE, FACE.y0 / SIDE, FACE.x1 / SIDE, FACE.y1 / SIDE)
+
+
+@pytest.mark.parametrize(("one", "other"), list(combinations(SPRITES, 2)))
+def test_states_of_a_drawn_character_are_no_copies(one: tuple[str, bool], other: tuple[str, bool]) -> None:
+    a, b = (thumbnail(sprite(*state).resize((256, 256))) for state in (one, other))
+    assert upright_copy(a, b) is not None, "but for the face they are one picture"
+    assert upright_copy(a, b, [SPRITE_FACE], [SPRITE_FACE]) is None
+    assert differs_in_a_face(a, b, [SPRITE_FACE], [SPRITE_FACE])
+
+
+@pytest.mark.parametrize("name", ["squeezed", "resaved", "brighter", "flatter", "grey", "framed"])
+def test_copies_of_a_drawn_character_are_copies(name: str) -> None:
+    for state in SPRITES:
+        drawn = sprite(*state).resize((256, 256))
+        a, b = thumbnail(drawn), thumbnail(UPRIGHT[name](drawn))
+        assert upright_copy(a, b, [SPRITE_FACE], []) is not None, state
+        assert not differs_in_a_face(a, b, [SPRITE_FACE], [])
+
+
+def test_other_pictures_do_not_differ_in_a_face_alone() -> None:
+    assert not differs_in_a_face(thumbnail(picture(1)), thumbnail(picture(2)), [SPRITE_FACE], [SPRITE_FACE])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,11 @@ from PIL import Image
 from tests.unit.stages.vault.makers import fake_vault, fill, person_in, photo_of
 from tests.unit.things import face
 from twinloop.domain.faces import Box
-from twinloop.domain.vault import Person
+from twinloop.domain.vault import FaceKey, Person
 from twinloop.errors import InputError, NothingToDo
+from twinloop.stages.vault.dataset.by_hand import say
 from twinloop.stages.vault.dataset.choose import angle_and_side, choose
-from twinloop.stages.vault.dataset.cut import CutOptions
+from twinloop.stages.vault.dataset.cut import Cut, CutOptions
 from twinloop.stages.vault.opening import open_vault
 
 
@@ -101,7 +104,129 @@ def test_nothing_left_says_why(tmp_path: Path) -> None:
             choose(opened, Person("p009", None, ()), {}, CutOptions())
 
 
-@pytest.mark.parametrize("options", [CutOptions(framing="toes"), CutOptions(size=64), CutOptions(size=9999)])
+def names(cuts: Iterable[Cut]) -> list[str]:
+    return [cut.path.name for cut in cuts]
+
+
+def test_what_is_taken_in_by_hand_is_used_small_blurred_or_copied(tmp_path: Path) -> None:
+    photos = [
+        photo_of(noise(tmp_path / "p" / f"{n}.png", seed=n, soft=n == 5), [face(box=Box(250, 100, 370, 250))])
+        for n in range(8)
+    ]
+    photos.append(photo_of(noise(tmp_path / "p" / "small.png", seed=9), [face(box=Box(10, 10, 40, 50))]))
+    fill(tmp_path / "v", photos)
+    person, duplicates, options = person_in(photos), {photos[2].sha256: "near copy of 1.png"}, CutOptions(size=256)
+    with open_vault(tmp_path / "v") as opened:
+        say(opened, person, "include", [photos[2].sha256, photos[5].sha256, photos[8].sha256])
+        choice = choose(opened, person, duplicates, options)
+        assert not choice.left_out and choice.copies == 0
+        assert names(choice.cuts) == [*(f"{n}.png" for n in range(8)), "small.png"], "in the order of the paths"
+        opened.decisions.undo()
+        assert len(choose(opened, person, duplicates, options).left_out) == 3
+
+
+def test_what_is_left_out_by_hand_changes_nothing_for_the_others(tmp_path: Path) -> None:
+    """Not the limit of blur, and no copy steps in."""
+    photos = [
+        photo_of(noise(tmp_path / "p" / f"{n}.png", seed=n, soft=n > 4), [face(box=Box(250, 100, 370, 250))])
+        for n in range(8)
+    ]
+    fill(tmp_path / "v", photos)
+    person, duplicates = person_in(photos), {photos[1].sha256: "near copy of 0.png", photos[2].sha256: "near copy"}
+    with open_vault(tmp_path / "v") as opened:
+        before = choose(opened, person, duplicates, CutOptions(size=256))
+        say(opened, person, "exclude", [photos[0].sha256, photos[2].sha256])
+        after = choose(opened, person, duplicates, CutOptions(size=256))
+    assert names(after.cuts) == [name for name in names(before.cuts) if name not in ("0.png", "2.png")]
+    said = {item.photo.sha256: item.reason for item in after.left_out}
+    assert said[photos[0].sha256] == said[photos[2].sha256] == "left out by hand"
+    assert (before.copies, after.copies) == (2, 1), "what was left out by hand is not counted as a copy"
+
+
+def test_what_is_taken_in_by_hand_comes_first_and_is_never_too_many(tmp_path: Path) -> None:
+    photos = [
+        photo_of(noise(tmp_path / "p" / f"{n:02d}.png", seed=n), [face(yaw, box=Box(250, 100, 370, 250))])
+        for n, yaw in enumerate([0.0] * 6 + [-70.0, 70.0])
+    ]
+    fill(tmp_path / "v", photos)
+    person = person_in(photos)
+    with open_vault(tmp_path / "v") as opened:
+        plain = choose(opened, person, {}, CutOptions(size=256, max_photos=3))
+        worst = sorted(item.photo.sha256 for item in plain.left_out)[:2]
+        say(opened, person, "include", worst)
+        choice = choose(opened, person, {}, CutOptions(size=256, max_photos=3))
+        assert len(choice.cuts) == 3 and {cut.photo.sha256 for cut in choice.cuts} >= set(worst)
+        one = choose(opened, person, {}, CutOptions(size=256, max_photos=1))
+        assert {cut.photo.sha256 for cut in one.cuts} == set(worst)
+
+
+def test_only_photos_of_the_dates_and_those_without_one(tmp_path: Path) -> None:
+    def moment(year: int, month: int, day: int, hour: int = 12) -> float:
+        return datetime(year, month, day, hour, tzinfo=UTC).timestamp()
+
+    times = {
+        "a": moment(2014, 12, 31, 23),
+        "b": moment(2015, 1, 1, 0),
+        "c": moment(2019, 12, 31, 23),
+        "d": moment(2020, 1, 1, 0),
+        "e": None,
+    }
+    photos = [
+        photo_of(noise(tmp_path / "p" / f"{name}.png", seed=seed), [face(box=Box(250, 100, 370, 250))], taken)
+        for seed, (name, taken) in enumerate(times.items())
+    ]
+    fill(tmp_path / "v", photos)
+    person = person_in(photos)
+    with open_vault(tmp_path / "v") as opened:
+        choice = choose(opened, person, {}, CutOptions(size=256, since="2015", until="2019"))
+        assert names(choice.cuts) == ["b.png", "c.png", "e.png"] and choice.undated == 1
+        assert [item.reason for item in choice.left_out] == [
+            "taken on 2014-12-31, before 2015 (--since)",
+            "taken on 2020-01-01, after 2019 (--until)",
+        ]
+        assert choose(opened, person, {}, CutOptions(size=256)).undated == 0, "nobody asked for dates"
+        say(opened, person, "include", [photos[0].sha256, photos[1].sha256])
+        again = choose(opened, person, {photos[1].sha256: "copy"}, CutOptions(size=256, since="2015", until="2019"))
+        assert names(again.cuts) == ["b.png", "c.png", "e.png"], "of another time it stays out, taken in or not"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        CutOptions(framing="toes"),
+        CutOptions(size=64),
+        CutOptions(size=9999),
+        CutOptions(since="2015-13"),
+        CutOptions(until="soon"),
+        CutOptions(since="2016", until="2015-06"),
+    ],
+)
 def test_options_that_cannot_be(tmp_path: Path, options: CutOptions) -> None:
     with fake_vault(tmp_path, 1) as (opened, person), pytest.raises(InputError):
         choose(opened, person, {}, options)
+
+
+def test_a_whole_picture_needs_no_face(tmp_path: Path) -> None:
+    wide = photo_of(noise(tmp_path / "p" / "wide.png", 640, 480), [])
+    near = photo_of(noise(tmp_path / "p" / "face.png", seed=1), [face(box=Box(250, 100, 370, 250))])
+    fill(tmp_path / "v", [wide, near])
+    person = Person("p001", "bolt", (FaceKey.of_whole(wide.sha256), near.key(0)))
+    with open_vault(tmp_path / "v") as opened:
+        choice = choose(opened, person, {}, CutOptions(size=256, framing="face"))
+        few = choose(opened, person, {}, CutOptions(size=256, max_photos=1))
+    cuts = {cut.path.name: cut for cut in choice.cuts}
+    bolt = cuts["wide.png"]
+    assert bolt.number is None and bolt.found is None and bolt.subject is None and bolt.other_faces == ()
+    assert bolt.window.box[2] - bolt.window.box[0] > 600, "no framing cuts around a head that is not known"
+    assert cuts["face.png"].number == 0 and cuts["face.png"].window.box[2] - cuts["face.png"].window.box[0] < 500
+    assert len(few.cuts) == 1
+
+
+def test_copies_are_kept_where_that_is_wanted(tmp_path: Path) -> None:
+    photos = [photo_of(noise(tmp_path / "p" / f"{n}.png", seed=n), [face(box=Box(250, 100, 370, 250))]) for n in (1, 2)]
+    fill(tmp_path / "v", photos)
+    duplicates = {photos[0].sha256: "near copy of 2.png"}
+    with open_vault(tmp_path / "v") as opened:
+        usual = choose(opened, person_in(photos), duplicates, CutOptions(size=256))
+        alike = choose(opened, person_in(photos), duplicates, CutOptions(size=256, keep_alike=True))
+    assert (len(usual.cuts), usual.copies, len(alike.cuts), alike.copies) == (1, 1, 2, 0)

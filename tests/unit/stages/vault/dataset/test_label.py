@@ -72,7 +72,11 @@ def test_what_cannot_be_is_refused_and_not_written(tmp_path: Path, options: Labe
     ("trigger", "word", "style", "head"),
     [
         ("ohwx alice", "woman", "prose", "ohwx alice woman"),
-        ("ohwx alice", "woman", "tags", "ohwx alice, woman"),
+        ("ohwx alice", "woman", "tags", "ohwx alice, 1girl"),
+        ("ohwx alan", "man", "tags", "ohwx alan, 1boy"),
+        ("ohwx", "person", "tags", "ohwx"),
+        ("ohwx", "cat", "tags", "ohwx, cat"),
+        ("2girls, ohwx", "girl", "tags", "2girls, ohwx"),
         ("ohwx person", "person", "prose", "ohwx person"),
         ("1girl, ohwx", "1girl", "tags", "1girl, ohwx"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -36,7 +37,8 @@ def test_two_profiles_among_37_are_told_with_the_sides() -> None:
     pictures = [made(n, 0 if n % 2 else 35 * (-1) ** (n // 2)) for n in range(35)] + [made(40, 70), made(41, 75)]
     finding = about(judged(pictures), "angle", "profile")
     assert (
-        finding.text == "37 photos, 2 profiles (0 facing left, 2 facing right): take 5 facing left and 2 facing right."
+        finding.text == "37 photos, 2 profiles (0 facing left, 2 facing right): take 5 facing left and 2 facing right,"
+        " or film a slow turn of the head (twinloop vault frames)."
     )
     assert (finding.level, finding.have, finding.of, finding.add) == ("lack", 2, 37, 7)
 
@@ -64,6 +66,11 @@ def test_of_15_photos_a_missing_profile_may_be_chance_and_that_is_said() -> None
     assert "of so few" not in about(many, "angle", "profile").text
 
 
+def test_filming_is_proposed_once() -> None:
+    texts = [finding.text for finding in judged([made(n, 0) for n in range(40)]).findings if finding.about == "angle"]
+    assert ["film a slow turn" in text for text in texts if ": take " in text] == [True, False]
+
+
 def test_a_side_that_is_missing_altogether_is_told() -> None:
     found = judged([made(n, (0, 70, 35, 30, 0)[n % 5]) for n in range(40)])
     assert "Take a few facing left, too." in about(found, "angle", "profile").text
@@ -75,6 +82,25 @@ def test_photos_of_one_day_are_told() -> None:
     assert finding.level == "lack" and finding.text.startswith("25 of 26 dated photos are of one day")
     spread = [made(n, (0, 70, -70, 35, -35)[n % 5], taken=1e9 + 86_400 * n) for n in range(25)]
     assert about(judged(spread), "shoots").level == "fine"
+
+
+def test_many_years_of_one_face_are_told() -> None:
+    year = 365.25 * 86_400
+    twenty = [made(n, (0, 70, -70, 35, -35)[n % 5], taken=1e9 + year * n) for n in range(21)]
+    finding = about(judged(twenty), "years")
+    assert finding.level == "hint" and finding.text.startswith("The dated photos span 18 years (2002 to 2020)")
+    assert "--since" in finding.text and (finding.have, finding.of) == (21, 21)
+    clock = [made(n, 0, taken=1e9 + 86_400 * n) for n in range(39)] + [made(50, 0, taken=0.0)]
+    few = [made(n, 0, taken=1e9 + year * 3 * n) for n in range(9)] + [made(n, 0) for n in range(20, 30)]
+    for quiet in (twenty[:8] + [made(n, 0, taken=1e9) for n in range(30, 40)], clock, few):
+        assert not [one for one in judged(quiet).findings if one.about == "years"]
+
+
+def test_what_was_chosen_by_hand_is_counted() -> None:
+    found = readiness(balanced(40), BUILTIN, 0, None, (2, 1))
+    finding = about(found, "by hand")
+    assert finding.text == "2 photos were taken in by hand and 1 left out." and finding.level == "fine"
+    assert found.grade == "ready" and not [one for one in judged(balanced(40)).findings if one.about == "by hand"]
 
 
 def test_small_faces_are_told() -> None:
@@ -115,3 +141,15 @@ def test_a_closer_cut_is_advised_only_where_it_brings_pixels() -> None:
     assert "or cut closer (--framing face: median 90)" in small_in(2000, 512, "keep")
     assert "closer (" not in small_in(2000, 512, "face"), "followed already"
     assert "closer (" not in small_in(250, 1024, "keep"), "nothing was made smaller"
+
+
+def test_pictures_without_a_face_are_not_asked_for_profiles() -> None:
+    def whole(number: int) -> Captioned:
+        picture = made(number, None)
+        seen = replace(picture.seen, faces=(), measures={})
+        return replace(picture, cut=replace(picture.cut, number=None), seen=seen)
+
+    found = judged([*(whole(number) for number in range(24)), made(30, 0)])
+    assert found.grade == "ready"
+    assert about(found, "angle").text.startswith("24 of 25 pictures are used whole")
+    assert not [finding for finding in found.findings if finding.about in ("expression", "framing", "face_angle")]

@@ -25,6 +25,7 @@ from twinloop.domain.vault import FaceKey, Person, VaultFace, VaultPhoto
 from twinloop.errors import InputError, Locked, StateError, StorageError, TwinLoopError
 from twinloop.ports import Scanner, SilentReporter
 from twinloop.stages.vault.copies.record import DuplicateFile, DuplicateGroup, Duplicates, read_duplicates
+from twinloop.stages.vault.dataset.by_hand import say
 from twinloop.stages.vault.dataset.folder.own_files import NOTES, OwnFiles
 from twinloop.stages.vault.forget.everything import forget_everything
 from twinloop.stages.vault.forget.person import forget_person, forgotten_faces
@@ -108,6 +109,17 @@ def test_a_person_is_gone_from_every_file(vault: tuple[OpenVault, Person]) -> No
     assert b"Zaphodia" not in left and b"zphd" not in left and embedding not in left
     assert opened.catalog.thumbnail(person.faces[0].sha256) is None
     assert {path: path.read_bytes() for path in photos} == photos
+
+
+def test_what_was_said_of_single_photos_is_gone_too(vault: tuple[OpenVault, Person]) -> None:
+    opened, person = vault
+    other = find_person(read_people(opened.vault), "p002")
+    for who in (person, other):
+        for kind in ("exclude", "include", "automatic"):
+            say(opened, who, kind, [who.faces[0].sha256])
+    assert forget_person(opened, person, really=True).decisions == 6
+    left = [made for made in opened.decisions.all() if made.kind in ("exclude", "include", "automatic")]
+    assert [made.data["person"] for made in left] == ["p002"] * 3
 
 
 def test_the_others_stay(vault: tuple[OpenVault, Person]) -> None:

@@ -89,6 +89,8 @@ def test_assign_wants_to_know_which_face(opened: OpenVault) -> None:
         edits.assign(opened, "p002", photos("both.jpg"))
     with pytest.raises(InputError, match="no face 4"):
         edits.assign(opened, "p002", photos("both.jpg"), face=4)
+    both = edits.assign(opened, "p001", photos("ann0.jpg", "bea1.jpg"))
+    assert len(find_person(both.people, "p001").faces) == 8, "one of them was theirs already"
 
 
 def test_merge_needs_two_and_is_undone_as_one(opened: OpenVault) -> None:

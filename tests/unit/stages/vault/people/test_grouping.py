@@ -84,6 +84,22 @@ def test_a_face_that_is_less_alike_goes_to_its_person_alone() -> None:
     assert found[-1] == found[0] != STRANGER
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_two_faces_on_a_photo_the_likest_one_is_the_persons(order: tuple[int, int]) -> None:
+    """Both would be near enough; one photo shows nobody twice."""
+    centre = faces_like(1, 15)
+    odd = strangers(2, 3)
+    near, nearer = (
+        unit(share * unit(centre.mean(axis=0)) + other * np.float32((1 - share**2) ** 0.5))
+        for share, other in zip((0.5, 0.52), odd, strict=True)
+    )
+    rows = np.concatenate([centre, faces_like(2, 15), np.array([near, nearer])[list(order)]])
+    found = labels_of(rows, photos=[*range(30), 30, 30], chosen=0.45)
+    assert found[30 + order.index(1)] == found[0] != STRANGER and found[30 + order.index(0)] == STRANGER
+    alone = labels_of(np.delete(rows, 30 + order.index(1), axis=0), chosen=0.45)
+    assert alone[-1] == alone[0]
+
+
 def test_the_parts_of_a_large_person_come_together_although_each_face_keeps_only_its_nearest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

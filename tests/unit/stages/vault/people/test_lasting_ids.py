@@ -37,6 +37,7 @@ def test_when_one_becomes_two_the_larger_part_keeps_the_id_and_when_two_become_o
     before = {"p001": keys("a", "b", "c", "d", "e"), "p002": keys("x", "y", "z")}
     assert lasting_ids([keys("a", "b"), keys("c", "d", "e")], before, 2) == (["p003", "p001"], 3)
     assert lasting_ids([keys("a", "x", "y", "z")], before, 2) == (["p002"], 2)
+    assert lasting_ids([keys("x", "y", "a", "b")], before, 2) == (["p001"], 2), "of equal shares the older one"
 
 
 def test_people_are_found_again_by_the_faces_that_decisions_noted() -> None:

@@ -131,3 +131,26 @@ def test_whatever_is_said_every_face_is_in_one_place(decisions: list[Decision]) 
     found, strangers = people(*decisions)
     everywhere = [key for person in found.values() for key in person.faces] + list(strangers)
     assert sorted(everywhere, key=repr) == sorted([A, B, C, D, E, F], key=repr)
+
+
+def test_a_whole_picture_is_there_because_a_decision_says_so() -> None:
+    whole = FaceKey.of_whole("0" * 64)
+    found, strangers = people(said("split", (E, whole), person=None, new="p003"))
+    assert faces(found)["p003"] == {E, whole} and strangers == {F}
+    found, strangers = people(said("assign", (whole,), person="p001"), said("reject", (whole,), person="p001"))
+    assert faces(found)["p001"] == {A, B} and strangers == {E, F}, "rejected, it is nobody's and no stranger"
+    found, _ = people(said("assign", (whole,), person="p001"), said("assign", (whole,), person="p002"))
+    assert faces(found) == {"p001": {A, B}, "p002": {C, D, whole}}
+
+
+def test_who_is_forgotten_does_not_come_back_with_whole_pictures() -> None:
+    whole = FaceKey.of_whole("0" * 64)
+    found, strangers = people(
+        said("split", (whole,), person=None, new="p003"),
+        said("forget", (whole,), person="p003", kept=True),
+    )
+    assert "p003" not in found and whole not in strangers
+    again, _ = people(
+        said("forget", (whole,), person="p003", kept=True), said("split", (whole,), person=None, new="p004")
+    )
+    assert faces(again)["p004"] == {whole}, "said after that, it counts"

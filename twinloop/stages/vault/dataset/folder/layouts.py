@@ -56,14 +56,20 @@ def stems(
         is_ours: whether a picture that nothing is on record of is just this cut: then person.json was lost, and the
             name is taken again.
     """
-    earlier = {folder.photo_of(name): Path(name).stem for name in sorted(folder.names) if name.endswith(".png")}
+    earlier = {
+        folder.photo_of(name): Path(name).stem
+        for name in sorted(folder.names)
+        if name.endswith(".png") and not folder.is_original(name)
+    }
     chosen = {cut.photo.sha256: earlier[cut.photo.sha256] for cut in cuts if cut.photo.sha256 in earlier}
     taken = {stem.casefold() for stem in earlier.values()}
     for cut in cuts:
         if cut.photo.sha256 not in chosen:
             stem = _plain(cut.path.stem)
+            picture = layout.picture(stem)
             if stem.casefold() in taken or (
-                _is_users(stem, layout, folder) and not is_ours(folder.root / layout.picture(stem), cut)
+                _is_users(stem, layout, folder)
+                and (folder.is_original(picture) or not is_ours(folder.root / picture, cut))
             ):
                 stem = f"{stem}_{cut.photo.sha256[:8]}"
             taken.add(stem.casefold())
@@ -73,7 +79,9 @@ def stems(
 
 def _is_users(stem: str, layout: Layout, folder: PreparedFolder) -> bool:
     names = (layout.picture(stem), layout.caption(stem))
-    return any(name not in folder.names and (folder.root / name).exists() for name in names)
+    return any(
+        (name not in folder.names or folder.is_original(name)) and (folder.root / name).exists() for name in names
+    )
 
 
 def _plain(stem: str) -> str:

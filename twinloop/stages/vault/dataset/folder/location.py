@@ -4,16 +4,20 @@ else.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twinloop.domain.vault import Person
 from twinloop.errors import StateError
-from twinloop.stages.vault.dataset.folder.owner import folders_of, owner_of
+from twinloop.stages.vault.dataset.folder.apart import check_apart
+from twinloop.stages.vault.dataset.folder.owner import Owner, folders_of, owner_in, owner_of
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.membership import ids_merged_into
 from twinloop.stages.vault.people.record import read_people
 from twinloop.store.atomic import fsync_folder, storage_errors
+from twinloop.store.vault import Vault
+from twinloop.store.vault_id import vault_id
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,8 @@ def settled(opened: OpenVault, person: Person, output: Path | None) -> PersonFol
     first.
 
     Raises:
-        StateError: the folder holds the training set of somebody else, which cannot be moved; names the next step.
-            StorageError: moving fails.
+        InputError: ``output`` lies among the photos. StateError: the folder holds the training set of somebody else,
+            which cannot be moved; names the next step. StorageError: moving fails.
     """
     root = usual(opened, person) if output is None else output
     made_way = _way_for(opened, person, output)
@@ -73,23 +77,60 @@ def settled(opened: OpenVault, person: Person, output: Path | None) -> PersonFol
 
 
 def check(opened: OpenVault, person: Person, output: Path | None) -> None:
-    """Raises StateError where `settled` would; nothing is moved."""
+    """Raises what `settled` would; nothing is moved."""
     _way_for(opened, person, output)
 
 
 def _way_for(opened: OpenVault, person: Person, output: Path | None) -> tuple[str, Path] | None:
     """Whose training set is in the way, and where it belongs now; None = nobody's."""
-    root = usual(opened, person) if output is None else output
+    if output is not None:
+        _check_output(opened, person, output)
+        return None
+    root = usual(opened, person)
     owner = owner_of(root)
     if owner is None or owner in _ids(opened, person):
         return None
     place = _place_of(opened, owner)
-    if output is not None or place.exists():
+    if place.exists():
         raise StateError(
-            f"{root} holds the training set of {owner}{'' if output is not None else f', who has another in {place}'}. "
-            f"Move it away, or choose another {'--output' if output is not None else 'name'}."
+            f"{root} holds the training set of {owner}, who has another in {place}. Move it away, or choose another"
+            " name."
         )
     return owner, place
+
+
+def _check_output(opened: OpenVault, person: Person, output: Path) -> None:
+    """Raises an error for a folder of the user's choice that this person's training set must not go into."""
+    check_apart(opened.vault, opened.record.folders, output)
+    owner = owner_in(output)
+    if owner is None:
+        return
+    elsewhere = owner.vault != vault_id(opened.vault) if owner.vault else _in_another_vault(opened, output)
+    if elsewhere or not _is_of(opened, person, owner):
+        where = ", made in another vault" if elsewhere else ""
+        raise StateError(
+            f"{output} holds the training set of {owner.called}{where}. Move it away, or choose another --output."
+        )
+
+
+def _in_another_vault(opened: OpenVault, output: Path) -> bool:
+    """Whether a folder is the usual one of somebody in another vault."""
+    home = Path(os.path.realpath(output)).parent.parent
+    return Vault(home).scan_record.exists() and home != Path(os.path.realpath(opened.vault.root))
+
+
+def _is_of(opened: OpenVault, person: Person, owner: Owner) -> bool:
+    """Whether a training set is this person's, whatever the person was called when it was made.
+
+    Of one that does not say in which vault, the name must be one that the person has or had.
+    """
+    ids = _ids(opened, person)
+    if owner.id not in ids:
+        return False
+    if owner.vault:
+        return True
+    said = (made.data for made in opened.decisions.all() if made.kind == "name")
+    return owner.name in ("", person.name, *(data["name"] for data in said if data["person"] in ids))
 
 
 def _place_of(opened: OpenVault, owner: str) -> Path:

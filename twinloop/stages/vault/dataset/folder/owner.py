@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Set
+from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop.errors import StateError
@@ -19,8 +20,30 @@ def folders_of(vault: Vault, ids: Set[str]) -> tuple[Path, ...]:
 
 def owner_of(folder: Path) -> str | None:
     """Whose training set lies in a folder, by its person.json; None where there is none that can be read."""
+    owner = owner_in(folder)
+    return None if owner is None else owner.id
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose a training set is, as its person.json says: the id in a vault, the name then, and which vault; "" = not
+    said.
+    """
+
+    id: str
+    name: str
+    vault: str
+
+    @property
+    def called(self) -> str:
+        return f"{self.name} ({self.id})" if self.name else self.id
+
+
+def owner_in(folder: Path) -> Owner | None:
+    """`owner_of` with all that tells this owner from one with the same id in another vault."""
     with contextlib.suppress(StateError):
         record = folder / PERSON
         data = read_json(record) if record.is_file() else None
-        return str(data["person"]) if isinstance(data, dict) and "person" in data else None
+        if isinstance(data, dict) and "person" in data:
+            return Owner(str(data["person"]), str(data.get("name") or ""), str(data.get("vault") or ""))
     return None

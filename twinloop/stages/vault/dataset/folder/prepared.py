@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,15 @@ class PreparedFolder:
         current: name -> hash of what belongs to the folder now; grows with `put`.
         kept: names of files that were left alone because the user changed them.
 
+    Args:
+        is_original: whether a file of the folder is one that was scanned: it is never ours, whatever is on record.
+
     Raises:
         StateError: person.json is not ours.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, is_original: Callable[[Path], bool] = lambda path: False) -> None:
+        self.root, self._is_original = root, is_original
         path = root / PERSON
         self.record: dict[str, Any] = read_json(path) if path.exists() else {}
         if not isinstance(self.record, dict) or (self.record and "files" not in self.record):
@@ -67,6 +70,10 @@ class PreparedFolder:
         """Of all files that were ever noted."""
         return frozenset(self._known)
 
+    def is_original(self, name: str) -> bool:
+        """Whether a scanned file lies under this name."""
+        return self._is_original(self.root / name)
+
     def photo_of(self, name: str) -> str:
         """sha256 of the photo behind a file of ours, "" when there is none."""
         return next((origin.photo for origin in reversed(self._known.get(name, {}).values())), "")
@@ -74,7 +81,7 @@ class PreparedFolder:
     def holds(self, name: str, origin: Origin) -> bool:
         """Whether the file is there, untouched, and made of just this."""
         path = self.root / name
-        if origin not in self._known.get(name, {}).values() or not path.is_file():
+        if origin not in self._known.get(name, {}).values() or not path.is_file() or self._is_original(path):
             return False
         return self._known[name].get(sha256_file(path)) == origin
 
@@ -87,9 +94,10 @@ class PreparedFolder:
         path, digest = self.root / name, hashlib.sha256(data).hexdigest()
         known = self._known.get(name, {})
         there = sha256_file(path) if path.is_file() else None
-        if there is not None and there != digest and there not in known:
+        original = there is not None and self._is_original(path)
+        if original or (there is not None and there != digest and there not in known):
             self.kept.append(name)
-            if known:
+            if known and not original:
                 # what was written last: the user's bytes never count as ours
                 self.current[name] = next(reversed(known))
             return
@@ -129,7 +137,7 @@ class PreparedFolder:
         removed = []
         for name, known in sorted(self._known.items()):
             path = self.root / name
-            if name in self.current or not path.is_file():
+            if name in self.current or not path.is_file() or self._is_original(path):
                 continue
             digest = sha256_file(path)
             if digest not in known:
