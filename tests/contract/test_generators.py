@@ -54,6 +54,15 @@ def test_nothing_asked_nothing_made(makers: Makers) -> None:
     assert list(makers.generator().generate([], GENERATION)) == []
 
 
+def test_what_is_expected_changes_no_image(makers: Makers) -> None:
+    """Neither where just that is asked for, nor where it is something else."""
+    whole = images(makers.generator(), shots())
+    for announced in (shots(), [replace(shot, prompt=f"{shot.prompt} at night") for shot in shots()[::-1]]):
+        generator = makers.generator()
+        generator.expect(announced, GENERATION)
+        assert same(whole, images(generator, shots()))
+
+
 def test_images_are_streamed(makers: Makers) -> None:
     stream = makers.generator().generate(shots(), GENERATION)
     first, _ = next(stream)
@@ -127,7 +136,9 @@ def test_faces_are_redrawn_and_what_is_lost_is_made_again_the_same(makers: Maker
     pack = replace(fake_pack(), faces=OneFaceFound())
     detail = FaceDetail(0.6, 0.5, Observer(pack, ()), Limits(min_face_quality=None))
     settings = replace(GENERATION, batch_size=2)
-    plain = GenerationContext("plain", tmp_path / "plain", "base", None, settings, stamped=False)
+    plain = GenerationContext(
+        prefix="plain", folder=tmp_path / "plain", base_model="base", lora=None, settings=settings, stamped=False
+    )
     context = replace(plain, prefix="iter1", folder=tmp_path / "images", detail=detail)
     wanted = [replace(shot, face_prompt="close-up portrait of ohwx ana") for shot in shots()]
 

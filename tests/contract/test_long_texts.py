@@ -196,6 +196,16 @@ def test_in_half_precision_neighbours_of_another_length_change_nothing(
         assert np.array_equal(image, alone[key])
 
 
+def test_in_half_precision_neighbours_whose_negative_prompts_are_longer_change_nothing(tiny: TinyBase) -> None:
+    """A picture is drawn from both texts; the longer of them may be either one."""
+    half = DiffusersGenerator(BaseChoice(str(tiny.base), "cpu", "bfloat16"), tiny.family)
+    wanted = said((ONE, "blurry"), (ONE, THREE), (ONE, TWO))
+    together = {shot.key: image for shot, image in half.generate(wanted, GENERATION)}
+    for shot in wanted:
+        ((_, alone),) = half.generate([shot], GENERATION)
+        assert np.array_equal(together[shot.key], alone)
+
+
 def test_it_is_the_picture_of_the_plain_pipeline_with_these_words(tiny: TinyBase) -> None:
     """Two and three chunks, which plain diffusers takes only if they are of one length."""
     import diffusers

@@ -11,7 +11,8 @@ import pytest
 
 from tests.contract.makers import EXTERNAL, NAMES, TRAINING, Makers, make
 from twinloop.ports import Trained, TrainingSettings
-from twinloop.store.lora_file import header_texts
+from twinloop.store.lora_file import header_texts, kohya_path
+from twinloop.store.step_saves import step_path
 
 TEXTS = {"modelspec.title": "ana v1", "twinloop.dataset_id": "0123456789abcdef"}
 
@@ -96,6 +97,46 @@ def test_finished_and_called_again_same_bytes(makers: Makers, undisturbed: bytes
     train(makers, tmp_path)
     train(makers, tmp_path)
     assert (tmp_path / "lora.safetensors").read_bytes() == undisturbed
+
+
+SAVING = replace(TRAINING, save_every=2, max_step_saves_to_keep=2)
+
+
+@pytest.fixture
+def saves(makers: Makers) -> None:
+    """Other programs are not told of the files on the way."""
+    if makers.trainer().fingerprint.startswith(EXTERNAL):
+        pytest.skip("another program")
+
+
+@pytest.mark.usefixtures("saves")
+def test_loras_of_steps_on_the_way_change_nothing_and_are_what_a_shorter_training_wrote(
+    makers: Makers, undisturbed: bytes, tmp_path: Path
+) -> None:
+    train(makers, tmp_path, SAVING)
+    lora = tmp_path / "lora.safetensors"
+    assert lora.read_bytes() == undisturbed
+    assert [step for step in range(1, 8) if step_path(lora, step).exists()] == [4, 6]
+    assert step_path(lora, 6).read_bytes() == undisturbed
+    (tmp_path / "short").mkdir()
+    train(makers, tmp_path / "short", replace(TRAINING, stop_at=4))
+    assert step_path(lora, 4).read_bytes() == (tmp_path / "short" / "lora.safetensors").read_bytes()
+    copies = [kohya_path(path).exists() for path in (lora, step_path(lora, 4), step_path(lora, 2))]
+    assert copies in ([True, True, False], [False, False, False])  # the fake writes none
+
+
+@pytest.mark.usefixtures("saves")
+@pytest.mark.parametrize("stop_after", [3, 4, 5])
+def test_a_resumed_training_writes_the_same_loras_of_steps(makers: Makers, tmp_path: Path, stop_after: int) -> None:
+    names = ("whole", "stopped")
+    for name in names:
+        (tmp_path / name).mkdir()
+    train(makers, tmp_path / "whole", SAVING)
+    with pytest.raises(KeyboardInterrupt):
+        train(makers, tmp_path / "stopped", SAVING, stop_after)
+    train(makers, tmp_path / "stopped", replace(SAVING, saves_beside=str(tmp_path / "stopped" / "lora.safetensors")))
+    whole, stopped = ({p.name: p.read_bytes() for p in (tmp_path / name).glob("*.safetensors")} for name in names)
+    assert whole == stopped and "lora-step00000004.safetensors" in whole
 
 
 def test_another_seed_makes_another_lora(makers: Makers, undisturbed: bytes, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from twinloop.ports import (
 )
 from twinloop.store.atomic import read_json, write_bytes, write_json
 from twinloop.store.lora_file import with_texts
+from twinloop.store.step_saves import StepSaves
 
 BLOCK = 8
 PER_ROW = 8
@@ -205,6 +206,9 @@ class FakeGenerator:
     def check(self, settings: GenerationSettings) -> None:
         """Every size will do."""
 
+    def expect(self, shots: Sequence[Shot], settings: GenerationSettings) -> None:
+        """Nothing is worth doing ahead."""
+
     def generate(
         self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
     ) -> Iterator[tuple[Shot, ImageArray]]:
@@ -265,8 +269,6 @@ class FakeTrainer:
         metadata: Mapping[str, str],
         progress: Callable[[int, int, float], None],
     ) -> Trained:
-        from safetensors.numpy import save
-
         truths = [
             truth for truth in (_truth_of(sample.path) for sample in samples if not sample.prior) if truth is not None
         ]
@@ -278,22 +280,35 @@ class FakeTrainer:
         state: dict[str, Any] = read_json(checkpoint) if checkpoint.exists() else fresh
         if state["step"] > settings.last_step:
             state = fresh
+        saves = StepSaves.of(settings, output)
         for step in range(state["step"] + 1, settings.last_step + 1):
             text = f"{state['state']}{step}{samples[step % len(samples)].sha256}"
             state = {"step": step, "state": hashlib.sha256(text.encode()).hexdigest()}
+            if (file := saves.at(step)) is not None:
+                _write_fake(file, truths, replace(settings, stop_at=step), state["state"], metadata)
+                saves.drop_old(step)
             write_json(checkpoint, state)
             progress(step, settings.steps, 1.0 / step)
-        variety = len({(t.framing, t.setting, t.expression, t.hands, round(abs(t.yaw) / 30)) for t in truths})
-        people = [t.person for t in truths]
-        info = {
-            **metadata,
-            "fake.skill": f"{min(1.0, 0.3 + variety / 30 + len(truths) / 200) * _ripeness(settings):.4f}",
-            "fake.person": str(max(sorted(set(people)), key=people.count)),
-        }
-        weights = np.frombuffer(bytes.fromhex(state["state"]), np.uint8).astype(np.float32).reshape(4, 8)
-        tensors = {"unet.fake.lora_A.weight": weights, "unet.fake.lora_B.weight": weights.T.copy()}
-        write_bytes(output, with_texts(save(tensors), info))
+        _write_fake(output, truths, settings, state["state"], metadata)
         return Trained(settings.last_step, 1.0 / settings.last_step)
+
+
+def _write_fake(
+    output: Path, truths: Sequence[FakeTruth], settings: TrainingSettings, state: str, metadata: Mapping[str, str]
+) -> None:
+    """A LoRA as it is after the settings' last step."""
+    from safetensors.numpy import save
+
+    variety = len({(t.framing, t.setting, t.expression, t.hands, round(abs(t.yaw) / 30)) for t in truths})
+    people = [t.person for t in truths]
+    info = {
+        **metadata,
+        "fake.skill": f"{min(1.0, 0.3 + variety / 30 + len(truths) / 200) * _ripeness(settings):.4f}",
+        "fake.person": str(max(sorted(set(people)), key=people.count)),
+    }
+    weights = np.frombuffer(bytes.fromhex(state), np.uint8).astype(np.float32).reshape(4, 8)
+    tensors = {"unet.fake.lora_A.weight": weights, "unet.fake.lora_B.weight": weights.T.copy()}
+    write_bytes(output, with_texts(save(tensors), info))
 
 
 def _ripeness(settings: TrainingSettings) -> float:

@@ -20,5 +20,6 @@ class AnalysisSettings(Section):
     )
     plugins: tuple[str, ...] = Field((), description="Python files that register facets of your own")
     keep_all: bool = Field(
-        False, description="count every readable image, also blurred ones, duplicates and other people"
+        False,
+        description="count every readable image, also those without a face, blurred ones, duplicates and other people",
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from twinloop.config.section import Positive, Section
-from twinloop.domain.choices import Offload, PromptStyle
+from twinloop.domain.choices import Offload, PromptStyle, TimestepSpacing
 
 
 class ExtraLora(Section):
@@ -23,10 +23,23 @@ class GenerationConfig(Section):
     num_per_gap: Positive = 5
     num_inference_steps: Positive | None = None
     guidance_scale: Annotated[float, Field(ge=0.0, le=50.0)] | None = None
+    guidance_rescale: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        0.0,
+        description=(
+            "against pictures that guidance makes too bright and hard, as of v-prediction bases (0.7 is usual); SDXL"
+            " and SD 1.5"
+        ),
+    )
     width: Annotated[int, Field(ge=64, le=4096)] | None = None
     height: Annotated[int, Field(ge=64, le=4096)] | None = None
     batch_size: Positive | None = None
     lora_scale: Annotated[float, Field(ge=0.0, le=4.0)] = 1.0
+    prompt_prefix: str | None = Field(
+        None, description="words before the trigger in every prompt, in no caption; null = by the preset's style"
+    )
+    prompt_suffix: str | None = Field(
+        None, description="words at the end of every prompt, in no caption; null = the preset's quality words"
+    )
     negative_prompt: str | None = None
     prompt_style: PromptStyle | None = Field(
         None,
@@ -53,6 +66,13 @@ class GenerationConfig(Section):
     )
     scheduler: str | None = Field(
         None, description="sampler, by the family's names (euler, dpmpp_2m...); null = the base model's own"
+    )
+    timestep_spacing: TimestepSpacing | None = Field(
+        None,
+        description=(
+            "how the sampler spreads its steps over the noise; trailing for Lightning and Hyper; null = as the base"
+            " model says; SDXL and SD 1.5"
+        ),
     )
     offload: Offload = Field(
         "none", description="with a GPU: which parts wait in main memory; saves memory, costs time"

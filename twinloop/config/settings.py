@@ -16,7 +16,7 @@ from twinloop.config.section import Clash, Clashes, Name, Positive, Section
 from twinloop.config.training import TrainingConfig
 from twinloop.config.training_clashes import SAYS_NOTHING_WITHOUT
 from twinloop.config.validation import ValidationConfig
-from twinloop.domain.choices import SDXL, Compile, Device, Precision
+from twinloop.domain.choices import SDXL, BasePrediction, Compile, Device, Precision, Subject
 from twinloop.domain.quantised import Quantization
 from twinloop.ports import FREE_SETTINGS
 
@@ -28,11 +28,18 @@ class Settings(Section):
     person_trigger: Name
     base_model: Annotated[str, Field(min_length=1)] = SDXL
     dataset_dir: Annotated[str, Field(min_length=1)]
+    subject: Subject = Field(
+        "person",
+        description=(
+            "character = drawn: what detectors made for photos cannot read on drawings (expression, eyes) is left out,"
+            " and pictures made by other generators are originals"
+        ),
+    )
     models_dir: str = Field(
         "models",
         description=(
             "folder of detector files (yolo:FOLDER, onnx:FOLDER or mediapipe:FOLDER for one pack of it), or the word"
-            " 'nano' for the embedded pack"
+            " 'nano' for the embedded pack, which knows only the demo's people"
         ),
     )
     output_dir: str = "outputs/bootstrap"
@@ -53,6 +60,17 @@ class Settings(Section):
             "weights of the base model in fewer bits: int8 or fp8 halve them, nf4 quarters them (pip install"
             " 'twinloop[quant]')"
         ),
+    )
+    base_prediction: BasePrediction | None = Field(
+        None,
+        description=(
+            "what a base model of SDXL or SD 1.5 predicts, where its file does not say so; null = as its folder or"
+            " file says, else epsilon"
+        ),
+    )
+    zero_terminal_snr: bool | None = Field(
+        None,
+        description="whether the noise of that base model ends without any signal; null = as its folder or file says",
     )
     compile: Compile | None = Field(
         None,
@@ -84,6 +102,11 @@ class Settings(Section):
                 for clash in section.clashes():
                     yield Clash(tuple(f"{name}.{field}" for field in clash.fields), clash.problem, name)
         yield from self._layers_come_whole()
+        if self.generation.face_detail and not self.validation.faces:
+            yield Clash(
+                ("generation.face_detail", "validation.faces"),
+                "generation.face_detail redraws faces, and with validation.faces false there are none: leave it out",
+            )
 
     def _layers_come_whole(self) -> Iterator[Clash]:
         """Offloading layer by layer takes layers apart."""
@@ -132,6 +155,14 @@ class Settings(Section):
             for name, value in training.items()
             if name not in SAYS_NOTHING_WITHOUT or not SAYS_NOTHING_WITHOUT[name](training)
         }
+        if self.subject == "person":
+            del data["subject"]
+        if self.validation.faces:
+            del data["validation"]["faces"]
+        if not self.generation.guidance_rescale:
+            del data["generation"]["guidance_rescale"]
+        if self.generation.timestep_spacing is None:
+            del data["generation"]["timestep_spacing"]
         return data
 
 

@@ -26,6 +26,12 @@ class TrainingConfig(Section):
             " steps = epochs x repeats x images / images per step, unless steps is given"
         ),
     )
+    repeats: Positive | None = Field(
+        None, description="how often each image comes in an epoch; null = as the preset has it, 10 times for sdxl"
+    )
+    max_train_steps: Annotated[int, Field(ge=0)] = Field(
+        0, description="at most so many of the steps that epochs ask for; 0 = all of them"
+    )
     steps: Positive | None = None
     rank: Annotated[int, Field(ge=1, le=10**10)] | None = Field(
         None, description="at most 1024; with adapter lokr more means whole matrices, such as 10000"
@@ -90,6 +96,17 @@ class TrainingConfig(Section):
     )
     rank_dropout: Share = Field(0.0, description="share of a LoRA's ranks that each step leaves out, by picture")
     module_dropout: Share = Field(0.0, description="share of a LoRA's layers that each step leaves out")
+    loraplus_lr_ratio: Annotated[float, Field(ge=0.0, le=1000.0)] = Field(
+        0.0,
+        description="LoRA+: the matrices that start at zero learn so many times faster, 4 to 16; 0 = as all others",
+    )
+    scale_weight_norms: Annotated[float, Field(ge=0.0, le=1000.0)] = Field(
+        0.0,
+        description=(
+            "longest change of a layer's weights: a LoRA beyond it is shortened after each step, against overtraining"
+            " (1 is usual); 0 = any"
+        ),
+    )
     text_encoder: bool = Field(
         False, description="the LoRA adapts the CLIP text encoders too (SD 1.5, SDXL, SD 3.5, FLUX.1), as kohya's does"
     )
@@ -141,11 +158,22 @@ class TrainingConfig(Section):
     noise_offset: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     caption_dropout: Share | None = Field(None, description="share of draws that see no caption")
     keep_trigger: bool | None = Field(None, description="a dropped caption leaves the trigger words; false = nothing")
-    shuffle_captions: bool = Field(
-        False, description="the parts of captions, between commas, come in changing orders; for bases that read tags"
+    shuffle_captions: bool | None = Field(
+        None,
+        description=(
+            "the parts of captions, between commas, come in changing orders; null = by the preset: with bases that read"
+            " tags they do"
+        ),
     )
     keep_tokens: Annotated[int, Field(ge=0)] = Field(
-        0, description="so many parts at the beginning stay where they are; 0 = those of the trigger words"
+        0,
+        description=(
+            "so many parts at the beginning stay where they are; 0 = the trigger words and the tags of how many there"
+            " are"
+        ),
+    )
+    caption_tag_dropout_rate: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.0, description="share of a caption's parts, behind those that stay, that each draw leaves out"
     )
     class_word: Annotated[str, Field(min_length=1)] = Field(
         "person", description="what the subject is one of: woman, man, character..."
@@ -200,6 +228,16 @@ class TrainingConfig(Section):
     )
     sample_prompts: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         (), description="of the sample images, with the trigger words in them; none = four different ones"
+    )
+    save_every: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description=(
+            "also keep the LoRA as it is after every so many steps, as lora_v2-step00000750.safetensors beside it; 0 ="
+            " only at the end"
+        ),
+    )
+    max_step_saves_to_keep: Annotated[int, Field(ge=0)] = Field(
+        0, description="so many of the newest of these files stay; 0 = all"
     )
     tensorboard: bool = Field(
         True, description="write TensorBoard files beside the LoRA, where tensorboardX is installed"

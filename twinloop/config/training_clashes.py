@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from twinloop.config.section import Clash
+from twinloop.domain.choices import TAG_PRESETS
 from twinloop.domain.optimizer_args import mistakes
 from twinloop.domain.wording import agree
 
@@ -16,6 +17,8 @@ BUILTIN_ONLY = (
     "keep_checkpoints",
     "early_stop",
     "sample_every",
+    "save_every",
+    "max_step_saves_to_keep",
     "face_weight",
     "memory",
     "processes",
@@ -26,18 +29,39 @@ BUILTIN_ONLY = (
 """Settings of the training that no other program's trainer is told."""
 OTHERS_ONLY = ("trainer_path", "trainer_python", "extra_args")
 """Settings that only another program's trainer is told."""
+
+
+def _reads_tags(training: Mapping[str, Any]) -> bool:
+    return str(training["preset"]).casefold() in TAG_PRESETS
+
+
+def _shuffles(training: Mapping[str, Any]) -> bool:
+    """Whether captions come in changing orders; a preset that is chosen by the base model may have it so."""
+    if training["shuffle_captions"] is None:
+        return training["preset"] is None or _reads_tags(training)
+    return bool(training["shuffle_captions"])
+
+
 SAYS_NOTHING_WITHOUT: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "keep_checkpoints": lambda training: training["keep_checkpoints"] < 2,
     "checkpoint_panel": lambda training: training["keep_checkpoints"] < 2,
-    "class_word": lambda training: training["prior_images"] is None and not training["output_preservation"],
+    "class_word": lambda training: (
+        training["prior_images"] is None and not training["output_preservation"] and not _reads_tags(training)
+    ),
     "prior_weight": lambda training: training["prior_images"] is None,
     "restarts": lambda training: training["schedule"] != "cosine_restarts",
-    "keep_tokens": lambda training: not training["shuffle_captions"],
+    "repeats": lambda training: training["epochs"] is None or training["steps"] is not None,
+    "max_train_steps": lambda training: (
+        not training["max_train_steps"] or training["epochs"] is None or training["steps"] is not None
+    ),
+    "keep_tokens": lambda training: not _shuffles(training) and not training["caption_tag_dropout_rate"],
     "mask_floor": lambda training: training["masks"] is None,
     "conv_alpha": lambda training: not training["conv_rank"],
     "huber_c": lambda training: training["loss"] == "l2",
     "huber_schedule": lambda training: training["loss"] == "l2",
     "extra_args": lambda training: training["trainer"] == "builtin",
+    "loraplus_lr_ratio": lambda training: not training["loraplus_lr_ratio"],
+    "scale_weight_norms": lambda training: not training["scale_weight_norms"],
 }
 """Field -> whether the others of a whole section leave it without a meaning. Two trainings that differ in such a field
 are the same."""
@@ -97,6 +121,16 @@ def _said_in_vain(training: TrainingConfig) -> Iterator[Clash]:
     """Fields that only another one gives a meaning."""
     if training.sample_prompts and not training.sample_every:
         yield Clash(("sample_prompts", "sample_every"), "sample_prompts are drawn every sample_every steps; set it")
+    if training.max_step_saves_to_keep and not training.save_every:
+        yield Clash(
+            ("max_step_saves_to_keep", "save_every"), "max_step_saves_to_keep are those of save_every steps; set it"
+        )
+    if vain := [name for name in ("repeats", "max_train_steps") if _in_vain(training, name)]:
+        yield Clash(
+            (*vain, "epochs", "steps"),
+            f"{' and '.join(vain)} {agree(len(vain), 'is', 'are')} about the steps that epochs ask for: set epochs and"
+            " no steps, or set steps alone",
+        )
     if _in_vain(training, "restarts"):
         yield Clash(("restarts", "schedule"), 'restarts are those of "schedule": "cosine_restarts"; set it')
     if _in_vain(training, "keep_tokens"):
@@ -115,8 +149,8 @@ def _said_in_vain(training: TrainingConfig) -> Iterator[Clash]:
     if _in_vain(training, "class_word"):
         yield Clash(
             ("class_word", "prior_images", "output_preservation"),
-            "class_word says nothing without prior_images or output_preservation; captions have theirs from the photos'"
-            " label",
+            "class_word says nothing without prior_images, output_preservation or a preset that reads tags; captions"
+            " have theirs from the photos' label",
         )
 
 
@@ -128,6 +162,11 @@ def _in_vain(training: TrainingConfig, name: str) -> bool:
 def _about_optimizer(training: TrainingConfig) -> Iterator[Clash]:
     for problem in mistakes(training.optimizer, training.optimizer_args):
         yield Clash(("optimizer_args", "optimizer"), f"optimizer_args: {problem}")
+    if training.optimizer == "prodigy" and training.loraplus_lr_ratio:
+        yield Clash(
+            ("loraplus_lr_ratio", "optimizer"),
+            "prodigy finds one rate for all that it trains; leave loraplus_lr_ratio out",
+        )
     if "weight_decay" in training.optimizer_args and training.weight_decay is not None:
         yield Clash(
             ("optimizer_args", "weight_decay"),
@@ -139,6 +178,16 @@ def _about_adapter(training: TrainingConfig) -> Iterator[Clash]:
     if training.adapter != "lora" and (asked := _asked(training, "start_from", "warm_start")):
         yield Clash(
             ("adapter", *asked), f'{" and ".join(asked)} {agree(len(asked), "goes", "go")} with "adapter": "lora"'
+        )
+    if training.adapter != "lora" and training.scale_weight_norms:
+        yield Clash(
+            ("scale_weight_norms", "adapter"),
+            'scale_weight_norms goes with "adapter": "lora", whose pairs of matrices it shortens',
+        )
+    if training.adapter == "lokr" and training.loraplus_lr_ratio:
+        yield Clash(
+            ("loraplus_lr_ratio", "adapter"),
+            'loraplus_lr_ratio goes with "adapter": "lora" or "dora": a LoKr has no such pairs of matrices',
         )
     if training.adapter != "lora" and (asked := _asked(training, *DROPOUTS)):
         yield Clash(

@@ -18,7 +18,8 @@ class ValidationConfig(Section):
     sharpness: SharpnessRuler = Field(
         "face",
         description=(
-            "face = crop measure, limit learned from the real photos; image = Laplacian variance of the whole image"
+            "face = crop measure, limit learned from the real photos (without faces: of whole images); image ="
+            " Laplacian variance of the whole image"
         ),
     )
     sharpness_share: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
@@ -39,6 +40,13 @@ class ValidationConfig(Section):
             " photos with others"
         ),
     )
+    faces: bool = Field(
+        True,
+        description=(
+            "false = of a character without a face (robot, animal): none is looked for, so that identity and all facets"
+            " that need a face are left out"
+        ),
+    )
     identity: bool = Field(True, description="compare with the frozen real photos; needs an embedder")
     identity_tolerance: Annotated[float, Field(gt=0.0)] = Field(
         2.5,
@@ -50,6 +58,11 @@ class ValidationConfig(Section):
     novelty_distance: Annotated[int, Field(ge=0, le=64)] = Field(
         6, description="perceptual-hash bits; as close or closer is a copy"
     )
+
+    @property
+    def measures_identity(self) -> bool:
+        """Whether likeness to the photos is wanted, and can be told at all."""
+        return self.identity and self.faces
 
     def clashes(self) -> Iterator[Clash]:
         if self.min_brightness >= self.max_brightness:

@@ -10,19 +10,33 @@ from typing import Literal, get_args
 
 SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 """Hub id of the base model that is taken where none is named."""
+NANO, FAKE = "nano", "fake"
+"""In the place of a base model or of a folder of detectors: the embedded ones, and those for tests and dry runs."""
+BUILT_IN = (NANO, FAKE)
+"""They need no file."""
+
+Subject = Literal["person", "character"]
+SUBJECTS: tuple[str, ...] = get_args(Subject)
+"""Of photos, or drawn."""
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 DEVICES: tuple[str, ...] = get_args(Device)
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
+BasePrediction = Literal["epsilon", "v_prediction"]
+BASE_PREDICTIONS: tuple[str, ...] = get_args(BasePrediction)
 Compile = Literal["regional", "off"]
 COMPILES: tuple[str, ...] = get_args(Compile)
 Offload = Literal["none", "model", "sequential"]
 OFFLOADS: tuple[str, ...] = get_args(Offload)
 """Those that cost least time first."""
+TimestepSpacing = Literal["leading", "trailing", "linspace"]
+TIMESTEP_SPACINGS: tuple[str, ...] = get_args(TimestepSpacing)
 
 PromptStyle = Literal["prose", "tags", "pony", "full"]
 PROMPT_STYLES: tuple[str, ...] = get_args(PromptStyle)
+TAG_PRESETS = ("animagine", "zit", "illustrious", "pony")
+"""Presets, and their other names, of bases that read tags."""
 
 Adapter = Literal["lora", "dora", "lokr"]
 ADAPTERS: tuple[str, ...] = get_args(Adapter)
@@ -43,8 +57,12 @@ SHARPNESS_RULERS: tuple[str, ...] = get_args(SharpnessRuler)
 # of a training set that the vault prepares; no field of the configuration
 FRAMINGS = ("face", "half", "full", "keep")
 CAPTION_STYLES = ("prose", "tags")
-CAPTIONERS = ("template", "wd14", "blip", "florence2")
-"""``template`` adds nothing to what was measured, and needs no model."""
+CAPTIONERS = ("template", "wd14", "blip", "florence2", "openai")
+"""``template`` adds nothing to what was measured, and needs no model. ``openai`` asks another program."""
+CAPTION_WORDS = 50
+"""Of a caption, where nothing else is said: about the 75 tokens that one pass of a CLIP text encoder reads."""
+MOST_CAPTION_WORDS = 200
+OWN_CAPTIONS = ("use", "ignore")
 LAYOUTS = ("flat", "kohya", "metadata")
 """The first is taken where none is named."""
 CONSENTS = ("self", "written", "licence", "fictional")

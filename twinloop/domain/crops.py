@@ -98,6 +98,23 @@ def cut(width: int, height: int, face: Box, others: Sequence[Box], framing: str,
     return Window(box, picture, _covers(box, head), left)
 
 
+def whole(width: int, height: int, size: int) -> Window | None:
+    """The cut of a picture in which no face is known: all of it, so far as the sides allow; None = there is less than
+    64 pixels to cut from.
+
+    Of a picture taller than `LONGEST` the upper part is kept, where the head of a standing figure is; of any other the
+    middle.
+    """
+    region = Box(0, 0, width, height)
+    found = _fitted(region, region, region, size)
+    if found is None:
+        return None
+    (x0, y0, x1, y1), picture = found
+    across, down = x1 - x0, y1 - y0
+    left, top = (width - across) // 2, 0 if height > LONGEST * width else (height - down) // 2
+    return Window((left, top, left + across, top + down), picture, True, 0)
+
+
 def _framed(face: Box, head: Box, width: int, height: int, framing: str) -> Box:
     """The part of the photo that the framing asks for, with the whole head."""
     tall = face.height

@@ -5,13 +5,13 @@ up.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from twinloop.domain.embedders import embedder_of
+from twinloop.system import shell
 
 
 class Role(StrEnum):
@@ -53,7 +53,6 @@ TAGGER_FILES = ("model.onnx", "selected_tags.csv")
 """A tagger and its table of tags lie side by side; the first name alone tells nothing."""
 
 _TORCH_OR_ONNX = r"\.(pt|pth|pkl|onnx)$"
-#: Name pattern (lower case) -> role. The first that fits counts: a hand detector may be a YOLOv5 too.
 _NAMES: tuple[tuple[str, Role], ...] = (
     (r"yunet.*\.onnx$", Role.FACE_YUNET),
     (r"hand_?(landmark|pose).*\.onnx$", Role.HAND),
@@ -65,6 +64,7 @@ _NAMES: tuple[tuple[str, Role], ...] = (
     (r"face_landmarker.*\.task$", Role.FACE_TASK),
     (r"ediffiqa.*\.onnx$", Role.FACE_QUALITY),
 )
+"""Name pattern (lower case) -> role. The first that fits counts: a hand detector may be a YOLOv5 too."""
 
 
 def role_of(name: str) -> Role | None:
@@ -158,7 +158,7 @@ def missing_line(need: Need) -> str:
 
 def files_hint(folder: object) -> str:
     """How detector files come into a folder."""
-    at = "" if str(folder) == "models" else f" --models-dir {shlex.quote(str(folder))}"
+    at = "" if str(folder) == "models" else f" --models-dir {shell.quote(str(folder))}"
     return (
         f"`twinloop models list{at}` shows the files that are known, `twinloop models pull onnx mediapipe{at}` fetches"
         f" those that have an address, a face detector among them, `twinloop models add FILE...{at}` takes in your own."
@@ -174,10 +174,15 @@ BLIND_BY_CHOICE = frozenset(why_blind((need.port,)) for need in NEEDS if need.op
 """Reasons that name nothing but what is optional."""
 
 
+UNREAD_ON_DRAWINGS = "these detectors are not made for drawings and take drawn faces for neutral ones with open eyes"
+"""Why nothing is told of what is left out for a drawn subject."""
+NEEDS_FACE = frozenset({"faces", "pose", "identity", "eyes", "expression", "face_quality", "hands"})
+"""Names of `Observation.measured` that are nothing without a face; palms are told from faces by the faces."""
+
+
 AUTO = "auto"
 _ANY = frozenset({Role.TAGGER})
 """Roles that every pack takes."""
-#: Pack -> the roles it may use. ``auto`` takes the best of all.
 PACKS: Mapping[str, frozenset[Role]] = {
     AUTO: frozenset(Role),
     "yolo": frozenset(
@@ -197,6 +202,7 @@ PACKS: Mapping[str, frozenset[Role]] = {
     ),
     "mediapipe": frozenset({Role.FACE_TASK, Role.PALM, Role.HAND, Role.FACE_QUALITY, Role.EMBEDDER, *_ANY}),
 }
+"""Pack -> the roles it may use. ``auto`` takes the best of all."""
 
 
 def pack_and_folder(models_dir: str) -> tuple[str, str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+
+from twinloop.system import WINDOWS
 
 LONGEST_NAME = 120
 """Bytes of a person's name: it becomes part of other names, such as kohya's folder and contact sheets, of which 255 are
@@ -11,6 +14,8 @@ NON_JOINER, JOINER = "\u200c", "\u200d"
 """Invisible, and part of how some words are written: Sinhala and Malayalam, Persian."""
 _VIRAMA = 9
 """Canonical combining class of the signs that take a consonant's vowel away in Indic scripts."""
+
+_DEVICES = re.compile(r"CON|PRN|AUX|NUL|(COM|LPT)[0-9¹²³]")
 
 
 def composed(name: str) -> str:
@@ -35,9 +40,16 @@ def problem_of(name: str) -> str:
     """Why a name, as it is, cannot be a folder's; "" = it can be."""
     if not name or name != name.strip() or not _begins(name[0]) or not all(_fits(name, at) for at in range(len(name))):
         return f"'{name}' cannot be the name of a folder. Use letters, digits, spaces, dots, - and _."
+    if WINDOWS and is_device(name):
+        return f"'{name}' is what Windows calls a device; it cannot be the name of a folder. Add a letter or a surname."
     if len(name.encode()) > LONGEST_NAME:
         return f"'{name[:20]}...' is too long for the name of a folder: at most {LONGEST_NAME} bytes."
     return ""
+
+
+def is_device(name: str) -> bool:
+    """Whether Windows takes a file of this name for a device, whatever its ending."""
+    return _DEVICES.fullmatch(name.split(".")[0].rstrip().upper()) is not None
 
 
 def _begins(char: str) -> bool:

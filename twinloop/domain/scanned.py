@@ -10,11 +10,15 @@ from twinloop.domain.vault import VaultPhoto
 
 @dataclass(frozen=True)
 class ListedFile:
-    """A file as its folder lists it. ``size`` in bytes, ``mtime_ns`` as `os.stat_result` has it."""
+    """A file as its folder lists it. ``size`` in bytes, ``mtime_ns`` and ``ctime_ns`` as `os.stat_result` has them.
+
+    Programs set mtime at will, and copies keep it; ctime tells of one that took another's place.
+    """
 
     path: Path
     size: int
     mtime_ns: int
+    ctime_ns: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +31,8 @@ class ScannedFile:
         photo: what was measured, without paths; None for content that was known already, and for what was skipped.
         thumbnail: a small JPEG without any metadata; empty without ``photo``.
         problem: why the file was skipped; "" when it was not.
+        undecided: the ``problem`` is one of the process that read it (killed, or too slow), which the file need not be
+            the cause of: the next scan tries it again.
     """
 
     listed: ListedFile
@@ -34,3 +40,4 @@ class ScannedFile:
     photo: VaultPhoto | None = None
     thumbnail: bytes = b""
     problem: str = ""
+    undecided: bool = False

@@ -27,6 +27,8 @@ WEIGHTED = ("flux2", "flux2-klein", "zimage", "qwen-image")
 logistic-normal."""
 NO_CLIP = 1e9
 """Its ``max_grad_norm`` has no value for "any"; 0 would scale all gradients to nothing."""
+ALL_SAVES = 10_000
+"""It has no value for "keep all"."""
 QUANTIZATIONS = {"int8": "qint8", "fp8": "qfloat8"}
 """Its ``qtype``."""
 ABLE = frozenset(
@@ -39,6 +41,7 @@ ABLE = frozenset(
         "only_layers",
         "skip_layers",
         "shuffle_captions",
+        "caption_tag_dropout_rate",
         "optimizer_args",
         "network_dropout",
         "rank_dropout",
@@ -78,8 +81,9 @@ def job_yaml(job: Job) -> str:
         "network": _network(job),
         "save": {
             "dtype": "float16",
-            "save_every": job.settings.checkpoint_every,
-            "max_step_saves_to_keep": 2,
+            "save_every": job.save_every,
+            # one more than it would go on from, since the newest may be cut short
+            "max_step_saves_to_keep": 2 if job.run_here else job.saves_kept or ALL_SAVES,
             "push_to_hub": False,
         },
         "datasets": [_dataset(job, n) for n in range(len(job.folders))],
@@ -126,6 +130,7 @@ def _dataset(job: Job, number: int) -> dict[str, Any]:
         "caption_dropout_rate": job.settings.caption_dropout,
         "shuffle_tokens": job.settings.shuffle_captions,
         "keep_tokens": job.keep_tokens,
+        **({"token_dropout_rate": dropped} if (dropped := job.settings.caption_tag_dropout_rate) else {}),
         "cache_latents_to_disk": True,
         "resolution": sorted((job.settings.resolution, *job.settings.smaller_resolutions)),
         "num_repeats": folder.repeats,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from twinloop.domain.captions import parts_of
+from twinloop.domain.captions import head_length
 from twinloop.errors import InputError
 from twinloop.families import Family
 from twinloop.families.predictions import USUAL, Prediction
@@ -28,6 +28,7 @@ class Job:
         prediction: what the base model predicts; other programs have to be told.
         quantization: of the base model's weights, as the configuration has it; None = what the program usually does.
         float16: compute in it instead of in bfloat16, which older cards do not know.
+        run_here: this program starts the training and takes the LoRA: what is saved on the way is only for going on.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Job:
     prediction: Prediction = USUAL
     quantization: str | None = None
     float16: bool = False
+    run_here: bool = False
 
     def place(self, folder: Folder) -> str:
         """The path of one of the dataset's folders."""
@@ -71,9 +73,21 @@ class Job:
         return 0.0 if self.family.flow else self.settings.min_snr_gamma
 
     @property
+    def save_every(self) -> int:
+        """Steps after which the other program saves: as asked for, else as often as checkpoints are written."""
+        return self.settings.save_every or self.settings.checkpoint_every
+
+    @property
+    def saves_kept(self) -> int:
+        """How many of these LoRAs the user wants to find; 0 = all."""
+        return 1 if self.run_here else self.settings.max_step_saves_to_keep
+
+    @property
     def keep_tokens(self) -> int:
         """Parts at the beginning of a caption that stay where they are, where the others are shuffled."""
-        return self.settings.keep_tokens or max(1, len(parts_of(self.trigger)))
+        captions = [picture.caption for folder in self.folders for picture in folder.pictures if not folder.prior]
+        heads = [head_length(caption, self.trigger) for caption in captions]
+        return self.settings.keep_tokens or max(heads, default=head_length("", self.trigger))
 
     @property
     def pictures(self) -> int:
@@ -99,11 +113,14 @@ _OFF: tuple[tuple[str, object], ...] = (
     ("assistant_lora", ""),
     ("conv_rank", 0),
     ("shuffle_captions", False),
+    ("caption_tag_dropout_rate", 0.0),
     ("optimizer_args", ()),
     ("loss", "l2"),
     ("network_dropout", 0.0),
     ("rank_dropout", 0.0),
     ("module_dropout", 0.0),
+    ("loraplus_lr_ratio", 0.0),
+    ("scale_weight_norms", 0.0),
 )
 _FIELDS = {"stop_at": "keep_checkpoints"}
 """What other trainers may not be able to do, and the value that asks for nothing; the name in the configuration where

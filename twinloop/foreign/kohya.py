@@ -37,12 +37,15 @@ ABLE = frozenset(
         "adapter lokr",
         "text_encoder",
         "shuffle_captions",
+        "caption_tag_dropout_rate",
         "optimizer_args",
         "loss",
         "masks",
         "network_dropout",
         "rank_dropout",
         "module_dropout",
+        "loraplus_lr_ratio",
+        "scale_weight_norms",
         "conv_rank",
     )
 )
@@ -97,10 +100,16 @@ def dataset_toml(job: Job) -> str:
                 "caption_extension": ".txt",
                 "shuffle_caption": settings.shuffle_captions and job.family.name not in _CACHED_TEXTS,
                 "keep_tokens": job.keep_tokens,
+                **_tag_dropout(job),
             },
             "datasets": [dataset],
         }
     )
+
+
+def _tag_dropout(job: Job) -> dict[str, Any]:
+    rate = 0.0 if job.family.name in _CACHED_TEXTS else job.settings.caption_tag_dropout_rate
+    return {"caption_tag_dropout_rate": rate} if rate else {}
 
 
 def _kind(job: Job, folder: Folder) -> dict[str, Any]:
@@ -136,8 +145,8 @@ def training_toml(job: Job, dataset_config: str) -> str:
                 "output_name": job.name,
                 "save_model_as": "safetensors",
                 "save_precision": "fp16",
-                "save_every_n_steps": job.settings.checkpoint_every,
-                "save_last_n_steps": 1,
+                "save_every_n_steps": job.save_every,
+                **_saves(job),
                 "save_state": True,
                 "save_last_n_steps_state": 1,
             },
@@ -146,6 +155,12 @@ def training_toml(job: Job, dataset_config: str) -> str:
             job.family.name: _of_family(job),
         }
     )
+
+
+def _saves(job: Job) -> dict[str, Any]:
+    """Which LoRAs of earlier steps go: it is told how many steps before the newest one the last of them may lie."""
+    kept = job.saves_kept
+    return {"save_last_n_steps": max(1, (kept - 1) * job.save_every)} if kept else {}
 
 
 def token_length(job: Job) -> int | None:
@@ -189,8 +204,10 @@ def _network(job: Job) -> dict[str, Any]:
         ),
     }
     network |= {"network_dropout": float(settings.network_dropout)} if settings.network_dropout else {}
+    network |= {"scale_weight_norms": float(settings.scale_weight_norms)} if settings.scale_weight_norms else {}
     dropouts = {"rank_dropout": settings.rank_dropout, "module_dropout": settings.module_dropout}
-    if arguments := [f"{name}={share:g}" for name, share in dropouts.items() if share]:
+    told = {**dropouts, "loraplus_lr_ratio": settings.loraplus_lr_ratio}
+    if arguments := [f"{name}={number:g}" for name, number in told.items() if number]:
         network["network_args"] = arguments
     if settings.conv_rank:
         check_convolutions(PROGRAM, job.family)
@@ -278,7 +295,8 @@ def _of_family(job: Job) -> dict[str, Any]:
     if job.family.name == "sd35":
         return {"training_shift": 3.0, "weighting_scheme": "logit_normal", "cache_text_encoder_outputs": True}
     if job.family.name == "sdxl":
-        changing = job.settings.caption_dropout > 0 or job.settings.shuffle_captions
+        settings = job.settings
+        changing = settings.caption_dropout or settings.caption_tag_dropout_rate or settings.shuffle_captions
         cached = not changing and not job.settings.text_encoder
         return {"no_half_vae": True, **({"cache_text_encoder_outputs": True} if cached else {})}
     return {}
@@ -289,6 +307,8 @@ def notes(job: Job) -> tuple[str, ...]:
     lines = []
     if job.family.name in _CACHED_TEXTS and job.settings.caption_dropout > 0:
         lines.append("captions are not dropped: sd-scripts caches the text encoders' outputs for this family")
+    if job.family.name in _CACHED_TEXTS and job.settings.caption_tag_dropout_rate > 0:
+        lines.append("captions keep all their parts: sd-scripts caches the text encoders' outputs for this family")
     if job.family.name in _CACHED_TEXTS and job.settings.shuffle_captions:
         lines.append("captions keep their order: sd-scripts caches the text encoders' outputs for this family")
     return tuple(lines)

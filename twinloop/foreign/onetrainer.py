@@ -70,6 +70,7 @@ def config_json(job: Job, concepts: str) -> str:
         "train_dtype": _half(job),
         "output_dtype": "FLOAT_16",
         "sample_after_unit": "NEVER",
+        **({"save_every": settings.save_every, "save_every_unit": "STEP"} if settings.save_every else {}),
         **_parts(job),
         **_loss(job),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,8 +11,9 @@ from twinloop.errors import InputError, ModelFileError, StateError
 from twinloop.loras.tensors import STORAGE, Bits, RawTensor
 from twinloop.pickles import Blob, Kind, kind_of, safetensors_header
 from twinloop.pickles.inspection import Safety, inspect_blob
-from twinloop.pickles.safetensors_header import Entry, header_bytes, placed
+from twinloop.pickles.safetensors_header import Entry, placed
 from twinloop.store.atomic import write_bytes
+from twinloop.store.lora_file import lora_bytes
 
 
 def read_tensors(path: Path) -> tuple[Mapping[str, str], dict[str, RawTensor]]:
@@ -67,20 +67,11 @@ def file_bytes(tensors: Mapping[str, RawTensor], texts: Mapping[str, str]) -> by
     """A safetensors file: texts in alphabetical order, widest types first, then by name; equal content gives equal
     bytes.
 
-    The hashes of the tensors in the texts (``modelspec.hash_sha256``; ``sshs_model_hash`` where the file had one) are
-    set anew.
+    The hashes of the tensors in the texts are set anew (`lora_bytes`).
     """
     ordered = sorted(tensors.items(), key=lambda item: (-item[1].bits.itemsize, item[0]))
-    blocks = [tensor.data() for _, tensor in ordered]
-    body = hashlib.sha256()
-    for block in blocks:
-        body.update(block)
-    own = {key: value for key, value in texts.items() if key != "sshs_legacy_hash"}
-    own["modelspec.hash_sha256"] = f"0x{body.hexdigest()}"
-    if "sshs_model_hash" in own:
-        own["sshs_model_hash"] = body.hexdigest()
     entries = placed((name, tensor.dtype, tensor.shape) for name, tensor in ordered)
-    return b"".join((header_bytes(entries, own), *blocks))
+    return lora_bytes(entries, texts, [tensor.data() for _, tensor in ordered])
 
 
 def write_new(path: Path, data: bytes) -> None:

@@ -11,7 +11,7 @@ from twinloop.ports.detectors import (
     PartDetector,
     PoseEstimator,
 )
-from twinloop.ports.generation import EarlyLook, GenerationSettings, Generator
+from twinloop.ports.generation import EarlyLook, GenerationSettings, Generator, decisive_generation
 from twinloop.ports.reporting import Clock, Reporter, SilentReporter, nobody_listens
 from twinloop.ports.scanning import Greeting, NeighbourSearch, ScanJob, Scanner, Wanted
 from twinloop.ports.training import (
@@ -22,6 +22,7 @@ from twinloop.ports.training import (
     decisive_samples,
     decisive_settings,
 )
+from twinloop.ports.videos import FrameDesk, FrameTaker, Video
 
 __all__ = [
     "FREE_SETTINGS",
@@ -33,6 +34,8 @@ __all__ = [
     "EarlyLook",
     "Embedder",
     "FaceDetector",
+    "FrameDesk",
+    "FrameTaker",
     "GenerationSettings",
     "Generator",
     "Greeting",
@@ -47,7 +50,9 @@ __all__ = [
     "Trained",
     "Trainer",
     "TrainingSettings",
+    "Video",
     "Wanted",
+    "decisive_generation",
     "decisive_samples",
     "decisive_settings",
     "nobody_listens",

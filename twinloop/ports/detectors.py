@@ -94,7 +94,11 @@ class Captioner(Protocol):
     def fingerprint(self) -> str: ...
 
     def caption(self, image: ImageArray) -> Description:
-        """What is in the picture (uint8 HxWx3 RGB); an empty one when nothing was recognised."""
+        """What is in the picture (uint8 HxWx3 RGB); an empty one when nothing was recognised.
+
+        Raises:
+            CaptionFailed: it fails on this picture, and may succeed with others.
+        """
         ...
 
 
@@ -152,6 +156,10 @@ class DetectorPack:
         slow: measurers of the whole picture that take too long for a scan of very many photos; the ruler alone asks
             them.
         optional: human lines as in ``missing``, of what everything works without: no reason to warn.
+        demo: it reads the people that the embedded base draws, and no other pictures.
+        unread: names of `Observation.measured` that are left out, because the subject is drawn and what would measure
+            them is not made for drawings.
+        faceless: the subject has no face, and none is looked for.
     """
 
     name: str
@@ -166,6 +174,9 @@ class DetectorPack:
     least_sharpness: float = LEAST_SHARPNESS
     slow: tuple[Measurer, ...] = ()
     optional: tuple[str, ...] = ()
+    demo: bool = False
+    unread: frozenset[str] = frozenset()
+    faceless: bool = False
 
     @property
     def spoken(self) -> str:

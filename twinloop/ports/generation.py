@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.shots import Shot
@@ -20,7 +20,8 @@ class GenerationSettings:
         lora_scale: strength of the LoRA, 1.0 = as trained. strength: image-to-image, 0..1 = how much is redrawn;
             0 = the model edits photos and knows no such number.
         extra_loras: other LoRA files with their strengths, worn beside the loop's own.
-        scheduler: its name as the family knows it, "" = the base model's own.
+        scheduler: its name as the family knows it, "" = the base model's own. timestep_spacing: how its times are
+            chosen, ``leading``, ``trailing`` or ``linspace``; None = as the base model says.
         offload: ``none``, ``model`` or ``sequential``: what waits in main memory while a GPU works on something else.
         vae_tiling: decode in tiles; None = where a picture is large or the GPU small.
         references: photos that an editing model looks at for one picture; fewer where it takes fewer.
@@ -31,6 +32,10 @@ class GenerationSettings:
         quantization, precision: of the base model's weights, for the record; None = none. The generator was built with
             them.
         negative: whether the base model reads negative prompts at this ``guidance``, for the record.
+        guidance_rescale: how far the guided answer is brought back to the spread of the unguided one, 0..1 (arXiv
+            2305.08891); 0 = not at all.
+        base_prediction, zero_terminal_snr: of the base model, for the record; None = as its files say. The generator
+            was built with them.
         distilled: ``guidance`` is a number that the base model was trained with, and no classifier-free guidance; for
             the record.
     """
@@ -53,6 +58,24 @@ class GenerationSettings:
     precision: str = "auto"
     negative: bool = True
     distilled: bool = False
+    guidance_rescale: float = 0.0
+    base_prediction: str | None = None
+    zero_terminal_snr: bool | None = None
+    timestep_spacing: str | None = None
+
+    @property
+    def unusual(self) -> dict[str, Any]:
+        """Settings that are seldom needed, as records have them: only those that are set."""
+        told = {name: getattr(self, name) for name in ("base_prediction", "zero_terminal_snr", "timestep_spacing")}
+        rescaled = {"guidance_rescale": self.guidance_rescale} if self.guidance_rescale else {}
+        return {**rescaled, **{name: value for name, value in told.items() if value is not None}}
+
+
+def decisive_generation(settings: GenerationSettings, free: Collection[str]) -> dict[str, Any]:
+    """The settings that decide images, as a record has them; ``free``: names of those that do not."""
+    told = asdict(settings)
+    seldom = {"guidance_rescale", "base_prediction", "zero_terminal_snr", "timestep_spacing"} - settings.unusual.keys()
+    return {name: value for name, value in told.items() if name not in free and name not in seldom}
 
 
 @dataclass(frozen=True)
@@ -88,6 +111,13 @@ class Generator(Protocol):
 
         Raises:
             InputError: a size that the base model cannot make, for example.
+        """
+        ...
+
+    def expect(self, shots: Sequence[Shot], settings: GenerationSettings) -> None:
+        """These shots will be asked for, batch by batch: what they have in common may be done at once.
+
+        No image depends on it; shots that were announced before and not made are no longer expected.
         """
         ...
 

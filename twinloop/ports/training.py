@@ -10,8 +10,21 @@ from typing import Any, Protocol
 from twinloop.domain.optimizer_args import Arguments
 from twinloop.domain.records import TrainingSample
 
-FREE_SETTINGS = ("stop_at", "gradient_checkpointing", "memory", "tensorboard", "wandb", "start_from", "assistant_lora")
+FREE_SETTINGS = (
+    "stop_at",
+    "save_every",
+    "max_step_saves_to_keep",
+    "saves_beside",
+    "gradient_checkpointing",
+    "memory",
+    "tensorboard",
+    "wandb",
+    "start_from",
+    "assistant_lora",
+)
 """Fields of `TrainingSettings` that decide no weight of a LoRA: a training goes on when they change."""
+SELDOM_SETTINGS = ("loraplus_lr_ratio", "scale_weight_norms")
+"""Fields that are told only where they are set: a training that knows nothing of them is one without."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +49,8 @@ class TrainingSettings:
             terminal SNR.
         caption_dropout: share of draws that see no caption, or the trigger alone (``keep_trigger``).
         shuffle_captions: the parts of captions, between commas, come in changing orders, but for the first
-            ``keep_tokens`` (0 = those of the trigger).
+            ``keep_tokens`` (0 = those of the trigger and the count tags beside it).
+        caption_tag_dropout_rate: share of the parts behind these that a draw leaves out.
         trigger, class_word: the subject's words, and what it is one of ("person").
         output_preservation: weight of the loss that holds the base's own answer for ``class_word`` in the place of
             ``trigger``.
@@ -61,6 +75,9 @@ class TrainingSettings:
             `text_encoder_rate`) and for the first ``text_encoder_share`` of the steps.
         network_dropout, rank_dropout, module_dropout: shares of a LoRA that a step leaves out: of the numbers between
             its matrices, of a picture's ranks, of its layers.
+        loraplus_lr_ratio: how many times faster than the others the matrices learn that start at zero (LoRA+, arXiv
+            2402.12354); 0 = as fast. scale_weight_norms: longest change of a layer, beyond which a LoRA is shortened
+            after each step; 0 = any.
         compile: the denoiser's repeated blocks: ``regional`` or ``off``; None = on a CUDA GPU, where the steps make it
             pay.
         start_from: a LoRA file that it begins from, "" = from nothing; ``start_sha256`` is that file's hash, which
@@ -70,6 +87,8 @@ class TrainingSettings:
         checkpoint_every: steps; at most so many are trained again after a kill.
         stop_at: write the LoRA as it is after this step and leave the checkpoints for more; 0 = at the end. Decides no
             other step.
+        save_every: also write the LoRA as it is after every so many steps (`store.step_saves`), beside the file
+            ``saves_beside``, "" = beside the one that is trained; 0 = do not. max_step_saves_to_keep: 0 = all.
         tensorboard: write event files where the library is there. wandb: project to report to, "" = nothing leaves this
             machine.
     """
@@ -102,6 +121,7 @@ class TrainingSettings:
     keep_trigger: bool = True
     shuffle_captions: bool = False
     keep_tokens: int = 0
+    caption_tag_dropout_rate: float = 0.0
     trigger: str = ""
     class_word: str = "person"
     output_preservation: float = 0.0
@@ -121,6 +141,8 @@ class TrainingSettings:
     network_dropout: float = 0.0
     rank_dropout: float = 0.0
     module_dropout: float = 0.0
+    loraplus_lr_ratio: float = 0.0
+    scale_weight_norms: float = 0.0
     text_encoder: bool = False
     text_encoder_learning_rate: float = 0.0
     text_encoder_share: float = 1.0
@@ -131,6 +153,9 @@ class TrainingSettings:
     assistant_sha256: str = ""
     checkpoint_every: int = 50
     stop_at: int = 0
+    save_every: int = 0
+    max_step_saves_to_keep: int = 0
+    saves_beside: str = ""
     tensorboard: bool = True
     wandb: str = ""
 
@@ -171,7 +196,11 @@ class TrainingSettings:
 
 def decisive_settings(settings: TrainingSettings) -> dict[str, Any]:
     """The settings that decide the weights, as JSON has them."""
-    return {name: _json(value) for name, value in asdict(settings).items() if name not in FREE_SETTINGS}
+    return {
+        name: _json(value)
+        for name, value in asdict(settings).items()
+        if name not in FREE_SETTINGS and (value or name not in SELDOM_SETTINGS)
+    }
 
 
 def decisive_samples(samples: Sequence[TrainingSample]) -> list[list[Any]]:
@@ -223,7 +252,8 @@ class Trainer(Protocol):
         metadata: Mapping[str, str],
         progress: Callable[[int, int, float], None],
     ) -> Trained:
-        """Write ``output`` (safetensors) as a whole or not at all.
+        """Write ``output`` (safetensors) as a whole or not at all, and on the way the files that ``save_every`` asks
+        for, of which trainers that are other programs know nothing.
 
         Args:
             work: folder for checkpoints and caches of this training; may be deleted when it is done.

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from twinloop.errors import DISK_FULL, FREE_SPACE, NOT_PERMITTED, InputError, StateError, StorageError
+from twinloop.system.files import rename_over
+from twinloop.system.processes import is_alive
 
 
 @contextmanager
@@ -118,7 +120,7 @@ def whole_file(path: Path, private: bool = False) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
+            rename_over(temporary, path)
         except BaseException as error:
             with contextlib.suppress(OSError):
                 temporary.unlink()
@@ -147,19 +149,7 @@ def remove_leftovers_of(path: Path) -> None:
 def is_leftover(path: Path) -> bool:
     """Whether this is, by its name, a temporary file that a killed process left."""
     match = _LEFTOVER.fullmatch(path.name)
-    return match is not None and not _is_another_alive(int(match["pid"]))
-
-
-def _is_another_alive(pid: int) -> bool:
-    if pid == os.getpid():
-        return False
-    try:
-        os.kill(pid, 0)
-    except PermissionError:  # another user's
-        return True
-    except (ProcessLookupError, OverflowError):
-        return False
-    return True
+    return match is not None and (int(match["pid"]) == os.getpid() or not is_alive(int(match["pid"])))
 
 
 def fsync_folder(folder: Path) -> None:

@@ -24,9 +24,14 @@ CREATE TABLE IF NOT EXISTS description (
     sha256 TEXT NOT NULL, fingerprint TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY (sha256, fingerprint)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS file (
-    path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL, origin TEXT NOT NULL
+    path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL, origin TEXT NOT NULL,
+    ctime_ns INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 """
+
+
+_ORIGINS = 1
+"""Version of the rules by which a file is told to be made by a model (`twinloop.store.provenance`)."""
 
 
 class Catalog:
@@ -48,8 +53,28 @@ class Catalog:
             self._db = open_private(path)
             self._db.execute("PRAGMA secure_delete = ON")  # nothing that was seen of a face lingers in free pages
             self._db.executescript(_SCHEMA)
+            self._add_ctime()
+            self._doubt_old_origins()
         except (OSError, sqlite3.Error) as error:
             raise unusable("open", path, error) from error
+
+    def _add_ctime(self) -> None:
+        """Where a file was noted without it, it is read again: what was seen of its content is kept."""
+        if self._has_ctime():
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        if not self._has_ctime():  # another process may have been faster
+            self._db.execute("ALTER TABLE file ADD COLUMN ctime_ns INTEGER NOT NULL DEFAULT 0")
+        self._db.execute("COMMIT")
+
+    def _has_ctime(self) -> bool:
+        return any(row[1] == "ctime_ns" for row in self._db.execute("PRAGMA table_info(file)"))
+
+    def _doubt_old_origins(self) -> None:
+        """Files whose origin was told by other rules are read again when they are next asked for."""
+        if self._db.execute("PRAGMA user_version").fetchone()[0] != _ORIGINS:
+            self._db.execute("UPDATE file SET mtime_ns = -1")
+            self._db.execute(f"PRAGMA user_version = {_ORIGINS}")
 
     def close(self) -> None:
         self._db.close()
@@ -62,8 +87,8 @@ class Catalog:
 
     def known_file(self, path: Path, stat: os.stat_result) -> tuple[str, str] | None:
         """(sha256, origin) of a file that still has this ``stat``, or None when it must be read."""
-        row = self._read("SELECT size, mtime_ns, sha256, origin FROM file WHERE path = ?", (_key(path),))
-        return (row[2], row[3]) if row is not None and row[:2] == (stat.st_size, stat.st_mtime_ns) else None
+        row = self._read("SELECT size, mtime_ns, ctime_ns, sha256, origin FROM file WHERE path = ?", (_key(path),))
+        return (row[3], row[4]) if row is not None and row[:3] == _stat(stat) else None
 
     def remember_file(self, path: Path, stat: os.stat_result, sha256: str, origin: str) -> None:
         """Note what a file holds.
@@ -71,8 +96,8 @@ class Catalog:
         ``stat`` was taken before it was read: if it changed meanwhile, it is read again next time.
         """
         self._write(
-            "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)",
-            (_key(path), stat.st_size, stat.st_mtime_ns, sha256, origin),
+            "INSERT OR REPLACE INTO file (path, size, mtime_ns, ctime_ns, sha256, origin) VALUES (?, ?, ?, ?, ?, ?)",
+            (_key(path), *_stat(stat), sha256, origin),
         )
 
     def get(self, sha256: str, fingerprint: str) -> Observation | None:
@@ -150,8 +175,13 @@ class Catalog:
             raise unusable("write", self.path, error) from error
 
 
+def _stat(stat: os.stat_result) -> tuple[int, int, int]:
+    """What of a file's stat tells that it was written to, or that another took its place."""
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
 def _key(path: Path) -> str:
-    return os.fsencode(os.path.abspath(path)).decode("utf-8", "backslashreplace")
+    return os.fsencode(Path(os.path.abspath(path)).as_posix()).decode("utf-8", "backslashreplace")
 
 
 def observation_to_json(seen: Observation) -> dict[str, Any]:

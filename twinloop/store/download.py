@@ -23,6 +23,7 @@ from typing import IO, Any
 from twinloop import __version__
 from twinloop.errors import DownloadError
 from twinloop.store.atomic import fsync_folder, sha256_file, storage_errors
+from twinloop.system.files import rename_over
 
 _BLOCK = 1 << 18
 _TIMEOUT = 30.0
@@ -62,9 +63,9 @@ def download(wanted: Wanted, target: Path, progress: Progress, pause: Callable[[
                 f"{wanted.url} gives another file than the one known as {target.name} (its sha256 differs). It was"
                 " deleted; nothing was kept."
             )
-        with part.open("rb") as file:
+        with part.open("rb+") as file:  # Windows syncs no file that was opened for reading
             os.fsync(file.fileno())
-        os.replace(part, target)
+        rename_over(part, target)
         fsync_folder(target.parent)
 
 

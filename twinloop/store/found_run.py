@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from twinloop.store.atomic import read_object
+from twinloop.store.step_saves import is_step_save
 from twinloop.store.workspace import Workspace
 
 
@@ -45,7 +46,7 @@ def _holds_loras_of(folder: Path, place: Path) -> bool:
 
     The record of v1 names its dataset.
     """
-    if next(place.glob("lora_v*.safetensors"), None) is None:
+    if all(is_step_save(path) for path in place.glob("lora_v*.safetensors")):
         return False
     space = Workspace(folder, place)
     trained_on, photos = read_object(space.lora_record(1)).get("dataset_id"), read_object(space.dataset(0)).get("id")

@@ -14,6 +14,7 @@ from typing import Any
 
 from twinloop.errors import StateError
 from twinloop.store.atomic import fsync_folder, storage_errors, write_bytes
+from twinloop.system.files import BINARY
 
 RESTART = "Restore it from a copy, or start anew with --restart."
 
@@ -41,7 +42,7 @@ def _append(path: Path, line: bytes, mode: int) -> None:
     """Write a line at the end, durably, or leave the file as it was: the next line must not be
     written onto a torn one.
     """
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, mode)
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | BINARY, mode)
     try:
         before = os.fstat(handle).st_size
         try:

@@ -35,11 +35,19 @@ def sniff(path: Path) -> Content:
         ModelFileError: it cannot be read at all.
     """
     try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            head = stream.read(_PEEK)
+        return _sniffed(path)
     except OSError as error:
-        raise ModelFileError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise ModelFileError(f"{path}: {_unreadable(error)}") from error
+
+
+def _unreadable(error: OSError) -> str:
+    return f"cannot be read ({error.strerror or error})"
+
+
+def _sniffed(path: Path) -> Content:
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        head = stream.read(_PEEK)
     if size == 0:
         return Content.EMPTY
     if head.startswith(b"version https://git-lfs"):
@@ -84,15 +92,26 @@ _EXPLAIN = {
 
 
 def complaint(path: Path, wanted: Content) -> str | None:
-    """Why ``path`` cannot be a ``wanted`` file, as one sentence that says what to do; None when it may be one."""
-    found = sniff(path)
-    if found is wanted:
-        return _cut_short(path) if wanted is Content.ONNX else None
+    """Why ``path`` cannot be a ``wanted`` file, and what to do, as a part of a sentence that names it; None when it may
+    be one.
+    """
+    try:
+        found = _sniffed(path)
+        if found is wanted:
+            return _cut_short(path) if wanted is Content.ONNX else None
+    except OSError as error:
+        return _unreadable(error)
     if found in _EXPLAIN:
-        return f"{path.name}: {_EXPLAIN[found]}."
+        return _EXPLAIN[found]
     if path.suffix.lower() in (".pt", ".pth", ".task", ".zip") and found is Content.UNKNOWN:
-        return f"{path.name}: not a {wanted}, or cut short. Download it again."
-    return f"{path.name}: expected {wanted}, found {found}. Download it again, or give it the right name."
+        return f"not a {wanted}, or cut short. Download it again"
+    return f"expected {wanted}, found {found}. Download it again, or give it the right name"
+
+
+def check_content(path: Path, wanted: Content) -> None:
+    """Raises ModelFileError: ``path`` cannot be a ``wanted`` file; says why, and what to do."""
+    if (problem := complaint(path, wanted)) is not None:
+        raise ModelFileError(f"{path.name}: {problem}.")
 
 
 def read_model_bytes(path: Path, wanted: Content = Content.ONNX) -> bytes:
@@ -101,9 +120,7 @@ def read_model_bytes(path: Path, wanted: Content = Content.ONNX) -> bytes:
     Raises:
         ModelFileError: it is something else; the message says what and what to do.
     """
-    problem = complaint(path, wanted)
-    if problem is not None:
-        raise ModelFileError(problem)
+    check_content(path, wanted)
     return path.read_bytes()
 
 
@@ -122,9 +139,9 @@ def _cut_short(path: Path) -> str | None:
         elif wire in (1, 5):
             position += 8 if wire == 1 else 4
         else:
-            return f"{path.name}: not an ONNX file (byte {position}). Download it again."
+            return f"not an ONNX file (byte {position}). Download it again"
     if position != len(data):
-        return f"{path.name}: cut short: {position - len(data)} bytes are missing at its end. Download it again."
+        return f"cut short: {position - len(data)} bytes are missing at its end. Download it again"
     return None
 
 

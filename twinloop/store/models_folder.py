@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-import shlex
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,8 @@ from twinloop.domain.embedders import preference
 from twinloop.domain.known_models import UNSEEN
 from twinloop.domain.model_roles import NEEDS, Role, files_hint, missing_line, role_at, role_of
 from twinloop.errors import InputError, ModelFileError
-from twinloop.store.model_content import Content, complaint
+from twinloop.store.model_content import Content, complaint, sniff
+from twinloop.system import shell
 
 _DEPTH = 3
 _CONTENTS = {
@@ -26,7 +27,7 @@ class FoundModel:
     """One file of the folder.
 
     Attributes:
-        problem: why it cannot be used (one sentence that says what to do), or None.
+        problem: why it cannot be used, and what to do, as a part of a sentence that names it, or None.
     """
 
     path: Path
@@ -52,7 +53,7 @@ class ModelsReport:
     @property
     def problems(self) -> tuple[str, ...]:
         """One sentence for every broken file."""
-        return tuple(model.problem for model in self.found if model.problem is not None)
+        return tuple(f"{model.path.name}: {model.problem}." for model in self.found if model.problem is not None)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -93,7 +94,7 @@ def check_no_file(folder: Path) -> None:
     """Raises InputError: a file is named where a folder of them is wanted."""
     if folder.is_file():
         raise InputError(
-            f"{folder} is a file. Name the folder it lies in: --models-dir {shlex.quote(str(folder.parent))}"
+            f"{folder} is a file. Name the folder it lies in: --models-dir {shell.quote(str(folder.parent))}"
         )
 
 
@@ -114,14 +115,15 @@ def _recognise(path: Path) -> FoundModel | None:
 
 
 def problem_of(path: Path) -> str | None:
-    """Why a model file cannot be what its ending says, as one sentence that says what to do; None when it may be."""
+    """Why a model file cannot be what its ending says, and what to do, as a part of a sentence that names it; None when
+    it may be.
+    """
     wanted = _CONTENTS.get(path.suffix.lower(), Content.TORCH)
-    try:
-        problem = complaint(path, wanted)
-    except ModelFileError as error:
-        return str(error)
-    if problem is not None and wanted is Content.TORCH and "found pickle" in problem:
-        return None  # read safely and refused by name when it is opened
+    problem = complaint(path, wanted)
+    if problem is not None and wanted is Content.TORCH:
+        with contextlib.suppress(ModelFileError):  # unreadable, as the complaint says
+            if sniff(path) is Content.PICKLE:
+                return None  # read safely and refused by name when it is opened
     return problem
 
 

@@ -17,6 +17,7 @@ from twinloop.domain.faces import ImageArray
 from twinloop.domain.scanned import ListedFile
 from twinloop.errors import UnreadableImage
 from twinloop.store.images import DECODER_ERRORS, MAX_BYTES, decode, decoded, opened_image, turn_of, upright_rgb
+from twinloop.system.files import NO_WAIT
 
 _SCALES = (8, 4, 2)
 """Powers of two at which a JPEG decoder makes a smaller picture for little more than the cost of reading it."""
@@ -31,7 +32,7 @@ def read_photo(path: Path) -> tuple[ListedFile, bytes]:
     """
     try:
         # a FIFO that took the file's place since it was listed must not block
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | NO_WAIT)
         with open(handle, "rb", closefd=True) as file:
             before = os.fstat(handle)
             if not stat.S_ISREG(before.st_mode):
@@ -44,7 +45,7 @@ def read_photo(path: Path) -> tuple[ListedFile, bytes]:
         raise UnreadableImage(f"cannot be read: {error.strerror or error}") from error
     if len(data) != before.st_size or after.st_mtime_ns != before.st_mtime_ns:
         raise UnreadableImage("changed while it was read: scan again when it is complete")
-    return ListedFile(path, before.st_size, before.st_mtime_ns), data
+    return ListedFile(path, before.st_size, before.st_mtime_ns, before.st_ctime_ns), data
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from twinloop.domain.captions import one_line
+from twinloop.domain.captions import first_line, lines_of, one_line
 from twinloop.domain.vault import Consent
 from twinloop.store.atomic import read_json
 
@@ -21,23 +21,28 @@ LARGEST = 64 << 10
 
 
 def caption_beside(photo: Path) -> str | None:
-    """The caption that somebody put beside a photo, on one line: ``<name>.txt``, ``<name>.caption``, or its line in
-    ``metadata.jsonl``.
+    """The caption that somebody put beside a photo: the first line of ``<name>.txt`` or ``<name>.caption``, or its text
+    in ``metadata.jsonl`` on one line.
 
     An empty file is none. Files that cannot be read are passed over.
     """
     for suffix in SUFFIXES:
-        text = _read(photo.with_suffix(suffix))
-        if text:
+        if text := first_line(_read(photo.with_suffix(suffix))):
             return text
     return _metadata(photo.parent).get(photo.name)
+
+
+def has_more_lines(photo: Path) -> bool:
+    """Whether the file of the caption beside a photo has further lines, which are not read."""
+    read = (lines_of(_read(photo.with_suffix(suffix))) for suffix in SUFFIXES)
+    return len(next(filter(None, read), [])) > 1
 
 
 def _read(path: Path) -> str:
     try:
         if not path.is_file() or path.stat().st_size > LARGEST:
             return ""
-        return one_line(path.read_bytes().decode("utf-8-sig", errors="replace"))
+        return path.read_bytes().decode("utf-8-sig", errors="replace")
     except OSError:
         return ""
 

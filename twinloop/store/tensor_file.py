@@ -14,10 +14,10 @@ from typing import BinaryIO
 from twinloop.errors import StateError, StorageError
 from twinloop.pickles.safetensors_header import BITS, TEXTS, header_bytes, placed
 from twinloop.store.atomic import fsync_folder, remove_leftovers_of, sha256_file, storage_errors, temporary_beside
+from twinloop.system.files import rename_over
 
 _BLOCK = 1 << 20
 
-#: numpy or torch name of a type -> its name in safetensors.
 DTYPES: Mapping[str, str] = {
     "float64": "F64",
     "float32": "F32",
@@ -36,6 +36,7 @@ DTYPES: Mapping[str, str] = {
     "bool": "BOOL",
     "complex64": "C64",
 }
+"""numpy or torch name of a type -> its name in safetensors."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,6 @@ def _give_name(temporary: Path, path: Path, digest: str) -> Written:
     except OSError:
         if path.exists():
             raise StorageError(f"{path} exists; it was not touched.") from None
-        os.replace(temporary, path)
+        rename_over(temporary, path)
     fsync_folder(path.parent)
     return Written(path, digest, unchanged=False)

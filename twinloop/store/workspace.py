@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinloop.config import Settings
 from twinloop.store.atomic import storage_errors
 from twinloop.store.lock import locked
 
@@ -159,8 +160,13 @@ class Workspace:
         return shown_path(path)
 
 
+def workspace_of(settings: Settings) -> Workspace:
+    """Where a run of these settings lives."""
+    return Workspace(Path(settings.output_dir), settings.lora_dir)
+
+
 _OF_A_RUN = re.compile(
-    r"lora(_v\d+)?(_kohya)?\.(safetensors|json|metrics\.jsonl)|final\.json|\.training_v\d+|tensorboard"
+    r"lora(_v\d+(-step\d+)?)?(_kohya)?\.(safetensors|json|metrics\.jsonl)|final\.json|\.training_v\d+|tensorboard"
 )
 """Names of what a run writes into its folder of LoRAs."""
 
@@ -185,6 +191,5 @@ def _put_aside(folder: Path, paths: Sequence[Path]) -> Path:
 
 def shown_path(path: Path) -> str:
     """``path`` relative to the working directory when it lies below it, else absolute; forward slashes."""
-    absolute = os.path.abspath(path)
-    relative = os.path.relpath(absolute)
-    return Path(absolute if relative.startswith("..") else relative).as_posix()
+    place, here = Path(os.path.abspath(path)), Path.cwd()
+    return (place.relative_to(here) if place.is_relative_to(here) else place).as_posix()

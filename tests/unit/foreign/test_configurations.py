@@ -86,6 +86,39 @@ def arguments(job: Job) -> dict[str, Any]:
     }
 
 
+def saving(job: Job, every: int, kept: int = 0) -> Job:
+    return dataclasses.replace(
+        job, settings=dataclasses.replace(job.settings, save_every=every, max_step_saves_to_keep=kept)
+    )
+
+
+def test_what_is_saved_on_the_way_stays_in_a_package_and_goes_where_this_program_trains(job: Job) -> None:
+    toolkit = yaml.safe_load(aitoolkit.job_yaml(job))["config"]["process"][0]["save"]
+    assert "save_last_n_steps" not in arguments(job) and toolkit["max_step_saves_to_keep"] >= 1200 // 250
+    assert arguments(job)["save_every_n_steps"] == toolkit["save_every"] == 250
+    assert "checkpoints_total_limit" not in json.loads(simpletuner.config_json(job, "/b.json"))
+    assert "save_every" not in json.loads(onetrainer.config_json(job, "/c.json"))
+    here = dataclasses.replace(job, run_here=True)
+    assert arguments(here)["save_last_n_steps"] == 1
+    toolkit = yaml.safe_load(aitoolkit.job_yaml(here))["config"]["process"][0]["save"]
+    assert toolkit["max_step_saves_to_keep"] == 2
+
+
+def test_saves_as_asked_for(job: Job) -> None:
+    asked = saving(job, 100, 3)
+    toolkit = yaml.safe_load(aitoolkit.job_yaml(asked))["config"]["process"][0]["save"]
+    assert (toolkit["save_every"], toolkit["max_step_saves_to_keep"]) == (100, 3)
+    tuner = json.loads(simpletuner.config_json(asked, "/b.json"))
+    assert (tuner["checkpointing_steps"], tuner["checkpoints_total_limit"]) == (100, 3)
+    config = json.loads(onetrainer.config_json(asked, "/c.json"))
+    assert (config["save_every"], config["save_every_unit"]) == (100, "STEP")
+    found = arguments(asked)
+    assert found["save_every_n_steps"] == 100
+    # sd-scripts deletes the file of this step when it saves that of step 1000 (train_util.get_remove_step_no)
+    removed = 1000 - found["save_last_n_steps"] - 1
+    assert removed - removed % 100 == 700
+
+
 def test_kohyas_training(job: Job) -> None:
     found = arguments(job)
     assert (found["network_dim"], found["network_alpha"], found["max_train_steps"], found["learning_rate"]) == (
@@ -171,6 +204,17 @@ def test_dropout_is_told_where_there_is_a_word(job: Job) -> None:
         told.settings, kohya.ABLE
     )
     assert len(beyond(told.settings, onetrainer.ABLE)) == 3
+
+
+def test_lora_plus_and_the_longest_change_are_told_to_sd_scripts_alone(job: Job) -> None:
+    told = of(job, "sdxl", loraplus_lr_ratio=16.0, scale_weight_norms=1.0, conv_rank=8, conv_alpha=4.0)
+    found = arguments(told)
+    assert found["network_args"] == ["loraplus_lr_ratio=16", "conv_dim=8", "conv_alpha=4"]
+    assert found["scale_weight_norms"] == 1.0 and "scale_weight_norms" not in arguments(job)
+    both = ("training.loraplus_lr_ratio", "training.scale_weight_norms")
+    for able in (aitoolkit.ABLE, onetrainer.ABLE, frozenset[str]()):
+        assert set(both) <= set(beyond(told.settings, able))
+    assert not beyond(told.settings, kohya.ABLE)
 
 
 def test_convolutions_are_told_under_the_programs_names(job: Job) -> None:
@@ -395,13 +439,17 @@ def test_shuffled_captions_reach_them(job: Job) -> None:
     mixed = dataclasses.replace(
         job,
         trigger="1girl, ohwx",
-        settings=dataclasses.replace(job.settings, shuffle_captions=True, caption_dropout=0.0),
+        settings=dataclasses.replace(
+            job.settings, shuffle_captions=True, caption_dropout=0.0, caption_tag_dropout_rate=0.1
+        ),
     )
     general = tomllib.loads(kohya.dataset_toml(mixed))["general"]
     assert (general["shuffle_caption"], general["keep_tokens"]) == (True, 2)
+    assert general["caption_tag_dropout_rate"] == 0.1
     assert "cache_text_encoder_outputs" not in tomllib.loads(kohya.training_toml(mixed, "d.toml"))["sdxl"]
     dataset = yaml.safe_load(aitoolkit.job_yaml(mixed))["config"]["process"][0]["datasets"][0]
     assert (dataset["shuffle_tokens"], dataset["keep_tokens"]) == (True, 2)
+    assert dataset["token_dropout_rate"] == 0.1
     text = json.loads(onetrainer.concepts_json(mixed))[0]["text"]
     assert (text["enable_tag_shuffling"], text["keep_tags_count"]) == (True, 2)
     flux = dataclasses.replace(mixed, family=FAMILIES["flux"])

@@ -88,7 +88,9 @@ def test_what_is_asked_for_counts(precision: str, wanted: bool) -> None:
 def test_else_the_card_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     torch: Any = pytest.importorskip("torch")
     pytest.importorskip("diffusers")
+    monkeypatch.setattr("twinloop.adapters.diffusion.compute._check_kernels", lambda: None)
     for there, bfloat16, wanted in ((True, False, True), (True, True, False), (False, False, False)):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda bfloat16=bfloat16, **_: bfloat16)
         assert trains_in_float16(BaseChoice("a/b", "cuda")) == wanted
+        assert not trains_in_float16(BaseChoice("a/b", "cuda"), overflows=True)

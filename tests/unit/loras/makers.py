@@ -26,7 +26,6 @@ def layer(out: int, into: int, rank: int, alpha: float | None, dtype: str = "F32
     return Layer(matrix(rank, into, dtype, draw), matrix(out, rank, dtype, draw), alpha)
 
 
-#: family -> (path in diffusers, width out, width in); the widths are what families are told apart by.
 PATHS: Mapping[str, tuple[tuple[str, int, int], ...]] = {
     "sd15": (
         ("down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q", 320, 320),
@@ -105,6 +104,7 @@ PATHS: Mapping[str, tuple[tuple[str, int, int], ...]] = {
         ("layers.7.adaLN_modulation.0", 48, 12),
     ),
 }
+"""family -> (path in diffusers, width out, width in); the widths are what families are told apart by."""
 ENCODERS = {
     "sd15": ("text_encoder",),
     "sdxl": ("text_encoder", "text_encoder_2"),

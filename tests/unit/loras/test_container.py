@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save, save_file
 
 from twinloop.errors import InputError, ModelFileError, StateError
 from twinloop.loras.container import file_bytes, read_tensors, write_new
@@ -33,11 +33,32 @@ def test_the_library_reads_what_is_written(tmp_path: Path) -> None:
 def test_equal_content_equal_bytes_and_hashes_set_anew() -> None:
     other = dict(reversed(TENSORS.items()))
     data = file_bytes(TENSORS, {"sshs_model_hash": "old", "sshs_legacy_hash": "old", "t": "x"})
+    assert data == file_bytes(other, {"t": "x"})
     assert data == file_bytes(other, {"t": "x", "sshs_legacy_hash": "older", "sshs_model_hash": "older"})
     size = int.from_bytes(data[:8], "little")
     texts = json.loads(data[8 : 8 + size])["__metadata__"]
     digest = hashlib.sha256(data[8 + size :]).hexdigest()
-    assert texts == {"modelspec.hash_sha256": f"0x{digest}", "sshs_model_hash": digest, "t": "x"}
+    # the file ends before its first MiB does
+    legacy = hashlib.sha256(b"").hexdigest()[:8]
+    assert texts == {
+        "modelspec.hash_sha256": f"0x{digest}", "sshs_model_hash": digest, "sshs_legacy_hash": legacy, "t": "x",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("sides", [(700, 300), (700, 450)])
+def test_hashes_are_those_of_sd_scripts(sides: tuple[int, int]) -> None:
+    """By its definition: the library saves tensors and ``ss_`` texts; one hash is of all behind that file's header, the
+    other of 64 KiB from its second MiB on, as far as there are any.
+    """
+    named = {"b": np.ones(sides, np.float16), "a": np.arange(sides[0] * sides[1], dtype=np.float32).reshape(sides)}
+    texts = {"ss_output_name": 'ä"na\n', "ss_steps": "7", "modelspec.title": "long" * 40}
+    theirs = save(named, {key: text for key, text in texts.items() if key.startswith("ss_")})
+    body = theirs[8 + int.from_bytes(theirs[:8], "little") :]
+    data = file_bytes({name: encode(values, "F16" if name == "b" else "F32") for name, values in named.items()}, texts)
+    found = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+    assert found["sshs_model_hash"] == hashlib.sha256(body).hexdigest()
+    assert found["sshs_legacy_hash"] == hashlib.sha256(theirs[0x100000:0x110000]).hexdigest()[:8]
+    assert theirs[0x100000:]
 
 
 def whole(header: dict[str, object], body: bytes) -> bytes:

@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import stat
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from tests.hand_points import shaped_hand
 from tests.unit.things import face, hand, observation, unit_vector
+from twinloop.domain.captions import Description
 from twinloop.domain.faces import Box, Face, HeadPose
 from twinloop.domain.observation import Observation
 from twinloop.errors import StorageError
@@ -87,6 +89,49 @@ def test_an_unchanged_file_is_known_and_a_changed_one_is_not(tmp_path: Path) -> 
         path.write_bytes(b"longer")
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
         assert catalog.known_file(path, path.stat()) is None
+
+
+def test_files_whose_origin_was_told_by_other_rules_are_read_again(tmp_path: Path) -> None:
+    """Nothing is forgotten: they stay on record, for whoever wants their folder forgotten."""
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"one")
+    with Catalog(tmp_path / "c.sqlite") as catalog:
+        catalog.remember_file(path, path.stat(), "hash", "real")
+    with Catalog(tmp_path / "c.sqlite") as catalog:
+        assert catalog.known_file(path, path.stat()) == ("hash", "real")
+    with closing(sqlite3.connect(tmp_path / "c.sqlite")) as db:
+        db.execute("PRAGMA user_version = 0")
+    with Catalog(tmp_path / "c.sqlite") as catalog:
+        assert catalog.known_file(path, path.stat()) is None
+        assert catalog.contents_below([tmp_path]) == {"hash"}
+
+
+def test_a_file_that_took_the_place_of_one_with_the_same_size_and_time_is_read(tmp_path: Path) -> None:
+    path, other = tmp_path / "photo.jpg", tmp_path / "other.jpg"
+    path.write_bytes(b"one")
+    before = path.stat()
+    time.sleep(0.02)  # longer than a file system's clock ticks
+    other.write_bytes(b"two")
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with Catalog(None) as catalog:
+        catalog.remember_file(path, before, "hash of one", "real")
+        other.replace(path)
+        assert catalog.known_file(path, path.stat()) is None
+
+
+def test_a_catalogue_without_the_time_of_change_keeps_what_was_seen_and_reads_files_again(tmp_path: Path) -> None:
+    photo, database = tmp_path / "photo.jpg", tmp_path / "catalog.sqlite"
+    photo.write_bytes(b"one")
+    with Catalog(database) as catalog:
+        catalog.remember_file(photo, photo.stat(), "hash of one", "real")
+        catalog.put_described("hash of one", "model", Description("a photo"))
+    with closing(sqlite3.connect(database)) as made:
+        made.execute("ALTER TABLE file DROP COLUMN ctime_ns")
+    with Catalog(database) as catalog:
+        assert catalog.known_file(photo, photo.stat()) is None
+        catalog.remember_file(photo, photo.stat(), "hash of one", "real")
+        assert catalog.known_file(photo, photo.stat()) == ("hash of one", "real")
+        assert catalog.described("hash of one", "model") == Description("a photo")
 
 
 def test_file_names_that_are_no_text(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from safetensors.numpy import load, save
 
 from twinloop.errors import InputError, ModelFileError
-from twinloop.store.lora_file import header_texts, with_texts
+from twinloop.store.lora_file import header_texts, short_hash, with_texts
 
 TENSORS = {"b.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "a.weight": np.ones(5, np.float16)}
 TEXTS = {f"ss_{name}": f"value of {name} ü" for name in "zyxwvutsrq"}
@@ -53,6 +54,17 @@ def test_no_texts(tmp_path: Path) -> None:
     path.write_bytes(with_texts(save(TENSORS, metadata=TEXTS), {}))
     assert header_texts(path) == {}
     assert load(path.read_bytes()).keys() == TENSORS.keys()
+
+
+def test_the_hash_is_the_headers_or_that_of_the_tensors_or_of_the_file(tmp_path: Path) -> None:
+    said, silent, other = (tmp_path / name for name in ("said.safetensors", "silent.safetensors", "other.pt"))
+    said.write_bytes(with_texts(save(TENSORS), {"sshs_model_hash": "0123456789abcdef"}))
+    silent.write_bytes(with_texts(save(TENSORS), TEXTS))
+    other.write_bytes(b"pickle")
+    body = TENSORS["b.weight"].tobytes() + TENSORS["a.weight"].tobytes()
+    assert short_hash(said) == "0123456789ab"
+    assert short_hash(silent) == hashlib.sha256(body).hexdigest()[:12]
+    assert short_hash(other) == hashlib.sha256(b"pickle").hexdigest()[:12]
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from twinloop.domain.vault import Consent
 from twinloop.errors import StateError
-from twinloop.store.sidecar import LARGEST, caption_beside, consent_of, person_beside, trigger_of
+from twinloop.store.sidecar import LARGEST, caption_beside, consent_of, has_more_lines, person_beside, trigger_of
 
 
 def test_no_caption_is_none(tmp_path: Path) -> None:
@@ -22,9 +22,17 @@ def test_no_caption_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".caption"])
-def test_a_caption_file_is_read_on_one_line(tmp_path: Path, suffix: str) -> None:
-    (tmp_path / f"a{suffix}").write_bytes("\ufeffohwx,\r\n in a  café\n".encode())
-    assert caption_beside(tmp_path / "a.png") == "ohwx, in a café"
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_the_first_line_with_words_is_the_caption(tmp_path: Path, suffix: str, ending: str) -> None:
+    lines = ("\ufeff", "  ", " ohwx, in  a café\u2028here", "another variant")
+    (tmp_path / f"a{suffix}").write_bytes(ending.join(lines).encode())
+    assert caption_beside(tmp_path / "a.png") == "ohwx, in a café here"
+    assert has_more_lines(tmp_path / "a.png")
+
+
+def test_lines_without_words_are_no_further_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\r\nohwx\r\n \r\n")
+    assert not has_more_lines(tmp_path / "a.png") and not has_more_lines(tmp_path / "b.png")
 
 
 def test_bytes_that_are_no_text_do_not_stop_anything(tmp_path: Path) -> None:

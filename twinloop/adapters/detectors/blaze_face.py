@@ -29,8 +29,8 @@ in its own widths. The mesh ends on the forehead; the net's own box, taken where
 profiles), is a square around brows and mouth. Medians over 1,500 and 160 faces of five sets of photos
 (``bench/face_boxes.py``)."""
 _VERSION = 2
-#: Mesh points: eye corners (image-left eye first), nose tip, mouth corners.
 _LEFT_EYE, _RIGHT_EYE, _NOSE, _MOUTH = (33, 133), (362, 263), 1, (61, 291)
+"""Mesh points: eye corners (image-left eye first), nose tip, mouth corners."""
 
 
 class BlazeFace:

@@ -14,7 +14,7 @@ from twinloop.adapters.detectors.onnx_model import OnnxModel
 from twinloop.errors import ModelFileError, StorageError
 from twinloop.pickles import Inert, read_torch_file
 from twinloop.store.atomic import write_bytes
-from twinloop.store.model_content import Content, complaint, sniff
+from twinloop.store.model_content import Content, check_content, sniff
 from twinloop.store.user_cache import user_cache
 
 CHECKPOINTS = frozenset({".pt", ".pth", ".pkl"})
@@ -68,9 +68,8 @@ def read_network(path: Path, parts: Sequence[str]) -> Inert:
     Raises:
         UnsafeModelFile: the file would run code. ModelFileError: damaged, or it holds no network.
     """
-    problem = complaint(path, Content.TORCH)
-    if problem is not None and sniff(path) is not Content.PICKLE:
-        raise ModelFileError(problem)
+    if sniff(path) is not Content.PICKLE:
+        check_content(path, Content.TORCH)
     value = read_torch_file(path).value
     found = [value.get(part) for part in parts] if isinstance(value, dict) else []
     network = next((item for item in found if isinstance(item, Inert)), None)

@@ -8,11 +8,11 @@ import numpy as np
 
 from twinloop.domain.faces import Face, FloatArray, HeadPose, ImageArray
 
-#: An average face in millimetres, x image-right, y down, z towards the camera, origin at the nose tip.
-#: Rounded from adult anthropometry: eyes 64 mm apart and 30 mm behind the nose tip, mouth corners 50 mm apart.
 MEAN_FACE: FloatArray = np.array(
     [[-32, -34, -30], [32, -34, -30], [0, 0, 0], [-25, 32, -24], [25, 32, -24]], dtype=np.float32
 )
+"""An average face in millimetres, x image-right, y down, z towards the camera, origin at the nose tip. Rounded from
+adult anthropometry: eyes 64 mm apart and 30 mm behind the nose tip, mouth corners 50 mm apart."""
 _CENTERED = MEAN_FACE - MEAN_FACE.mean(axis=0)
 _SOLVE = np.linalg.pinv(_CENTERED.astype(np.float64))
 _VERSION = 1

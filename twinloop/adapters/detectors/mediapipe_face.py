@@ -30,8 +30,8 @@ _SHAPES_FILE = "face_blendshapes.tflite"
 _MAX_NET = 64 * 1024 * 1024
 _VERSION = 3
 
-#: Mesh points.
 _EYE_CORNERS = ((33, 133), (263, 362))
+"""Mesh points."""
 _NOSE, _SEAM, _MOUTH_CORNERS = (2,), (13, 14), (61, 291)
 _FOREHEAD, _CHIN = 10, 152
 

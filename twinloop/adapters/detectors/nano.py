@@ -58,6 +58,7 @@ def load_nano_pack(folder: Path, threads: int = 1) -> DetectorPack:
         embedder=NanoEmbedder(_open(folder, IDENTITY, 1, threads)),
         least_face_quality=LEAST_FACE_QUALITY,
         least_sharpness=LEAST_SHARPNESS,
+        demo=True,
     )
 
 

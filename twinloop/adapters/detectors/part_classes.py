@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 
 from twinloop.errors import ModelFileError
 
-#: Part -> how class names speak of it. A handbag is no hand, and COCO has one.
 _WORDS: Mapping[str, str] = {
     "hand": r"hand(?!bag|le|rail|cuff|kerchief)|palm|fist|finger",
     "eye": r"eye(?!brow|lash|glass|lid)|iris|pupil",
 }
+"""Part -> how class names speak of it. A handbag is no hand, and COCO has one."""
 _CLOSED = re.compile(r"closed?|shut|blink")
-#: Words of detectors for something else.
 _OTHERS = frozenset({"face", "person", "head", "body", "human", "people", "car", "dog", "cat"})
+"""Words of detectors for something else."""
 _SHOWN = 8
 
 

@@ -73,8 +73,9 @@ class _Opener:
 
 
 def open_real_pack(
-    folder: Path, name: str = AUTO, threads: int = 1, face_confidence: float | None = None, scanning: bool = False
-) -> DetectorPack:
+    folder: Path, name: str = AUTO, threads: int = 1, face_confidence: float | None = None, scanning: bool = False,
+    faceless: bool = False,
+) -> DetectorPack:  # fmt: skip
     """Detectors for real photos.
 
     Args:
@@ -82,6 +83,7 @@ def open_real_pack(
         threads: per model (for OpenCV: of the whole process). face_confidence: least face score; None = each detector's
             own default.
         scanning: for a scan of very many photos, which does without the slow measurers; they are not opened.
+        faceless: of a subject without a face; whatever looks at faces and hands is not opened.
 
     Returns:
         A pack whose ``choices`` say what was taken, whose ``missing`` lists broken files, and what is missing and then
@@ -97,6 +99,8 @@ def open_real_pack(
         )
     cv2.setNumThreads(threads)  # OpenCV, which runs the face mesh, knows only one number for the whole process
     opener = _Opener(resolve_models_dir(folder).within(PACKS[name]))
+    if faceless:
+        return DetectorPack(_PACK_NAME[name], slow=_slow(opener), choices=tuple(opener.choices), faceless=True)
     faces = _faces(opener, threads, face_confidence)
     if faces is None:
         raise MissingModel(_no_faces(folder, name, opener))
@@ -124,7 +128,8 @@ def _no_faces(folder: Path, name: str, opener: _Opener) -> str:
     asked = "" if name == AUTO else f" for the pack {name}"
     return (
         f"{folder}: no usable face detector{asked}\n{lines}\n{files_hint(folder)}\n"
-        "Or use the built-in one, made for the drawn faces of the demo: --models-dir nano"
+        "The built-in one is only for the people that the demo draws, not for photos and not for anime:"
+        " --models-dir nano"
     )
 
 

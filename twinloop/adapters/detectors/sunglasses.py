@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from twinloop.domain.faces import FloatArray, ImageArray
 
-#: Per eye: outer corner, inner corner, and a point on the cheek below it.
 _EYES = ((33, 133, 50), (263, 362, 280))
-#: Mesh points of each eye's rim in order: outer corner, two of the upper lid, inner corner, two of the lower lid.
+"""Per eye: outer corner, inner corner, and a point on the cheek below it."""
 LIDS = ((33, 160, 158, 133, 153, 144), (263, 387, 385, 362, 380, 373))
+"""Mesh points of each eye's rim in order: outer corner, two of the upper lid, inner corner, two of the lower lid."""
 _FOREHEAD = 151
 BORDER = 0.15
 """Eye region over skin, in median grey, below which nothing but a lens is so dark. On 60x64 studio portraits lenses

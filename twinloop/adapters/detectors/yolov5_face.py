@@ -17,13 +17,13 @@ from twinloop.domain.faces import Box, Face, FloatArray, ImageArray
 from twinloop.errors import ModelFileError
 from twinloop.pickles import Inert
 
-#: The usual strides, in pixels per cell.
 STRIDES = (8, 16, 32)
-#: Width and height in pixels of the anchors per stride, as all published YOLOv5-face models use them.
+"""The usual strides, in pixels per cell."""
 ANCHORS: FloatArray = np.array(
     [[[4, 5], [8, 10], [13, 16]], [[23, 29], [43, 55], [73, 105]], [[146, 217], [231, 300], [335, 433]]],
     dtype=np.float32,
 )
+"""Width and height in pixels of the anchors per stride, as all published YOLOv5-face models use them."""
 _FILL = 114
 _SMALL = 320
 _OVERLAP = 0.45

@@ -19,7 +19,7 @@ from twinloop.adapters.detectors.ultralytics_graph import IsClassifier, convert
 from twinloop.domain.faces import Box, Face, FloatArray, ImageArray, Part
 from twinloop.errors import ModelFileError
 from twinloop.pickles import Inert
-from twinloop.store.model_content import Content, complaint
+from twinloop.store.model_content import Content, check_content
 
 _FILL = 114
 _OVERLAP = 0.5
@@ -70,9 +70,7 @@ class _Export:
     """An ONNX export: one output (1, 4 + classes, cells), already decoded."""
 
     def __init__(self, path: Path, kind: str, threads: int) -> None:
-        problem = complaint(path, Content.ONNX)
-        if problem is not None:
-            raise ModelFileError(problem)
+        check_content(path, Content.ONNX)
         self.model = OnnxModel.open(path, threads)
         self.model.expect(1, 1, "a YOLOv8 detection export")
         side = next(iter(self.model.inputs.values()))[-1]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from twinloop.families.predictions import NOT_ASKED, Asked
+
 
 @dataclass(frozen=True)
 class BaseChoice:
@@ -16,6 +18,7 @@ class BaseChoice:
         base: folder, single ``.safetensors`` or ``.gguf`` file, or hub id. device: ``auto``, ``cpu``, ``cuda`` or
             ``mps``.
         precision, quantization: of the weights, as `choose_compute` takes them.
+        prediction: what the user says that it predicts.
         allow_download: what is missing here may be fetched from the hub.
     """
 
@@ -24,3 +27,4 @@ class BaseChoice:
     precision: str = "auto"
     quantization: str | None = None
     allow_download: bool = False
+    prediction: Asked = NOT_ASKED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,15 +15,16 @@ from diffusers import AutoencoderTiny
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.base_files import find_base
 from twinloop.adapters.diffusion.compute import Compute, choose_compute
-from twinloop.adapters.diffusion.loading import image_pipeline, load_pipeline
+from twinloop.adapters.diffusion.loading import image_pipeline, load_pipeline, set_prediction
 from twinloop.adapters.diffusion.loras.slot import LoraSlot
 from twinloop.adapters.diffusion.memory import memory_errors, release_memory
 from twinloop.adapters.diffusion.offloading import check_offload
-from twinloop.adapters.diffusion.preflight import LOKR_LAYER_BY_LAYER
+from twinloop.adapters.diffusion.preflight import LOKR_LAYER_BY_LAYER, check_ends_in_noise
 from twinloop.adapters.diffusion.prompts import PromptEmbedder, encoders_of
 from twinloop.adapters.diffusion.regions import Regions
 from twinloop.errors import InputError
 from twinloop.families.base import Family
+from twinloop.ports import nobody_listens
 
 SMALL_ADVICE = 'Close other programs, choose a smaller base_model, or set "device": "cpu".'
 
@@ -88,16 +89,21 @@ class BaseModel:
         """Of the scheduler that came with the model, whatever is in use."""
         return self._own_scheduler.config
 
-    def use_sampler(self, name: str) -> None:
+    def use_sampler(self, name: str, spacing: str | None = None) -> None:
         """Generate with another sampler, which diffusers calls a scheduler; "" = the model's own.
 
+        Args:
+            spacing: as in `Family.scheduler`.
+
         Raises:
-            InputError: one that does not fit the family; lists those that do.
+            InputError: one that does not fit the family or the model; lists those that do.
         """
-        kind, changes = self.family.scheduler(name)
-        chosen = (
-            getattr(diffusers, kind).from_config(self._own_scheduler.config, **changes) if kind else self._own_scheduler
-        )
+        own = self._own_scheduler
+        kind, changes = self.family.scheduler(name, spacing)
+        made = getattr(diffusers, kind) if kind else type(own)
+        if kind and own.config.get("rescale_betas_zero_snr"):
+            check_ends_in_noise(name, made)
+        chosen = made.from_config(own.config, **changes) if kind or changes else own
         for pipeline in self._pipelines():
             pipeline.scheduler = chosen
 
@@ -126,12 +132,21 @@ class BaseModel:
         self._offload, self.prompts.hooked = how, how != "none"
 
     def make_room(self) -> None:
-        """Leave the GPU to other processes; the next `offload` brings everything back."""
+        """Leave the GPU to other processes; the next `offload`, or hooks, bring everything back."""
         if self._offload == "none" and self.compute.device.type != "cpu":
             self.denoiser.to("cpu")
             self.pipeline.vae.to("cpu")
             self._offload = ""
-            release_memory()
+        for pipeline in self._pipelines() if self.prompts.hooked else ():
+            pipeline.maybe_free_model_hooks()  # the part that computed last stays on the GPU until another one does
+        release_memory()
+
+    def wake_autoencoder(self) -> None:
+        """Have the autoencoder on the device, and no other part; the next `offload` brings those back."""
+        if self._offload not in ("", "none"):
+            self.offload("none")  # takes the hooks off, which would bring parts by themselves
+        self.make_room()
+        self.pipeline.vae.to(self.compute.device)
 
     @contextmanager
     def without_encoders(self) -> Iterator[None]:
@@ -154,23 +169,38 @@ class BaseModel:
         return [pipeline for pipeline in (self.pipeline, self.from_image) if pipeline is not None]
 
 
-_held: dict[tuple[str, str, str], BaseModel] = {}
+_held: dict[tuple[str, ...], BaseModel] = {}
 """At most one base model: two do not fit into the memory of most GPUs."""
 
 
-def open_base(choice: BaseChoice, family: Family) -> BaseModel:
+_told: set[str] = set()
+"""What was said once and is not said again when the base is opened once more."""
+
+
+def open_base(choice: BaseChoice, family: Family, notice: Callable[[str], None] = nobody_listens) -> BaseModel:
     """The base model, from memory if it is the one that was opened last.
+
+    Args:
+        notice: told where it is computed with otherwise than "auto" usually does.
 
     Raises:
         MissingModel, InputError, ModelFileError, OutOfMemory, MissingExtra: each with what to do.
     """
     files = find_base(choice, family)
-    compute = choose_compute(choice.device, choice.precision, choice.quantization)
-    key = (family.name, files.fingerprint(), compute.name)
+    compute = choose_compute(choice.device, choice.precision, choice.quantization, family.overflows_in_float16)
+    if choice.precision == "auto" and compute.exact:
+        _tell_once(
+            f"Models of the family '{family.name}' overflow in float16, and this GPU has no bfloat16: they are computed"
+            ' in float32, slower and with twice the memory. "precision": "float16" tries it all the same.',
+            notice,
+        )
+    told = choice.prediction.name
+    key = (family.name, files.fingerprint(), compute.name, *([told] if told else []))
     if key not in _held or _held[key].family != family:  # a plug-in may bring another family of the same name
         _held.clear()
         with memory_errors(f"The base model {choice.base}", SMALL_ADVICE):
             pipeline = load_pipeline(files, family, compute)
+            set_prediction(pipeline, family, choice.prediction)
             from_image = image_pipeline(pipeline, family, files)
             prompts = PromptEmbedder(pipeline, family, compute.device, from_image)
             _held[key] = BaseModel(
@@ -178,6 +208,12 @@ def open_base(choice: BaseChoice, family: Family) -> BaseModel:
                 LoraSlot(pipeline, family, prompts), pipeline.scheduler,
             )  # fmt: skip
     return _held[key]
+
+
+def _tell_once(text: str, notice: Callable[[str], None]) -> None:
+    if text not in _told and notice is not nobody_listens:
+        _told.add(text)
+        notice(text)
 
 
 def make_room() -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import importlib.util
 import os
+import shutil
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -57,18 +60,26 @@ class Compute:
         return torch.autocast(self.device.type, self.mixed)
 
 
-def choose_compute(device: str, precision: str = "auto", quantization: str | None = None) -> Compute:
+def choose_compute(
+    device: str, precision: str = "auto", quantization: str | None = None, overflows_in_float16: bool = False
+) -> Compute:
     """``auto``, ``cpu``, ``cuda`` or ``mps``, one of `PRECISIONS` and one of `QUANTIZATIONS` -> device and precisions.
 
     On a CPU "auto" keeps float32 weights, and matrix products are bfloat16 where the processor has instructions for it
     (twice as fast on Zen 4 and Sapphire Rapids); "bfloat16" keeps the weights in bfloat16 too, half the memory. On a
-    GPU weights are bfloat16, or float16 where the card cannot do that.
+    GPU weights are bfloat16, or float16 where the card cannot do that, or float32 for a model that overflows there.
+
+    Args:
+        overflows_in_float16: as in `Family`.
 
     Raises:
-        InputError: the device is not there, or it cannot compute in that precision or with such weights.
+        InputError: the device is not there, this PyTorch has no kernels for it, or it cannot compute in that precision
+            or with such weights.
         MissingExtra: the library that quantises is not installed.
     """
     usual = _usual(device)
+    if precision == "auto" and overflows_in_float16 and usual.in_float16:
+        precision = "float32"
     found = usual if precision == "auto" else _precise(usual, precision)
     return (
         found if quantization is None else dataclasses.replace(found, quantization=_quantization(found, quantization))
@@ -117,6 +128,7 @@ def _usual(device: str) -> Compute:
             )
         # what `repeatable` needs; read at the first product
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        _check_kernels()
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return Compute(torch.device("cuda"), torch.bfloat16, torch.bfloat16)
         return Compute(torch.device("cuda"), torch.float16, torch.float16, HALF_LOSS_SCALE)
@@ -135,9 +147,65 @@ def _best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def device_name() -> str:
-    """Where models run by default: the GPU's name and memory, ``mps``, or ``cpu``."""
-    best = _best_device()
+@functools.cache
+def _check_kernels() -> None:
+    """Whether this PyTorch can compute on the card that it sees, by one tiny product; asked once per process.
+
+    Raises:
+        InputError: the card is older than all that PyTorch was built for.
+    """
+    try:
+        (torch.ones(1, device="cuda") * 2).cpu()
+    except RuntimeError as error:  # anything else, memory for example, is told by who needs it
+        if "no kernel image" in str(error):
+            raise InputError(
+                f"The GPU ({torch.cuda.get_device_name(0)}) is older than this PyTorch ({torch.__version__}) supports."
+                f' Set "device": "cpu", or install PyTorch for CUDA 12.6, which has older cards: {_pip("cu126")}'
+            ) from error
+
+
+def _pip(build: str) -> str:
+    """The line that installs another build of the same version."""
+    version = torch.__version__.split("+")[0]
+    return f"pip install --force-reinstall torch=={version} --index-url https://download.pytorch.org/whl/{build}"
+
+
+def unused_gpu(device: str) -> str:
+    """Why the NVIDIA GPU here is not used where ``device`` would choose it, and what to do; "" where it is, where there
+    is none, or where the user hid it.
+    """
+    if device not in ("auto", "cuda") or _hidden():
+        return ""
+    if torch.cuda.is_available():
+        try:
+            _check_kernels()
+        except InputError as error:
+            return str(error)
+        return ""
+    if device != "auto" or not has_nvidia_driver():
+        return ""
+    found = "There is an NVIDIA driver here, but PyTorch sees no GPU, and models compute on the CPU:"
+    if torch.version.cuda is None:
+        return f"{found} this is PyTorch's CPU build. For the GPU: {_pip('cu130')}"
+    return (
+        f"{found} the driver may be too old for PyTorch's CUDA {torch.version.cuda}. Update the driver, or install"
+        f" PyTorch for CUDA 12.6: {_pip('cu126')}"
+    )
+
+
+def _hidden() -> bool:
+    """Whether the user keeps CUDA programs from seeing any GPU."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
+
+
+def has_nvidia_driver() -> bool:
+    """Whether a driver is installed, seen by PyTorch or not."""
+    return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia").is_dir()
+
+
+def device_name(device: str = "auto") -> str:
+    """Where models run: the GPU's name and memory, ``mps``, or ``cpu``."""
+    best = _best_device() if device == "auto" else device
     if best != "cuda":
         return best
     memory = torch.cuda.get_device_properties(0).total_memory / 2**30

@@ -6,10 +6,10 @@ seven.
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 
 from twinloop.families.base import Family
+from twinloop.system import shell
 
 TEXTS = ("*.json", "*.txt")
 """Configuration and vocabularies."""
@@ -36,7 +36,7 @@ class HubFiles:
         """A line for the shell."""
         asked = [f'--include "{pattern}"' for pattern in self.include]
         unwanted = [f'--exclude "{pattern}"' for pattern in self.exclude]
-        return " ".join(["hf download", shlex.quote(self.name), *asked, *unwanted])
+        return " ".join(["hf download", shell.quote(self.name), *asked, *unwanted])
 
 
 def whole_model(name: str, family: Family) -> HubFiles:

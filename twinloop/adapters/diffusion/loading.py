@@ -26,7 +26,7 @@ from twinloop.adapters.diffusion.seeing import place_pictures, seeing_processor
 from twinloop.adapters.diffusion.unscaling import unscaled
 from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
-from twinloop.families.predictions import marked
+from twinloop.families.predictions import NOT_ASKED, Asked, Prediction, check_asked, marked
 from twinloop.families.single_files import tensor_names
 
 SMALL_GRID = 32
@@ -175,10 +175,30 @@ def _with_prediction(pipeline: Any, files: BaseFiles) -> Any:
     """Checkpoints that predict v say so by an empty tensor; the configuration of their family does not know."""
     told = marked(tensor_names(files.path) or ())
     if told.velocity:
-        changes: dict[str, Any] = {"prediction_type": told.kind, "rescale_betas_zero_snr": told.zero_snr}
-        if told.zero_snr:
-            changes["timestep_spacing"] = (
-                "trailing"  # begins at pure noise; the family's own spacing leaves that time out
-            )
-        pipeline.scheduler = type(pipeline.scheduler).from_config(pipeline.scheduler.config, **changes)
+        pipeline.scheduler = _scheduler(pipeline.scheduler, told)
     return pipeline
+
+
+def set_prediction(pipeline: Any, family: Family, asked: Asked) -> None:
+    """Have the pipeline take its model for what the user says of it.
+
+    Raises:
+        InputError: as `check_asked`.
+    """
+    if asked == NOT_ASKED:
+        return
+    config = pipeline.scheduler.config
+    found = Prediction(str(config.get("prediction_type")), bool(config.get("rescale_betas_zero_snr")))
+    check_asked(asked, found, family)
+    pipeline.scheduler = _scheduler(pipeline.scheduler, asked.over(found))
+
+
+def _scheduler(own: Any, told: Prediction) -> Any:
+    """A scheduler like the pipeline's own, for a model that predicts so."""
+    changes: dict[str, Any] = {"prediction_type": told.kind, "rescale_betas_zero_snr": told.zero_snr}
+    kind = type(own)
+    if told.zero_snr:
+        changes["timestep_spacing"] = "trailing"  # begins at pure noise; the family's own spacing leaves that time out
+        if "rescale_betas_zero_snr" not in inspect.signature(kind.__init__).parameters:
+            kind = diffusers.DDIMScheduler  # SD 1.5's own cannot end in pure noise
+    return kind.from_config(own.config, **changes)

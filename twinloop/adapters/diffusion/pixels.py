@@ -12,6 +12,7 @@ from torch import Tensor
 
 from twinloop.adapters.diffusion.base_model import BaseModel, is_tiny_vae
 from twinloop.domain.faces import ImageArray
+from twinloop.errors import InputError
 
 LARGE = 1024 * 1024
 """Pixels beyond which an autoencoder works in tiles."""
@@ -74,19 +75,35 @@ def decode(base: BaseModel, raw: Tensor, tiles: bool | None = None) -> ImageArra
     """What an autoencoder gave for one picture (c, h, w), or (c, 1, h, w) of one of videos -> uint8 HxWx3 RGB.
 
     One at a time, so that none depends on its neighbours and memory stays low.
+
+    Raises:
+        InputError: what came out is no picture, because numbers overflowed on the way.
     """
     scale = base.vae_scale
     vae = ready_vae(base, raw.shape[-1] * scale, raw.shape[-2] * scale, tiles)
     made = vae.decode(raw[None].to(base.compute.device, dtype_of(vae)), return_dict=False)[0][0]
     picture = made[:, 0] if made.ndim == 4 else made
+    if not bool(picture.isfinite().all()):  # as bytes, they would be black
+        raise InputError(_no_picture(base))
     pixels = (picture.float() / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).mul(255).round()
     return np.ascontiguousarray(pixels.to("cpu", torch.uint8).numpy())
 
 
+def _no_picture(base: BaseModel) -> str:
+    """What to do where the model made no numbers."""
+    dtype = str(base.compute.dtype).removeprefix("torch.")
+    found = f"The model made no picture: its values are no longer numbers, computed in {dtype}."
+    if base.compute.in_float16:
+        return (
+            f'{found} Numbers of float16 end at 65,504. Use "precision": "float32", or "bfloat16" where the GPU has it.'
+        )
+    return f"{found} A LoRA that broke down does this, or a damaged base model: try without the LoRA."
+
+
 @torch.no_grad()
-def encode_raw(base: BaseModel, image: ImageArray) -> Tensor:
+def encode_raw(base: BaseModel, image: ImageArray, tiles: bool | None = None) -> Tensor:
     """uint8 HxWx3 RGB -> what `decode` takes. The mean of the autoencoder's distribution, never a sample."""
-    vae = ready_vae(base, image.shape[1], image.shape[0])
+    vae = ready_vae(base, image.shape[1], image.shape[0], tiles)
     # scaled in full precision: half of it has less than 256 steps on each side of zero
     pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(base.compute.device, torch.float32) / 127.5 - 1
     pixels = pixels.to(dtype_of(vae))
@@ -99,11 +116,13 @@ def encode(base: BaseModel, image: ImageArray) -> Tensor:
     """uint8 HxWx3 RGB -> (c, h, w) float32 latents on the CPU, as the denoiser expects them.
 
     In full precision, whatever the autoencoder draws in: a training sees these latents in every epoch, and with them
-    their rounding.
+    their rounding. In tiles only where the picture is large, on a small GPU too: tiles have other latents, and nothing
+    else lies on the GPU then.
     """
     vae = base.pipeline.vae
     with _in_full_precision(vae):
-        made = base.family.to_latents(vae, encode_raw(base, image)[None].float())[0]
+        raw = encode_raw(base, image, tiles=image.shape[0] * image.shape[1] > LARGE)
+        made = base.family.to_latents(vae, raw[None].float())[0]
     return torch.as_tensor(made[:, 0] if made.ndim == 4 else made).cpu().contiguous()
 
 

@@ -4,6 +4,7 @@ hour.
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from twinloop.adapters.diffusion.messages import wrong_base
 from twinloop.adapters.diffusion.weight_files import pickled
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError, ModelFileError
-from twinloop.families.base import Family
+from twinloop.families.base import DISTILLED_SCHEDULERS, Family
 from twinloop.families.recognise import lora_suits
 from twinloop.families.single_files import read_header
 from twinloop.loras.whose import of_another_family
@@ -41,13 +42,19 @@ def check(wanted: Wanted) -> None:
     Raises:
         InputError, MissingModel, ModelFileError, UnsafeModelFile: the first thing that cannot work, with the next step.
     """
-    wanted.family.scheduler(wanted.generation.scheduler)
+    check_sampler(wanted.generation, wanted.family)
     check_references(wanted.generation.references, wanted.family)
     check_size(wanted.generation, wanted.family.size_multiple)
     if wanted.from_photos and not wanted.family.from_photo(wanted.family.pipeline):
         raise no_photos(wanted.family)
     if wanted.redraws:
         check_redraws(wanted.family)
+    if wanted.generation.guidance_rescale:
+        import diffusers
+
+        over = [wanted.family.image_pipeline] if wanted.from_photos or wanted.redraws else []
+        for name in (wanted.family.pipeline, *filter(None, over)):
+            check_rescales(getattr(diffusers, name), wanted.family)
     for path in wanted.loras:
         check_lora(path, wanted.family)
         if wanted.generation.offload == "sequential" and holds_lokr(path):
@@ -102,6 +109,47 @@ def no_photos(family: Family) -> InputError:
         f"generation.from_photos: the family '{family.name}' cannot start from a photo, because diffusers has no"
         " image-to-image pipeline for it. Set generation.from_photos to 0."
     )
+
+
+def check_sampler(settings: GenerationSettings, family: Family) -> None:
+    """Whether images of the family can be made with this sampler in so many steps.
+
+    Raises:
+        InputError: they cannot.
+    """
+    kind, _ = family.scheduler(settings.scheduler, settings.timestep_spacing)
+    most = DISTILLED_SCHEDULERS.get(kind)
+    if most is not None and settings.steps > most:
+        raise InputError(
+            f"generation.num_inference_steps: {settings.steps}, but '{settings.scheduler}' takes {most} steps at most,"
+            " and 4 to 8 are usual."
+        )
+
+
+def check_ends_in_noise(name: str, scheduler: type) -> None:
+    """Whether a diffusers scheduler can begin at pure noise, as a model with zero terminal SNR wants it.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if "rescale_betas_zero_snr" not in inspect.signature(getattr(scheduler, "__init__")).parameters:  # noqa: B009
+        raise InputError(
+            f"generation.scheduler: '{name}' cannot begin at pure noise, as this base model was trained to (zero"
+            " terminal SNR). Use euler, or leave it out for the model's own."
+        )
+
+
+def check_rescales(pipeline: type, family: Family) -> None:
+    """Whether a pipeline brings the guided answer back to the spread of the unguided one.
+
+    Raises:
+        InputError: it has no argument for that.
+    """
+    if "guidance_rescale" not in inspect.signature(getattr(pipeline, "__call__")).parameters:  # noqa: B004, B009
+        raise InputError(
+            f"generation.guidance_rescale: {pipeline.__name__}, which makes images of the family '{family.name}', has"
+            " no such argument. Set it to 0."
+        )
 
 
 def check_redraws(family: Family) -> None:

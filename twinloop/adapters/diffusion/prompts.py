@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,8 @@ Embedding = Mapping[str, Tensor]
 """One embedded text: the tensors that `Family.encode` gives, on the CPU in the model's precision."""
 Joined = dict[str, Any]
 """Several embedded texts in the form in which a denoiser takes them: tensors, or lists of one tensor per text."""
+_Key = tuple[str, ...]
+"""What an embedding is remembered by: what the encoders wore, the text, the photos that it is said of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,7 @@ class PromptEmbedder:
     """The text encoders of a pipeline, with a memory.
 
     On a GPU the encoders stay in main memory and come over only while they encode: the largest of them are as large as
-    the denoiser.
+    the denoiser. Who says which texts come next (``ahead``) has them encoded in the same visit.
 
     Attributes:
         encoded: how many texts went through the encoders so far; a text that is remembered does not count again.
@@ -53,7 +55,7 @@ class PromptEmbedder:
         self._from_image = from_image
         self._family = family
         self._device = device
-        self._known: OrderedDict[tuple[str, ...], Embedding] = OrderedDict()
+        self._known: OrderedDict[_Key, Embedding] = OrderedDict()
         self.encoded = 0
         self.encoder_key = ""
         self._most = _chunks_read(pipeline, family)
@@ -71,19 +73,26 @@ class PromptEmbedder:
         """
         return self.embed_all([text])[0]
 
-    def embed_all(self, texts: Sequence[str], shown: Sequence[Shown] = ()) -> list[Embedding]:
+    def embed_all(
+        self, texts: Sequence[str], shown: Sequence[Shown] = (), ahead: Iterable[str] = ()
+    ) -> list[Embedding]:
         """The embeddings of several texts, in order; those that are not known yet are encoded in one visit of the
         encoders.
 
         Args:
             shown: photos that the texts are said of; they count only where the family's text encoders see photos.
+            ahead: texts that come later, in order and without photos. Where the encoders come over, as many of these
+                are encoded on the same occasion as can be remembered.
         """
         photos = shown if self._family.editing is not None and self._family.editing.encode is not None else ()
         keys = {text: (self.encoder_key, text, *(photo.key for photo in photos)) for text in texts}
-        new = [text for text, key in keys.items() if key not in self._known]
-        made = self._encode(new, photos) if new else {}
-        for text, key in keys.items():
-            self._known[key] = made[text] if text in made else self._known[key]
+        needed = list(keys.values())
+        if any(key not in self._known for key in needed):
+            with torch.no_grad(), self._awake():  # torchao's tensors cannot change device in inference_mode
+                for text, key in keys.items():
+                    self._learn(key, text, photos)
+                needed += self._look_ahead(ahead, needed) if self._moves else []
+        for key in reversed(needed):  # the last is the first to be forgotten
             self._known.move_to_end(key)
         found = [self._known[keys[text]] for text in texts]
         self._trim()
@@ -110,18 +119,35 @@ class PromptEmbedder:
 
     def _trim(self) -> None:
         """Forget what was not asked for the longest."""
-        held = sum(part.nbytes for known in self._known.values() for part in known.values())
+        held = self._bytes(self._known)
         while len(self._known) > KEPT or (held > KEPT_BYTES and len(self._known) > 1):
-            held -= sum(part.nbytes for part in self._known.popitem(last=False)[1].values())
+            held -= _size(self._known.popitem(last=False)[1])
 
-    @torch.no_grad()  # torchao's tensors cannot change device in inference_mode, and `_awake` moves them
-    def _encode(self, texts: Sequence[str], shown: Sequence[Shown]) -> dict[str, Embedding]:
-        made: dict[str, Embedding] = {}
-        with self._awake():
-            for text in texts:
-                self.encoded += 1
-                made[text] = {name: part.cpu() for name, part in self._parts(text, shown).items()}
-        return made
+    def _bytes(self, keys: Iterable[_Key]) -> int:
+        return sum(_size(self._known[key]) for key in keys)
+
+    def _learn(self, key: _Key, text: str, shown: Sequence[Shown]) -> None:
+        """Encode a text that is not known yet."""
+        if key not in self._known:
+            self.encoded += 1
+            self._known[key] = {name: part.cpu() for name, part in self._parts(text, shown).items()}
+
+    def _look_ahead(self, texts: Iterable[str], needed: Sequence[_Key]) -> list[_Key]:
+        """Encode of these texts as many as there is room for beside what is needed now; their keys, in order."""
+        keys = {(self.encoder_key, text): text for text in texts}
+        held, found = self._bytes(set(needed)), list[_Key]()
+        for key in (key for key in keys if key not in needed):
+            if len(needed) + len(found) >= KEPT or held >= KEPT_BYTES:
+                break
+            self._learn(key, keys[key], ())
+            found.append(key)
+            held += _size(self._known[key])
+        return found
+
+    @property
+    def _moves(self) -> bool:
+        """Whether this class fetches the encoders from main memory."""
+        return self._device.type != "cpu" and not self.hooked
 
     def _parts(self, text: str, shown: Sequence[Shown]) -> Embedding:
         editing = self._family.editing
@@ -131,7 +157,7 @@ class PromptEmbedder:
 
     @contextmanager
     def _awake(self) -> Iterator[None]:
-        encoders = [] if self._device.type == "cpu" or self.hooked else encoders_of(self._pipeline)
+        encoders = encoders_of(self._pipeline) if self._moves else []
         for encoder in encoders:
             encoder.to(self._device)
         try:
@@ -141,6 +167,11 @@ class PromptEmbedder:
                 encoder.to("cpu")
             if encoders and self._device.type == "cuda":
                 torch.cuda.empty_cache()
+
+
+def _size(known: Embedding) -> int:
+    """Bytes."""
+    return sum(part.nbytes for part in known.values())
 
 
 def encoders_of(pipeline: Any) -> list[Any]:

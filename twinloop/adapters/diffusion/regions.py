@@ -25,6 +25,7 @@ from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.memory import ran_out_of_memory
 from twinloop.adapters.diffusion.messages import first_line
 from twinloop.domain.choices import Compile
+from twinloop.domain.quantised import Quantization
 
 BACKEND = "inductor"
 MOST_SHAPES = 64
@@ -63,6 +64,20 @@ def blocks_of(denoiser: nn.Module) -> list[nn.Module]:
     return [module for module in denoiser.modules() if type(module).__name__ in names]
 
 
+_SPLITTING = ("FluxSingleTransformerBlock",)
+"""Blocks that give back two parts of one tensor."""
+
+
+def cannot_train_compiled(denoiser: nn.Module, quantization: Quantization | None) -> bool:
+    """Whether the way back through the blocks cannot be compiled with such weights; the way there alone can.
+
+    PyTorch's compiler refuses blocks that give back two parts of one tensor where weights are a kind of tensor of their
+    own, as torchao's are.
+    """
+    own_kind = quantization in ("int8", "fp8")
+    return own_kind and any(type(block).__name__ in _SPLITTING for block in blocks_of(denoiser))
+
+
 class Regions:
     """The repeated blocks of one denoiser, compiled on demand.
 
@@ -70,13 +85,15 @@ class Regions:
 
     Attributes:
         backend: of `torch.compile`: a name, or a function as it takes them.
-        failure: what the compiler said, "" while it works.
+        failure: what the compiler said where images were made, "" while it works.
+        training_failure: what it said in a training; the way back fails where the way there alone works.
     """
 
     def __init__(self, denoiser: nn.Module, backend: str = BACKEND) -> None:
         self._denoiser = denoiser
         self.backend: str | Callable[..., Any] = backend
         self.failure = ""
+        self.training_failure = ""
 
     @cached_property
     def _blocks(self) -> list[tuple[nn.Module, Callable[..., Any]]]:
@@ -92,7 +109,8 @@ class Regions:
             retry: compute a block without, where its compiler fails. False = raise; for a training, whose way back
                 belongs to the way there.
         """
-        blocks = self._blocks if wanted and not self.failure else []
+        failure = self.failure if retry else self.training_failure
+        blocks = self._blocks if wanted and not failure else []
         if not blocks:
             yield
             return
@@ -109,11 +127,15 @@ class Regions:
                 for block, _ in blocks:
                     del block.forward  # of the instance; that of its class is back
 
-    def give_up(self, error: BaseException) -> str:
-        """Compile no more in this process; what the user should know of it."""
-        self.failure = first_line(error)
+    def give_up(self, error: BaseException, *, training: bool = False) -> str:
+        """Compile no more in this process, for a training or for images; what the user should know of it."""
+        said = first_line(error)
+        if training:
+            self.training_failure = said
+        else:
+            self.failure = said
         return (
-            f'The model cannot be compiled here ({self.failure}). It is computed without, which is slower. "compile":'
+            f'The model cannot be compiled here ({said}). It is computed without, which is slower. "compile":'
             ' "off" does not try.'
         )
 

@@ -20,7 +20,7 @@ from twinloop.adapters.diffusion.long_prompts import LongPrompts
 from twinloop.adapters.diffusion.memory import memory_errors
 from twinloop.adapters.diffusion.offloading import less_memory
 from twinloop.adapters.diffusion.pixels import decode, ready_vae
-from twinloop.adapters.diffusion.preflight import check_redraws, check_size, no_photos
+from twinloop.adapters.diffusion.preflight import check_redraws, check_rescales, check_sampler, check_size, no_photos
 from twinloop.adapters.diffusion.prompts import Shown, alike, join, placed
 from twinloop.adapters.diffusion.regions import GENERATED, pays
 from twinloop.adapters.diffusion.source_photos import shown_photos, start_photo
@@ -48,9 +48,11 @@ class DiffusersGenerator:
 
     def __init__(self, choice: BaseChoice, family: Family, notice: Callable[[str], None] = nobody_listens) -> None:
         self._family, self._notice = family, notice
-        self._base = open_base(choice, family)
+        self._base = open_base(choice, family, notice)
         self._lora: Path | None = None
         self._long_prompts = LongPrompts(self._base.prompts, notice)
+        self._ahead: dict[str, None] = {}
+        """Texts of shots that are still to come, in order."""
 
     @property
     def fingerprint(self) -> str:
@@ -66,6 +68,10 @@ class DiffusersGenerator:
             self._base.lora.use(path)
         self._lora = path
 
+    def expect(self, shots: Sequence[Shot], settings: GenerationSettings) -> None:
+        """Have the text encoders read the prompts of all these shots in one visit, when the first of them is made."""
+        self._ahead = dict.fromkeys(self._texts_ahead(shots, settings))
+
     def generate(
         self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
     ) -> Iterator[tuple[Shot, ImageArray]]:
@@ -76,6 +82,7 @@ class DiffusersGenerator:
         """
         self.check(settings)
         self._check_sources(shots)
+        self._ahead |= dict.fromkeys(self._texts_ahead(shots, settings))
         for start in range(0, len(shots), settings.batch_size):
             yield from self._batch(shots[start : start + settings.batch_size], settings, look)
 
@@ -102,11 +109,12 @@ class DiffusersGenerator:
                     yield shot, decode(self._base, raw[shot.key], settings.vae_tiling)
 
     def check(self, settings: GenerationSettings) -> None:
-        """Whether this base model makes images of that size.
+        """Whether this base model makes such images.
 
         Raises:
-            InputError: it does not.
+            InputError: it does not, or not with this sampler.
         """
+        check_sampler(settings, self._family)
         check_size(settings, self._base.size_step)
 
     def _check_sources(self, shots: Sequence[Shot]) -> None:
@@ -128,16 +136,28 @@ class DiffusersGenerator:
             for shot in (shot for shot in shots if shot.key in raw):
                 yield shot, decode(self._base, raw[shot.key], settings.vae_tiling)
 
+    def _texts_ahead(self, shots: Sequence[Shot], settings: GenerationSettings) -> Iterator[str]:
+        """What the encoders will read for these shots, but for what they read together with photos."""
+        editing = self._family.editing
+        with_photos = editing is not None and editing.encode is not None
+        for shot in shots:
+            if shot.source is None or not with_photos:
+                yield from self._texts(shot, settings)
+
+    def _texts(self, shot: Shot, settings: GenerationSettings) -> list[str]:
+        reads_negative = self._family.guidance.reads_negative(settings.guidance)
+        return [shot.prompt, shot.negative_prompt] if reads_negative else [shot.prompt]
+
     def _of_one_length(self, shots: Sequence[Shot], settings: GenerationSettings) -> list[list[Shot]]:
         """The shots in groups whose words are equally long where none is said over again for another's sake.
 
         In bfloat16 words that are said again round differently: a picture would depend on how long its neighbours'
         prompts are.
         """
-        reads_negative, groups = self._family.guidance.reads_negative(settings.guidance), dict[int, list[Shot]]()
+        groups = dict[int, list[Shot]]()
         for shot in shots:
-            texts = [shot.prompt, shot.negative_prompt] if reads_negative else [shot.prompt]
-            groups.setdefault(math.lcm(*map(self._base.prompts.chunks, texts)), []).append(shot)
+            chunks = map(self._base.prompts.chunks, self._texts(shot, settings))
+            groups.setdefault(math.lcm(*chunks), []).append(shot)
         return list(groups.values())
 
     def _enough_memory(self, settings: GenerationSettings) -> AbstractContextManager[None]:
@@ -157,7 +177,7 @@ class DiffusersGenerator:
             self._base.offload(settings.offload)
         self._base.lora.hold_steady(compiles)
         self._base.lora.wear([*own, *((Path(path), scale) for path, scale in settings.extra_loras)])
-        self._base.use_sampler(settings.scheduler)
+        self._base.use_sampler(settings.scheduler, settings.timestep_spacing)
         self._base.offload(settings.offload)
 
     @torch.no_grad()  # not inference_mode, as in `PromptEmbedder`: hooks move quantised layers
@@ -225,7 +245,15 @@ class DiffusersGenerator:
         settings: GenerationSettings,
         look: EarlyLook | None,
     ) -> dict[str, Tensor]:
-        """Call a pipeline; what the autoencoder decodes, by the key of every shot that ``look`` lets through."""
+        """Call a pipeline; what the autoencoder decodes, by the key of every shot that ``look`` lets through.
+
+        Raises:
+            InputError: it cannot be told of ``guidance_rescale``.
+        """
+        if settings.guidance_rescale:
+            check_rescales(type(pipeline), self._family)
+            given = {**given, "guidance_rescale": settings.guidance_rescale}
+        given = {**given, **_own_noise(pipeline)}
         glance = None if look is None else self._glance(shots, settings, look)
         blocks = self._base.regions.compiled(self._compiles(settings), self._notice)
         with self._base.without_encoders(), blocks, glancing(pipeline, self._base.denoiser, len(shots), glance) as left:
@@ -261,7 +289,9 @@ class DiffusersGenerator:
         unwanted_words = [shot.negative_prompt for shot in shots] if guidance.reads_negative(settings.guidance) else []
         texts = [*(shot.prompt for shot in shots), *unwanted_words]
         self._long_prompts.look_at(texts)
-        embedded = alike(self._base.prompts.embed_all(texts, shown), self._family.joining)
+        for text in texts:
+            self._ahead.pop(text, None)
+        embedded = alike(self._base.prompts.embed_all(texts, shown, self._ahead), self._family.joining)
         device = self._base.compute.device
         words = placed(join(embedded[: len(shots)], self._family.joining), device)
         unwanted = placed(join(embedded[len(shots) :], self._family.joining), device)
@@ -273,6 +303,12 @@ class DiffusersGenerator:
             "generator": [torch.Generator("cpu").manual_seed(shot.seed) for shot in shots],
             "output_type": "latent",
         }
+
+
+def _own_noise(pipeline: Any) -> dict[str, Any]:
+    """How much noise the sampler adds in each step where nobody says: pipelines would say 0, which is not TCD's."""
+    eta = inspect.signature(pipeline.scheduler.step).parameters.get("eta")
+    return {} if eta is None or "eta" not in inspect.signature(pipeline.__call__).parameters else {"eta": eta.default}
 
 
 def _sized(pipeline: Any, settings: GenerationSettings) -> dict[str, Any]:

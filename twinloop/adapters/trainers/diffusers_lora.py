@@ -24,7 +24,7 @@ from twinloop.adapters.diffusion.repeatability import repeatable, threads
 from twinloop.adapters.trainers.data.prepare import caption_chunks, prepare_data
 from twinloop.adapters.trainers.execution.process_group import Workers
 from twinloop.adapters.trainers.execution.step_execution import StepExecution
-from twinloop.adapters.trainers.lora.adapted_model import AdaptedModel, adapted, is_small
+from twinloop.adapters.trainers.lora.adapted_model import adapted, is_small
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan
 from twinloop.adapters.trainers.lora.assistant_lora import assistant_of
 from twinloop.adapters.trainers.lora.warm_start import begin_from
@@ -48,6 +48,7 @@ from twinloop.errors import NothingToDo
 from twinloop.families.base import Family
 from twinloop.families.lora_names import places_of
 from twinloop.ports import Trained, TrainingSettings, nobody_listens
+from twinloop.store.step_saves import StepSaves
 
 
 class DiffusersLoraTrainer:
@@ -71,7 +72,7 @@ class DiffusersLoraTrainer:
 
     def _open(self) -> BaseModel:
         """The base model, loaded anew where another one was opened in between."""
-        return open_base(self._choice, self._family)
+        return open_base(self._choice, self._family, self._notice)
 
     def train(
         self,
@@ -82,7 +83,8 @@ class DiffusersLoraTrainer:
         metadata: Mapping[str, str],
         progress: Progress,
     ) -> Trained:
-        """Write ``output``, its kohya copy ``<stem>_kohya.safetensors`` and its figures ``<stem>.metrics.jsonl``.
+        """Write ``output``, its kohya copy ``<stem>_kohya.safetensors`` and its figures ``<stem>.metrics.jsonl``; the
+        same without figures of the steps that ``save_every`` names.
 
         Raises:
             NothingToDo: no sample with a weight. InputError: settings this trainer does not know. OutOfMemory.
@@ -111,7 +113,8 @@ class DiffusersLoraTrainer:
             record = open_record(work, inputs_hash(usable, settings, self.fingerprint, metadata), self._notice)
         with threads(record.threads), repeatable(base.compute), memory_errors("Training", memory_advice(settings)):
             with workers.main_first():
-                plan = memory_plan(base, settings, work, self._notice, math.lcm(*chunks))
+                prior = any(sample.prior for sample in usable)
+                plan = memory_plan(base, settings, work, self._notice, math.lcm(*chunks), prior)
                 # several processes would each encode all; beside a training the encoding needs memory that a small GPU
                 # does not have
                 lazily = workers.world_size == 1 and not is_small(base.compute)
@@ -125,12 +128,24 @@ class DiffusersLoraTrainer:
                     base, model, data, settings, execution, work,
                     lambda done: open_metrics(work, done, settings, record.inputs, self._notice), self._notice, workers,
                 )  # fmt: skip
+                attentions = places_of(name for name, _ in base.denoiser.named_modules())
+                saves = StepSaves.of(settings, output)
+
+                def export(settings: TrainingSettings, file: Path) -> None:
+                    texts = self._texts(settings, base, record, len(usable), metadata, run.noise.prediction)
+                    with run.average.applied():
+                        write_lora(file, model.weights(torch.float16), self._family, texts, attentions)
+
+                def save(step: int) -> None:
+                    if (file := saves.at(step)) is not None:
+                        export(replace(settings, stop_at=step), file)
+                        saves.drop_old(step)
+
                 with nullcontext() if assistant is None else assistant.worn(base.denoiser):
-                    loss = run.finish(progress)
+                    loss = run.finish(progress, save)
                 if workers.is_main:
                     keep_log(work, output)
-                    with run.average.applied():
-                        self._export(model, settings, output, record, len(usable), metadata, run.noise.prediction)
+                    export(settings, output)
         return Trained(settings.last_step, loss)
 
     def steps_done(self, work: Path) -> int:
@@ -157,16 +172,14 @@ class DiffusersLoraTrainer:
         except (RuntimeError, NotImplementedError):  # a denoiser that looks into its numbers
             return None
 
-    def _export(
-        self, model: AdaptedModel, settings: TrainingSettings, output: Path, record: TrainingRecord, images: int,
+    def _texts(
+        self, settings: TrainingSettings, base: BaseModel, record: TrainingRecord, images: int,
         metadata: Mapping[str, str], prediction: str,
-    ) -> None:  # fmt: skip
-        denoiser = self._open().denoiser
-        named = architecture_header(self._family, denoiser.config, self._choice.base)
+    ) -> Mapping[str, str]:  # fmt: skip
+        """The header of the LoRA as it is after the settings' last step."""
+        named = architecture_header(self._family, base.denoiser.config, self._choice.base)
         given = {**quantization_header(self._choice.quantization), **named, **metadata}
-        texts = lora_header(settings, self._family, prediction, images, record.date, given)
-        attentions = places_of(name for name, _ in denoiser.named_modules())
-        write_lora(output, model.weights(torch.float16), self._family, texts, attentions)
+        return lora_header(settings, self._family, prediction, images, record.date, given)
 
 
 def memory_advice(settings: TrainingSettings) -> str:

@@ -75,6 +75,15 @@ def check_fits(settings: TrainingSettings, family: Family) -> None:
             'training.network_dropout, rank_dropout and module_dropout go with "adapter": "lora", not'
             f' "{settings.adapter}". Leave them out.'
         )
+    if settings.scale_weight_norms and settings.adapter != "lora":
+        raise InputError(
+            f'training.scale_weight_norms goes with "adapter": "lora", not "{settings.adapter}". Leave it out.'
+        )
+    if settings.loraplus_lr_ratio and (settings.lokr or settings.optimizer == "prodigy"):
+        raise InputError(
+            "training.loraplus_lr_ratio goes with neither a LoKr nor prodigy, which finds one rate for all. Leave it"
+            " out."
+        )
     if settings.conv_rank and family.denoiser != "unet":
         raise InputError(
             f"training.conv_rank is for U-Nets, whose convolutions it adapts: SD 1.5 and SDXL. {family.name} has a"

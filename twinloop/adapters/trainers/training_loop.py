@@ -29,6 +29,20 @@ from twinloop.errors import TrainingDiverged
 from twinloop.ports import TrainingSettings
 
 Progress = Callable[[int, int, float], None]
+
+
+def _nothing(step: int) -> None:
+    """Is done after a step."""
+
+
+def _rates(model: AdaptedModel, settings: TrainingSettings) -> dict[str, float]:
+    """What each parameter's learning rate is of the common one."""
+    # where both rates are the same the quotient is 1 exactly: Prodigy takes no rate that differs in its last bit
+    encoders = dict.fromkeys(model.encoder_parameters, settings.text_encoder_rate / settings.learning_rate)
+    ups = dict.fromkeys((name for name in model.parameters if name.endswith(".lora_B")), settings.loraplus_lr_ratio)
+    return {name: encoders.get(name, 1.0) * (ups.get(name) or 1.0) for name in model.parameters}
+
+
 LOSS = "loss"
 SCALE = "loss_scale"
 SMOOTH = 0.95
@@ -65,7 +79,7 @@ class TrainingRun:
             settings.optimizer,
             settings.weight_decay,
             settings.clip_norm,
-            second_group=model.encoder_parameters,
+            rates=_rates(model, settings),
             arguments=settings.optimizer_args,
         )
         self.average = Average(model.parameters, settings.ema_decay)
@@ -77,8 +91,12 @@ class TrainingRun:
         self._left_out = 0
         self._spill, self._spilled = Spill(base.compute), False
 
-    def finish(self, progress: Progress) -> float:
+    def finish(self, progress: Progress, after: Callable[[int], None] = _nothing) -> float:
         """Train up to the last step; returns the smoothed loss.
+
+        Args:
+            after: called by the main process with each step that was taken, before there is a checkpoint of it: what it
+                does is done again where it was killed in between.
 
         Raises:
             TrainingDiverged: the loss or its gradients are no longer numbers.
@@ -92,6 +110,8 @@ class TrainingRun:
             for step in range(done + 1, settings.last_step + 1):
                 loss = self._step(step, metrics)
                 self._smooth(loss)
+                if self._workers.is_main:
+                    after(step)
                 if self._workers.is_main and (step % settings.checkpoint_every == 0 or step == settings.last_step):
                     metrics.sync()
                     self._checkpoints.save(step, self._state())
@@ -154,10 +174,10 @@ class TrainingRun:
         self._workers.all_reduce(
             parameter.grad for parameter in self._model.parameters.values() if parameter.grad is not None
         )
-        # the quotient first: where both rates are the same it is 1 exactly, and Prodigy takes no rate that differs in
-        # its last bit
-        encoder_rate = rate * (self._settings.text_encoder_rate / self._settings.learning_rate)
-        return self._optimizer.step(rate, self._scale, encoder_rate)
+        norm = self._optimizer.step(rate, self._scale)
+        if self._settings.scale_weight_norms and math.isfinite(norm):
+            self._model.limit_norms(self._settings.scale_weight_norms)
+        return norm
 
     def _leave_out(self, step: int) -> float:
         """Pass over a step whose loss is no number: in float16 some pictures overflow on their way through the model,

@@ -18,7 +18,6 @@ from twinloop.adapters.fakes import FakeDetectors, fake_pack, fake_photo
 from twinloop.domain.embedders import ARCFACE, MOBILEFACENET, SFACE, FaceEmbedder
 from twinloop.domain.faces import FloatArray
 from twinloop.errors import StateError
-from twinloop.loop import workspace_of
 from twinloop.ports import DetectorPack
 from twinloop.ports.detectors import embedder_in
 from twinloop.stages.observe import Observer, observe_files
@@ -26,6 +25,7 @@ from twinloop.stages.toolbox import Toolbox
 from twinloop.steps import Run, begin, check_same_run
 from twinloop.store.catalog import Catalog
 from twinloop.store.journal import Journal
+from twinloop.store.workspace import workspace_of
 from twinloop.wiring import build_toolbox
 
 R50, GLINT, SMALL = "w600k_r50.onnx", "glintr100.onnx", "w600k_mbf.onnx"

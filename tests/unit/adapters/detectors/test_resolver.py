@@ -24,7 +24,7 @@ from twinloop.domain.faces import Box, Face
 from twinloop.domain.model_roles import Role, pack_and_folder, role_of
 from twinloop.errors import InputError, MissingModel, ModelFileError, UnsafeModelFile
 from twinloop.store.model_content import Content, complaint, sniff
-from twinloop.store.models_folder import resolve_models_dir
+from twinloop.store.models_folder import problem_of, resolve_models_dir
 
 FILES = {
     "yunet/face_detection_yunet_2026may.onnx": Role.FACE_YUNET,
@@ -301,4 +301,13 @@ def test_contents_are_told_apart(weights: Path, tmp_path: Path) -> None:
     text = tmp_path / "notes.onnx"
     text.write_text("hello")
     assert sniff(text) is Content.UNKNOWN
-    assert "expected onnx" in str(complaint(text, Content.ONNX))
+    assert str(complaint(text, Content.ONNX)).startswith("expected onnx, found unknown. ")
+
+
+def test_a_pickle_is_told_by_its_content_not_by_the_words_of_a_name(tmp_path: Path) -> None:
+    pickled, page = tmp_path / "yolov5n-face.pt", tmp_path / "yolov5n-face found pickle.pt"
+    pickled.write_bytes(b"(lp0\n.")
+    page.write_text("<!doctype html>")
+    assert problem_of(pickled) is None
+    assert str(problem_of(page)).startswith("this is a web page")
+    assert problem_of(tmp_path / "gone.pt") == "cannot be read (No such file or directory)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from twinloop.adapters.diffusion import compute  # noqa: E402
-from twinloop.adapters.diffusion.compute import choose_compute  # noqa: E402
+from twinloop.adapters.diffusion.compute import _check_kernels, choose_compute  # noqa: E402
 from twinloop.errors import InputError  # noqa: E402
 
 
@@ -54,3 +56,63 @@ def test_the_device_is_named_with_its_memory(
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: "Some GPU")
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: SimpleNamespace(total_memory=24 * 2**30))
     assert compute.device_name() == told
+
+
+@pytest.fixture
+def turing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A card without bfloat16."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: "Some GPU")
+    monkeypatch.setattr(compute, "_check_kernels", lambda: None)
+
+
+@pytest.mark.usefixtures("turing")
+def test_a_model_that_overflows_in_float16_is_computed_in_float32_unless_the_user_wants_it() -> None:
+    assert choose_compute("cuda", "auto", None, False).dtype == torch.float16
+    assert choose_compute("cuda", "auto", None, True) == choose_compute("cuda", "float32")
+    assert choose_compute("cuda", "float16", None, True).dtype == torch.float16
+    assert choose_compute("cuda", "bfloat16", None, True).dtype == torch.bfloat16
+    assert not choose_compute("cpu", "auto", None, True).exact
+
+
+def product(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """A device whose first kernel fails so."""
+
+    def ones(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(compute, "_check_kernels", functools.cache(_check_kernels.__wrapped__))
+    monkeypatch.setattr(torch, "ones", ones)
+
+
+@pytest.mark.usefixtures("turing")
+@pytest.mark.parametrize("device", ["cuda", "auto"])
+def test_a_card_that_is_too_old_for_this_pytorch(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    product(monkeypatch, RuntimeError("CUDA error: no kernel image is available for execution on the device"))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    with pytest.raises(InputError, match=r'Some GPU.*older than.*"device": "cpu".*torch==[0-9.]+ .*/whl/cu126$'):
+        choose_compute(device)
+    assert "older than" in compute.unused_gpu(device) and compute.unused_gpu("cpu") == ""
+
+
+@pytest.mark.usefixtures("turing")
+def test_other_failures_are_told_by_who_meets_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    product(monkeypatch, torch.OutOfMemoryError("CUDA out of memory"))
+    assert choose_compute("cuda").in_float16
+
+
+@pytest.mark.parametrize(
+    ("built", "told"),
+    [(None, r"CPU build.*/whl/cu130$"), ("13.0", r"driver may be too old for PyTorch's CUDA 13\.0.*/whl/cu126$")],
+)
+def test_a_gpu_that_pytorch_does_not_see(built: str | None, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", built)
+    monkeypatch.setattr(compute, "has_nvidia_driver", lambda: True)
+    assert compute.unused_gpu("auto") == "", "the tests hide it"
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert re.search(told, compute.unused_gpu("auto"))
+    assert compute.unused_gpu("cpu") == ""
+    monkeypatch.setattr(compute, "has_nvidia_driver", lambda: False)
+    assert compute.unused_gpu("auto") == ""

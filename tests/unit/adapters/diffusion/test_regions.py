@@ -96,6 +96,16 @@ def test_blocks_are_as_they_were_afterwards(generator: DiffusersGenerator) -> No
         assert not any("forward" in vars(block) for block in blocks_of(denoiser))
 
 
+def test_a_training_that_cannot_be_compiled_says_nothing_of_images(generator: DiffusersGenerator) -> None:
+    held = Regions(generator._base.denoiser, "eager")
+    held.give_up(RuntimeError("on the way back"), training=True)
+    assert held.failure == ""
+    with held.compiled(True, print):
+        assert any("forward" in vars(block) for block in blocks_of(generator._base.denoiser))
+    with held.compiled(True, print, retry=False):
+        assert not any("forward" in vars(block) for block in blocks_of(generator._base.denoiser))
+
+
 def test_layers_that_are_fetched_one_by_one_are_not_compiled(generator: DiffusersGenerator) -> None:
     settings = replace(GENERATION, compile=REGIONAL)
     assert generator._compiles(settings)

@@ -10,7 +10,6 @@ diffusers' own converter writes alpha = rank whatever the alpha was, hence this 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +29,7 @@ from twinloop.loras.patterns import keyed
 from twinloop.loras.tensors import alpha_tensor
 from twinloop.pickles.safetensors_header import of_bytes
 from twinloop.store.atomic import write_bytes
-from twinloop.store.lora_file import kohya_path, with_texts
+from twinloop.store.lora_file import kohya_path, lora_bytes
 
 FORMS = {"down_up": ("lora_down.weight", "lora_up.weight"), "a_b": ("lora_A.weight", "lora_B.weight")}
 """How the two matrices are called, by `LoraNames.form`."""
@@ -126,11 +125,6 @@ def adapter_text(lora: LoraWeights, denoiser: str) -> str:
     return json.dumps({f"{denoiser}.{name}": value for name, value in settings.items()}, sort_keys=True)
 
 
-def tensors_hash(data: bytes) -> str:
-    """sha256 of a safetensors file without its header, as modelspec wants it: ``0x`` and hex."""
-    return f"0x{hashlib.sha256(memoryview(data)[of_bytes(data).body_at :]).hexdigest()}"
-
-
 def write_lora(
     path: Path, lora: LoraWeights | LokrWeights, family: Family, texts: Mapping[str, str],
     attentions: Collection[str] | None = None,
@@ -173,4 +167,5 @@ def _joined(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _file(tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> bytes:
     data = save({name: tensor.contiguous() for name, tensor in tensors.items()})
-    return with_texts(data, {**texts, "modelspec.hash_sha256": tensors_hash(data)})
+    header = of_bytes(data)
+    return lora_bytes(header.entries, texts, [memoryview(data)[header.body_at :]])

@@ -13,7 +13,7 @@ from twinloop.adapters.diffusion.prompts import Embedding, Joined, join, placed
 from twinloop.adapters.trainers.data.cache import PreparedSample
 from twinloop.adapters.trainers.data.loss_masks import combined, face_mask
 from twinloop.adapters.trainers.data.sampler import ORDERS, Draw, SampleSchedule, Size
-from twinloop.domain.captions import of_the_class, parts_of, shuffled
+from twinloop.domain.captions import head_length, of_the_class, shuffled, thinned
 from twinloop.ports import TrainingSettings
 
 
@@ -160,7 +160,7 @@ def class_caption(caption: str, settings: TrainingSettings) -> str:
 def texts_to_embed(captions: Sequence[str], settings: TrainingSettings) -> list[str]:
     """All texts that batches of these captions can ask for, each once."""
     dropped = [dropped_caption(settings)] if settings.caption_dropout > 0 else []
-    orders = range(ORDERS) if settings.shuffle_captions else (0,)
+    orders = range(ORDERS) if settings.shuffle_captions or settings.caption_tag_dropout_rate else (0,)
     said = [in_order(caption, order, settings) for caption in captions for order in orders]
     class_texts = [class_caption(text, settings) for text in said] if settings.output_preservation else []
     return list(dict.fromkeys([*said, *dropped, *class_texts]))
@@ -168,9 +168,10 @@ def texts_to_embed(captions: Sequence[str], settings: TrainingSettings) -> list[
 
 def in_order(caption: str, order: int, settings: TrainingSettings) -> str:
     """A caption as one draw sees it."""
-    if not settings.shuffle_captions:
-        return caption
-    return shuffled(caption, settings.keep_tokens or max(1, len(parts_of(settings.trigger))), order)
+    keep = settings.keep_tokens or head_length(caption, settings.trigger)
+    if settings.caption_tag_dropout_rate:
+        caption = thinned(caption, keep, settings.caption_tag_dropout_rate, order)
+    return shuffled(caption, keep, order) if settings.shuffle_captions else caption
 
 
 def time_ids(framing: Framing, *, true_sizes: bool) -> tuple[float, ...]:

@@ -18,7 +18,8 @@ Size = tuple[int, int]
 
 
 ORDERS = 8
-"""In so many orders the parts of a caption come where they are shuffled: each is embedded once, before the training."""
+"""In so many orders the parts of a caption come where they are shuffled, each with others of them left out where they
+drop: each is embedded once, before the training."""
 
 
 def rng(*parts: object) -> np.random.Generator:

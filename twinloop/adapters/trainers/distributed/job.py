@@ -13,6 +13,7 @@ from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.domain.faces import Box
 from twinloop.domain.records import Mask, TrainingSample
 from twinloop.families import Family, family_of_preset
+from twinloop.families.predictions import Asked
 from twinloop.ports import TrainingSettings
 from twinloop.registry import load_plugin
 
@@ -65,7 +66,7 @@ class SharedTraining:
         family = data["family"]
         settings: dict[str, Any] = {name: _frozen(value) for name, value in data["settings"].items()}
         return cls(
-            BaseChoice(**data["choice"]),
+            BaseChoice(**{**data["choice"], "prediction": Asked(**data["choice"]["prediction"])}),
             NamedFamily(family["preset"], tuple(family["plugins"])),
             _samples(data["samples"]),
             TrainingSettings(**settings),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 from collections import deque
@@ -23,6 +22,7 @@ from twinloop.domain.records import TrainingSample
 from twinloop.errors import StateError, TwinLoopError
 from twinloop.ports import Trained, TrainingSettings, nobody_listens
 from twinloop.store.atomic import write_json
+from twinloop.system import processes
 
 JOB = "job.json"
 LAST_LINES = 15
@@ -117,10 +117,11 @@ def _processes(job: Path, count: int) -> Iterator[subprocess.Popen[str]]:
         "twinloop.adapters.trainers.distributed.worker", str(job.absolute()),
     ]  # fmt: skip
     # torchrun would give each process a single thread where the user names no number
-    environment = {"OMP_NUM_THREADS": str(max(1, thread_count() // count)), **os.environ}
+    threads = str(max(1, thread_count() // count))
+    environment = {"OMP_NUM_THREADS": threads, **os.environ, "PYTHONIOENCODING": "utf-8"}
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=os.name == "posix",
-        env=environment,
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", env=environment,
+        **processes.own_group(),
     )  # fmt: skip
     try:
         yield process
@@ -130,10 +131,9 @@ def _processes(job: Path, count: int) -> Iterator[subprocess.Popen[str]]:
 
 
 def _terminate(process: subprocess.Popen[str]) -> None:
-    for how in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
+    for end in (processes.terminate, processes.kill):
         if process.poll() is not None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, how) if os.name == "posix" else process.terminate()
+        end(process)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_SECONDS)

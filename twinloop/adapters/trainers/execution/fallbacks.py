@@ -112,7 +112,7 @@ class CompiledBlocks:
 
     def __init__(self, regions: Regions, path: Path, wanted: bool, notice: Callable[[str], None]) -> None:
         self._regions, self._notice = regions, notice
-        self._until = StepSwitch(path, wanted=wanted and not regions.failure)
+        self._until = StepSwitch(path, wanted=wanted and not regions.training_failure)
         self._until.keep()
 
     def at(self, step: int) -> bool:
@@ -121,7 +121,7 @@ class CompiledBlocks:
 
     def ready(self, step: int) -> AbstractContextManager[None]:
         """The blocks as this step takes them, inside."""
-        if self._regions.failure and self.at(step):  # found out by whoever used the base before
+        if self._regions.training_failure and self.at(step):  # found out by an earlier training on this base
             self._until.end(step)
         return self._regions.compiled(self.at(step), self._notice, retry=False)
 
@@ -132,7 +132,7 @@ class CompiledBlocks:
         if not self.at(step) or ran_out_of_memory(error):
             return ""
         self._until.end(step)
-        return self._regions.give_up(error)
+        return self._regions.give_up(error, training=True)
 
 
 KERNELS_FILE = "kernels_{}.json"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.memory import ran_out_of_memory
-from twinloop.adapters.diffusion.regions import TRAINED, pays
+from twinloop.adapters.diffusion.quantised.model import is_packed
+from twinloop.adapters.diffusion.regions import TRAINED, cannot_train_compiled, pays
 from twinloop.adapters.trainers.execution.fallbacks import (
     CHECKPOINTING_FILE,
     COMPILED_FILE,
@@ -107,6 +108,12 @@ def _compiles(base: BaseModel, settings: TrainingSettings, notice: Callable[[str
     # where nobody asked: PEFT's DoRA and LoKr layers fall into pieces that are compiled one by one, which gains nothing
     pictures = settings.steps * settings.effective_batch if settings.adapter == "lora" else 0
     if not pays(settings.compile, base.compute, pictures, TRAINED):
+        return False
+    # a file that came packed keeps its own weights, whatever was asked for
+    quantization = None if is_packed(base.denoiser) else base.compute.quantization
+    if cannot_train_compiled(base.denoiser, quantization):
+        if settings.compile is not None:
+            notice(f"The blocks are not compiled: this model cannot be trained so on {quantization} weights.")
         return False
     if Dropout.of(settings):  # what is left out changes from step to step; a compiler may keep the first
         notice("The blocks are not compiled in a training with dropout.")

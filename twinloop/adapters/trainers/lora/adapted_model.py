@@ -22,6 +22,7 @@ from twinloop.adapters.diffusion.prompts import WORDS_NDIM, Joined
 from twinloop.adapters.trainers.lora.adapter_plan import ADAPTER, AdapterPlan
 from twinloop.adapters.trainers.lora.dropout import Thinning
 from twinloop.adapters.trainers.lora.lokr import bound, lokr_weights, starts_at_zero
+from twinloop.adapters.trainers.lora.max_norm import limit_norm
 from twinloop.adapters.trainers.lora.text_encoders import TextEncoders, adapted_encoders, with_clip_prefix
 from twinloop.domain.shots import derive_seed
 from twinloop.loras.components import DENOISER
@@ -216,6 +217,15 @@ class AdaptedModel:
         for name, parameter in self.parameters.items():
             if parameter.grad is None and name not in frozen:
                 parameter.grad = torch.zeros_like(parameter)
+
+    def limit_norms(self, longest: float) -> None:
+        """Shorten each pair of matrices whose product has a longer norm (`max_norm`); those of text encoders that learn
+        no more stay as they are.
+        """
+        encoders_learn = self._encoders is not None and self._encoders.learning
+        for (component, _), (down, up) in self.pairs().items():
+            if component == DENOISER or encoders_learn:
+                limit_norm(down, up, self.scale_of(down), longest)
 
     def weights(self, dtype: torch.dtype) -> LoraWeights | LokrWeights:
         """The LoRA or LoKr as it is now, by layer of the bare denoiser and of the bare text encoders."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -103,8 +103,8 @@ class Optimizer:
 
     Args:
         parameters: by name; the names key the state in checkpoints. clip: longest gradient, 0 = any.
-        second_group: names of those that have a learning rate of their own. arguments: what it takes beside rate and
-            weight decay.
+        rates: what the learning rate of a parameter is of the common one, by name; 1 where there is none. arguments:
+            what it takes beside rate and weight decay.
 
     Raises:
         InputError, MissingExtra: as `check_optimizer`.
@@ -112,23 +112,23 @@ class Optimizer:
 
     def __init__(
         self, parameters: Mapping[str, nn.Parameter], name: str, weight_decay: float = WEIGHT_DECAY, clip: float = CLIP,
-        second_group: Collection[str] = (), arguments: Arguments = (),
+        rates: Mapping[str, float] | None = None, arguments: Arguments = (),
     ) -> None:  # fmt: skip
         self._parameters = dict(parameters)
         first = next(iter(self._parameters.values()))
         check_optimizer(name, first.device, arguments)
         self._clip = clip
-        self._inner = OPTIMIZERS[name](
-            [one for key, one in self._parameters.items() if key not in second_group],
-            {"weight_decay": weight_decay, **dict(arguments)},
-        )
-        if second_group:
-            self._inner.add_param_group(
-                {"params": [self._parameters[key] for key in self._parameters if key in second_group]}
-            )
+        groups: dict[float, list[nn.Parameter]] = {}
+        for key, one in self._parameters.items():
+            groups.setdefault((rates or {}).get(key, 1.0), []).append(one)
+        self._rates = tuple(groups)
+        own, *others = groups.values()
+        self._inner = OPTIMIZERS[name](own, {"weight_decay": weight_decay, **dict(arguments)})
+        for group in others:
+            self._inner.add_param_group({"params": group})
 
-    def step(self, rate: float, loss_scale: float = 1.0, second_rate: float = 0.0) -> float:
-        """Undo the scale of the loss, clip, update with these learning rates, clear the gradients; the gradient's norm
+    def step(self, rate: float, loss_scale: float = 1.0) -> float:
+        """Undo the scale of the loss, clip, update with this learning rate, clear the gradients; the gradient's norm
         before clipping.
 
         Gradients that overflowed (a norm that is not finite) change nothing.
@@ -143,8 +143,8 @@ class Optimizer:
             return float(norm)
         if self._clip > 0:
             torch.nn.utils.clip_grads_with_norm_(self._parameters.values(), self._clip, norm)
-        for group, own in zip(self._inner.param_groups, (rate, second_rate), strict=False):
-            group["lr"] = own
+        for group, own in zip(self._inner.param_groups, self._rates, strict=True):
+            group["lr"] = rate * own
         self._inner.step()
         self.clear()
         return float(norm)
@@ -162,7 +162,7 @@ class Optimizer:
         for name, parameter in self._parameters.items():
             named[name] = parameter.detach()
             named |= dict(_named(name, self._inner.state[parameter].items()))
-        # what a second one holds is the same, but for the rate, which every step sets
+        # what the others hold is the same, but for the rate, which every step sets
         group = self._inner.param_groups[0]
         return named | dict(_named(GROUP, ((key, value) for key, value in group.items() if _kind(value))))
 

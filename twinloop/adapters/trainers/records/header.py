@@ -64,6 +64,7 @@ def lora_header(
         "network_dim": settings.rank,
         "network_alpha": settings.alpha,
         **({"network_dropout": settings.network_dropout} if settings.network_dropout else {}),
+        **({"scale_weight_norms": settings.scale_weight_norms} if settings.scale_weight_norms else {}),
         "base_model_version": family.base_version,
         "sd_model_name": "unknown",
         "resolution": f"({settings.resolution}, {settings.resolution})",
@@ -90,6 +91,7 @@ def lora_header(
         **_loss(settings, family),
         "noise_offset": settings.noise_offset,
         "caption_dropout_rate": settings.caption_dropout,
+        "caption_tag_dropout_rate": settings.caption_tag_dropout_rate,
         "max_grad_norm": settings.clip_norm,
         "prior_loss_weight": settings.prior_weight,
         "v2": False,
@@ -120,6 +122,8 @@ def _network_arguments(settings: TrainingSettings) -> dict[str, str]:
     }.get(settings.adapter, {})  # fmt: skip
     dropouts = {"rank_dropout": settings.rank_dropout, "module_dropout": settings.module_dropout}
     found = {**found, **{name: str(share) for name, share in dropouts.items() if share}}
+    if settings.loraplus_lr_ratio:
+        found |= {"loraplus_lr_ratio": f"{settings.loraplus_lr_ratio:g}"}
     if settings.conv_rank:
         found |= {"conv_dim": str(settings.conv_rank), "conv_alpha": f"{settings.convolution_alpha:g}"}
     return {"network_args": json.dumps(found)} if found else {}

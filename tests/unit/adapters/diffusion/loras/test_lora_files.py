@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,6 @@ from twinloop.adapters.diffusion.loras.writing import (  # noqa: E402
     adapter_text,
     copy_tensors,
     diffusers_tensors,
-    tensors_hash,
     write_lora,
 )
 from twinloop.errors import ModelFileError  # noqa: E402
@@ -110,7 +110,11 @@ def test_every_target_layer_is_in_both_files(plain: Any, files: Path) -> None:
 def test_header(files: Path) -> None:
     for path in (files, kohya_path(files)):
         texts = header_texts(path)
-        assert texts["modelspec.hash_sha256"] == tensors_hash(path.read_bytes())
+        # as sd-scripts counts it: of the tensors as the library saves them
+        whole = save(load_file(path))
+        digest = hashlib.sha256(whole[8 + int.from_bytes(whole[:8], "little") :]).hexdigest()
+        assert (texts["modelspec.hash_sha256"], texts["sshs_model_hash"]) == (f"0x{digest}", digest)
+        assert texts["sshs_legacy_hash"] == hashlib.sha256(b"").hexdigest()[:8]
         assert texts["modelspec.title"] == "ana"
     adapter = json.loads(header_texts(files)["lora_adapter_metadata"])
     assert adapter["unet.r"] == 4 and adapter["unet.lora_alpha"] == 1.0

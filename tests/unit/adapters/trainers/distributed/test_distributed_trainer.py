@@ -28,6 +28,7 @@ from twinloop.domain.faces import Box  # noqa: E402
 from twinloop.domain.records import Mask  # noqa: E402
 from twinloop.errors import InputError, OutOfMemory, StateError, TwinLoopError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
+from twinloop.store.step_saves import step_path  # noqa: E402
 
 SDXL = NamedFamily("sdxl")
 FOUR = replace(
@@ -68,12 +69,16 @@ def test_the_same_loss_curve_as_one_process(choice: BaseChoice, tmp_path: Path) 
     def progress(step: int, steps: int, loss: float) -> None:
         seen.append(step)
 
-    trained = shared.train(photos, FOUR, two / "lora.safetensors", two / "work", {"modelspec.title": "ana"}, progress)
+    saving, texts = replace(FOUR, save_every=2), {"modelspec.title": "ana"}
+    trained = shared.train(photos, saving, two / "lora.safetensors", two / "work", texts, progress)
     assert seen == [1, 2, 3, 4] and trained.steps == 4
     assert losses(two) == pytest.approx(losses(one), rel=2e-5)
     ours, theirs = load_file(one / "lora.safetensors"), load_file(two / "lora.safetensors")
     assert all(torch.allclose(ours[name].float(), theirs[name].float(), atol=5e-3) for name in ours)
     assert not list(two.glob("*job.json"))
+    saved = [step_path(two / "lora.safetensors", step) for step in (2, 4)]
+    assert sorted(two.glob("*-step*[0-9].safetensors")) == saved
+    assert saved[1].read_bytes() == (two / "lora.safetensors").read_bytes()
 
 
 def stand_in(home: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:

@@ -187,7 +187,9 @@ def test_a_base_whose_compiler_failed_before_is_not_asked_again(tmp_path: Path) 
     regions = Regions(torch.nn.Module())
     path = tmp_path / "compiled.json"
     assert blocks(path, wanted=True).at(5)
-    regions.give_up(RuntimeError("nvcc"))
+    regions.give_up(RuntimeError("images"))
+    assert blocks(tmp_path / "third.json", wanted=True, regions=regions).at(1), "generation failed, not training"
+    regions.give_up(RuntimeError("nvcc"), training=True)
     kept = blocks(path, wanted=True, regions=regions)
     with kept.ready(5):
         pass

@@ -15,7 +15,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from tests.contract.makers import TRAINING, samples  # noqa: E402
+from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
+from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.diffusion.compute import Compute  # noqa: E402
 from twinloop.adapters.diffusion.memory import ran_out_of_memory  # noqa: E402
 from twinloop.adapters.diffusion.repeatability import repeatable  # noqa: E402
@@ -28,7 +30,10 @@ from twinloop.adapters.trainers.execution.fallbacks import (  # noqa: E402
     GradientCheckpointing,
     StepSwitch,
 )
+from twinloop.adapters.trainers.execution.step_execution import StepExecution  # noqa: E402
 from twinloop.adapters.trainers.loss.objective import Objective  # noqa: E402
+from twinloop.domain.forecast import MemoryPlan  # noqa: E402
+from twinloop.domain.quantised import Quantization  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
 from twinloop.errors import OutOfMemory, StateError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -238,3 +243,18 @@ def test_a_switch_that_ends_earlier_ends_there(tmp_path: Path) -> None:
     (tmp_path / "u.json").write_text("{}")
     with pytest.raises(StateError, match="is damaged"):
         StepSwitch(tmp_path / "u.json", wanted=True)
+
+
+@pytest.mark.parametrize(("how", "compiled"), [("int8", False), ("nf4", True), (None, True)])
+def test_flux_is_not_compiled_for_a_training_on_8_bit_weights(
+    how: Quantization | None, compiled: bool, tmp_path: Path
+) -> None:
+    """PyTorch refuses its blocks there, and generation goes on being compiled."""
+    base = open_base(BaseChoice(str(build_tiny("flux", tmp_path / "base")), "cpu", "float32"), FAMILIES["flux"])
+    base = replace(base, compute=replace(base.compute, quantization=how))
+    said: list[str] = []
+    asked = replace(SETTINGS, compile="regional", text_encoder=False)
+    made = StepExecution.open(base, asked, MemoryPlan(1, False, 0), tmp_path, 0, said.append)
+    assert made.blocks.at(1) == compiled
+    assert [how in text for text in said if how] == [True] * (not compiled)
+    assert base.regions.failure == ""

@@ -27,6 +27,7 @@ from twinloop.adapters.trainers.external.trainer import ExternalTrainer
 from twinloop.domain.records import Mask, TrainingSample
 from twinloop.errors import InputError, MissingTool, StateError, ToolFailed, TrainingDiverged
 from twinloop.families import FAMILIES
+from twinloop.families.predictions import Asked
 from twinloop.loras.adapter import understood
 from twinloop.loras.kronecker import Kronecker
 from twinloop.loras.lora import Dialect, read_lora
@@ -456,3 +457,19 @@ def test_numbers_of_the_lora_are_those_of_the_program(photos: tuple[TrainingSamp
     other = train(kohya_trainer(tmp_path / "sd-scripts", "someone/some-sdxl", "--unet_lr=0.1"), photos, tmp_path / "b")
     first, second = (next(iter(read_lora(path).layers.values())) for path in (one, other))
     assert first.rank == SETTINGS.rank and np.isfinite(first.up.values()).all() and first.up.same(second.up)
+
+
+def test_a_program_is_told_what_the_base_predicts_and_keeps_only_what_it_goes_on_from(
+    photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    tool = Kohya()
+    where = installed(tool, sd_scripts(tmp_path / "sd-scripts"))
+    plain, told = (
+        ExternalTrainer(tool, where, BaseChoice("someone/some-sdxl", prediction=asked), FAMILIES["sdxl"])
+        for asked in (Asked(), Asked("v_prediction", True))
+    )
+    assert plain.fingerprint != told.fingerprint
+    train(told, photos, tmp_path / "a")
+    found = tomllib.loads((tmp_path / "a" / "work" / "training.toml").read_text())
+    assert found["model"]["v_parameterization"] is found["model"]["zero_terminal_snr"] is True
+    assert found["output"]["save_last_n_steps"] == 1

@@ -257,8 +257,8 @@ def test_the_header_names_it() -> None:
 
     assert header() == {}
     assert header(network_dropout=0.1) == {"ss_network_dropout": "0.1"}
-    assert json.loads(header(rank_dropout=0.1, module_dropout=0.2)["ss_network_args"]) == {
-        "rank_dropout": "0.1", "module_dropout": "0.2",
+    assert json.loads(header(rank_dropout=0.1, module_dropout=0.2, loraplus_lr_ratio=8.0)["ss_network_args"]) == {
+        "rank_dropout": "0.1", "module_dropout": "0.2", "loraplus_lr_ratio": "8",
     }  # fmt: skip
     assert json.loads(header(adapter="dora")["ss_network_args"]) == {"dora_wd": "True"}
 
