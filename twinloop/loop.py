@@ -9,18 +9,16 @@ on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from twinloop import steps
 from twinloop.config import Settings
 from twinloop.domain.records import LoRA
 from twinloop.stages import decide
-from twinloop.stages.rounds import Round, RunResult, finished_round, standing
+from twinloop.stages.rounds import Round, RunResult, standing
 from twinloop.stages.toolbox import Toolbox
-from twinloop.stages.validate import tally
 from twinloop.steps import Run
 from twinloop.store.catalog import Catalog
 from twinloop.store.fresh import fresh_folder
@@ -29,26 +27,19 @@ from twinloop.store.lock import locked
 from twinloop.store.workspace import Workspace
 
 
-def run_loop(
-    settings: Settings, toolbox: Toolbox, workspace: Workspace, boundary: Callable[[str], None] | None = None
-) -> RunResult:
+def run_loop(settings: Settings, toolbox: Toolbox, workspace: Workspace) -> RunResult:
     """Run or resume the whole loop.
-
-    Args:
-        boundary: called with the key after every journal record; for tests that stop a run at each of them.
 
     Raises:
         NothingToDo: no usable photo. StateError: the folder was started with other settings. Locked: it is in use.
         WaitingForReview: a round waits for a person.
     """
-    with _in(workspace) as catalog:
+    with _in(workspace) as (journal, catalog):
         reporter = steps.FinishedRunReporter(workspace, toolbox.reporter)
-        run = Run(
-            settings, replace(toolbox, reporter=reporter), workspace, Journal(workspace.journal, boundary), catalog
-        )
+        run = Run(settings, replace(toolbox, reporter=reporter), workspace, journal, catalog)
         over = steps.begin(run)
-        if over is not None and over.stop is not None:
-            steps.finish(run, over, over.stop, earlier=reporter.nothing_new())
+        if over is not None:
+            steps.finish(run, over, earlier=reporter.nothing_new())
             return over
         forecast = steps.look_ahead(run)
         dataset = steps.collect(run)
@@ -57,38 +48,34 @@ def run_loop(
         reference = steps.freeze(run)
         loras = [steps.train(run, dataset, version=1)]
         scores = [steps.measure(run, reference, loras[0])]
-        steps.say_score(run, scores[0])
         rounds: list[Round] = []
         while True:
             iteration = len(rounds) + 1
             gaps = steps.find_gaps(run, dataset, iteration)
-            stop = None
-            if len(rounds) >= steps.rounds_on_record(run):
-                stop = steps.decide_on(settings, rounds, gaps, steps.what_was_measured(run, iteration))
+            stop = steps.decide_on(run, rounds, gaps)
             best = decide.best(standing(scores, rounds))
-            result = RunResult(stop, best.version, tuple(loras), tuple(scores), tuple(rounds), len(gaps))
+            result = RunResult(stop, best.version, tuple(loras), tuple(scores), tuple(rounds), gaps_left=len(gaps))
             steps.record(run, result)
             if stop is not None:
-                steps.finish(run, result, stop, earlier=reporter.nothing_new())
+                steps.finish(run, result, earlier=reporter.nothing_new())
                 return result
             reporter.round_begins(iteration)
             steps.say_gaps(run, gaps, rounds)
-            steps.generate(run, gaps, loras[best.version - 1], iteration)
-            judged = steps.review(run, steps.validate(run, reference, dataset, iteration), iteration)
-            merged, joined = steps.merge(run, dataset, judged, gaps, iteration)
-            # a round that adds nothing trains nothing: the LoRA would come out the same
             start = loras[best.version - 1]
-            lora = steps.train(run, merged, version=len(loras) + 1, best=start) if joined else start
-            score = steps.measure(run, reference, lora)
-            done = finished_round(iteration, gaps, tally([item.verdict for item in judged]), joined, lora, best, score)
-            done = steps.as_decided(run, done)
-            if joined:
-                steps.say_score(run, score)
-            steps.say_round(run, done)
+            steps.generate(run, gaps, start, iteration)
+            judged = steps.validate(run, reference, dataset, iteration)
+            judged = steps.review(run, judged, iteration)
+            merged, joined = steps.merge(run, dataset, judged, gaps, iteration)
+            lora, score = start, best
+            if joined:  # without new images the same LoRA would come out
+                lora = steps.train(run, merged, version=len(loras) + 1, best=start)
+                score = steps.measure(run, reference, lora)
+                loras, scores = [*loras, lora], [*scores, score]
+            done = steps.close_round(
+                run, iteration, gaps=gaps, judged=judged, joined=joined, before=best, lora=lora, score=score
+            )
             dataset = dataset if done.rolled_back else merged
             rounds = [*rounds, done]
-            if joined:
-                loras, scores = [*loras, lora], [*scores, score]
 
 
 def train_first(settings: Settings, toolbox: Toolbox, workspace: Workspace) -> LoRA:
@@ -97,8 +84,8 @@ def train_first(settings: Settings, toolbox: Toolbox, workspace: Workspace) -> L
     Raises:
         as `run_loop`.
     """
-    with _in(workspace) as catalog:
-        run = Run(settings, toolbox, workspace, Journal(workspace.journal), catalog)
+    with _in(workspace) as (journal, catalog):
+        run = Run(settings, toolbox, workspace, journal, catalog)
         over = steps.begin(run)
         if over is not None:
             return over.loras[0]
@@ -110,16 +97,11 @@ def train_first(settings: Settings, toolbox: Toolbox, workspace: Workspace) -> L
 
 
 @contextmanager
-def _in(workspace: Workspace) -> Iterator[Catalog]:
-    """The run's folder, for this process alone, and its catalogue.
+def _in(workspace: Workspace) -> Iterator[tuple[Journal, Catalog]]:
+    """The run's folder, for this process alone: its journal and its catalogue.
 
     A new folder goes again where not even a dataset came of it.
     """
     begun = fresh_folder(workspace.root, worth_keeping=lambda _: workspace.dataset(0).exists())
     with begun, locked(workspace.root), Catalog(workspace.catalog) as catalog:
-        yield catalog
-
-
-def workspace_of(settings: Settings) -> Workspace:
-    """Where a run of these settings lives."""
-    return Workspace(Path(settings.output_dir), settings.lora_dir)
+        yield Journal(workspace.journal), catalog

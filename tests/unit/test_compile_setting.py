@@ -53,7 +53,9 @@ class Watched(FakeGenerator):
 def test_a_generator_knows_all_that_is_planned_also_when_little_is_left(tmp_path: Path) -> None:
     """Whether compiling pays must not depend on where a run was stopped."""
     generator = Watched()
-    context = GenerationContext("iter1", tmp_path / "images", "base", None, GENERATION, stamped=False)
+    context = GenerationContext(
+        prefix="iter1", folder=tmp_path / "images", base_model="base", lora=None, settings=GENERATION, stamped=False
+    )
     for _ in range(2):
         generate(
             shots(7), context, lambda: generator, Journal(tmp_path / "journal.jsonl"), SystemClock(), SilentReporter()

@@ -282,6 +282,17 @@ def test_a_lokr_takes_any_rank_but_no_offloading_layer_by_layer() -> None:
         ({"conv_rank": 8, "adapter": "lokr"}, "a LoKr leaves convolutions alone", {"adapter": "dora"}),
         ({"class_word": "woman"}, "class_word says nothing without", {"output_preservation": 0.5}),
         ({"class_word": "man"}, "class_word says nothing without", {"prior_images": "others"}),
+        ({"class_word": "man", "preset": "sdxl"}, "class_word says nothing without", {"preset": "Pony"}),
+        (
+            {"keep_tokens": 2, "preset": "sdxl"},
+            "keep_tokens says nothing without shuffle_captions",
+            {"shuffle_captions": True},
+        ),
+        (
+            {"keep_tokens": 2, "preset": "pony", "shuffle_captions": False},
+            "keep_tokens says nothing without shuffle_captions",
+            {"caption_tag_dropout_rate": 0.1},
+        ),
         ({"checkpoint_panel": 4}, "checkpoint_panel says nothing without keep_checkpoints", {"keep_checkpoints": 2}),
         ({"keep_checkpoints": 1}, "keep_checkpoints of 1 leaves no choice", {"keep_checkpoints": 2}),
     ],
@@ -340,6 +351,23 @@ def test_dropout_goes_with_a_lora(adapter: str) -> None:
     assert line.startswith('training: network_dropout and module_dropout go with "adapter": "lora"')
 
 
+@pytest.mark.parametrize(
+    ("training", "told"),
+    [
+        ({"adapter": "dora", "scale_weight_norms": 1.0}, 'scale_weight_norms goes with "adapter": "lora"'),
+        ({"adapter": "lokr", "loraplus_lr_ratio": 4.0}, 'loraplus_lr_ratio goes with "adapter": "lora" or "dora"'),
+        ({"optimizer": "prodigy", "loraplus_lr_ratio": 4.0}, "prodigy finds one rate for all that it trains"),
+    ],
+)
+def test_lora_plus_and_the_longest_change_go_with_pairs_of_matrices(training: dict[str, Any], told: str) -> None:
+    (line,) = problems({**LEAST, "training": training})
+    assert told in line
+    plain = parse_settings(LEAST, "x").identity_fields()["training"]
+    set_to = parse_settings({**LEAST, "training": {"scale_weight_norms": 1.0, "loraplus_lr_ratio": 4.0}}, "x")
+    seldom = {"scale_weight_norms", "loraplus_lr_ratio"}
+    assert not seldom & plain.keys() and seldom <= set_to.identity_fields()["training"].keys()
+
+
 def test_all_that_does_not_fit_together_is_said_at_once() -> None:
     training = {"trainer": "kohya", "face_weight": 2.0, "lokr_factor": 8, "rank": 10000, "text_encoder_share": 0.5}
     listed = problems({**LEAST, "quantization": "int4", "training": {**training, "early_stop": 2}})
@@ -391,6 +419,8 @@ def test_every_clash_names_fields_that_there_are() -> None:
         "rank_dropout": 0.1,
         "module_dropout": 0.1,
         "conv_rank": 8,
+        "scale_weight_norms": 1.0,
+        "loraplus_lr_ratio": 4.0,
     }
     vain = {
         "trainer_path": "x",
@@ -444,3 +474,38 @@ def test_names_of_other_programs_are_known() -> None:
         section, _, field = ours.rpartition(".")
         model: Any = Settings.model_fields[section].annotation if section else Settings
         assert field in model.model_fields and name not in model.model_fields
+
+
+@pytest.mark.parametrize(
+    ("training", "told"),
+    [
+        ({"repeats": 2}, "repeats is about the steps that epochs ask for"),
+        ({"max_train_steps": 1600}, "max_train_steps is about the steps"),
+        ({"repeats": 2, "max_train_steps": 9, "epochs": 3, "steps": 50}, "repeats and max_train_steps are about"),
+        ({"max_step_saves_to_keep": 3}, "max_step_saves_to_keep are those of save_every steps"),
+        ({"save_every": 100, "trainer": "kohya"}, "only the built-in trainer knows save_every"),
+        ({"save_every_n_steps": 100}, "here it is called training.save_every"),
+    ],
+)
+def test_settings_of_steps_that_say_nothing(training: dict[str, Any], told: str) -> None:
+    (line,) = problems({**LEAST, "training": training})
+    assert told in line
+
+
+def test_loras_on_the_way_are_no_other_run() -> None:
+    plain = parse_settings(LEAST, "test").identity_fields()
+    saving = {**LEAST, "training": {"save_every": 100, "max_step_saves_to_keep": 2}}
+    assert parse_settings(saving, "test").identity_fields() == plain
+    assert "repeats" not in plain["training"]
+
+
+def test_what_a_base_predicts_is_part_of_a_run_where_it_is_said() -> None:
+    plain = parse_settings(LEAST, "test").identity_fields()
+    assert plain["base_prediction"] is plain["zero_terminal_snr"] is None
+    seldom = {"guidance_rescale": 0.7, "timestep_spacing": "trailing"}
+    assert not seldom.keys() & plain["generation"].keys()  # runs that were begun before there were any
+    said = {**LEAST, "base_prediction": "v_prediction", "generation": seldom}
+    told = parse_settings(said, "test").identity_fields()
+    assert told["base_prediction"] == "v_prediction" and seldom.items() <= told["generation"].items()
+    (line,) = problems({**LEAST, "base_prediction": "v"})
+    assert line.startswith("base_prediction: ") and "'epsilon' or 'v_prediction'" in line

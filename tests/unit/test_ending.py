@@ -8,16 +8,16 @@ import pytest
 
 from tests.functional import loops
 from tests.unit.things import Recording
-from twinloop import steps
 from twinloop.config import Settings
 from twinloop.domain.statistics import Estimate
 from twinloop.domain.wording import percent
-from twinloop.loop import workspace_of
 from twinloop.stages.decide import RoundFacts
 from twinloop.stages.rounds import Round
 from twinloop.steps import Run
+from twinloop.steps.ending import say_round
 from twinloop.store.catalog import Catalog
 from twinloop.store.journal import Journal
+from twinloop.store.workspace import workspace_of
 from twinloop.wiring import build_toolbox
 
 
@@ -28,7 +28,7 @@ def said(gain: float, **changes: object) -> str:
     space = workspace_of(chosen)
     run = Run(chosen, build_toolbox(chosen, reporter), space, Journal(space.journal), Catalog(None))
     facts = RoundFacts(1, 1, 1, 1, Estimate(gain, gain - 0.01, gain + 0.01, 24))
-    steps.say_round(run, Round(facts, (), None, 1, None, None, 1, False))  # type: ignore[arg-type]
+    say_round(run, Round(facts, (), None, 1, None, None, 1, False))  # type: ignore[arg-type]
     return reporter.lines[-1]
 
 

@@ -1,9 +1,12 @@
-"""The bench for GPUs: which card's peak counts, and what becomes of the images when no LoRA was trained."""
+"""The bench for GPUs: which card's peak counts, what is trained, whose memory the forecast is held against, and what
+becomes of the images when no LoRA was trained.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +67,50 @@ def test_images_are_made_with_whichever_lora_there_is(
     monkeypatch.setattr(bench, "run", run)
     bench.images(tmp_path / "model", tmp_path, argparse.Namespace(resolution=64, images="1,1,1"))
     assert len(given) == 2 and all(lora in command for command in given)
+
+
+def test_ours_is_trained_with_and_without_compiling_and_the_script_without(bench: Any) -> None:
+    made = bench.rows(bench.KINDS, [1, 4])
+    assert len(made) == len({row.folder for row in made}) == 2 * 2 * (2 + 2 + 1)
+    assert {row.kind for row in made if row.compiled} == set(bench.KINDS[:2])
+
+
+@pytest.mark.parametrize(("compiled", "told"), [(True, "regional"), (False, "off")])
+def test_a_training_is_told_whether_to_compile(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled: bool, told: str
+) -> None:
+    """So few steps would not be compiled by themselves."""
+    given = list[list[object]]()
+    monkeypatch.setattr(bench, "run", lambda command, home: given.append(command))
+    task = bench.Task(tmp_path / "model", tmp_path / "photos", 20, 1, 64, "auto")
+    bench.trained(bench.Row(bench.KINDS[0], 1, False, compiled), task, tmp_path, argparse.Namespace())
+    assert given[0][given[0].index("--compile") + 1] == told
+
+
+def test_the_forecast_is_held_against_the_steps_that_are_timed(bench: Any) -> None:
+    """Loading, and photos that are encoded beside the first steps, may take more memory than any step."""
+    steps, forecast = bench.WARM + bench.TIMED, (3072 + bench.CONTEXT_MIB) * 2**20
+    report = {
+        "steps": [(0.5 * step, 0.0) for step in range(steps)],
+        "gpu_peaks": [8192.0] * bench.WARM + [2048.0] * bench.TIMED,
+        "predicted": forecast,
+    }
+    line = bench.line(bench.Row(bench.KINDS[0], 1, True, False), report, 0.0, False)
+    assert line.endswith("| with | without | 0.500 | 0.500 | - | - | 2.00 | 1.500 | 8.00 |")
+
+
+def test_every_step_has_a_peak_of_its_own(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCH / "peers"))
+    torch, clock = importlib.import_module("torch"), importlib.import_module("clock").Clock()
+    held = [5 << 20]
+
+    def forget() -> None:
+        held[0] = 0
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: held[0])
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", forget)
+    clock.step(0.0)
+    held[0] = max(held[0], 2 << 20)
+    clock.step(0.0)
+    assert json.loads(clock.report())["gpu_peaks"] == [5.0, 2.0]

@@ -13,9 +13,8 @@ ROOT = Path(__file__).parents[2]
 PRODUCT = [*sorted((ROOT / "twinloop").rglob("*.py")), *sorted(ROOT.glob("*.py"))]
 TOOLS = [path for folder in ("bench", "tools", "workshop") for path in sorted((ROOT / folder).rglob("*.py"))]
 
-#: Modules whose business is to unpickle or to run what they read.
 MODULES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle"}
-#: Last two parts of what unpickles, or may.
+"""Modules whose business is to unpickle or to run what they read."""
 LOADERS = {
     "torch.load",
     "torch_load.load",
@@ -35,34 +34,35 @@ LOADERS = {
     "yaml.unsafe_load_all",
     "yaml.UnsafeLoader",
 }
-#: Loaders of other packages that take pickles unless they are told not to, and what they have to be told.
+"""Last two parts of what unpickles, or may."""
 TOLD = {
     "from_pretrained": "use_safetensors",
     "load_lora_weights": "use_safetensors",
     "download": "use_safetensors",
     "lora_state_dict": "use_safetensors",
 }
-#: Those of them that nothing else is called like.
+"""Loaders of other packages that take pickles unless they are told not to, and what they have to be told."""
 HANDED_ON = {*TOLD, "from_single_file"} - {"download"}
-#: What holds no weights.
+"""Those of them that nothing else is called like."""
 WEIGHTLESS = ("tokenizer", "scheduler", "processor", "config")
-#: ``from_single_file`` has no such switch; it may be called here, behind the gate of ``weight_files``.
+"""What holds no weights."""
 SINGLE_FILE = {"twinloop/adapters/diffusion/loading.py"}
-#: Modules of other people whose ``load`` was looked at: what else is imported under that name may be anybody's.
+"""``from_single_file`` has no such switch; it may be called here, behind the gate of ``weight_files``."""
 HARMLESS_LOAD = {"json", "tomllib", "safetensors.torch"}
-#: What imports a module whose name it is given.
+"""Modules of other people whose ``load`` was looked at: what else is imported under that name may be anybody's."""
 BY_NAME = {"import_module", "__import__"}
-#: numpy's loader is safe when it is told so.
+"""What imports a module whose name it is given."""
 NUMPY = {"np.load", "numpy.load"}
-#: Reads back the models that it has just written itself.
+"""numpy's loader is safe when it is told so."""
 BUILDING = "workshop/"
-#: Where pickles come in, each by the one door.
+"""Reads back the models that it has just written itself."""
 DOORS = {
     "twinloop/adapters/detectors/checkpoints.py",
     "twinloop/adapters/diffusion/weight_files.py",
     "twinloop/loras/container.py",
     "twinloop/stages/inspect_models.py",
 }
+"""Where pickles come in, each by the one door."""
 GATE = {"read_torch_file", "inspect_blob"}
 
 

@@ -13,22 +13,22 @@ from typing import Any
 import pytest
 
 from tests.functional import loops
-from tests.unit.things import Recording, face, gap, observation, unit_vector
+from tests.unit.things import Recording, gap
 from twinloop import steps
 from twinloop.adapters.fakes import fake_pack, fake_photo
 from twinloop.config import Settings
 from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
 from twinloop.domain.records import Dataset, LoRA, Member
 from twinloop.errors import InputError, NothingToDo, StateError
-from twinloop.facets import BUILTIN
-from twinloop.loop import run_loop, workspace_of
+from twinloop.loop import run_loop
 from twinloop.stages import decide
-from twinloop.stages.identity import freeze_reference
-from twinloop.stages.observe import Observer
 from twinloop.steps import Run
+from twinloop.steps.gaps import Measured, what_was_measured
+from twinloop.steps.options import limits_of
 from twinloop.store.atomic import write_json
 from twinloop.store.catalog import Catalog
 from twinloop.store.journal import Journal
+from twinloop.store.workspace import workspace_of
 from twinloop.wiring import build_toolbox
 
 
@@ -226,22 +226,26 @@ def test_a_gap_that_nobody_knows_is_named_and_left_out() -> None:
     assert said.startswith("weather/rain is no facet value known here")
 
 
+def analysed(lacking: dict[str, str], measured: int) -> Run:
+    """A run whose first analysis measured so many facets, and could not measure others."""
+    run = begun()
+    wanted = {"values": {"a": {"target": 0.3}}}
+    facets = {f"facet{number}": {**wanted, "measured": 9} for number in range(measured)}
+    facets |= {name: {**wanted, "measured": 0} for name in lacking}
+    write_json(run.workspace.gaps(1), {"facets": facets, "not_measured": lacking})
+    return run
+
+
 def test_no_gaps_stop_the_run_before_any_rule() -> None:
-    settings = loops.settings()
-    assert steps.decide_on(settings, [], [], steps.Measured({}, 6)) is decide.NO_GAPS
-    assert steps.decide_on(settings, [], [gap()], steps.Measured({}, 6)) is None
+    run = analysed({}, 6)
+    assert steps.decide_on(run, [], []) is decide.NO_GAPS
+    assert steps.decide_on(run, [], [gap()]) is None
 
 
-def test_every_stop_rule_has_its_settings() -> None:
-    stop = {"patience": 4, "approval_rate": 0.8, "approval_rounds": 3, "drift_rounds": 6}
-    chosen = loops.settings(convergence_threshold=0.03, max_iterations=7, stop=stop)
-    assert steps.stop_rules(chosen) == (
-        decide.NothingApproved(),
-        decide.Drifting(6),
-        decide.HighApproval(0.8, 3),
-        decide.SmallImprovement(0.03, 4),
-        decide.Budget(7),
-    )
+def test_rounds_on_record_are_gone_through_whatever_the_rules_say_today() -> None:
+    run = analysed({}, 6)
+    write_json(run.workspace.history, {"iterations": [{"iteration": 1}]})
+    assert steps.decide_on(run, [], []) is None
 
 
 def test_fewer_gaps_than_before_are_told() -> None:
@@ -262,10 +266,10 @@ def test_what_could_not_be_measured_is_no_success() -> None:
     has not converged.
     """
     lacking = {"expression": "no detector for: expression", "setting": "no detector for: setting"}
-    some = steps.decide_on(loops.settings(), [], [], steps.Measured(lacking, 4))
+    some = steps.decide_on(analysed(lacking, 4), [], [])
     assert some is not None and (some.rule, some.converged) == ("no_gaps", True)
     assert "in what was measured; not measured: expression (no detector for: expression); setting" in some.reason
-    blind = steps.decide_on(loops.settings(), [], [], steps.Measured(lacking, 1))
+    blind = steps.decide_on(analysed(lacking, 1), [], [])
     assert blind is not None and not blind.converged
 
 
@@ -285,9 +289,9 @@ def test_what_is_wanted_and_not_measured_is_read_off_the_analysis() -> None:
         "hair": "by hand",
     }
     write_json(run.workspace.gaps(1), {"facets": facets, "not_measured": lacking})
-    assert steps.what_was_measured(run, 1) == steps.Measured({"expression": "why", "composition: a": "why"}, 1)
+    assert what_was_measured(run, 1) == Measured({"expression": "why", "composition: a": "why"}, 1)
     write_json(run.workspace.gaps(1), {"recommendations": []})
-    assert steps.what_was_measured(run, 1) == steps.Measured({}, 0), "a file written by hand has no more"
+    assert what_was_measured(run, 1) == Measured({}, 0), "a file written by hand has no more"
 
 
 def test_a_balanced_folder_ends_after_the_first_lora() -> None:
@@ -315,33 +319,6 @@ def test_a_second_run_does_not_take_the_first_ones_loras() -> None:
         run_loop(other, build_toolbox(other, Recording()), workspace_of(other))
 
 
-def test_the_limit_of_sharpness_is_named_or_the_packs() -> None:
-    usual = Observer(fake_pack(), BUILTIN)
-    soft = Observer(replace(fake_pack(), least_sharpness=0.05), BUILTIN)
-    named = loops.settings(validation={"sharpness_share": 0.2})
-    assert [steps.limits_of(named, one, None).sharpness_share for one in (usual, soft)] == [0.2, 0.2]
-    assert [steps.limits_of(loops.settings(), one, None).sharpness_share for one in (usual, soft)] == [0.3, 0.05]
-
-
-def test_the_limit_of_face_quality_is_named_or_the_packs_or_learned() -> None:
-    observer = Observer(fake_pack(), BUILTIN)
-    unknown = Observer(replace(fake_pack(), least_face_quality=None), BUILTIN)
-    seen = [
-        observation(n, faces=[face(embedding=unit_vector(1))], measures={"face_quality": 0.5 + n / 100})
-        for n in range(6)
-    ]
-    reference = freeze_reference(seen, "r")
-    named = loops.settings(validation={"min_face_quality": 0.55})
-    for one in (observer, unknown):
-        assert steps.limits_of(named, one, reference).min_face_quality == 0.55
-        assert steps.limits_of(named, one, reference).real_face_quality == {}
-    assert steps.limits_of(loops.settings(), observer, reference).min_face_quality == 0.4
-    learned = steps.limits_of(loops.settings(), unknown, reference)
-    assert learned.min_face_quality is None and learned.real_face_quality == {"front": (0.475, 0.525)}
-    blind = steps.limits_of(loops.settings(), unknown, None)
-    assert blind.min_face_quality is None and blind.real_face_quality == {}
-
-
 def test_detectors_that_measure_differently_are_said_to_be_it() -> None:
     run = begun()
     record = json.loads(run.workspace.run_record.read_text())
@@ -363,7 +340,7 @@ def test_faces_are_redrawn_by_what_the_real_photos_taught(monkeypatch: pytest.Mo
     reference = steps.freeze(run)
     found = _face_detail(run)
     assert found is not None and found.limits.real_face_quality
-    assert found.limits == steps.limits_of(run.settings, run.toolbox.observer, reference)
+    assert found.limits == limits_of(run.settings, run.toolbox.observer, reference)
 
 
 def test_the_versions_are_those_of_the_beginning() -> None:

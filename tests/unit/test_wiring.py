@@ -17,8 +17,10 @@ from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.config import Settings
 from twinloop.errors import InputError, MissingExtra, ModelFileError
 from twinloop.families import FAMILIES, preset_for
+from twinloop.families.predictions import Asked
 from twinloop.ports import FREE_SETTINGS, TrainingSettings
 from twinloop.stages.toolbox import Toolbox
+from twinloop.stages.words import Around
 from twinloop.wiring import (
     base_family,
     base_model_path,
@@ -57,6 +59,21 @@ def test_the_preset_that_suits_a_base(base: str, preset: str) -> None:
     assert makers.training(10).preset == preset
     assert makers.style == {"animagine": "tags", "illustrious": "tags", "nano": "full"}.get(preset, "prose")
     assert makers.base_model == base
+    assert makers.training(10).shuffle_captions is (makers.style == "tags")
+
+
+def test_the_words_round_prompts_are_the_users_over_the_presets() -> None:
+    animagine, asked = "cagliostrolab/animagine-xl-3.1", {"prompt_prefix": "sepia", "negative_prompt": "hat"}
+    woman = {"preset": "animagine", "class_word": "woman"}
+    around = build_makers(settings(base_model=animagine, training=woman)).around
+    assert around == Around(None, "masterpiece, best quality, very aesthetic, absurdres", None, "woman")
+    mine = build_makers(settings(base_model=animagine, training={}, generation={**asked, "prompt_suffix": ""})).around
+    assert (mine.prefix, mine.suffix, mine.negative) == ("sepia", "", "hat")
+    # the quality words of a preset are tags: they do not go with sentences
+    prose = settings(base_model=animagine, training={}, generation={"prompt_style": "prose"})
+    assert build_makers(prose).around.suffix is None
+    kept = build_makers(settings(base_model=animagine, training={"shuffle_captions": False})).training(10)
+    assert kept.shuffle_captions is False
 
 
 def test_the_users_numbers_go_over_the_presets() -> None:
@@ -81,6 +98,46 @@ def test_epochs_become_steps_by_the_number_of_images() -> None:
     makers = build_makers(settings(base_model="some/sdxl", training={"epochs": 2, "batch_size": 4}))
     assert makers.training(10).steps == 2 * 10 * 10 / 4
     assert makers.training(11).steps == 55
+
+
+@pytest.mark.parametrize(
+    ("asked", "steps"),
+    [
+        ({"epochs": 10}, 5000),
+        ({"epochs": 10, "repeats": 2}, 1000),
+        ({"epochs": 10, "max_train_steps": 1800}, 1800),
+        ({"epochs": 10, "repeats": 1, "max_train_steps": 1800}, 500),
+        ({}, 1500),
+    ],
+)
+def test_repeats_and_a_cap_on_what_epochs_ask_for(asked: dict[str, int], steps: int) -> None:
+    makers = build_makers(settings(base_model="some/sdxl", training=asked))
+    assert makers.training(100).steps == steps and makers.usual_steps == 1500
+
+
+def test_min_snr_is_off_on_a_v_base_with_zero_terminal_snr_unless_it_is_asked_for() -> None:
+    def gamma(base: str = "some/sdxl", **changes: Any) -> float:
+        return build_makers(settings(base_model=base, **{"training": {}, **changes})).training(10).min_snr_gamma
+
+    told = {"base_prediction": "v_prediction", "zero_terminal_snr": True}
+    assert gamma() == gamma(base_prediction="v_prediction") == 5.0
+    assert gamma(**told) == 0.0 and gamma(**told, training={"min_snr_gamma": 1.0}) == 1.0
+    assert gamma("stabilityai/stable-diffusion-v1-5", **told) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("base", "asked", "says"),
+    [
+        ("some/sdxl", {"zero_terminal_snr": True}, 'add "base_prediction": "v_prediction"'),
+        ("Tongyi-MAI/Z-Image", {"base_prediction": "v_prediction"}, "family 'zimage' are flow models"),
+        ("Tongyi-MAI/Z-Image", {"generation": {"guidance_rescale": 0.7}}, "guidance_rescale: ZImagePipeline"),
+        ("Tongyi-MAI/Z-Image", {"generation": {"timestep_spacing": "trailing"}}, "'zimage', which are flow models"),
+        ("some/sdxl", {"generation": {"scheduler": "lcm", "num_inference_steps": 60}}, "'lcm' takes 50 steps"),
+    ],
+)
+def test_what_a_base_cannot_be_is_said_before_anything_starts(base: str, asked: dict[str, Any], says: str) -> None:
+    chosen = settings(base_model=base, training={}, **asked)
+    assert any(says in str(error) for error in obstacles(chosen, build_makers(chosen)))
 
 
 def test_zit_is_animagine_and_says_so() -> None:
@@ -183,6 +240,7 @@ def test_every_option_of_generation_reaches_the_generator() -> None:
     asked = {
         "extra_loras": [{"path": "style.safetensors", "scale": 0.6}],
         "scheduler": "ddim",
+        "timestep_spacing": "trailing",
         "offload": "model",
         "vae_tiling": True,
     }
@@ -191,6 +249,7 @@ def test_every_option_of_generation_reaches_the_generator() -> None:
     ).generation
     assert generation.extra_loras == (("style.safetensors", 0.6),)
     assert (generation.scheduler, generation.offload, generation.vae_tiling) == ("ddim", "model", True)
+    assert generation.timestep_spacing == "trailing"
     assert generation.precision == "bfloat16", "for the record of a folder of images"
     plain = build_makers(settings(base_model="nano", training={})).generation
     assert (plain.extra_loras, plain.scheduler, plain.offload, plain.vae_tiling) == ((), "", "none", None)
@@ -254,7 +313,10 @@ def test_every_setting_of_the_training_arrives(tmp_path: Path) -> None:
     training = {**asked, "prior_images": str(tmp_path), "masks": str(tmp_path)}
     made = build_makers(settings(base_model="nano", training=training)).training(10)
     assert {name: getattr(made, name) for name in asked} == asked
-    dropouts = {"network_dropout": 0.1, "rank_dropout": 0.2, "module_dropout": 0.3}
+    dropouts = {
+        "network_dropout": 0.1, "rank_dropout": 0.2, "module_dropout": 0.3, "loraplus_lr_ratio": 4.0,
+        "scale_weight_norms": 1.0,
+    }  # fmt: skip
     thinned = build_makers(settings(base_model="nano", training=dropouts)).training(10)
     assert {name: getattr(thinned, name) for name in dropouts} == dropouts
     told = {"optimizer": "adamw", "optimizer_args": {"betas": [0, 0.99], "weight_decay": 0.2, "eps": 1e-6}}
@@ -338,6 +400,10 @@ def test_without_pytorch_the_device_says_so(monkeypatch: pytest.MonkeyPatch) -> 
 def test_all_that_is_asked_of_the_base_model_travels() -> None:
     asked = {"device": "cpu", "precision": "bfloat16", "quantization": "nf4", "allow_download": True}
     assert chosen_base(settings(base_model="some/sdxl", training={}, **asked)) == BaseChoice("some/sdxl", **asked)
+    told = settings(base_model="some/sdxl", training={}, base_prediction="v_prediction", zero_terminal_snr=True)
+    assert chosen_base(told).prediction == Asked("v_prediction", True)
+    made = build_makers(told).generation
+    assert made.unusual == {"base_prediction": "v_prediction", "zero_terminal_snr": True}
     assert Path(chosen_base(settings(base_model="nano")).base).is_dir()
 
 
@@ -347,7 +413,7 @@ def test_a_toolbox_has_what_the_makers_have(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(toolbox_module, "build_makers", lambda *_: makers)
     toolbox = build_toolbox(chosen, Recording())
     shared = {field.name for field in fields(Toolbox)} & {field.name for field in fields(makers)}
-    assert len(shared) == 8
+    assert len(shared) == 10
     assert all(getattr(toolbox, name) is getattr(makers, name) for name in shared)
 
 

@@ -58,6 +58,7 @@ class CheckContext:
         seen: what was observed. facet, value: what was asked for.
         facets: all known facets by name. reference: the frozen identity, or None when there is none.
         others: (name, perceptual hash) of photos and images it must not repeat.
+        faceless: the subject has no face, and none was looked for.
     """
 
     seen: Observation
@@ -67,6 +68,7 @@ class CheckContext:
     limits: Limits
     reference: FrozenIdentity | None = None
     others: Sequence[tuple[str, str]] = field(default_factory=tuple)
+    faceless: bool = False
 
 
 Check = Callable[[CheckContext], CheckResult | None]

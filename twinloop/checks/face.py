@@ -21,11 +21,15 @@ def faces_that_count(faces: Sequence[Face], smallest_share: float = SMALLEST_SHA
 
 @dataclass(frozen=True)
 class OneFace:
-    """Exactly one face; faces much smaller than the subject's (pictures on a wall) do not count."""
+    """Exactly one face; faces much smaller than the subject's (pictures on a wall) do not count. Left out where the
+    subject has none.
+    """
 
     smallest_share: float = SMALLEST_SHARE
 
     def __call__(self, context: CheckContext) -> CheckResult | None:
+        if context.faceless:
+            return None
         if "faces" not in context.seen.measured:
             return CheckResult("one_face", Outcome.UNSURE, None, "1", "no face detector")
         large = faces_that_count(context.seen.faces, self.smallest_share)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop.cli import options
+from twinloop.cli.argument_types import positive
 from twinloop.cli.command import Command
+from twinloop.cli.settings_from_flags import settings_from, wanted_shares
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 FLAGS = {
     "dataset": "dataset_dir",
     "models_dir": "models_dir",
-    "all": "analysis.keep_all",
+    "subject": "subject",
+    "keep_all": "analysis.keep_all",
     "shares": "analysis.shares",
 }
 
@@ -38,12 +41,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--observations", type=Path, metavar="FILE", help="also write all that was measured, one JSON line per image"
     )
-    parser.add_argument(
-        "--all",
-        action="store_true",
-        default=None,
-        help="count every readable image, also blurred ones, duplicates and other people",
-    )
+    options.add_subject(parser)
+    options.add_keep_all(parser, "--all")
     parser.add_argument(
         "--shares",
         action="append",
@@ -53,9 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--targets", type=Path, metavar="FILE", help="JSON file of wanted shares: facet -> value -> share"
     )
-    parser.add_argument(
-        "--iteration", type=options.positive, default=1, metavar="N", help="number of the round (default: 1)"
-    )
+    parser.add_argument("--iteration", type=positive, default=1, metavar="N", help="number of the round (default: 1)")
     options.add_facets(parser)
     options.add_config(parser)
     options.add_catalog(parser)
@@ -64,9 +61,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     if args.dataset is None and args.config is None:
         raise InputError("Which folder? Name one: gap_analysis.py DATASET, or give --config bootstrap_config.json.")
-    args.shares = options.wanted_shares(args.shares, args.targets)
+    args.shares = wanted_shares(args.shares, args.targets)
     name = Path(args.dataset or ".").resolve().name or "person"
-    settings = options.settings_from(args, FLAGS, {"person_name": name, "person_trigger": name})
+    settings = settings_from(args, FLAGS, {"person_name": name, "person_trigger": name})
 
     from twinloop import manual, wiring
     from twinloop.cli.tables import analysis_lines
@@ -75,7 +72,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     output = json_output(args.output)
     observations = json_output(args.observations) if args.observations is not None else None
-    observer = wiring.build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
+    observer = wiring.observer_of(settings)
     with options.open_catalog(args, settings, terminal) as catalog:
         photos = manual.look_at(Path(settings.dataset_dir), settings, observer, catalog, terminal)
     options.say_detectors(observer.pack, terminal)

@@ -6,7 +6,6 @@ All that takes time is imported below the guard, so that Ctrl-C is one line and 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -17,16 +16,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command of ``twinloop`` and return its exit code."""
 
     if os.environ.get("TWINLOOP_PROGRESS") == "json":
-        # the page asks to stop by SIGINT, also where whoever started it in the background had that ignored
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        from twinloop.system.processes import heed_interruptions
+
+        heed_interruptions()  # that is how the page stops a command
 
     def run() -> int:
         from twinloop.cli.command import execute
         from twinloop.cli.commandline import build_parser
+        from twinloop.system import shell
 
-        return execute(build_parser(), sys.argv[1:] if argv is None else argv)
+        return execute(build_parser(), shell.expanded(sys.argv[1:]) if argv is None else argv)
 
     return _guarded(run)
+
+
+def _fill_streams() -> None:
+    """Where whoever started this closed stdin, stdout or stderr, have one that leads nowhere in its place.
+
+    Else the next file that is opened, a database say, gets its number, and what any library prints.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  (for as long as the process lives)
 
 
 def script(name: str) -> int:
@@ -35,14 +46,16 @@ def script(name: str) -> int:
     def run() -> int:
         from twinloop.cli.command import execute, script_parser
         from twinloop.cli.scripts import SCRIPTS
+        from twinloop.system import shell
 
-        return execute(script_parser(SCRIPTS[name], name), sys.argv[1:])
+        return execute(script_parser(SCRIPTS[name], name), shell.expanded(sys.argv[1:]))
 
     return _guarded(run)
 
 
 def _guarded(run: Callable[[], int]) -> int:
     """Before a command works, an interruption has nothing to keep; `execute` tells the later ones."""
+    _fill_streams()
     try:
         return run()
     except KeyboardInterrupt:

@@ -7,7 +7,6 @@ import errno
 import json
 import math
 import os
-import shlex
 import shutil
 import sys
 import traceback
@@ -19,6 +18,7 @@ from typing import Any, NoReturn
 from twinloop import __version__
 from twinloop.cli.terminal import JsonLines, Terminal
 from twinloop.errors import DISK_FULL, FREE_SPACE, INTERRUPTED, NOT_PERMITTED, TwinLoopError
+from twinloop.system import shell
 
 Run = Callable[[argparse.Namespace, Terminal], Any]
 """Does the work of a command; what it returns is what ``--json`` prints."""
@@ -147,14 +147,14 @@ class _NextCall:
 def _next_call(parser: argparse.ArgumentParser, args: argparse.Namespace, argv: Sequence[str]) -> _NextCall:
     # argparse takes the beginning of a flag for the flag
     left = [item for item in argv if not (len(item) > 2 and any(flag.startswith(item) for flag in args.spent))]
-    return _NextCall(f"{typed(parser)} {shlex.join(left)}", args.spent)
+    return _NextCall(f"{typed(parser)} {shell.join(left)}", args.spent)
 
 
 def typed(parser: argparse.ArgumentParser) -> str:
     """The words before the arguments that start it: a script needs its interpreter and its folder."""
     start = Path(sys.argv[0])
     if start.name == parser.prog and start.suffix == ".py":
-        return f"python {shlex.quote(sys.argv[0])}"
+        return f"python {shell.quote(sys.argv[0])}"
     return parser.prog
 
 

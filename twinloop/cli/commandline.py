@@ -7,6 +7,7 @@ import argparse
 from twinloop import __version__
 from twinloop.cli import (
     analyze,
+    compare,
     demo,
     doctor,
     export,
@@ -32,6 +33,7 @@ COMMANDS: tuple[Command, ...] = (
     menu.COMMAND,
     analyze.COMMAND,
     generate.COMMAND,
+    compare.COMMAND,
     validate.COMMAND,
     train.COMMAND,
     run.COMMAND,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
+from twinloop.domain.choices import NANO
 
 if TYPE_CHECKING:
     from twinloop.ports import Reporter
@@ -21,15 +22,15 @@ CONSENT = ("fictional", "twinloop demo, which rendered every photo")
 CONFIG: dict[str, object] = {
     "person_name": "mira",
     "person_trigger": "ohwx woman",
-    "base_model": "nano",
-    "models_dir": "nano",
+    "base_model": NANO,
+    "models_dir": NANO,
     "max_iterations": 3,
     "convergence_threshold": 0.05,
     "analysis": {"shares": {"framing": {"close_up": 0.4, "portrait": 0.3, "half_body": 0.0}}},
     "generation": {"num_per_gap": 8, "from_photos": 0.6, "face_detail": 0.5},
     "validation": {"auto_filter": True},
     "merge": {"real_to_synthetic_weight": 5.0},
-    "training": {"preset": "nano"},
+    "training": {"preset": NANO},
     "panel": {"images": 96},
     "stop": {"patience": 2},
 }
@@ -58,8 +59,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 def run_demo(out: Path, reporter: Reporter) -> Path:
     """Write the photos and the configuration (once), run or resume the loop, and return the folder of the run."""
     from twinloop.config import load_settings
-    from twinloop.loop import run_loop, workspace_of
-    from twinloop.store.workspace import shown_path
+    from twinloop.loop import run_loop
+    from twinloop.store.workspace import shown_path, workspace_of
     from twinloop.wiring import build_toolbox
 
     config = out / "bootstrap_config.json"

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop import __version__
-from twinloop.cli import options, overlay
+from twinloop.cli import options
 from twinloop.cli.command import Command, Finished
+from twinloop.cli.settings_from_flags import add_facet_files
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.wording import plural
 from twinloop.errors import NOTHING_MEASURED, ConfigError, TwinLoopError
 
 if TYPE_CHECKING:
     from twinloop.config import Settings
+    from twinloop.domain.choices import Subject
     from twinloop.ports import Choice, DetectorPack
     from twinloop.stages.observe import Observer
 
@@ -46,6 +48,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     installed = {extra: {name: _version(name) for name in names} for extra, names in LIBRARIES.items()}
     device = wiring.device_name()
     terminal.line(f"twinloop {__version__}, Python {platform.python_version()}, computes on: {device}")
+    if unused := wiring.unused_gpu():
+        terminal.warn(unused)
     for extra, versions in installed.items():
         _say_libraries(extra, versions, terminal)
     settings, wrong, plannable = (None, None, False) if args.config is None else _checked(args)
@@ -55,7 +59,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     models_dir = args.models_dir or (settings.models_dir if settings is not None else "models")
     files = tuple(args.facet or ())
     plugins, facets = (files, None) if settings is None else (settings.analysis.plugins, settings.analysis.facets)
-    detectors = _detectors(models_dir, plugins, facets, terminal)
+    subject: Subject = "person" if settings is None else settings.subject
+    faces = settings is None or settings.validation.faces
+    detectors = _detectors(models_dir, plugins, facets, terminal, subject, faces)
     if wrong is not None:
         raise wrong
     result = {
@@ -77,7 +83,7 @@ def _checked(args: argparse.Namespace) -> tuple[Settings | None, ConfigError | N
 
     data = read_config(args.config)
     if isinstance(data, dict):
-        overlay.add_facet_files(data, args.facet)
+        add_facet_files(data, args.facet)
         if args.models_dir is not None:
             data["models_dir"] = args.models_dir
     try:
@@ -95,13 +101,19 @@ def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) 
     ``kept``: something keeps it from starting.
     """
     from twinloop import wiring
-    from twinloop.store.images import find_images
+    from twinloop.stages.caption_style import mismatch
+    from twinloop.stages.preflight import many_steps
+    from twinloop.store.dataset_folders import subject_images
 
     makers = wiring.build_makers(settings, terminal.warn)
-    images = len(find_images(Path(settings.dataset_dir)))
+    images = len(subject_images(Path(settings.dataset_dir)))
     training = makers.training(max(1, images))
     forecast = None if kept else makers.forecast(max(1, images))
     terminal.line(f"\nTraining of {config} on {plural(images, 'image')}, {training.steps} steps:")
+    if long := many_steps(settings, training, makers.usual_steps, images):
+        terminal.warn(long)
+    if other := mismatch(Path(settings.dataset_dir), makers.style):
+        terminal.warn(other)
     if kept:
         terminal.line(f"  - rank {training.rank}, {training.resolution} px; prompts and captions as {makers.style}")
         terminal.line(
@@ -134,14 +146,19 @@ def _say_libraries(extra: str, versions: Mapping[str, str | None], terminal: Ter
 
 
 def _detectors(
-    models_dir: str, plugins: tuple[str, ...], wanted: tuple[str, ...] | None, terminal: Terminal
+    models_dir: str,
+    plugins: tuple[str, ...],
+    wanted: tuple[str, ...] | None,
+    terminal: Terminal,
+    subject: Subject,
+    faces: bool,
 ) -> dict[str, Any]:
     """What the detectors of a folder measure; a folder without any is a finding here: all else is told as well."""
     from twinloop import wiring
 
     terminal.line(f"\nDetectors in {models_dir}:")
     try:
-        observer = wiring.build_observer(models_dir, plugins, wanted)
+        observer = wiring.build_observer(models_dir, plugins, wanted, subject, faces)
     except TwinLoopError as error:
         files = _files(models_dir, None, terminal)
         terminal.warn(str(error))
@@ -184,11 +201,11 @@ def _detectors(
 def _usual(models_dir: str, terminal: Terminal, choices: Sequence[Choice] = ()) -> list[dict[str, Any]]:
     """The files that guides name; nothing of them where a built-in pack is asked for."""
     from twinloop.cli.models import usual_lines
+    from twinloop.domain.choices import BUILT_IN
     from twinloop.domain.model_roles import pack_and_folder
     from twinloop.stages.usual_files import usual_files
-    from twinloop.wiring.names import FAKE, NANO
 
-    if models_dir in (FAKE, NANO):
+    if models_dir in BUILT_IN:
         return []
     pack, folder = pack_and_folder(models_dir)
     found = list(usual_files(Path(folder), choices, pack))
@@ -232,13 +249,14 @@ def _files(models_dir: str, pack: DetectorPack | None, terminal: Terminal) -> li
 
 
 def _facets(observer: Observer) -> dict[str, str]:
-    from twinloop.domain.model_roles import why_blind
+    from twinloop.domain.model_roles import UNREAD_ON_DRAWINGS, why_blind
 
     states = {}
     for facet in observer.facets:
         blind = [need for need in facet.needs if need not in observer.measured]
         some = facet.multiple and len(blind) < len(facet.needs)
-        lacking = f"{'partly' if some else 'not'} measured ({why_blind(blind)})"
+        why = UNREAD_ON_DRAWINGS if blind and observer.pack.unread.issuperset(blind) else why_blind(blind)
+        lacking = f"{'partly' if some else 'not'} measured ({why})"
         states[facet.name] = lacking if blind else "measured"
     return states
 

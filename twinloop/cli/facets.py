@@ -38,7 +38,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
                 "shares": dict(facet.shares),
                 "needs": list(facet.needs),
                 "phrases": {
-                    value: {"prose": list(p.prose), "tags": list(p.tags)} for value, p in facet.phrases.items()
+                    value: {"prose": list(p.prose), "tags": [text for text in p.tags if text]}
+                    for value, p in facet.phrases.items()
                 },
             }
             for facet in facets

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop.cli import options
+from twinloop.cli.argument_types import fraction, positive
 from twinloop.cli.command import Command
 from twinloop.cli.run_folders import runs_person
+from twinloop.cli.settings_from_flags import settings_from
 from twinloop.cli.terminal import Terminal
-from twinloop.domain.choices import OFFLOADS, PROMPT_STYLES, SDXL
+from twinloop.domain.choices import BUILT_IN, OFFLOADS, PROMPT_STYLES, SDXL, TIMESTEP_SPACINGS
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError
 
@@ -19,18 +21,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from twinloop.config import Settings
-    from twinloop.manual import Order
+    from twinloop.manual import ImageOrder
     from twinloop.stages.generate import MadeImage
     from twinloop.stages.sources import Source
 
-WORDS = ("nano", "fake")
-"""Names of bases that need no file: the embedded one, and the one for tests and dry runs."""
 FLAGS = {
     "base_model": "base_model",
     "person": "person_trigger",
     "num_per_gap": "generation.num_per_gap",
     "steps": "generation.num_inference_steps",
     "guidance": "generation.guidance_scale",
+    "guidance_rescale": "generation.guidance_rescale",
+    "prompt_prefix": "generation.prompt_prefix",
+    "prompt_suffix": "generation.prompt_suffix",
     "negative_prompt": "generation.negative_prompt",
     "lora_scale": "generation.lora_scale",
     "width": "generation.width",
@@ -43,6 +46,7 @@ FLAGS = {
     "face_detail": "generation.face_detail",
     "face_detail_below": "generation.face_detail_below",
     "scheduler": "generation.scheduler",
+    "timestep_spacing": "generation.timestep_spacing",
     "offload": "generation.offload",
     "models_dir": "models_dir",
     "preset": "training.preset",
@@ -73,7 +77,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_photos(parser)
     parser.add_argument(
         "--early-reject",
-        type=options.fraction,
+        type=fraction,
         metavar="X",
         help=(
             "give up images whose preview fails its target after this share of the steps, such as 0.6 (default: finish"
@@ -82,7 +86,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--face-detail",
-        type=options.fraction,
+        type=fraction,
         metavar="X",
         help=(
             "redraw small faces, enlarged: how much of each is drawn anew, such as 0.4 (default: 0, they stay as they"
@@ -91,7 +95,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--face-detail-below",
-        type=options.fraction,
+        type=fraction,
         metavar="X",
         help="with --face-detail: faces lower than this share of the image height are small (default: the preset's)",
     )
@@ -113,12 +117,24 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--num-per-gap", type=int, metavar="N", help="images per gap (default: 5)")
     parser.add_argument("--steps", type=int, metavar="N", help="denoising steps (default: the preset's)")
     parser.add_argument("--guidance", type=float, metavar="X", help="guidance scale (default: the preset's)")
+    parser.add_argument(
+        "--guidance-rescale",
+        type=fraction,
+        metavar="X",
+        help="against pictures too bright and hard, as of v-prediction bases: 0.7 for example (default: 0, off)",
+    )
+    parser.add_argument(
+        "--prompt-prefix", metavar="TEXT", help="before the trigger in every prompt (default: by the preset's style)"
+    )
+    parser.add_argument(
+        "--prompt-suffix", metavar="TEXT", help="at the end of every prompt (default: the preset's quality words)"
+    )
     parser.add_argument("--negative-prompt", metavar="TEXT", help="instead of the general negative prompt")
     parser.add_argument("--lora-scale", type=float, metavar="X", help="strength of the LoRA (default: 1.0)")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the whole generation (default: 0)")
     parser.add_argument(
         "--iteration",
-        type=options.positive,
+        type=positive,
         metavar="N",
         help="number of the round; goes into the seeds (default: that of GAPS)",
     )
@@ -128,6 +144,11 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--style", choices=PROMPT_STYLES, help="of the prompts (default: the preset's)")
     parser.add_argument(
         "--scheduler", metavar="NAME", help="sampler, such as euler or dpmpp_2m (default: the base model's own)"
+    )
+    parser.add_argument(
+        "--timestep-spacing",
+        choices=TIMESTEP_SPACINGS,
+        help="how the sampler spreads its steps; trailing for Lightning and Hyper (default: the base model's own)",
     )
     parser.add_argument(
         "--preset", metavar="NAME", help="sdxl, flux, zimage... (docs/families.md; default: by the base model)"
@@ -147,7 +168,7 @@ def _add_photos(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--photo-share",
-        type=options.fraction,
+        type=fraction,
         metavar="X",
         help="share of the images that start from a photo (default: 1 with --from-photos)",
     )
@@ -156,7 +177,7 @@ def _add_photos(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--references",
-        type=options.positive,
+        type=positive,
         metavar="N",
         help="photos that an editing model looks at for one image, where it takes several (default: the preset's)",
     )
@@ -175,7 +196,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         terminal.line(f"{args.gaps} names no gaps: nothing to generate.")
         return {"images": [], "output": str(output)}
     dataset = found.get("dataset")
-    order = manual.Order(
+    order = manual.ImageOrder(
         gaps=gaps, iteration=iteration, output=output, lora=args.lora,
         dataset=dataset if isinstance(dataset, str) and dataset else None,
         photos=_photos(args, settings, dataset, terminal), photo_share=_photo_share(args, settings),
@@ -195,22 +216,31 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     }
 
 
-def _make(order: Order, settings: Settings, terminal: Terminal) -> list[MadeImage]:
-    from twinloop import manual, steps, wiring
+def _make(order: ImageOrder, settings: Settings, terminal: Terminal) -> list[MadeImage]:
+    from twinloop import manual, wiring
+    from twinloop.steps.options import early_judge, face_detail
     from twinloop.store.clock import SystemClock
 
-    facets, _ = wiring.chosen_facets(settings.analysis.plugins, settings.analysis.facets)
+    facets, _ = wiring.chosen_facets(settings.analysis.plugins, settings.analysis.facets, settings.validation.faces)
     makers = wiring.build_makers(settings, terminal.warn)
     early, detail = None, None
     if settings.generation.early_reject is not None or settings.generation.face_detail:
-        observer = wiring.build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
-        early = steps.early_judge(settings, observer)
-        detail = steps.face_detail(settings, observer, makers.small_face)
+        observer = wiring.observer_of(settings)
+        early = early_judge(settings, observer)
+        detail = face_detail(settings, observer, makers.small_face)
     if makers.notice:
         terminal.warn(makers.notice)
     makers.check(() if order.lora is None else (order.lora,))
     studio = manual.Studio(
-        makers.generator, makers.generation, makers.base_model, makers.style, facets, SystemClock(), early, detail
+        makers.generator,
+        makers.generation,
+        makers.base_model,
+        makers.style,
+        facets,
+        SystemClock(),
+        early,
+        detail,
+        makers.around,
     )
     shots = manual.plan_shots(order, settings, studio, terminal)
     images = plural(len(shots), "image")
@@ -229,15 +259,15 @@ def _settings(args: argparse.Namespace, found: Mapping[str, Any]) -> Settings:
     named = (texts.get("ss_sd_model_name"), found.get("base_model"))
     base = next(({"base_model": name} for name in named if loads_as_base(name)), {})
     trigger = args.person or person
-    settings = options.settings_from(
+    settings = settings_from(
         args, FLAGS, {**base, "person_trigger": trigger, "person_name": trigger, "dataset_dir": "."}
     )
     if args.lora is not None and "base_model" not in settings.model_fields_set:
-        _check_usual_base(args.lora)
+        check_usual_base(args.lora)
     return settings
 
 
-def _check_usual_base(lora: Path) -> None:
+def check_usual_base(lora: Path) -> None:
     """Raises InputError where no base model is named and the LoRA is for another one than is usual."""
     from twinloop.families import family_of_preset, preset_for
     from twinloop.loras.whose import base_needed
@@ -253,7 +283,7 @@ def loads_as_base(name: Any) -> bool:
     if not isinstance(name, str) or not name:
         return False
     is_hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None and not name.endswith(".safetensors")
-    return name in WORDS or is_hub_id or Path(name).exists()
+    return name in BUILT_IN or is_hub_id or Path(name).exists()
 
 
 def _whole(value: Any) -> int | None:
@@ -291,7 +321,7 @@ def _sources(folder: Path, args: argparse.Namespace, settings: Settings, termina
 
     if args.models_dir is None:
         return manual.usable_sources(folder, terminal)
-    observer = wiring.build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
+    observer = wiring.observer_of(settings)
     with options.open_catalog(args, settings, terminal) as catalog:
         return manual.observed_sources(folder, observer, catalog, terminal)
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twinloop.cli import options
 from twinloop.cli.command import Command
 from twinloop.cli.run_folders import output_dir_for
+from twinloop.cli.settings_from_flags import by_flag
 from twinloop.cli.terminal import Terminal
+from twinloop.domain.choices import SUBJECTS
 from twinloop.errors import ConfigError, InputError
+from twinloop.system import shell
 
 if TYPE_CHECKING:
     from twinloop.config import Settings
@@ -36,6 +38,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--person-trigger",
         metavar="WORDS",
         help="words for the person in prompts (default: as labelled in the vault, else 'ohwx <name>')",
+    )
+    parser.add_argument(
+        "--subject",
+        choices=SUBJECTS,
+        help=(
+            "character = drawn: expression and eyes, which detectors made for photos cannot read on drawings, are left"
+            " out (default: character where the vault's record calls the person fictional, else person)"
+        ),
     )
     parser.add_argument("--dataset-dir", metavar="DIR", help="photos (default: outputs/facevault/organized/<name>)")
     parser.add_argument("--base-model", metavar="NAME", help="hub id, folder, or 'nano' (default: SDXL base 1.0)")
@@ -61,12 +71,14 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     data = _full(settings) if args.full else starter
     if args.output is None or str(args.output) == "-":
         if not args.json:
-            terminal.line(json.dumps(data, indent=2, ensure_ascii=False))
+            # redirected under Windows, stdout is in the code page of the country, and JSON is read as UTF-8
+            plain = (sys.stdout.encoding or "").lower() != "utf-8"
+            terminal.line(json.dumps(data, indent=2, ensure_ascii=plain))
     elif args.output.exists():
         raise InputError(f"{args.output} exists; nothing was changed. Name another file with --output.")
     else:
         write_json(args.output, data)
-        terminal.line(f"Written: {args.output}. Start: twinloop run --config {shlex.quote(str(args.output))}")
+        terminal.line(f"Written: {args.output}. Start: twinloop run --config {shell.quote(str(args.output))}")
     if absent := no_photos(settings):
         terminal.warn(f"dataset_dir: {absent}")
     return data
@@ -79,6 +91,7 @@ def _starter(args: argparse.Namespace) -> dict[str, Any]:
 
     name = args.person_name
     dataset = args.dataset_dir or f"outputs/facevault/organized/{name}"
+    subject = args.subject or _of_consent(Path(dataset))
     base = args.base_model or Settings.model_fields["base_model"].default
     return {
         "_comment": COMMENT,
@@ -86,6 +99,7 @@ def _starter(args: argparse.Namespace) -> dict[str, Any]:
         "person_trigger": args.person_trigger or _of_captions(Path(dataset)) or f"ohwx {name}",
         "base_model": base,
         "dataset_dir": dataset,
+        **({"subject": subject} if subject != "person" else {}),
         "models_dir": args.models_dir,
         "output_dir": args.output_dir or output_dir_for(name),
         "lora_output_dir": f"outputs/lora_models/{name}",
@@ -98,14 +112,25 @@ def _starter(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _of_captions(dataset: Path) -> str:
-    """The words that FaceVault's captions begin with; "" where it did not prepare that folder, or cannot tell."""
+    """The trigger that a prepared folder tells; "" where nothing does."""
     from twinloop.errors import StateError
-    from twinloop.store.sidecar import trigger_of
+    from twinloop.store.dataset_folders import told_trigger
 
     try:
-        return trigger_of(dataset) or ""
+        return told_trigger(dataset) or ""
     except (InputError, StateError):
         return ""
+
+
+def _of_consent(dataset: Path) -> str:
+    """What FaceVault's record of whom a folder shows tells of the subject."""
+    from twinloop.errors import StateError
+    from twinloop.store.sidecar import consent_of
+
+    try:
+        return "character" if consent_of(dataset).kind == "fictional" else "person"
+    except (InputError, StateError):
+        return "person"
 
 
 def _checked(starter: dict[str, Any]) -> Settings:
@@ -116,7 +141,7 @@ def _checked(starter: dict[str, Any]) -> Settings:
         return parse_settings(starter, "command line")
     except ConfigError as error:
         flags = {field: f"--{field.replace('_', '-')}" for field in starter}
-        raise ConfigError(error.source, [options.by_flag(problem, flags) for problem in error.problems]) from None
+        raise ConfigError(error.source, [by_flag(problem, flags) for problem in error.problems]) from None
 
 
 def _full(settings: Settings) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twinloop.domain.wording import plural, shown
+from twinloop.system import shell
 
 if TYPE_CHECKING:
     from twinloop.pickles.inspection import Finding
@@ -48,7 +48,7 @@ def _where(finding: Finding) -> str:
 
 def _next(report: Report, convert: bool) -> Iterator[str]:
     if report.verdict.value != "safe":
-        unknown = [f"--allow {shlex.quote(str(f.name))}" for f in report.findings if f.verdict.value == "unknown"]
+        unknown = [f"--allow {shell.quote(str(f.name))}" for f in report.findings if f.verdict.value == "unknown"]
         more = f" ... and {len(unknown) - SHOWN} more, all with --json" if len(unknown) > SHOWN else ""
         yield _NEXT[report.verdict.value].format(allow=" ".join(unknown[:SHOWN]) + more)
     elif report.output is not None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twinloop.cli import options
+from twinloop.cli.argument_types import fraction, positive
 from twinloop.cli.command import Command, HelpFormatter, add_command
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.wording import shown
@@ -54,7 +54,7 @@ def term(text: str) -> tuple[Path, float]:
 
 def share(text: str) -> float:
     """More than 0, at most 1, for argparse."""
-    value = options.fraction(text)
+    value = fraction(text)
     if value == 0:
         raise argparse.ArgumentTypeError(f"expected a number above 0 and up to 1, got {text!r}")
     return value
@@ -71,7 +71,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rank", type=options.positive, metavar="N", help="rank of every layer, at most")
+    parser.add_argument("--rank", type=positive, metavar="N", help="rank of every layer, at most")
     parser.add_argument(
         "--energy", type=share, metavar="X", help="least rank of each layer that keeps this share of it, as 0.95"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import wrap
@@ -13,6 +12,7 @@ from twinloop.cli.command import Command, Finished, HelpFormatter, add_command
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.wording import agree, plural
 from twinloop.errors import DownloadError, InputError
+from twinloop.system import shell
 
 if TYPE_CHECKING:
     from twinloop.stages.fetchable import Fetchable
@@ -90,7 +90,7 @@ def run_list(args: argparse.Namespace, terminal: Terminal) -> Any:
     usual = list(usual_files(args.models_dir))
     for line in usual_lines(usual):
         terminal.line(line)
-    at = "" if args.models_dir == Path("models") else f" --models-dir {shlex.quote(str(args.models_dir))}"
+    at = "" if args.models_dir == Path("models") else f" --models-dir {shell.quote(str(args.models_dir))}"
     for line in _fetch_lines(found, at):
         terminal.line(line)
     return [_data(item) for item in items] + [_usual_data(file) for file in usual if file.path is None]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from twinloop.cli import options
+from twinloop.cli.argument_types import not_negative, positive
 from twinloop.cli.command import Command, HelpFormatter, add_command
 from twinloop.cli.terminal import Terminal
 
@@ -26,15 +26,13 @@ def configure_photos(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new or empty folder for the photos")
     parser.add_argument(
         "--seed",
-        type=options.not_negative,
+        type=not_negative,
         default=7,
         metavar="N",
         help="same seed, same person, same files (default: 7)",
     )
     parser.add_argument("--count", type=int, default=60, metavar="N", help="number of files, at least 12 (default: 60)")
-    parser.add_argument(
-        "--size", type=options.positive, default=640, metavar="PX", help="side of the pictures (default: 640)"
-    )
+    parser.add_argument("--size", type=positive, default=640, metavar="PX", help="side of the pictures (default: 640)")
     parser.add_argument(
         "--truth", type=Path, metavar="FILE", help="also write what is true about each file, outside of DIR"
     )
@@ -62,25 +60,24 @@ def configure_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detectors", type=Path, metavar="DIR", help="detectors (default: the shipped ones)")
     parser.add_argument(
         "--renders",
-        type=options.not_negative,
+        type=not_negative,
         default=200,
         metavar="N",
         help="fresh renders to measure on (default: 200)",
     )
     parser.add_argument(
         "--images",
-        type=options.not_negative,
+        type=not_negative,
         default=48,
         metavar="N",
         help="images to generate; 0 = none (default: 48)",
     )
-    parser.add_argument(
-        "--seed", type=options.not_negative, default=0, metavar="N", help="of renders and images (default: 0)"
-    )
+    parser.add_argument("--seed", type=not_negative, default=0, metavar="N", help="of renders and images (default: 0)")
 
 
 def run_evaluate(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.wiring import NANO, base_model_path, nano_detectors_path, with_extra
+    from twinloop.domain.choices import NANO
+    from twinloop.wiring import base_model_path, nano_detectors_path, with_extra
 
     def load() -> Any:
         from twinloop.nano.evaluate import evaluate

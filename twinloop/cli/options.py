@@ -1,17 +1,15 @@
-"""Flags that several commands share, and how flags become settings: the same fields as in bootstrap_config.json."""
+"""Flags that several commands share, and what they name."""
 
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from twinloop.cli import overlay
-from twinloop.domain.choices import COMPILES, DEVICES, PRECISIONS
+from twinloop.cli.settings_from_flags import settings_from
+from twinloop.domain.choices import BASE_PREDICTIONS, COMPILES, DEVICES, PRECISIONS, SUBJECTS
 from twinloop.domain.quantised import QUANTIZATIONS
-from twinloop.errors import ConfigError, InputError
+from twinloop.errors import InputError
 from twinloop.store.vault import COMMON_CATALOG
 
 if TYPE_CHECKING:
@@ -21,33 +19,6 @@ if TYPE_CHECKING:
     from twinloop.store.catalog import Catalog
 
 CATALOG = COMMON_CATALOG
-
-
-def positive(text: str) -> int:
-    """A whole number of 1 or more, for argparse."""
-    return _whole(text, 1)
-
-
-def not_negative(text: str) -> int:
-    """A whole number of 0 or more, for argparse."""
-    return _whole(text, 0)
-
-
-def _whole(text: str, least: int) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text) < least:
-        raise argparse.ArgumentTypeError(f"expected a whole number of {least} or more, got {text!r}")
-    return int(text)
-
-
-def fraction(text: str) -> float:
-    """A number from 0 to 1, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
-    return value
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -83,8 +54,29 @@ def add_models_dir(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help=(
             "folder of detector files, PACK:FOLDER to use only one pack of it (yolo, onnx, mediapipe), or the word"
-            " 'nano' for the embedded ones (default: models)"
+            " 'nano' for the embedded ones, which know only the demo's people (default: models)"
         ),
+    )
+
+
+def add_subject(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--subject",
+        choices=SUBJECTS,
+        help=(
+            "character = drawn: expression and eyes, which detectors made for photos cannot read on drawings, are left"
+            " out (default: person)"
+        ),
+    )
+
+
+def add_keep_all(parser: argparse.ArgumentParser, *names: str) -> None:
+    parser.add_argument(
+        "--keep-all",
+        *names,
+        action="store_true",
+        default=None,
+        help="count every readable image, also those without a face, blurred ones, duplicates and other people",
     )
 
 
@@ -113,12 +105,18 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
-COMPUTING = {"precision": "precision", "quantization": "quantization", "compile": "compile"}
+COMPUTING = {
+    "precision": "precision",
+    "quantization": "quantization",
+    "compile": "compile",
+    "base_prediction": "base_prediction",
+    "zero_terminal_snr": "zero_terminal_snr",
+}
 """What `add_computing` asks, as fields of the configuration."""
 
 
 def add_computing(parser: argparse.ArgumentParser) -> None:
-    """How the base model computes, for commands that load one."""
+    """How the base model computes and what it is, for commands that load one."""
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
@@ -138,6 +136,17 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
             "torch.compile for the blocks that the base model repeats (default: on a CUDA GPU, where the work is long"
             " enough)"
         ),
+    )
+    parser.add_argument(
+        "--base-prediction",
+        choices=BASE_PREDICTIONS,
+        help="what the base model predicts, where its file does not say so (default: as it says, else epsilon)",
+    )
+    parser.add_argument(
+        "--zero-terminal-snr",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="whether its noise ends without any signal, as of most that predict v (default: as its file says)",
     )
 
 
@@ -165,86 +174,6 @@ def check_outside(output: Path, dataset_dir: str) -> None:
             f"--output {output} lies in the folder of the photos, {dataset_dir}, and would be taken for photos of the"
             " person later. Name a place outside of it."
         )
-
-
-def settings_from(
-    args: argparse.Namespace,
-    flags: Mapping[str, str],
-    defaults: Mapping[str, Any],
-    check: Callable[[Any, str], Settings] | None = None,
-) -> Settings:
-    """Settings from ``--config``, with the flags that were given over it.
-
-    A preset belongs to a base model: where a flag names another base than the configuration, the preset is that one's,
-    unless a flag names it too.
-
-    Args:
-        flags: name in ``args`` -> field as in bootstrap_config.json, dots for sections.
-        defaults: field -> value where neither flag nor configuration gives one.
-        check: parsed JSON and its name -> settings, instead of `parse_settings`, which looks at fields only.
-
-    Raises:
-        InputError: no such configuration. ConfigError: all mistakes at once, named by field or flag.
-    """
-    from twinloop.config import parse_settings, read_config
-
-    data = read_config(args.config) if args.config else {}
-    given = {field: getattr(args, flag) for flag, field in flags.items() if getattr(args, flag) is not None}
-    if isinstance(data, dict):
-        data = json.loads(json.dumps(data))
-        if "base_model" in given and not overlay.same_base(data.get("base_model"), given["base_model"]):
-            given.setdefault("training.preset", None)
-        for field, value in given.items():
-            overlay.put(data, field, value)
-        for field, value in defaults.items():
-            overlay.put(data, field, value, only_if_absent=True)
-        overlay.add_facet_files(data, getattr(args, "facet", None))
-    try:
-        return (check or parse_settings)(data, str(args.config or "command line"))
-    except ConfigError as error:
-        names = {field: f"--{flag.replace('_', '-')}" for flag, field in flags.items() if field in given}
-        raise ConfigError(error.source, [by_flag(problem, names) for problem in error.problems]) from None
-
-
-def by_flag(problem: str, names: Mapping[str, str]) -> str:
-    """A line about a field, named by the flag that set it. ``names``: field -> flag."""
-    field, colon, text = problem.partition(": ")
-    return f"{names.get(field, field)}{colon}{text}"
-
-
-def wanted_shares(pairs: list[str] | None, targets: Path | None) -> dict[str, dict[str, float]] | None:
-    """``--shares FACET.VALUE=SHARE`` and ``--targets FILE`` as the field ``analysis.shares``; None when neither is
-    given.
-
-    Raises:
-        InputError: a pair or file that is not of that form.
-    """
-    if not pairs and targets is None:
-        return None
-    shares: dict[str, dict[str, float]] = _targets_file(targets) if targets is not None else {}
-    for pair in pairs or ():
-        name, equals, number = pair.partition("=")
-        facet, dot, value = name.partition(".")
-        try:
-            share = float(number.removesuffix("%")) / (100 if number.endswith("%") else 1)
-        except ValueError:
-            equals = ""
-        if not (equals and dot and facet and value):
-            raise InputError(f"--shares {pair}: expected FACET.VALUE=SHARE, as in face_angle.profile=0.25 or =25%.")
-        shares.setdefault(facet, {})[value] = share
-    return shares
-
-
-def _targets_file(path: Path) -> dict[str, dict[str, float]]:
-    from twinloop.config import read_config
-
-    expected = 'expected {"face_angle": {"profile": 0.25}}'
-    if not path.is_file():
-        raise InputError(f"--targets {path}: there is no such file; {expected}.")
-    data = read_config(path)
-    if not isinstance(data, dict) or not all(isinstance(values, dict) for values in data.values()):
-        raise InputError(f"--targets {path}: {expected}.")
-    return {str(facet): dict(values) for facet, values in data.items()}
 
 
 def say_detectors(pack: DetectorPack, terminal: Terminal) -> None:

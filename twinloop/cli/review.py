@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop.cli import options
+from twinloop.cli.argument_types import positive
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.wording import plural
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     options.add_run(parser)
-    parser.add_argument("--iteration", type=options.positive, metavar="N", help="round to review (default: the latest)")
+    parser.add_argument("--iteration", type=positive, metavar="N", help="round to review (default: the latest)")
     for word in ("approve", "reject", "unsure", "forget"):
         meaning = (
             "take what was said of these images back"

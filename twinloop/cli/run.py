@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop.cli.command import Command, Finished, spend, typed
 from twinloop.cli.terminal import Terminal
 from twinloop.errors import InputError, StateError, WaitingForReview
+from twinloop.system import shell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,8 +40,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.config import read_config
-    from twinloop.loop import run_loop, workspace_of
+    from twinloop.loop import run_loop
     from twinloop.store.atomic import read_json
+    from twinloop.store.workspace import workspace_of
     from twinloop.wiring import build_toolbox, check_config
 
     settings = check_config(read_config(args.config), str(args.config))
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     try:
         run_loop(settings, toolbox, workspace)
     except WaitingForReview as waiting:  # not an error: the run has come as far as it can without a person
-        terminal.line(f"\n{waiting} Then go on with: {typed(args.parser)} --config {shlex.quote(str(args.config))}")
+        terminal.line(f"\n{waiting} Then go on with: {typed(args.parser)} --config {shell.quote(str(args.config))}")
         return Finished(read_json(workspace.history), waiting.exit_code)
     terminal.line(f"Report: {workspace.report}")
     return read_json(workspace.history)
@@ -100,6 +101,8 @@ def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal) -> Any:
     from twinloop import manual
     from twinloop.cli.tables import analysis_lines
     from twinloop.domain.wording import plural
+    from twinloop.stages.caption_style import mismatch
+    from twinloop.stages.preflight import many_steps
     from twinloop.store.catalog import Catalog
 
     with Catalog(None) as catalog:
@@ -110,7 +113,11 @@ def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal) -> Any:
     shots = _first_shots(result.gaps, settings, toolbox)
     for line in prompt_lines(shots):
         terminal.line(line)
+    if other := mismatch(Path(settings.dataset_dir), toolbox.style):
+        terminal.warn(other)
     training, images = toolbox.training(result.images), len(shots)
+    if long := many_steps(settings, training, toolbox.usual_steps, result.images):
+        terminal.warn(long)
     plan = {
         "training_steps": training.steps,
         "rank": training.rank,
@@ -138,10 +145,10 @@ def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal) -> Any:
 
 def _first_shots(gaps: Sequence[Gap], settings: Settings, toolbox: Toolbox) -> list[Shot]:
     """The shots of round 1, word for word; the photos that some of them start from are chosen when the run begins."""
-    from twinloop import steps
     from twinloop.stages import plan
+    from twinloop.steps.options import plan_settings
 
-    wanted = steps.plan_settings(settings, toolbox.style, 1, (), toolbox.generation.references)
+    wanted = plan_settings(settings, toolbox.style, 1, (), toolbox.generation.references, around=toolbox.around)
     return plan.plan(gaps, toolbox.observer.facets, wanted)
 
 

@@ -37,8 +37,13 @@ def analysis_lines(result: Analysis, data: Mapping[str, Any]) -> list[str]:
     lines += columns(rows, right=(2, 3, 4, 5))
     lines += _listed("Not measured", [f"{name} ({why})" for name, why in data["not_measured"].items()])
     lines += _listed("Models that are missing or broken", data["missing_models"])
-    lines += _listed("Left out", [f"{item['path']}: {item['reason']}" for item in data["left_out"]])
+    lines += left_out_lines(data["left_out"])
     return [*lines, *(f"Note: {note}" for note in result.notes)]
+
+
+def left_out_lines(left_out: Sequence[Mapping[str, str]]) -> list[str]:
+    """Which pictures are not used, each with its reason."""
+    return _listed("Left out", [f"{item['path']}: {item['reason']}" for item in left_out])
 
 
 def _facet_rows(facet: FacetCount, missing: Mapping[tuple[str, str], int]) -> list[tuple[str, ...]]:

@@ -23,7 +23,7 @@ class Terminal:
 
     def __init__(self, out: TextIO, err: TextIO, now: Callable[[], float] = time.monotonic) -> None:
         self._out, self._err, self._now = out, err, now
-        self._drawn = False
+        self._drawn = 0
         self._pace: _Pace | None = None
 
     def line(self, text: str) -> None:
@@ -61,14 +61,15 @@ class Terminal:
             print(f"{label}: {figures}", file=self._err, flush=True)
             return
         text = _fitted(label, done / max(pace.total, 1), figures, shutil.get_terminal_size().columns - 1)
-        print(f"\r\x1b[K{text}", end="", file=self._err, flush=True)
-        self._drawn = True
+        # blanks over what was longer: the Windows console shows escape sequences as they are
+        print(f"\r{text:<{self._drawn}}", end="", file=self._err, flush=True)
+        self._drawn = len(text)
 
     def clear(self) -> None:
         """Take the progress line away."""
         if self._drawn:
-            print("\r\x1b[K", end="", file=self._err, flush=True)
-            self._drawn = False
+            print(f"\r{'':<{self._drawn}}\r", end="", file=self._err, flush=True)
+            self._drawn = 0
 
 
 class JsonLines(Terminal):

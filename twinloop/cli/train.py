@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop.cli import options
+from twinloop.cli.argument_types import not_negative, positive
 from twinloop.cli.command import Command
+from twinloop.cli.settings_from_flags import settings_from
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.choices import ADAPTERS, OPTIMIZERS
 from twinloop.errors import InputError
@@ -17,15 +19,21 @@ if TYPE_CHECKING:
 
 FLAGS = {
     "person": "person_trigger",
+    "subject": "subject",
+    "keep_all": "analysis.keep_all",
     "base_model": "base_model",
     "models_dir": "models_dir",
     "preset": "training.preset",
     "epochs": "training.epochs",
+    "repeats": "training.repeats",
+    "max_train_steps": "training.max_train_steps",
     "steps": "training.steps",
     "adapter": "training.adapter",
     "rank": "training.rank",
     "alpha": "training.alpha",
     "learning_rate": "training.learning_rate",
+    "loraplus_lr_ratio": "training.loraplus_lr_ratio",
+    "scale_weight_norms": "training.scale_weight_norms",
     "optimizer": "training.optimizer",
     "batch_size": "training.batch_size",
     "resolution": "training.resolution",
@@ -34,6 +42,8 @@ FLAGS = {
     "keep_checkpoints": "training.keep_checkpoints",
     "sample_every": "training.sample_every",
     "sample_prompt": "training.sample_prompts",
+    "save_every": "training.save_every",
+    "max_step_saves_to_keep": "training.max_step_saves_to_keep",
     "seed": "seed",
     "device": "device",
     "allow_download": "allow_download",
@@ -55,6 +65,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, metavar="FILE", help="the LoRA to write (default: lora.safetensors)")
     parser.add_argument("--person", metavar="TRIGGER", help="trigger words, as in 'ohwx person'")
     parser.add_argument("--base-model", metavar="NAME", help="hub id, folder or file, or the word 'nano'")
+    options.add_subject(parser)
+    options.add_keep_all(parser)
     options.add_models_dir(parser)
     _add_learning(parser)
     _add_looking(parser)
@@ -71,32 +83,54 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", metavar="NAME", help="of the training (default: by the base model)")
     parser.add_argument(
         "--epochs",
-        type=options.positive,
+        type=positive,
         metavar="N",
         help=(
             "passes over the photos, each as often as the preset repeats it, 10 times for sdxl (default: the preset's"
             " steps)"
         ),
     )
-    parser.add_argument("--steps", type=options.positive, metavar="N", help="training steps (default: the preset's)")
+    parser.add_argument(
+        "--repeats",
+        type=positive,
+        metavar="N",
+        help="with --epochs: how often each photo comes in one (default: the preset's)",
+    )
+    parser.add_argument(
+        "--max-train-steps",
+        type=not_negative,
+        metavar="N",
+        help="with --epochs: at most so many steps (default: 0, as many as the epochs ask for)",
+    )
+    parser.add_argument("--steps", type=positive, metavar="N", help="training steps (default: the preset's)")
     parser.add_argument(
         "--adapter",
         choices=ADAPTERS,
         help="dora also learns lengths, lokr is a Kronecker product (default: lora)",
     )
-    parser.add_argument("--rank", type=options.positive, metavar="N", help="rank of the LoRA (default: the preset's)")
+    parser.add_argument("--rank", type=positive, metavar="N", help="rank of the LoRA (default: the preset's)")
     parser.add_argument("--alpha", type=float, metavar="X", help="alpha of the LoRA (default: the preset's)")
     parser.add_argument("--learning-rate", type=float, metavar="X", help="peak learning rate (default: the preset's)")
+    parser.add_argument(
+        "--loraplus-lr-ratio",
+        type=float,
+        metavar="X",
+        help="LoRA+: the matrices that start at zero learn X times faster, 4 to 16 (default: 0, as fast as the rest)",
+    )
+    parser.add_argument(
+        "--scale-weight-norms",
+        type=float,
+        metavar="X",
+        help="shorten the LoRA of a layer that changes it by more than X, 1 for example (default: 0, never)",
+    )
     parser.add_argument(
         "--optimizer",
         choices=OPTIMIZERS,
         help="prodigy finds the rate by itself; adamw8bit (GPU) and adafactor need less memory (default: adamw)",
     )
+    parser.add_argument("--batch-size", type=positive, metavar="N", help="images at a time (default: the preset's)")
     parser.add_argument(
-        "--batch-size", type=options.positive, metavar="N", help="images at a time (default: the preset's)"
-    )
-    parser.add_argument(
-        "--resolution", type=options.positive, metavar="PX", help="side of the training images (default: the preset's)"
+        "--resolution", type=positive, metavar="PX", help="side of the training images (default: the preset's)"
     )
     parser.add_argument(
         "--start-from", metavar="FILE", help="a LoRA that the training begins from (default: from nothing)"
@@ -112,13 +146,13 @@ def _add_looking(parser: argparse.ArgumentParser) -> None:
     """What is looked at on the way."""
     parser.add_argument(
         "--keep-checkpoints",
-        type=options.not_negative,
+        type=not_negative,
         metavar="N",
         help="measure N checkpoints of the last half on a small panel and take the best (default: 0, take the last)",
     )
     parser.add_argument(
         "--sample-every",
-        type=options.not_negative,
+        type=not_negative,
         metavar="N",
         help="draw sample images after every N steps, always from the same prompts and seeds (default: 0, none)",
     )
@@ -130,38 +164,59 @@ def _add_looking(parser: argparse.ArgumentParser) -> None:
             "prompt of a sample image, with the trigger words in it; may be given again (default: four different ones)"
         ),
     )
+    parser.add_argument(
+        "--save-every",
+        type=not_negative,
+        metavar="N",
+        help="also keep the LoRA as it is after every N steps, as lora-step00000750.safetensors (default: 0, do not)",
+    )
+    parser.add_argument(
+        "--max-step-saves-to-keep",
+        type=not_negative,
+        metavar="N",
+        help="of these files, the newest N stay (default: 0, all)",
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     if args.dataset is None and args.config is None:
         raise InputError("Name the folder of photos to train on, or --config FILE for the first LoRA of a run.")
-    lora = _of_run(args, terminal) if args.dataset is None else _of_folder(args, terminal)
+    if args.dataset is None:
+        lora = _of_run(args, terminal)
+        data = lora.to_json()
+    else:
+        lora, left_out = _of_folder(args, terminal)
+        data = {**lora.to_json(), "left_out": left_out}
     terminal.line(f"LoRA: {lora.path} ({lora.steps} steps, loss {lora.final_loss:.3f})")
-    return lora.to_json()
+    return data
 
 
 def _of_run(args: argparse.Namespace, terminal: Terminal) -> LoRA:
-    from twinloop.loop import train_first, workspace_of
+    from twinloop.loop import train_first
+    from twinloop.store.workspace import workspace_of
     from twinloop.wiring import build_toolbox, check_config
 
     if args.output is not None:
         raise InputError(
             "--output goes with a folder of photos; with --config alone the LoRA becomes version 1 of that run."
         )
-    settings = options.settings_from(args, FLAGS, {}, check_config)
+    settings = settings_from(args, FLAGS, {}, check_config)
     return train_first(settings, build_toolbox(settings, terminal), workspace_of(settings))
 
 
-def _of_folder(args: argparse.Namespace, terminal: Terminal) -> LoRA:
+def _of_folder(args: argparse.Namespace, terminal: Terminal) -> tuple[LoRA, list[dict[str, str]]]:
+    """The LoRA of a folder, and which of its pictures were left out."""
     from twinloop import manual, steps
+    from twinloop.cli.tables import left_out_lines
     from twinloop.domain.wording import plural
-    from twinloop.store.sidecar import trigger_of
+    from twinloop.stages.train import left_out_json
+    from twinloop.store.dataset_folders import told_trigger
     from twinloop.wiring import build_toolbox
 
     name = args.dataset.resolve().name or "person"
-    trigger = trigger_of(args.dataset) or f"ohwx {name}"
+    trigger = told_trigger(args.dataset) or f"ohwx {name}"
     given = {"person_name": name, "person_trigger": trigger, "dataset_dir": str(args.dataset)}
-    settings = options.settings_from(args, FLAGS, given)
+    settings = settings_from(args, FLAGS, given)
     output = args.output or Path("lora.safetensors")
     if output.suffix != ".safetensors":
         raise InputError(f"--output {output}: LoRAs are written as .safetensors; name such a file.")
@@ -169,13 +224,16 @@ def _of_folder(args: argparse.Namespace, terminal: Terminal) -> LoRA:
     with options.open_catalog(args, settings, terminal) as catalog:
         steps.look_at_masks(settings)
         photos = manual.look_at(args.dataset, settings, toolbox.observer, catalog, terminal)
-        used, left_out = photos.selection.photos, photos.selection.left_out
-        made = sum(photo.seen.origin != "real" for photo in used)
+        chosen = manual.training_set(photos, settings, toolbox)
+        made, left_out = len(chosen.dataset.synthetic), left_out_json(chosen.left_out)
         terminal.line(f"Trigger: {settings.person_trigger}")
-        terminal.line(f"Dataset: {plural(len(used), 'image')} used ({made} synthetic), {len(left_out)} left out")
-        if few := steps.few_photos_message(len(used) - made):
+        used = plural(len(chosen.dataset.members), "image")
+        terminal.line(f"Dataset: {used} used ({made} synthetic), {len(left_out)} left out")
+        for line in left_out_lines(left_out):
+            terminal.line(line)
+        if few := steps.few_photos_message(len(chosen.dataset.real), settings.subject):
             terminal.warn(few)
-        return manual.train_folder(photos, output, settings, toolbox, catalog)
+        return manual.train_folder(chosen, output, settings, toolbox, catalog), left_out
 
 
 COMMAND = Command("train", "Train one LoRA on a folder of photos, or the first LoRA of a run.", configure, run)

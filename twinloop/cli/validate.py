@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinloop.cli import options
 from twinloop.cli.command import Command
+from twinloop.cli.settings_from_flags import settings_from
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.choices import SHARPNESS_RULERS
 from twinloop.domain.wording import plural, some
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 FLAGS = {
     "models_dir": "models_dir",
+    "subject": "subject",
     "sharpness": "validation.sharpness",
     "sharpness_share": "validation.sharpness_share",
     "blur_threshold": "validation.blur_threshold",
@@ -37,6 +39,7 @@ FLAGS = {
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of generated images")
     options.add_models_dir(parser)
+    options.add_subject(parser)
     _add_outputs(parser)
     _add_reference(parser)
     _add_limits(parser)
@@ -139,7 +142,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     record = json_output(args.verdicts or (args.rejected or args.folder) / "verdicts.json")
     reference = _reference(args)
     settings = _settings(args, reference)
-    observer = wiring.build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
+    observer = wiring.observer_of(settings)
     if reference is None and args.config is not None and not args.no_reference:
         reference = Path(settings.dataset_dir)
     with options.open_catalog(args, settings, terminal) as catalog:
@@ -197,7 +200,7 @@ def _settings(args: argparse.Namespace, reference: Path | None) -> Settings:
         defaults["validation.sharpness"] = "face" if face else "image"
     elif args.blur_threshold is not None and args.sharpness is None:
         args.sharpness = "image"
-    return options.settings_from(args, FLAGS, defaults)
+    return settings_from(args, FLAGS, defaults)
 
 
 def _say_reference(reference: Path | None, terminal: Terminal) -> None:

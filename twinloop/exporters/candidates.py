@@ -13,10 +13,10 @@ import numpy as np
 from twinloop.domain.faces import Face, FloatArray, ImageArray
 from twinloop.domain.likeness import Likeness
 from twinloop.domain.observation import Observation
-from twinloop.domain.vault import NOT_RECORDED, Consent
+from twinloop.domain.vault import NOT_RECORDED
 from twinloop.errors import NothingToDo, StateError
 from twinloop.exporters.head import Head, find_head, proportion_of
-from twinloop.exporters.run_dataset import members_of
+from twinloop.exporters.run_dataset import members_of, recorded_consent
 from twinloop.ports import Reporter
 from twinloop.stages.observe import Observer, Seen, observe_files
 from twinloop.stages.select import (
@@ -29,10 +29,9 @@ from twinloop.stages.select import (
     select,
     several_people_message,
 )
-from twinloop.store.atomic import read_json
 from twinloop.store.catalog import Catalog
-from twinloop.store.images import find_images, load_image
-from twinloop.store.sidecar import consent_of
+from twinloop.store.dataset_folders import subject_images
+from twinloop.store.images import load_image
 
 
 def rules(likeness: Likeness) -> tuple[Rule, ...]:
@@ -132,22 +131,16 @@ def gather(dataset: Path, observer: Observer, catalog: Catalog, reporter: Report
         told = "; ".join(f"{name}: {reason}" for name, reason in left_out[:3]) or "it holds no image"
         raise NothingToDo(f"No photo to export in {dataset} ({told}).")
     items = _candidates(selection.photos, names)
-    return Candidates(dataset.resolve().name, items, left_out, len(files), observer.fingerprint, _consent(dataset).text)
+    return Candidates(
+        dataset.resolve().name, items, left_out, len(files), observer.fingerprint, recorded_consent(dataset).text
+    )
 
 
 def _found(folder: Path) -> list[tuple[Path, str, str]]:
     return [
         (path, path.name if path == folder else path.relative_to(folder).as_posix(), "real")
-        for path in find_images(folder)
+        for path in subject_images(folder)
     ]
-
-
-def _consent(dataset: Path) -> Consent:
-    """Of a folder, or of the run that a dataset_iterN.json belongs to: its first dataset says it for all."""
-    if dataset.suffix != ".json":
-        return consent_of(dataset)
-    first = dataset.with_name("dataset_iter0.json")
-    return Consent.from_json(read_json(first).get("consent") if first.is_file() else None)
 
 
 def _listed(record: Path) -> list[tuple[Path, str, str]]:

@@ -126,7 +126,11 @@ def export_did(candidates: Candidates, count: int, prefer_real: bool) -> Package
     shots = [_presenter(choice, number) for number, choice in enumerate(chosen, 1)]
     files = [File(s.file, jpeg(s.picture, not s.choice.candidate.real, MOST_BYTES)) for s in shots]
     files += [File(f"requests/talk_{name}.json", _talk(name)) for name in EXPRESSIONS]
-    files.append(File("README.txt", readme("D-ID presenter", HONEST, [(s.choice, s.file) for s in shots], ())))
+    files.append(
+        File(
+            "README.txt", readme("D-ID presenter", HONEST, [(s.choice, s.file) for s in shots], (), candidates.consent)
+        )
+    )
     return Package(
         tuple(files),
         "manifest.json",

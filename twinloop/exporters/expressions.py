@@ -54,7 +54,12 @@ def export_expressions(slots: Sequence[Slot], candidates: Candidates, side: int,
     )
     files.append(File("overview.jpg", jpeg(overview, found.synthetic)))
     files.append(
-        File("README.txt", readme("Expression set", HONEST, [(v.choice, file) for v, file in listed], found.missing))
+        File(
+            "README.txt",
+            readme(
+                "Expression set", HONEST, [(v.choice, file) for v, file in listed], found.missing, candidates.consent
+            ),
+        )
     )
     items = [item(view.choice, file, **view.facts()) for view, file in listed]
     undrafted = [slot.name for slot in slots if exp3_bytes(slot.name) is None]

@@ -56,7 +56,9 @@ def export_facesheet(
     files = [File(f"{name.stem}{name.suffix}", encode(sheet, found.synthetic))]
     listed = [(view, f"{name.views}/{view.choice.slot.name}.png") for view in found.views]
     files += [File(file, png(view.picture, not view.choice.candidate.real)) for view, file in listed]
-    text = readme("Face sheet", HONEST, [(view.choice, file) for view, file in listed], found.missing)
+    text = readme(
+        "Face sheet", HONEST, [(view.choice, file) for view, file in listed], found.missing, candidates.consent
+    )
     files.append(File(f"{name.views}/README.txt", text))
     return Package(
         tuple(files),

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twinloop import __version__
+from twinloop.domain.vault import NOT_RECORDED, Consent
 from twinloop.exporters.candidates import Candidate, Candidates
 from twinloop.exporters.choose import Choice, Missing
 from twinloop.exporters.wishes import shown_expression
@@ -100,8 +101,27 @@ def warnings_of(choices: Sequence[Choice], missing: Sequence[Missing]) -> tuple[
     return tuple(lines)
 
 
-def readme(title: str, body: Sequence[str], choices: Sequence[tuple[Choice, str]], missing: Sequence[Missing]) -> bytes:
-    """README.txt of a package: what it is, each picture with its source, what is missing."""
+def use_of_faces(consent: str) -> str:
+    """What these pictures may be used for, by the ``text`` of the consent that was recorded."""
+    if consent.split(";")[0] == Consent("fictional").text:
+        return (
+            "The pictures show a fictional character, as recorded; the rights of whoever made it are not looked into."
+        )
+    return "Faces are biometric data: use these pictures only as the person shown has agreed to."
+
+
+def readme(
+    title: str,
+    body: Sequence[str],
+    choices: Sequence[tuple[Choice, str]],
+    missing: Sequence[Missing],
+    consent: str = NOT_RECORDED.text,
+) -> bytes:
+    """README.txt of a package: what it is, each picture with its source, what is missing.
+
+    Args:
+        consent: as `Candidates` has it.
+    """
     lines = [title, "=" * len(title), "", *body, "", "Pictures", "--------"]
     for choice, file in choices:
         origin = "real photo" if choice.candidate.real else "SYNTHETIC, made by a model and marked so in the file"
@@ -112,5 +132,5 @@ def readme(title: str, body: Sequence[str], choices: Sequence[tuple[Choice, str]
         for gap in missing:
             lines += [f"{gap.slot.name}: {gap.why}.", f"    wanted: {gap.slot.wanted}", f"    {gap.slot.remedy}"]
     lines += ["", "manifest.json holds what was measured on each picture.", SIDES]
-    lines += ["Faces are biometric data: use these pictures only as the person shown has agreed to."]
+    lines += [use_of_faces(consent)]
     return ("\n".join(lines) + "\n").encode()

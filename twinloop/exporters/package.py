@@ -12,11 +12,12 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
 from twinloop.errors import NothingToDo, StateError, TwinLoopError
 from twinloop.store.atomic import fsync_folder, is_leftover, read_json, sha256_file, storage_errors, write_bytes
+from twinloop.system.files import rename_over
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _made(folder: Path, file: File) -> dict[str, Any]:
 def _into_place(made: Path, place: Path) -> None:
     with storage_errors(place):
         place.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(made, place)
+        rename_over(made, place)
         fsync_folder(place.parent)
 
 
@@ -135,8 +136,8 @@ def _earlier(manifest: Path, now: Mapping[str, Any]) -> dict[str, str]:
 
 def _inside(name: str) -> bool:
     """Whether a name in a manifest stays below the package's root: a manifest may come from anywhere."""
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
+    paths = (PurePosixPath(name), PureWindowsPath(name))
+    return not any(path.anchor or ".." in path.parts for path in paths)
 
 
 def _refuse_strangers(root: Path, files: Mapping[str, str], earlier: Mapping[str, str]) -> None:

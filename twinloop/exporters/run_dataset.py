@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from twinloop.domain.records import Dataset, Member
+from twinloop.domain.vault import Consent
 from twinloop.errors import InputError, StateError
 from twinloop.store.atomic import read_json
+from twinloop.store.sidecar import consent_of
 
 
 def members_of(record: Path) -> tuple[Member, ...]:
@@ -21,3 +23,11 @@ def members_of(record: Path) -> tuple[Member, ...]:
         raise InputError(
             f"{record} is no dataset of a run ({error}). Name a folder of photos, or a dataset_iterN.json."
         ) from error
+
+
+def recorded_consent(dataset: Path) -> Consent:
+    """Of a folder, or of the run that a dataset_iterN.json belongs to: its first dataset says it for all."""
+    if dataset.suffix != ".json":
+        return consent_of(dataset)
+    first = dataset.with_name("dataset_iter0.json")
+    return Consent.from_json(read_json(first).get("consent") if first.is_file() else None)

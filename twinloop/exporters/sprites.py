@@ -188,7 +188,7 @@ def export_sprites(
         files = [File(target.zipped, _zip([(name, data) for _, name, data in pictures]))]
     else:
         files = [File(name, data) for _, name, data in pictures]
-    files.append(File("README.txt", readme(target.title, target.honest, listed, found.missing)))
+    files.append(File("README.txt", readme(target.title, target.honest, listed, found.missing, candidates.consent)))
     items = [item(view.choice, name, **view.facts()) for view, name, _ in pictures]
     about = manifest(target.name, target.about, found.candidates, items, found.missing)
     return Package(tuple(files), "manifest.json", about, (*warnings_of(found.choices, found.missing), *found.warnings))

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import ExifTags, Image
 
 from twinloop.foreign.pictures import converted
-from twinloop.store.provenance import is_marked_synthetic, synthetic_xmp
+from twinloop.store.provenance import Maker, has_iptc_mark, maker_of, synthetic_xmp
 
 _SCAN, _END = 0xDA, 0xD9
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -36,15 +36,15 @@ def shareable(path: Path) -> bytes:
         UnreadableImage: it is damaged.
     """
     data = path.read_bytes()
-    marked = is_marked_synthetic(data)
-    if marked and _is_our_own(data):
+    maker = maker_of(data)
+    if has_iptc_mark(data) and _is_our_own(data):
         return data
     plain = (
         _without_segments(data) if data[:2] == b"\xff\xd8" else _without_chunks(data) if data.startswith(_PNG) else b""
     )
     if not plain or not _same_picture(data, plain):
         plain = converted(path)
-    return _with_mark(plain) if marked else plain
+    return plain if maker is Maker.UNTOLD else _with_mark(plain, maker)
 
 
 def _is_our_own(data: bytes) -> bool:
@@ -53,12 +53,12 @@ def _is_our_own(data: bytes) -> bool:
     )
 
 
-def _with_mark(data: bytes) -> bytes:
+def _with_mark(data: bytes, maker: Maker) -> bytes:
     """A JPEG or PNG without texts, marked as made by a model."""
     if data[:2] == b"\xff\xd8":
-        packet = _XMP_NAME + synthetic_xmp()
+        packet = _XMP_NAME + synthetic_xmp(maker)
         return data[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(packet)) + packet + data[2:]
-    body = b"iTXt" + b"XML:com.adobe.xmp\0\0\0\0\0" + synthetic_xmp()
+    body = b"iTXt" + b"XML:com.adobe.xmp\0\0\0\0\0" + synthetic_xmp(maker)
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     after_header = len(_PNG) + 25
     return data[:after_header] + chunk + data[after_header:]

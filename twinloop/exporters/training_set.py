@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,10 +12,12 @@ from typing import Any
 from twinloop import __version__
 from twinloop.domain.captions import with_trigger
 from twinloop.domain.records import Dataset, Member, TrainingSample
+from twinloop.domain.vault import NOT_RECORDED
 from twinloop.domain.wording import agree, plural
 from twinloop.errors import NothingToDo, StateError, UnreadableImage
+from twinloop.exporters.manifest import use_of_faces
 from twinloop.exporters.package import File, Package
-from twinloop.exporters.run_dataset import members_of
+from twinloop.exporters.run_dataset import members_of, recorded_consent
 from twinloop.exporters.strip import as_webp, shareable
 from twinloop.foreign import aitoolkit, kohya, onetrainer, simpletuner
 from twinloop.foreign.job import MASKS, Job, beyond
@@ -25,8 +26,11 @@ from twinloop.foreign.pictures import Folder, Picture, converted
 from twinloop.stages.masks import masks_of
 from twinloop.stages.merge import MergeLimits, within_caps
 from twinloop.store.atomic import sha256_file
-from twinloop.store.images import find_images, load_image
+from twinloop.store.dataset_folders import read_folders
+from twinloop.store.images import load_image
+from twinloop.store.provenance import made_here
 from twinloop.store.sidecar import caption_beside
+from twinloop.system import shell
 
 MASKED = "masks"
 """Among what a program is able to do."""
@@ -37,6 +41,8 @@ class Gathered:
     """A dataset as found.
 
     ``root``: folder of its photos. ``made``: paths of synthetic images. ``uncaptioned``, ``left_out``: (file, reason).
+    ``bare``: the caption of those without one. ``consent``: what was recorded of it. ``remarks``: how its folders and
+    captions were understood.
     """
 
     name: str
@@ -45,22 +51,30 @@ class Gathered:
     made: frozenset[Path]
     uncaptioned: tuple[str, ...]
     left_out: tuple[tuple[str, str], ...]
+    bare: str = ""
+    consent: str = NOT_RECORDED.text
+    remarks: tuple[str, ...] = ()
 
 
-def gather_samples(dataset: Path, trigger: str, limits: MergeLimits) -> Gathered:
+def gather_samples(
+    dataset: Path, trigger: str, limits: MergeLimits, tags: bool = False, character: bool = False
+) -> Gathered:
     """Photos of a folder with the captions beside them, or the members of a dataset_iterN.json with caption and weight.
 
     Captions and weights are those of a training by this program: the trigger is in every caption, and made images that
     were copied into the folder stay within ``limits``.
 
+    Args:
+        tags: captions are lists of tags. character: the subject is a drawn one (`select.originals`).
+
     Raises:
         InputError: no such folder, or no dataset of a run. NothingToDo: no picture. StateError: a member is gone.
     """
-    gathered = _of_run(dataset) if dataset.suffix == ".json" else _of_folder(dataset, trigger, limits)
+    gathered = _of_run(dataset) if dataset.suffix == ".json" else _of_folder(dataset, trigger, limits, tags, character)
     if not gathered.samples:
         told = "; ".join(f"{name}: {reason}" for name, reason in gathered.left_out[:3]) or "it holds no image"
         raise NothingToDo(f"No picture to export in {dataset} ({told}).")
-    return gathered
+    return replace(gathered, consent=recorded_consent(dataset).text)
 
 
 def with_masks(gathered: Gathered, folder: str | None) -> Gathered:
@@ -96,27 +110,33 @@ def _made(members: Sequence[Member]) -> frozenset[Path]:
     return frozenset(Path(m.path) for m in members if m.origin != "real")
 
 
-def _originals(members: Sequence[Member]) -> tuple[Member, ...]:
-    """The members; where all of them were made by a generator, as the originals of a character that has no photos."""
-    if any(member.origin == "real" for member in members):
-        return tuple(members)
-    return tuple(replace(member, origin="real") for member in members)
+def _originals(members: Sequence[Member], character: bool = False) -> tuple[Member, ...]:
+    """The members; those that `select.originals` takes for what a character looks like count as originals."""
+    alone = not any(member.origin == "real" for member in members)
+    return tuple(
+        replace(member, origin="real")
+        if alone or (character and member.origin != "real" and not made_here(Path(member.path)))
+        else member
+        for member in members
+    )
 
 
-def _of_folder(folder: Path, trigger: str, limits: MergeLimits) -> Gathered:
+def _of_folder(folder: Path, trigger: str, limits: MergeLimits, tags: bool, character: bool) -> Gathered:
     members, uncaptioned, left_out = [], [], []
-    for path in find_images(folder):
+    bare = trigger if tags else f"photo of {trigger}"
+    folders = read_folders(folder)
+    for path in folders.images:
         try:
             image = load_image(path)
         except UnreadableImage as error:
             left_out.append((path.name, str(error)))
             continue
-        caption = caption_beside(path)
+        caption = caption_beside(path) or folders.words_of(path)
         if caption is None:
             uncaptioned.append(path.name)
-        told = f"photo of {trigger}" if caption is None else with_trigger(caption, trigger)
-        members.append(Member(str(path), image.sha256, told, image.origin, 0, 1.0))
-    whole = Dataset(_originals(members))
+        told = bare if caption is None else with_trigger(caption, trigger)
+        members.append(Member(str(path), image.sha256, told, image.origin, 0, folders.weight_of(path)))
+    whole = Dataset(_originals(members, character))
     kept = within_caps(whole, limits).members
     paths = {member.path for member in kept}
     too_many = [
@@ -125,7 +145,14 @@ def _of_folder(folder: Path, trigger: str, limits: MergeLimits) -> Gathered:
         if m.path not in paths
     ]
     return Gathered(
-        folder.resolve().name, folder, _samples(kept), _made(members), tuple(uncaptioned), (*left_out, *too_many)
+        folder.resolve().name,
+        folder,
+        _samples(kept),
+        _made(members),
+        tuple(uncaptioned),
+        (*left_out, *too_many),
+        bare,
+        remarks=folders.remarks,
     )
 
 
@@ -176,7 +203,7 @@ def _simpletuner_start(job: Job) -> tuple[str, ...]:
 
 def _place(job: Job, name: str) -> str:
     """A file of the package, as a shell takes it."""
-    return shlex.quote(str(job.root.parent / name))
+    return shell.quote(str(job.root.parent / name))
 
 
 TARGETS: Mapping[str, Target] = {
@@ -243,7 +270,9 @@ def export_training_set(target: Target, job: Job, gathered: Gathered) -> Package
             items.append(_item(picture, folder, f"{place}/{picture.file}", gathered))
     warnings = _warnings(target, asked, gathered)
     files.append(File("README.txt", _readme(target, job, gathered, items, warnings)))
-    return Package(tuple(files), "manifest.json", _manifest(target, job, gathered, items), warnings)
+    return Package(
+        tuple(files), "manifest.json", _manifest(target, job, gathered, items), (*gathered.remarks, *warnings)
+    )
 
 
 def _without_unknown(job: Job, quantizations: Collection[str]) -> Job:
@@ -285,9 +314,7 @@ def _manifest(target: Target, job: Job, gathered: Gathered, items: Sequence[Mapp
 def _warnings(target: Target, job: Job, gathered: Gathered) -> tuple[str, ...]:
     bare = len(gathered.uncaptioned)
     told = (
-        (f"{bare} of {job.pictures} pictures have no caption beside them; they got 'photo of {job.trigger}'",)
-        if bare
-        else ()
+        (f"{bare} of {job.pictures} pictures have no caption beside them; they got '{gathered.bare}'",) if bare else ()
     )
     left = list(beyond(job.settings, target.able))
     if job.masked and MASKED not in target.able:
@@ -334,10 +361,7 @@ def _readme(
             "What differs between trainers (memory, precision, quantisation) is set to that program's usual values:"
             " look them over."
         ),
-        (
-            "Nothing was sent anywhere. Faces are biometric data: use these pictures only as the person shown has"
-            " agreed to."
-        ),
+        f"Nothing was sent anywhere. {use_of_faces(gathered.consent)}",
     ]
     if left := len(gathered.left_out):
         lines.append(

@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinloop import steps
 from twinloop.config import Settings
 from twinloop.domain.facet import Facet
 from twinloop.domain.records import Dataset
 from twinloop.domain.shots import Gap, Shot
 from twinloop.errors import InputError, NothingToDo, StateError, UnreadableImage
-from twinloop.ports import Clock, GenerationSettings, Generator, Reporter
+from twinloop.ports import Clock, GenerationSettings, Generator, Reporter, decisive_generation
 from twinloop.stages import generate as generating
 from twinloop.stages import plan
 from twinloop.stages.early import EarlyJudge
@@ -23,24 +22,28 @@ from twinloop.stages.face_detail import FaceDetail
 from twinloop.stages.generate import GenerationContext, MadeImage
 from twinloop.stages.observe import Observer, observe_files
 from twinloop.stages.sources import Source, source_of, sources_from_json
+from twinloop.stages.words import USUAL, Around
+from twinloop.steps.options import plan_settings
 from twinloop.store.atomic import read_json, sha256_file, write_json
 from twinloop.store.catalog import Catalog
+from twinloop.store.dataset_folders import subject_images
 from twinloop.store.fresh import fresh_folder
-from twinloop.store.images import find_images, load_image
+from twinloop.store.images import load_image
 from twinloop.store.journal import Journal
 from twinloop.store.lock import locked
+from twinloop.store.provenance import made_here
 from twinloop.store.workspace import GENERATION_METADATA, Workspace, shown_path
 
 JOURNAL = ".journal.jsonl"
 RECORD = ".record.json"
 SHOTS = "shots.json"
-_FREE = ("offload", "references", "planned", "negative", "distilled")
+FREE_SETTINGS = ("offload", "references", "planned", "negative", "distilled")
 """Settings that decide no pixel: where parts of the model wait, what stands in the shots anyway, and what the base
 model and the others tell."""
 
 
 @dataclass(frozen=True)
-class Order:
+class ImageOrder:
     """One generation by hand.
 
     Attributes:
@@ -61,7 +64,9 @@ class Order:
 class Studio:
     """What an order is made with; ``base_model`` as the user named it.
 
-    ``early``: judges unfinished images, None = all are finished; ``detail``: redraws small faces, None = they stay."""
+    ``early``: judges unfinished images, None = all are finished; ``detail``: redraws small faces, None = they stay.
+    ``around``: what prompts have round the facets' words.
+    """
 
     generator: Callable[[], Generator]
     generation: GenerationSettings
@@ -71,9 +76,10 @@ class Studio:
     clock: Clock
     early: EarlyJudge | None = None
     detail: FaceDetail | None = None
+    around: Around = USUAL
 
 
-def plan_shots(order: Order, settings: Settings, studio: Studio, reporter: Reporter) -> list[Shot]:
+def plan_shots(order: ImageOrder, settings: Settings, studio: Studio, reporter: Reporter) -> list[Shot]:
     """The shots of an order, the same as the loop's for this seed, trigger and iteration.
 
     Raises:
@@ -81,7 +87,9 @@ def plan_shots(order: Order, settings: Settings, studio: Studio, reporter: Repor
     """
     for gap in plan.unplannable(order.gaps, studio.facets):
         reporter.warn(f"{gap.facet}/{gap.value} is no facet value known here; name its file with --facet FILE")
-    wanted = steps.plan_settings(settings, studio.style, order.iteration, order.photos, studio.generation.references)
+    wanted = plan_settings(
+        settings, studio.style, order.iteration, order.photos, studio.generation.references, around=studio.around
+    )
     wanted = dataclasses.replace(wanted, from_photos=order.photo_share)
     shots = plan.plan(order.gaps, studio.facets, wanted)
     if not shots:
@@ -89,7 +97,7 @@ def plan_shots(order: Order, settings: Settings, studio: Studio, reporter: Repor
     return shots
 
 
-def make_images(shots: Sequence[Shot], order: Order, studio: Studio, reporter: Reporter) -> list[MadeImage]:
+def make_images(shots: Sequence[Shot], order: ImageOrder, studio: Studio, reporter: Reporter) -> list[MadeImage]:
     """Make every image of an order that is not there yet.
 
     Killed and called again it goes on where it was; what fails before its first image leaves no folder.
@@ -98,11 +106,11 @@ def make_images(shots: Sequence[Shot], order: Order, studio: Studio, reporter: R
         StateError: the folder holds images of another order; without an image it is begun anew. Locked: it is in use.
     """
     context = GenerationContext(
-        f"iter{order.iteration}",
-        order.output,
-        studio.base_model,
-        order.lora,
-        studio.generation,
+        prefix=f"iter{order.iteration}",
+        folder=order.output,
+        base_model=studio.base_model,
+        lora=order.lora,
+        settings=studio.generation,
         dataset=order.dataset,
         early=studio.early,
         detail=studio.detail,
@@ -117,14 +125,14 @@ def _holds_images(folder: Path) -> bool:
     return any(folder.glob("*.png"))
 
 
-def _begin(shots: Sequence[Shot], order: Order, context: GenerationContext, reporter: Reporter) -> None:
+def _begin(shots: Sequence[Shot], order: ImageOrder, context: GenerationContext, reporter: Reporter) -> None:
     """Note what the folder is for: shots.json as in the loop, and a record of all that decides the pixels."""
     plan_json = generating.shots_json(shots, order.iteration)
     record = {
         "shots": hashlib.sha256(json.dumps(plan_json, sort_keys=True).encode()).hexdigest(),
         "base_model": context.base_model,
         "lora": None if order.lora is None else sha256_file(order.lora),
-        "settings": {name: value for name, value in dataclasses.asdict(context.settings).items() if name not in _FREE},
+        "settings": decisive_generation(context.settings, FREE_SETTINGS),
     }
     if context.early is not None:
         judge = context.early
@@ -177,10 +185,9 @@ def usable_sources(folder: Path, reporter: Reporter) -> tuple[Source, ...]:
         InputError: no such folder, or none in it can be used.
     """
     found = []
-    for path in find_images(folder):
+    for path in subject_images(folder):
         try:
-            if load_image(path).origin == "real":
-                found.append(Source(shown_path(path)))
+            found.append((load_image(path).origin, Source(shown_path(path))))
         except UnreadableImage as error:
             reporter.warn(f"skipped {path.name}: {error}")
     return _some(found, folder)
@@ -194,18 +201,21 @@ def observed_sources(folder: Path, observer: Observer, catalog: Catalog, reporte
         as `usable_sources`.
     """
     found = []
-    for seen in observe_files(find_images(folder), observer, catalog, reporter, "Observing"):
+    for seen in observe_files(subject_images(folder), observer, catalog, reporter, "Observing"):
         if seen.observation is None:
             reporter.warn(f"skipped {seen.path.name}: {seen.problem}")
-        elif seen.observation.origin == "real":
-            found.append(source_of(shown_path(seen.path), seen.observation))
+        else:
+            found.append((seen.observation.origin, source_of(shown_path(seen.path), seen.observation)))
     return _some(found, folder)
 
 
-def _some(found: Sequence[Source], folder: Path) -> tuple[Source, ...]:
-    if not found:
+def _some(found: Sequence[tuple[str, Source]], folder: Path) -> tuple[Source, ...]:
+    """Those of origin ``real``; where there is none, the pictures of a character that other generators made."""
+    photos = [source for origin, source in found if origin == "real"]
+    photos = photos or [source for _, source in found if not made_here(Path(source.path))]
+    if not photos:
         raise InputError(f"No real photo to start from in {folder}.")
-    return tuple(found)
+    return tuple(photos)
 
 
 def photos_of_run(settings: Settings) -> tuple[Source, ...]:

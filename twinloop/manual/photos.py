@@ -14,6 +14,7 @@ from twinloop.ports import Reporter
 from twinloop.stages import analyze, select
 from twinloop.stages.observe import Observer
 from twinloop.stages.select import Photos
+from twinloop.steps import options
 from twinloop.store.atomic import read_json
 from twinloop.store.catalog import Catalog
 from twinloop.store.workspace import GENERATION_METADATA, shown_path
@@ -25,9 +26,14 @@ def look_at(folder: Path, settings: Settings, observer: Observer, catalog: Catal
     Raises:
         as `select.look_at`.
     """
-    photos = select.look_at(folder, steps.rules(settings, observer.pack.likeness), observer, catalog, reporter)
-    if photos.selection.drawn:
-        reporter.line(select.DRAWN)
+    character = settings.subject == "character"
+    rules = options.selection_rules(settings, observer.pack.likeness)
+    photos = select.look_at(folder, rules, observer, catalog, reporter, character)
+    found = photos.selection
+    if made := select.made_message(len(found.photos), found.made_elsewhere, found.drawn, character):
+        reporter.line(made)
+    if observer.pack.faceless:
+        reporter.line(steps.NO_FACES)
     return photos
 
 
@@ -41,11 +47,11 @@ def find_gaps(
     """
     analyze.check_shares(observer.facets, settings.analysis.shares)
     seen = [photo.seen for photo in photos.selection.photos]
-    result = analyze.analyze(seen, observer.facets, settings.analysis.shares)
+    result = analyze.analyze(seen, observer.facets, settings.analysis.shares, settings.subject, observer.pack.unread)
     data = analyze.analysis_json(
         result, person=settings.person_name, dataset=shown_path(photos.folder), iteration=iteration,
         left_out=[(shown_path(path), reason) for path, reason in photos.selection.left_out],
-        missing=observer.pack.missing, settings=steps.settings_fingerprint(settings),
+        missing=observer.pack.missing, settings=options.settings_fingerprint(settings),
     )  # fmt: skip
     return result, data
 

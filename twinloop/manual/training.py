@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop import steps
 from twinloop.config import Settings
-from twinloop.domain.records import LoRA, TrainingSample
+from twinloop.domain.records import Dataset, LoRA, TrainingSample
 from twinloop.errors import InputError
 from twinloop.manual.verdicts import learn_person
-from twinloop.ports import TrainingSettings, decisive_samples, decisive_settings
+from twinloop.ports import TrainingSettings, decisive_generation, decisive_samples, decisive_settings
 from twinloop.stages import merge as merging
+from twinloop.stages import preflight
 from twinloop.stages import train as training
+from twinloop.stages.caption_style import mismatch
+from twinloop.stages.identity import IdentityReference
 from twinloop.stages.samples import beside_dataset, training_samples
 from twinloop.stages.select import Photos
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.training_spec import TrainingSpec
+from twinloop.steps.options import merge_limits, trained_with
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.catalog import Catalog
 from twinloop.store.journal import Journal
@@ -28,7 +32,38 @@ from twinloop.store.sidecar import consent_of
 from twinloop.store.workspace import Workspace
 
 
-def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Toolbox, catalog: Catalog) -> LoRA:
+@dataclass(frozen=True)
+class TrainingSet:
+    """What of a folder is trained on.
+
+    ``person``: what the photos taught, where checkpoints are measured; ``left_out``: (path, reason) of all others.
+    """
+
+    photos: Photos
+    person: IdentityReference | None
+    dataset: Dataset
+    left_out: tuple[tuple[str, str], ...]
+
+
+def training_set(photos: Photos, settings: Settings, toolbox: Toolbox) -> TrainingSet:
+    """The pictures of a folder that a LoRA is trained on, with their captions and weights."""
+    person = learn_person(photos, settings, toolbox.observer) if settings.training.keep_checkpoints > 1 else None
+    usable = photos.selection.photos
+    dataset = merging.first_dataset(
+        usable,
+        toolbox.observer.facets,
+        settings.person_trigger,
+        toolbox.style,
+        merge_limits(settings),
+        frozenset() if person is None else person.held_out,
+        made_in=1,
+        class_word=toolbox.around.class_word,
+        folders=photos.folders,
+    )
+    return TrainingSet(photos, person, dataset, steps.left_out_of(photos.selection, dataset))
+
+
+def train_folder(learned: TrainingSet, output: Path, settings: Settings, toolbox: Toolbox, catalog: Catalog) -> LoRA:
     """Train one LoRA on a folder of photos, approved images that were copied into it included.
 
     Where ``training.keep_checkpoints`` asks for it, checkpoints are measured as in a run: photos are held out in the
@@ -39,6 +74,7 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
         NothingToDo: no photo to train on. StateError: ``output`` is there and was made from something else.
         InputError: sample images would lie among the photos, or are of a size that the base model cannot make.
     """
+    photos, person, dataset = learned.photos, learned.person, learned.dataset
     measured = settings.training.keep_checkpoints > 1
     drawn_into = output.with_name(f"{output.stem}_samples")
     if settings.training.sample_every and photos.folder.resolve() in drawn_into.resolve().parents:
@@ -46,17 +82,11 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
             f"The sample images would lie in {drawn_into}, among the photos to train on. Name an --output outside of"
             f" {photos.folder}."
         )
-    person = learn_person(photos, settings, toolbox.observer) if measured else None
-    dataset = merging.first_dataset(
-        photos.selection.photos,
-        toolbox.observer.facets,
-        settings.person_trigger,
-        toolbox.style,
-        steps.merge_limits(settings),
-        frozenset() if person is None else person.held_out,
-        made_in=1,
-    )
     wanted = toolbox.training(len(dataset.members))
+    if long := preflight.many_steps(settings, wanted, toolbox.usual_steps, len(dataset.members)):
+        toolbox.reporter.warn(long)
+    if other := mismatch(photos.folder, toolbox.style):
+        toolbox.reporter.warn(other)
     seen = [photo.seen for photo in photos.selection.photos]
     beside = beside_dataset(dataset, photos.folder, settings.training, lambda: seen, toolbox.reporter)
     bench, record = output.with_name(f".measuring_{output.stem}"), output.with_name(f"{output.stem}.checkpoints.json")
@@ -67,14 +97,14 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
     pauses = steps.pauses(
         _run(bench, settings, toolbox, catalog),
         lambda: person,
-        0,
-        len(dataset.members),
-        record,
-        lambda step: drawn_into / f"step_{step:06d}",
+        version=0,
+        images=len(dataset.members),
+        record=record,
+        folder=lambda step: drawn_into / f"step_{step:06d}",
     )
-    consent, base = consent_of(photos.folder), steps.trained_with(settings)
+    consent, base = consent_of(photos.folder), trained_with(settings)
     spec = TrainingSpec(settings.person_trigger, wanted, consent, beside, pauses, base)
-    lora = training.train_file(dataset, output, spec, toolbox)
+    lora = training.train_file(dataset, output, spec, toolbox, learned.left_out)
     if measured and record.exists():
         toolbox.reporter.line(
             f"Best of {len(read_json(record)['checkpoints'])} checkpoints: step {lora.steps} ({record})"
@@ -95,17 +125,16 @@ _TOLD_ELSEWHERE = ("precision", "negative", "distilled")
 
 def _order(samples: Sequence[TrainingSample], wanted: TrainingSettings, settings: Settings, toolbox: Toolbox) -> str:
     """Hash of all that decides the checkpoints and their scores; where the photos lie does not matter."""
-    drawn = {
-        name: value for name, value in dataclasses.asdict(toolbox.generation).items() if name not in _TOLD_ELSEWHERE
-    }
-    panel = [drawn, toolbox.style, toolbox.observer.fingerprint]
+    panel = [decisive_generation(toolbox.generation, _TOLD_ELSEWHERE), toolbox.style, toolbox.observer.fingerprint]
     asked = [settings.training.checkpoint_panel, settings.generation.negative_prompt, settings.validation.identity]
+    asked += [] if settings.validation.faces else ["faces: false"]
+    asked += [text for text in (toolbox.around.prefix, toolbox.around.suffix) if text is not None]
     whole = json.dumps(
         [
             decisive_samples(samples),
             decisive_settings(wanted),
             toolbox.base_model,
-            steps.trained_with(settings),
+            trained_with(settings),
             panel,
             asked,
         ]

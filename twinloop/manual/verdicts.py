@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from twinloop import steps
 from twinloop.config import Settings
 from twinloop.ports import Reporter
 from twinloop.stages import validate as validating
@@ -14,6 +13,7 @@ from twinloop.stages.identity import IdentityReference, learned, reference_from_
 from twinloop.stages.observe import Observer
 from twinloop.stages.select import Photos
 from twinloop.stages.validate import Judged
+from twinloop.steps.options import limits_of, settings_fingerprint
 from twinloop.store.catalog import Catalog
 
 
@@ -22,7 +22,7 @@ def learn_person(photos: Photos, settings: Settings, observer: Observer) -> Iden
     not wanted.
     """
     seen = [photo.seen for photo in photos.selection.photos]
-    return reference_from_json(reference_to_json(learned(seen, observer, settings.validation.identity)))
+    return reference_from_json(reference_to_json(learned(seen, observer, settings.validation.measures_identity)))
 
 
 def judge_folder(
@@ -46,9 +46,10 @@ def judge_folder(
     asked = validating.asked_images(folder, observer.facets, beside)
     reference = learn_person(photos, settings, observer) if photos is not None else None
     known = [validating.known_image(p.path.name, p.seen) for p in photos.selection.photos] if photos is not None else []
-    limits = steps.limits_of(settings, observer, reference)
-    judged = validating.judge(asked, observer, catalog, limits, reference, known, reporter) + validating.given_up(
-        folder
-    )
+    seen = [photo.seen for photo in photos.selection.photos] if photos is not None else []
+    limits = limits_of(settings, observer, reference, seen)
+    judged = validating.judge(
+        asked, observer, catalog, limits, reference=reference, known=known, reporter=reporter
+    ) + validating.given_up(folder)
     verdicts = [item.verdict for item in judged]
-    return judged, validating.verdicts_json(verdicts, limits, steps.settings_fingerprint(settings))
+    return judged, validating.verdicts_json(verdicts, limits, settings_fingerprint(settings))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from twinloop.domain.choices import SDXL
+from twinloop.domain.choices import NANO, SDXL
 from twinloop.domain.model_roles import files_hint
 from twinloop.domain.names import folded, normal, problem_of
 from twinloop.errors import InputError, TwinLoopError
+from twinloop.families import family_of_preset, preset_for
 from twinloop.menu.director import Check, Option
 from twinloop.menu.session import Session
+from twinloop.stages.caption_style import read_by
+from twinloop.store.dataset_folders import told_trigger
 from twinloop.store.images import find_images
 from twinloop.store.lora_file import header_texts
-from twinloop.store.sidecar import trigger_of
 from twinloop.store.vault import DEFAULT, Vault
 
 
@@ -61,12 +63,12 @@ def models(session: Session) -> str:
         "models.kind", "Which detectors?",
         [
             Option("folder", "a folder of model files", "for real photos"),
-            Option("nano", "the embedded ones", "for pictures of the embedded world only"),
+            Option(NANO, "the embedded ones", "for pictures of the embedded world only"),
         ],
         "folder",
     )  # fmt: skip
-    if kind == "nano":
-        return "nano"
+    if kind == NANO:
+        return NANO
     return expanded(session.path("models.folder", "Folder with the detector files:", "models", models_folder))
 
 
@@ -77,15 +79,24 @@ def base_model(session: Session) -> str:
         [
             Option("local", "a local file or folder", ".safetensors, or a diffusers folder"),
             Option("hub", "a model of the local hub cache", "a name, as on the hub"),
-            Option("nano", "the embedded one", "for the embedded world; needs no GPU"),
+            Option(NANO, "the embedded one", "for the embedded world; needs no GPU"),
         ],
         "local",
     )  # fmt: skip
-    if kind == "nano":
-        return "nano"
+    if kind == NANO:
+        return NANO
     if kind == "hub":
         return session.text("base.hub", "Its name:", SDXL, not_empty)
     return expanded(session.path("base.path", "File or folder:", "", existing))
+
+
+def caption_style(base: str) -> str:
+    """The captions that a base model reads, as far as its name tells: ``tags`` or ``prose``."""
+    try:
+        preset = preset_for(base)
+    except TwinLoopError:
+        return "prose"  # the commands that are given the base say what is wrong with it
+    return read_by(family_of_preset(preset).preset(preset).style)
 
 
 def about(key: str, name: str) -> str:
@@ -126,7 +137,7 @@ def _trigger_in(source: Path) -> str:
     """What a LoRA's header or a prepared folder says; "" where it says nothing."""
     try:
         if source.is_dir():
-            return trigger_of(source) or ""
+            return told_trigger(source) or ""
         return header_texts(source).get("modelspec.trigger_phrase", "")
     except TwinLoopError:
         return ""  # the command that is given the file says what is wrong with it
@@ -138,7 +149,7 @@ def configuration_to_write(session: Session, name: str, check: Check) -> str:
 
 
 def write_configuration(
-    session: Session, path: str, name: str, trigger: str, base: str, models: str, photos: str
+    session: Session, path: str, *, name: str, trigger: str, base: str, models: str, photos: str
 ) -> None:
     """``twinloop init`` with what was answered; without a trigger it takes that of the prepared photos."""
     named = ["--person-trigger", trigger] if trigger else []

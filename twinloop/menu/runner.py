@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +12,8 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from twinloop.errors import INTERRUPTED
+from twinloop.system import shell
+from twinloop.system.processes import ENDED_BY_INTERRUPT
 
 
 class Runner(Protocol):
@@ -33,7 +34,7 @@ class ProcessRunner:
     def run(self, argv: Sequence[str]) -> int:
         with _left_to_the_child(signal.SIGINT):
             code = subprocess.run([sys.executable, "-m", "twinloop", *argv], check=False).returncode
-        return INTERRUPTED if code == -signal.SIGINT else code
+        return INTERRUPTED if code in ENDED_BY_INTERRUPT else code
 
     def ask(self, argv: Sequence[str]) -> Any:
         done = subprocess.run(
@@ -49,7 +50,7 @@ class ProcessRunner:
 
 def command_line(argv: Sequence[str]) -> str:
     """The command as a person would type it."""
-    return f"twinloop {shlex.join(argv)}"
+    return f"twinloop {shell.join(argv)}"
 
 
 @contextmanager

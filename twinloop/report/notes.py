@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from twinloop.domain.choices import FAKE, NANO
 from twinloop.domain.records import Dataset
 from twinloop.report.model import RunRecord
 from twinloop.report.words import METRICS, number, percent, words
 from twinloop.stages.train import GIVEN
 from twinloop.store.workspace import Workspace
-
-NANO, FAKE = "nano", "fake"
 
 
 @dataclass(frozen=True)

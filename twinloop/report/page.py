@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from twinloop.domain.wording import plural
-from twinloop.report import answer, histograms, lacking, notes, panel, reproduce, shares, sheets, trends, words
+from twinloop.report import answer, histograms, lacking, notes, panel, reproduce, shares, sheets, trends
 from twinloop.report.model import RunRecord
 from twinloop.report.reading import read_run
+from twinloop.report.templating import rendered
 from twinloop.report.thumbnails import Pictures
 from twinloop.store.atomic import write_bytes
 from twinloop.store.workspace import Workspace
@@ -35,11 +29,7 @@ def write_report(workspace: Workspace) -> Path:
 
 def render(run: RunRecord, workspace: Workspace) -> str:
     """The page as text."""
-    templates = _templates()
-    style, script = (_source(templates, name) for name in ("style.css", "print.js"))
-    return templates.get_template("page.html.j2").render(
-        run=run, style=Markup(style), script=Markup(script), policy=_policy(style, script), **_chapters(run, workspace),
-    )  # fmt: skip
+    return rendered("page.html.j2", run=run, **_chapters(run, workspace))
 
 
 def _chapters(run: RunRecord, workspace: Workspace) -> dict[str, Any]:
@@ -69,36 +59,3 @@ def _chapters(run: RunRecord, workspace: Workspace) -> dict[str, Any]:
         "meanings": notes.meanings(run),
         "links": notes.links(run, workspace),
     }
-
-
-@functools.cache
-def _templates() -> Environment:
-    templates = Environment(
-        loader=PackageLoader("twinloop.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    helpers = (words.words, words.title, words.number, words.signed, words.percent, plural, words.listed)
-    templates.filters.update({helper.__name__: helper for helper in helpers})
-    return templates
-
-
-def _source(templates: Environment, name: str) -> str:
-    assert templates.loader is not None
-    return templates.loader.get_source(templates, name)[0].strip()
-
-
-def _policy(style: str, script: str) -> str:
-    """A content security policy under which the page can load nothing from anywhere: only its own style, script and
-    pictures.
-    """
-    return (
-        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; base-uri"
-        " 'none'; form-action 'none'"
-    )
-
-
-def _digest(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -14,6 +13,7 @@ from twinloop.report.model import RunRecord
 from twinloop.report.words import words
 from twinloop.store.atomic import read_json
 from twinloop.store.workspace import GENERATION_METADATA, Workspace
+from twinloop.system import shell
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def commands(run: RunRecord, workspace: Workspace) -> tuple[str, ...]:
             "python", "generate_synthetic.py", (root / workspace.gaps(n).name).as_posix(), "--lora", lora,
             "--iteration", str(n), "--output", f"synthetic_{n}", "--config", "bootstrap_config.json",
         ]  # fmt: skip
-        lines.append(shlex.join(argv))
+        lines.append(shell.join(argv))
     return tuple(lines)
 
 

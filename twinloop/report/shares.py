@@ -64,21 +64,29 @@ class Shares:
     advice: tuple[str, ...]
     missing_models: tuple[str, ...]
     notes: tuple[str, ...]
+    subject: str = "person"
+
+    @property
+    def remedy(self) -> str:
+        """What closes a gap best."""
+        return "Real photos" if self.subject == "person" else "Original pictures"
 
 
 def shares(run: RunRecord) -> Shares:
     """The chapter from all surveys; empty when none was made."""
     if not run.surveys:
         return Shares((), (), "", (), (), (), ())
-    last = run.surveys[-1]
+    last, subject = run.surveys[-1], run.settings.get("subject", "person")
+    noun = "real photo" if subject == "person" else "picture"
     return Shares(
         facets=tuple(_chart(facet, run.surveys) for facet in last.facets if facet.measured > 0),
         not_measured=tuple(NotMeasured(title(name), why) for name, why in last.not_measured),
         summary=_summary(run),
         moments=moments(run),
-        advice=tuple(_advice(gap.value, gap.facet, gap.count) for gap in last.gaps),
+        advice=tuple(_advice(gap.value, gap.facet, gap.count, noun) for gap in last.gaps),
         missing_models=last.missing_models,
         notes=last.notes,
+        subject=subject,
     )
 
 
@@ -99,8 +107,8 @@ def _when(moment: str) -> str:
     return f"in {moment}" if moment.startswith("round") else moment
 
 
-def _advice(value: str, facet: str, count: int) -> str:
-    return f"{plural(count, 'real photo')}: {words(value)} ({words(facet)})"
+def _advice(value: str, facet: str, count: int, noun: str) -> str:
+    return f"{plural(count, noun)}: {words(value)} ({words(facet)})"
 
 
 def _chart(facet: FacetCount, surveys: Sequence[Survey]) -> FacetChart:

@@ -145,7 +145,17 @@ def round_sheets(run: RunRecord, workspace: Workspace, pictures: Pictures) -> tu
         approved = tuple(verdict for verdict in verdicts if verdict.outcome is Outcome.APPROVED)
         nearest = nearest_of(run, workspace, pictures, approved)
         parts = [
-            _sheet(outcome, verdicts, merged, iteration, workspace, pictures, most, nearest) for outcome in Outcome
+            _sheet(
+                outcome,
+                verdicts,
+                merged=merged,
+                iteration=iteration,
+                workspace=workspace,
+                pictures=pictures,
+                most=most,
+                nearest=nearest,
+            )
+            for outcome in Outcome
         ]
         said = f"Round {iteration}: " + ", ".join(f"{part.total} {part.outcome}" for part in parts)
         bar = proportion_bar([(part.outcome, part.total) for part in parts], said)
@@ -156,6 +166,7 @@ def round_sheets(run: RunRecord, workspace: Workspace, pictures: Pictures) -> tu
 def _sheet(
     outcome: Outcome,
     verdicts: Sequence[Verdict],
+    *,
     merged: set[str] | None,
     iteration: int,
     workspace: Workspace,

@@ -48,9 +48,12 @@ class Pictures:
 
     Artefacts hold paths relative to the folder that the run was started in. The page may be written from elsewhere, so
     a relative path is tried from the output folder's parents too; the hash makes sure that it is the same picture.
+
+    ``longest``: pixels of a thumbnail's longer side.
     """
 
     root: Path
+    longest: int = LONGEST
     _made: dict[str, Thumbnail | None] = field(default_factory=dict)
 
     def named(self, path: str, sha256: str | None = None) -> Thumbnail | None:
@@ -73,7 +76,7 @@ class Pictures:
             (d for d in map(_bytes_of, places) if d is not None and sha256 in (None, hashlib.sha256(d).hexdigest())),
             None,
         )
-        made = None if data is None else _thumbnail_or_none(data)
+        made = None if data is None else _thumbnail_or_none(data, self.longest)
         if sha256 is not None:
             self._made[sha256] = made
         return made
@@ -86,8 +89,8 @@ def _bytes_of(path: Path) -> bytes | None:
         return None
 
 
-def _thumbnail_or_none(data: bytes) -> Thumbnail | None:
+def _thumbnail_or_none(data: bytes, longest: int) -> Thumbnail | None:
     try:
-        return thumbnail(data)
+        return thumbnail(data, longest)
     except UnreadableImage:
         return None

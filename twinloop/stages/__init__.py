@@ -1,3 +1,3 @@
-"""The verbs, in the order they run: observe, select, analyze, plan, generate, validate, merge,
-train, assess, decide.
+"""The verbs, in the order they run: observe, select, analyze, plan, generate, validate, review,
+merge, train, assess, decide.
 """

@@ -6,13 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from twinloop.domain.choices import Subject
 from twinloop.domain.facet import Facet, Shares, wanted_shares
-from twinloop.domain.model_roles import why_blind
+from twinloop.domain.model_roles import UNREAD_ON_DRAWINGS, why_blind
 from twinloop.domain.observation import Observation
 from twinloop.domain.shots import Gap, images_needed
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError
+from twinloop.facets.face_angle import FILM
 
+ALIKE_FROM = 12
+"""Faces from which it is pointed out that all of them read as the same expression."""
 FEW_PHOTOS = 10
 """Under so many photos shares mean little; the analysis says so."""
 TOLD_ON_MOST = 0.8
@@ -64,22 +68,31 @@ class Analysis:
         return tuple(f.facet for f in self.facets if f.measured == 0)
 
 
-def analyze(seen: Sequence[Observation], facets: Sequence[Facet], shares: Shares) -> Analysis:
+def analyze(
+    seen: Sequence[Observation],
+    facets: Sequence[Facet],
+    shares: Shares,
+    subject: Subject = "person",
+    unread: frozenset[str] = frozenset(),
+) -> Analysis:
     """Count facet values over the dataset's observations and derive the gaps.
 
     Args:
         shares: facet -> value -> wanted share; goes over the facet's own.
+        subject: a person's advice speaks of photos, a character's of pictures. unread: as in `DetectorPack`.
     """
-    counted = tuple(_count(facet, seen, wanted_shares(facet, shares)) for facet in facets)
-    gaps = [gap for facet, found in zip(facets, counted, strict=True) for gap in _gaps(facet, found)]
+    counted = tuple(_count(facet, seen, wanted_shares(facet, shares), unread) for facet in facets)
+    gaps = [gap for facet, found in zip(facets, counted, strict=True) for gap in _gaps(facet, found, subject)]
     gaps.sort(key=lambda gap: (-gap.count, gap.facet, gap.value))
     synthetic = sum(observation.origin != "real" for observation in seen)
-    return Analysis(len(seen), synthetic, counted, tuple(gaps), tuple(_notes(len(seen), counted)))
+    return Analysis(len(seen), synthetic, counted, tuple(gaps), tuple(_notes(len(seen), counted, subject)))
 
 
-def _notes(images: int, facets: Sequence[FacetCount]) -> list[str]:
-    few = f"only {plural(images, 'image')}: shares of so few say little, add real photos first"
+def _notes(images: int, facets: Sequence[FacetCount], subject: Subject) -> list[str]:
+    few = f"only {plural(images, 'image')}: shares of so few say little, add {_photo(subject)}s first"
     notes = [few] if 0 < images < FEW_PHOTOS else []
+    if subject == "person" and (alike := all_alike({facet.facet: _facet_json(facet) for facet in facets})):
+        notes.append(alike)
     for facet in facets:
         told = {f"{facet.facet}: {value.value}": value.measured for value in facet.values}
         if len(set(told.values())) == 1:
@@ -91,6 +104,28 @@ def _notes(images: int, facets: Sequence[FacetCount]) -> list[str]:
             if 0 < count < TOLD_ON_MOST * images
         ]
     return notes
+
+
+def _photo(subject: Subject) -> str:
+    """What is asked for of a subject."""
+    return "real photo" if subject == "person" else "picture"
+
+
+def all_alike(facets: Mapping[str, Any]) -> str:
+    """What is to be said where all of many faces read as the same expression; "" where they do not.
+
+    Args:
+        facets: as in gaps.json.
+    """
+    counts = facets.get("expression", {}).get("values", {})
+    found = {value: one["count"] for value, one in counts.items() if one["count"]}
+    measured = int(facets.get("expression", {}).get("measured", 0))
+    if len(found) != 1 or measured < ALIKE_FROM or measured != sum(found.values()):
+        return ""
+    return (
+        f'all {measured} faces read as {next(iter(found))}: if these are drawings, set "subject": "character"'
+        " (--subject character); detectors made for photos cannot read them"
+    )
 
 
 def check_shares(facets: Sequence[Facet], shares: Shares) -> None:
@@ -118,7 +153,9 @@ def check_shares(facets: Sequence[Facet], shares: Shares) -> None:
         raise InputError("Wanted shares: " + "; ".join(problems) + ".")
 
 
-def _count(facet: Facet, seen: Sequence[Observation], shares: Mapping[str, float]) -> FacetCount:
+def _count(
+    facet: Facet, seen: Sequence[Observation], shares: Mapping[str, float], unread: frozenset[str]
+) -> FacetCount:
     readings = [facet.classify(observation) for observation in seen]
     values = []
     for value in facet.values:
@@ -128,16 +165,18 @@ def _count(facet: Facet, seen: Sequence[Observation], shares: Mapping[str, float
     measured = sum(reading.measured for reading in readings)
     complete = all(value.measured == len(seen) for value in values)
     return FacetCount(
-        facet.name, tuple(values), measured, len(seen) - measured, "" if complete else _why_not(facet, seen)
+        facet.name, tuple(values), measured, len(seen) - measured, "" if complete else _why_not(facet, seen, unread)
     )
 
 
-def _why_not(facet: Facet, seen: Sequence[Observation]) -> str:
+def _why_not(facet: Facet, seen: Sequence[Observation], unread: frozenset[str]) -> str:
     missing = [need for need in facet.needs if not any(need in observation.measured for observation in seen)]
+    if missing and unread.issuperset(missing):
+        return UNREAD_ON_DRAWINGS
     return why_blind(missing) if missing else "could not be told on these images"
 
 
-def _gaps(facet: Facet, found: FacetCount) -> list[Gap]:
+def _gaps(facet: Facet, found: FacetCount, subject: Subject) -> list[Gap]:
     gaps = []
     for value in found.values:
         if value.target is None or value.measured == 0:
@@ -153,7 +192,7 @@ def _gaps(facet: Facet, found: FacetCount) -> list[Gap]:
                     total=value.measured,
                     share=value.target,
                     reason=_reason(facet, value),
-                    advice=_advice(facet, value.value, needed),
+                    advice=_advice(facet, value.value, needed, subject),
                 )
             )
     return gaps
@@ -169,11 +208,13 @@ def _reason(facet: Facet, value: ValueCount) -> str:
     return f"{name} {got} (target: {100 * (value.target or 0):g}%)"
 
 
-def _advice(facet: Facet, value: str, needed: int) -> str:
+def _advice(facet: Facet, value: str, needed: int, subject: Subject) -> str:
     wish = facet.phrases[value].wish or f"with {facet.name}: {value}".replace("_", " ")
+    if facet.name == "face_angle" and value != "front" and subject == "person":
+        wish += f", {FILM}"
     return (
-        f"best remedy: add {plural(needed, 'real photo')} {wish}; made images are a guess at what the person looks like"
-        " there"
+        f"best remedy: add {plural(needed, _photo(subject))} {wish}; made images are a guess at what the {subject}"
+        " looks like there"
     )
 
 

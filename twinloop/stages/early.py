@@ -47,7 +47,9 @@ def results_of(
     digest = hashlib.sha256(pixels.tobytes()).hexdigest()
     seen = observer.observe(LoadedImage(Path(shot.key), digest, pixels, "synthetic"))
     facets = {facet.name: facet for facet in observer.facets}
-    return run_checks(CheckContext(seen, shot.facet, shot.value, facets, limits), checks)
+    return run_checks(
+        CheckContext(seen, shot.facet, shot.value, facets, limits, faceless=observer.pack.faceless), checks
+    )
 
 
 def fails(results: Sequence[CheckResult]) -> bool:

@@ -23,7 +23,7 @@ def plan_panel(
     style: str,
     seed: int,
     count: int,
-    negative: str | None,
+    around: words.Around,
     shares: Shares = NO_SHARES,
 ) -> list[Shot]:
     """The fixed panel, the same for every LoRA of a run: prompts that walk through all values of all facets.
@@ -42,7 +42,7 @@ def plan_panel(
     for facet in several:
         decks[facet.name] = _with_room(_deck_of_some(facet, wanted[facet.name], seed, count), facet, decks)
     lead = exclusive[0].name if exclusive else ""
-    return [_panel_shot(number, decks, lead, facets, trigger, style, seed, negative) for number in range(1, count + 1)]
+    return [_panel_shot(number, decks, lead, facets, trigger, style, seed, around) for number in range(1, count + 1)]
 
 
 def plan_samples(
@@ -51,7 +51,7 @@ def plan_samples(
     trigger: str,
     style: str,
     seed: int,
-    negative: str | None,
+    around: words.Around,
     shares: Shares = NO_SHARES,
 ) -> list[Shot]:
     """What a training draws on its way: the given prompts as they are, each with a seed of its own; without any, four
@@ -60,7 +60,7 @@ def plan_samples(
     if not prompts:
         return [
             replace(shot, key=_sample_key(shot.index))
-            for shot in plan_panel(facets, trigger, style, seed, USUAL_SAMPLES, negative, shares)
+            for shot in plan_panel(facets, trigger, style, seed, USUAL_SAMPLES, around, shares)
         ]
     return [
         Shot(
@@ -69,7 +69,7 @@ def plan_samples(
             value="",
             index=number,
             prompt=prompt,
-            negative_prompt=words.negative_prompt(facets, {}, style, negative),
+            negative_prompt=words.negative_prompt(facets, {}, style, around.negative),
             seed=derive_seed(seed, "sample", number),
         )
         for number, prompt in enumerate(prompts, start=1)
@@ -88,14 +88,14 @@ def _panel_shot(
     trigger: str,
     style: str,
     seed: int,
-    negative: str | None,
+    around: words.Around,
 ) -> Shot:
     traits = {name: value for name, deck in decks.items() if (value := deck[number - 1]) is not None}
     wanted = {name: {value: number % 2} for name, value in traits.items()}
     return Shot(
         key=f"panel_{number:03d}", facet=lead, value=traits.get(lead, ""), index=number,
-        prompt=words.prompt(trigger, facets, wanted, style),
-        negative_prompt=words.negative_prompt(facets, wanted, style, negative),
+        prompt=words.prompt(trigger, facets, wanted, style, around),
+        negative_prompt=words.negative_prompt(facets, wanted, style, around.negative),
         seed=derive_seed(seed, trigger, "panel", number), traits=tuple(sorted(traits.items())),
     )  # fmt: skip
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from twinloop import __version__
 from twinloop.domain.faces import ImageArray
+from twinloop.domain.samplers import in_a1111_words
 from twinloop.domain.shots import Shot
 from twinloop.domain.verdicts import CheckResult
 from twinloop.errors import StateError
 from twinloop.ports import Clock, EarlyLook, GenerationSettings, Generator, Reporter
 from twinloop.stages.early import EarlyJudge, GivenUp, fails
-from twinloop.stages.face_detail import FaceDetail, Made, Redrawn
+from twinloop.stages.face_detail import FaceDetail, Made, Redrawn, face_shot
 from twinloop.store.atomic import sha256_file, write_bytes, write_json
 from twinloop.store.journal import Journal
+from twinloop.store.lora_file import short_hash
 from twinloop.store.provenance import synthetic_png
+from twinloop.store.remembered_hash import remembered_sha256
 from twinloop.store.workspace import GENERATION_METADATA
 
 MADE_OTHERWISE = (
@@ -27,6 +30,22 @@ MADE_OTHERWISE = (
     " or the machine are others. Put the file back from a copy, or make all images anew: in another folder, or with"
     " --restart."
 )
+
+_NO_NAME = str.maketrans("", "", ":,")
+"""What A1111 leaves out of the names of LoRAs beside their hashes."""
+MODEL_DIGITS = 10
+"""Of the sha256 of a checkpoint, by which A1111 knows it."""
+
+
+@dataclass(frozen=True)
+class Hashes:
+    """What A1111 knows files by. ``model``: the base model, "" = no single file. ``loras``: name -> digits."""
+
+    model: str = ""
+    loras: Mapping[str, str] = field(default_factory=dict)
+
+
+NO_HASHES = Hashes()
 
 
 @dataclass(frozen=True)
@@ -39,7 +58,7 @@ class MadeImage:
     face_detail: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GenerationContext:
     """Names that go into every image.
 
@@ -50,6 +69,8 @@ class GenerationContext:
         early: judges unfinished images, and those that fail are given up; None = every image is finished.
         detail: redraws small faces; None = they stay as they are, as where images measure a LoRA.
         doing: what the images are made for, as the progress names it.
+        recorded: whether a `GENERATION_METADATA` is written beside them; what is made in several goes has a record of
+            its own.
     """
 
     prefix: str
@@ -62,6 +83,7 @@ class GenerationContext:
     early: EarlyJudge | None = None
     detail: FaceDetail | None = None
     doing: str = "Generating"
+    recorded: bool = True
 
 
 def generate(
@@ -83,24 +105,46 @@ def generate(
     Returns:
         The images; shots that were given up early are in the metadata only.
     """
-    context = replace(context, settings=replace(context.settings, planned=len(shots)))
+    planned = context.settings.planned or len(shots)
+    context = replace(context, settings=replace(context.settings, planned=planned))
+    hashes = NO_HASHES
     lora_hash = sha256_file(context.lora) if context.lora is not None else None
     size = context.settings.batch_size
     batches = [shots[i : i + size] for i in range(0, len(shots), size)]
     loaded: Generator | None = None
     done: list[MadeImage | GivenUp] = []
-    for batch in batches:
+    for number, batch in enumerate(batches):
         names = _names(batch, context, journal, clock)
         if not all(_is_done(context, shot, name, journal) for shot, name in zip(batch, names, strict=True)):
             if loaded is None:
                 loaded = generator()
                 loaded.load_lora(context.lora)
-            _make(batch, names, context, loaded, lora_hash, journal)
+                hashes = _hashes(context)
+                loaded.expect(_expected(batch, batches[number + 1 :], context, journal), context.settings)
+            _make(batch, names, context, loaded, lora_hash, hashes, journal)
         done += [_done(context, shot, name, journal) for shot, name in zip(batch, names, strict=True)]
         reporter.progress(context.doing, len(done), len(shots))
     made = [one for one in done if isinstance(one, MadeImage)]
-    _write_metadata(made, [one for one in done if isinstance(one, GivenUp)], context, lora_hash)
+    if context.recorded:
+        _write_metadata(made, [one for one in done if isinstance(one, GivenUp)], context, lora_hash)
     return made
+
+
+def _expected(
+    batch: Sequence[Shot], later: Sequence[Sequence[Shot]], context: GenerationContext, journal: Journal
+) -> list[Shot]:
+    """Shots that the generator will be asked for, with those of their faces; the later ones are not named yet, so that
+    a file of theirs that is gone counts as there.
+    """
+    still = (
+        one
+        for one in later
+        if not all(_key(context, shot) in journal or _early_key(context, shot) in journal for shot in one)
+    )
+    shots = [shot for one in (batch, *still) for shot in one]
+    if context.detail is None:
+        return shots
+    return [one for shot in shots for one in ((shot, face_shot(shot)) if shot.face_prompt else (shot,))]
 
 
 def _make(
@@ -109,6 +153,7 @@ def _make(
     context: GenerationContext,
     generator: Generator,
     lora_hash: str | None,
+    hashes: Hashes,
     journal: Journal,
 ) -> None:
     """Write what is missing of a batch: images first, then which shots were given up."""
@@ -116,7 +161,7 @@ def _make(
     for one in _finished(generator.generate(batch, context.settings, _look(context.early, failed)), context, generator):
         name = names[batch.index(one.shot)]
         if not _is_done(context, one.shot, name, journal):
-            _keep(one, context, name, lora_hash, journal)
+            _keep(one, context, name, lora_hash, hashes, journal)
     for shot, name in zip(batch, names, strict=True):
         if context.early is not None and shot.key in failed and not _is_done(context, shot, name, journal):
             journal.record(_early_key(context, shot), GivenUp(shot, name, context.early.at, failed[shot.key]).record())
@@ -180,10 +225,12 @@ def _done(context: GenerationContext, shot: Shot, name: str, journal: Journal) -
     )
 
 
-def _keep(one: Redrawn, context: GenerationContext, name: str, lora_hash: str | None, journal: Journal) -> None:
+def _keep(
+    one: Redrawn, context: GenerationContext, name: str, lora_hash: str | None, hashes: Hashes, journal: Journal
+) -> None:
     shot, redrawn = one.shot, {} if one.record is None else {"face_detail": dict(one.record)}
     extra = {"twinloop": json.dumps({"shot": shot.to_json(), "lora_sha256": lora_hash, **redrawn}, sort_keys=True)}
-    data = synthetic_png(one.pixels, parameters_text(shot, context, lora_hash, one.record), extra)
+    data = synthetic_png(one.pixels, parameters_text(shot, context, hashes, one.record), extra)
     path, key, digest = context.folder / name, _key(context, shot), hashlib.sha256(data).hexdigest()
     if key in journal and journal.get(key) != digest:
         raise StateError(MADE_OTHERWISE.format(path=path))
@@ -194,29 +241,48 @@ def _keep(one: Redrawn, context: GenerationContext, name: str, lora_hash: str | 
         journal.record(key, digest)
 
 
+def _worn(context: GenerationContext) -> list[tuple[Path, float]]:
+    own = [] if context.lora is None else [(context.lora, context.settings.lora_scale)]
+    return [*own, *((Path(path), scale) for path, scale in context.settings.extra_loras)]
+
+
+def _hashes(context: GenerationContext) -> Hashes:
+    base = Path(context.base_model).expanduser()
+    return Hashes(
+        remembered_sha256(base)[:MODEL_DIGITS] if base.is_file() else "",
+        {path.stem.translate(_NO_NAME): short_hash(path) for path, _ in _worn(context) if path.is_file()},
+    )
+
+
 def parameters_text(
-    shot: Shot, context: GenerationContext, lora_hash: str | None, redrawn: Mapping[str, Any] | None = None
+    shot: Shot, context: GenerationContext, hashes: Hashes, redrawn: Mapping[str, Any] | None = None
 ) -> str:
-    """The settings in the layout that A1111 writes and other tools read. ``redrawn``: what `FaceDetail` did."""
+    """The settings in the layout that A1111 writes and other tools read.
+
+    Args:
+        redrawn: what `FaceDetail` did.
+    """
     settings = context.settings
-    worn = [] if context.lora is None else [(context.lora.stem, settings.lora_scale)]
-    worn += [(Path(path).stem, scale) for path, scale in settings.extra_loras]
-    prompt = " ".join([shot.prompt, *(f"<lora:{name}:{scale:g}>" for name, scale in worn)])
+    worn = (f"<lora:{path.stem}:{scale:g}>" for path, scale in _worn(context))
+    prompt = " ".join([shot.prompt, *worn])
     parts = [
         f"Steps: {settings.steps}",
         _guidance(settings),
         f"Seed: {shot.seed}",
         f"Size: {settings.width}x{settings.height}",
+        *([f"Model hash: {hashes.model}"] if hashes.model else []),
         f"Model: {context.base_model}",
     ]
+    if settings.guidance_rescale:
+        parts.append(f"CFG Rescale: {settings.guidance_rescale:g}")
     if settings.scheduler:
-        parts.append(f"Sampler: {settings.scheduler}")
+        parts.append(in_a1111_words(settings.scheduler))
     if shot.source and settings.strength:
         parts.append(f"Denoising strength: {settings.strength:g}")
     if redrawn is not None:
         parts.append(f"Face detail denoising strength: {redrawn['strength']:g}, Face detail seed: {redrawn['seed']}")
-    if context.lora is not None and lora_hash is not None:
-        parts.append(f'Lora hashes: "{context.lora.stem}: {lora_hash[:12]}"')
+    if hashes.loras:
+        parts.append('Lora hashes: "' + ", ".join(f"{name}: {digits}" for name, digits in hashes.loras.items()) + '"')
     parts.append(f"Version: twinloop {__version__}")
     negative = [f"Negative prompt: {shot.negative_prompt}"] if settings.negative else []
     return "\n".join([prompt, *negative, ", ".join(parts)])
@@ -250,21 +316,25 @@ def _write_metadata(
                 "guidance_scale": settings.guidance,
                 "width": settings.width,
                 "height": settings.height,
-                "batch_size": settings.batch_size,
-                "scheduler": settings.scheduler,
-                "extra_loras": [{"file": Path(path).name, "scale": scale} for path, scale in settings.extra_loras],
-                **{
-                    name: value
-                    for name in ("quantization", "compile")
-                    if (value := getattr(settings, name)) is not None
-                },
-                **({} if settings.precision == "auto" else {"precision": settings.precision}),
+                **common_settings(settings),
                 **({} if context.detail is None else context.detail.to_json()),
             },
             "images": [_image_json(image) for image in made],
             **({} if context.early is None else {"rejected_early": [item.to_json() for item in given_up]}),
         },
     )
+
+
+def common_settings(settings: GenerationSettings) -> dict[str, Any]:
+    """What images of any size have in common, as records have it; what is seldom set only where it is."""
+    return {
+        "batch_size": settings.batch_size,
+        "scheduler": settings.scheduler,
+        "extra_loras": [{"file": Path(path).name, "scale": scale} for path, scale in settings.extra_loras],
+        **{name: value for name in ("quantization", "compile") if (value := getattr(settings, name)) is not None},
+        **({} if settings.precision == "auto" else {"precision": settings.precision}),
+        **settings.unusual,
+    }
 
 
 def _image_json(image: MadeImage) -> dict[str, Any]:

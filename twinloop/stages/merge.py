@@ -13,6 +13,7 @@ from twinloop.domain.shots import Gap
 from twinloop.stages import words
 from twinloop.stages.select import Photo
 from twinloop.stages.validate import Judged
+from twinloop.store.dataset_folders import PHOTOS_ONLY, DatasetFolders
 from twinloop.store.sidecar import caption_beside
 from twinloop.store.workspace import shown_path
 
@@ -39,6 +40,8 @@ def first_dataset(
     limits: MergeLimits,
     held_out: frozenset[str] = frozenset(),
     made_in: int = 0,
+    class_word: str = "",
+    folders: DatasetFolders = PHOTOS_ONLY,
 ) -> Dataset:
     """The dataset of a folder: all photos, and what is marked as made among them (approved images that the user put
     there by hand) within the caps.
@@ -46,15 +49,16 @@ def first_dataset(
     Args:
         held_out: hashes of photos of weight 0: they are never trained on, because LoRAs are measured against them.
         made_in: the round that the made ones are counted to; 0 = before the first.
+        folders: what the names of folders say: weights, and captions of photos that have none beside them.
     """
     members = [
         Member(
             path=shown_path(photo.path),
             sha256=photo.seen.sha256,
-            caption=_caption(photo, facets, trigger, style),
+            caption=_caption(photo, facets, trigger, style, class_word, folders),
             origin=photo.seen.origin,
             round=0 if photo.seen.origin == "real" else made_in,
-            weight=0.0 if photo.seen.sha256 in held_out else 1.0,
+            weight=0.0 if photo.seen.sha256 in held_out else folders.weight_of(photo.path),
         )
         for photo in photos
     ]
@@ -69,15 +73,21 @@ def within_caps(dataset: Dataset, limits: MergeLimits, iteration: int = 0) -> Da
     )
 
 
-def _caption(photo: Photo, facets: Sequence[Facet], trigger: str, style: str) -> str:
-    """The caption that lies beside the photo (with the trigger, should it lack), else one from what was measured."""
-    own = caption_beside(photo.path)
-    return words.caption(trigger, facets, photo.seen, style) if own is None else with_trigger(own, trigger)
+def _caption(
+    photo: Photo, facets: Sequence[Facet], trigger: str, style: str, class_word: str, folders: DatasetFolders
+) -> str:
+    """The caption that lies beside the photo or is its folder's (with the trigger, should it lack), else one from what
+    was measured.
+    """
+    own = caption_beside(photo.path) or folders.words_of(photo.path)
+    if own is None:
+        return words.caption(trigger, facets, photo.seen, style, class_word)
+    return with_trigger(own, trigger)
 
 
 def merge(
     dataset: Dataset, judged: Sequence[Judged], gaps: Sequence[Gap], facets: Sequence[Facet], trigger: str, style: str,
-    iteration: int, limits: MergeLimits,
+    iteration: int, limits: MergeLimits, class_word: str = "",
 ) -> tuple[Dataset, list[Judged]]:  # fmt: skip
     """The new dataset and the images that joined it: the best first, no more per gap than it needs, within the caps."""
     quota = {(gap.facet, gap.value): gap.count for gap in gaps}
@@ -90,7 +100,7 @@ def merge(
         quota[key] -= 1
         joined.append(item)
     joined.sort(key=lambda j: j.asked.path.name)
-    members = [*dataset.members, *(_member(item, facets, trigger, style, iteration) for item in joined)]
+    members = [*dataset.members, *(_member(item, facets, trigger, style, iteration, class_word) for item in joined)]
     return weighted(Dataset(tuple(members)), iteration, limits), joined
 
 
@@ -104,9 +114,9 @@ def _most_synthetic(dataset: Dataset, max_share: float) -> int:
     return int(max_share / (1 - max_share) * len(dataset.real) + 1e-9)
 
 
-def _member(item: Judged, facets: Sequence[Facet], trigger: str, style: str, iteration: int) -> Member:
+def _member(item: Judged, facets: Sequence[Facet], trigger: str, style: str, iteration: int, class_word: str) -> Member:
     assert item.seen is not None
-    caption = words.caption(trigger, facets, item.seen, style)
+    caption = words.caption(trigger, facets, item.seen, style, class_word)
     return Member(shown_path(item.asked.path), item.seen.sha256, caption, "synthetic", iteration, 1.0)
 
 

@@ -23,12 +23,7 @@ def complaint(path: Path) -> str:
     """Why a file is not what its ending says, and what to do; "" when it may be. Of pickles `verdict` knows more, but
     for ``.pt``: a web page or a pointer under that name is told as what it is.
     """
-    return "" if path.suffix.lower() in ENDINGS - {".pt"} else as_part(path, problem_of(path) or "")
-
-
-def as_part(path: Path, problem: str) -> str:
-    """A sentence about a file, as a part of one that has named it."""
-    return problem.removeprefix(f"{path.name}: ").rstrip(".")
+    return "" if path.suffix.lower() in ENDINGS - {".pt"} else problem_of(path) or ""
 
 
 def verdict(path: Path, policy: Policy) -> tuple[Safety, str]:

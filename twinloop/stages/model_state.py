@@ -11,7 +11,7 @@ from twinloop.domain.embedders import embedder_of
 from twinloop.domain.model_roles import AUTO, OTHER_HALF, PACKS, WORK, Role
 from twinloop.domain.wording import agree
 from twinloop.stages.inspect_models import ENDINGS
-from twinloop.stages.model_check import as_part, complaint, danger, is_pickled
+from twinloop.stages.model_check import complaint, danger, is_pickled
 from twinloop.store.atomic import sha256_file
 from twinloop.store.models_folder import FoundModel, ModelsReport, model_paths
 
@@ -52,7 +52,7 @@ def file_states(report: ModelsReport, opened: Collection[Path], pack: str = AUTO
             yield FileState(path, State.IN_USE, _told(model))
         elif is_pickled(path) and (why := danger(path)):
             yield FileState(path, State.UNSAFE, why)
-        elif problem := as_part(path, model.problem or "") if model is not None else complaint(path):
+        elif problem := (model.problem or "") if model is not None else complaint(path):
             yield FileState(path, State.BROKEN, problem)
         elif model is None:
             yield FileState(

@@ -42,7 +42,7 @@ class Observer:
     @property
     def fingerprint(self) -> str:
         """Of all that measures: figures of two observers compare where it is the same."""
-        measuring = ",".join(f.name for f in self.facets if isinstance(f, MeasuringFacet))
+        measuring = ",".join(_ruler(f) for f in self.facets if isinstance(f, MeasuringFacet))
         return "|".join((pixels.VERSION, self.pack.fingerprint, measuring, self.plugins))
 
     @property
@@ -117,6 +117,12 @@ class Observer:
         return dataclasses.replace(seen, measures={**seen.measures, **extra}) if extra else seen
 
 
+def _ruler(facet: Facet) -> str:
+    """A measuring facet by name, and by the version of its measures from the second on."""
+    version = getattr(facet, "version", 1)
+    return facet.name if version == 1 else f"{facet.name}-{version}"
+
+
 def _finite(measures: Mapping[str, float]) -> dict[str, float]:
     """Those that are numbers; NaN and infinity count as not measured, and JSON has no word for them."""
     return {name: float(value) for name, value in measures.items() if math.isfinite(value)}
@@ -170,7 +176,8 @@ def _observe_one(path: Path, observer: Observer, memory: _Memory) -> Seen:
         image = load_image(path)
     except UnreadableImage as error:
         return Seen(path, None, str(error))
-    seen = memory.get(image.sha256) or observer.observe(image)
+    known_content = memory.get(image.sha256)
+    seen = observer.observe(image) if known_content is None else dataclasses.replace(known_content, origin=image.origin)
     memory.catalog.put(seen)
     memory.catalog.remember_file(path, stat, image.sha256, image.origin)
     return Seen(path, seen)

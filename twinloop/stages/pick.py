@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.errors import InputError
+from twinloop.stages.untouched import check_untouched
 from twinloop.store.atomic import copy_whole, read_json, write_json
 from twinloop.store.clock import utc_now
 from twinloop.store.lock import locked
 from twinloop.store.lora_file import kohya_path
+from twinloop.store.step_saves import is_step_save
 from twinloop.store.workspace import Workspace
 
 RECORD = "final.json"
@@ -19,7 +21,7 @@ def pick(space: Workspace, version: int) -> dict[str, Any]:
     """Copy a version over lora.safetensors (and its kohya copy), and write down that a person chose it.
 
     Raises:
-        InputError: no such version. Locked: the run is going on.
+        InputError: no such version. StateError: its file was damaged or exchanged. Locked: the run is going on.
     """
     chosen = space.lora(version)
     if not chosen.is_file():
@@ -27,7 +29,7 @@ def pick(space: Workspace, version: int) -> dict[str, Any]:
             sorted(
                 path.stem.removeprefix("lora_")
                 for path in space.lora_dir.glob("lora_v*.safetensors")
-                if "kohya" not in path.stem
+                if "kohya" not in path.stem and not is_step_save(path)
             )
         )
         raise InputError(f"There is no version {version} in {space.lora_dir}. Known: {known or 'none'}.")
@@ -46,7 +48,11 @@ def record_of(space: Workspace) -> Path:
 def make_final(space: Workspace, version: int) -> None:
     """lora.safetensors becomes a copy of a version, and so does its kohya copy; of a version that has none, none is
     left of another.
+
+    Raises:
+        StateError: it is not the file that was trained.
     """
+    check_untouched(space, version)
     chosen, final = space.lora(version), space.final_lora
     copy_whole(chosen, final)
     if kohya_path(chosen).is_file():

@@ -26,6 +26,7 @@ class PlanSettings:
     Attributes:
         style: as in `families.base.Preset`. num_per_gap: shots per gap and round.
         from_photos: share of shots that start from a real photo. photos: the photos to start from.
+        around: what prompts have round the facets' words.
         faces: shots also say what is asked of the face alone, for images whose small faces are redrawn.
         references: how many of them one shot names. shares: facet -> value -> share that is wanted, over the facets'
             own.
@@ -36,7 +37,7 @@ class PlanSettings:
     seed: int
     iteration: int
     num_per_gap: int
-    negative: str | None = None
+    around: words.Around = words.USUAL
     from_photos: float = 0.0
     photos: tuple[Source, ...] = ()
     references: int = 1
@@ -75,11 +76,15 @@ def _shot(gap: Gap, index: int, gaps: Sequence[Gap], facets: Sequence[Facet], se
         sources = choose(settings.photos, angle, turn % 2, settings.references, rng)
     return Shot(
         key=f"{gap.facet}_{gap.value}_{index:03d}", facet=gap.facet, value=gap.value, index=index,
-        prompt=words.prompt(settings.trigger, facets, wanted, settings.style),
-        negative_prompt=words.negative_prompt(facets, wanted, settings.style, settings.negative),
+        prompt=words.prompt(settings.trigger, facets, wanted, settings.style, settings.around),
+        negative_prompt=words.negative_prompt(facets, wanted, settings.style, settings.around.negative),
         seed=seed, traits=tuple(sorted(traits.items())),
         source=sources[0] if sources else None, references=sources[1:],
-        face_prompt=words.face_prompt(settings.trigger, facets, wanted, settings.style) if settings.faces else "",
+        face_prompt=(
+            words.face_prompt(settings.trigger, facets, wanted, settings.style, settings.around)
+            if settings.faces
+            else ""
+        ),
     )  # fmt: skip
 
 

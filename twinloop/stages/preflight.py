@@ -7,6 +7,7 @@ from pathlib import Path
 
 from twinloop.config import Settings
 from twinloop.domain.forecast import GIB, Forecast
+from twinloop.domain.wording import plural
 from twinloop.errors import StorageError
 from twinloop.ports import GenerationSettings, Reporter, TrainingSettings
 from twinloop.stages.fixed_shots import USUAL_SAMPLES
@@ -28,6 +29,21 @@ def pictures(settings: Settings, generation: GenerationSettings, training: Train
     sampled = len(sample_steps(training.steps, wanted.sample_every)) * (len(wanted.sample_prompts) or USUAL_SAMPLES)
     count += (rounds + 1) * (checked * wanted.checkpoint_panel + sampled)
     return int(count * generation.width * generation.height * BYTES_PER_PIXEL)
+
+
+def many_steps(settings: Settings, training: TrainingSettings, usual: int, images: int) -> str:
+    """What to say where ``training.epochs`` come to more than twice the preset's ``usual`` steps; "" = nothing.
+
+    Whoever named the steps or a cap on them has chosen the number.
+    """
+    asked = settings.training
+    if asked.epochs is None or asked.steps is not None or asked.max_train_steps or not 0 < 2 * usual < training.steps:
+        return ""
+    return (
+        f"training.epochs {asked.epochs} on {plural(images, 'image')} come to {training.steps} steps, where the preset"
+        f" {training.preset} takes {usual}. That takes {training.steps / usual:.1f} times as long and may overfit."
+        f" Lower training.epochs or training.repeats, or cap the steps: training.max_train_steps {usual}."
+    )
 
 
 def look_ahead(forecast: Forecast | None, pictures_bytes: int, folder: Path, reporter: Reporter) -> None:

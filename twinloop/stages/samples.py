@@ -101,7 +101,10 @@ def prior_pictures(folder: Path | None) -> list[tuple[str, str]]:
 
 def _prior(folder: Path, class_word: str, style: str, reporter: Reporter) -> list[TrainingSample]:
     """Pictures of others, under the caption that lies beside each, else under the class word."""
-    usual = class_word if style in words.TAGGED else f"photo of {class_word}"
+    usual = f"photo of {class_word}"
+    if style in words.TAGGED:
+        counts = words.head("", style, class_word)
+        usual = f"{class_word}, {counts}" if counts == "solo" else counts
     found = []
     for path in find_images(folder):
         try:

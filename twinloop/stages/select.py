@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,18 +10,26 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from twinloop.domain.likeness import USUAL, Likeness
 from twinloop.domain.observation import Observation
-from twinloop.domain.wording import none_can_be_used
-from twinloop.errors import NothingToDo
+from twinloop.domain.wording import agree, none_can_be_used, plural
+from twinloop.errors import NothingToDo, UnreadableImage
 from twinloop.ports import Reporter
 from twinloop.stages.observe import Observer, Seen, observe_files
 from twinloop.stages.pixels import hash_distance
+from twinloop.stages.vault.copies.alignment import Thumbnail, Window
+from twinloop.stages.vault.copies.likeness import differs_in_a_face
 from twinloop.store.catalog import Catalog
-from twinloop.store.images import find_images
+from twinloop.store.dataset_folders import PHOTOS_ONLY, DatasetFolders, read_folders
+from twinloop.store.images import load_image
+from twinloop.store.provenance import made_here
+from twinloop.system import shell
 
 NEAR_DUPLICATE_BITS = 4
+THUMBNAIL_SIDE = 256
+"""Pixels of the longer side at which faces of near duplicates are compared."""
 BLURRED_BELOW = 0.12
 """Face sharpness as a share of the folder's median under which a photo counts as blurred."""
 MAIN_PERSON_SHARE = 0.6
@@ -34,6 +41,13 @@ REASONS_TOLD = 3
 DRAWN = (
     "Every image carries the mark of a generator: they are taken as the originals of a character that has no photos."
 )
+FACELESS = (
+    'If they show a character without a face (a robot, an animal), look for none: "validation": {"faces": false} in the'
+    ' configuration; or take every readable image: --keep-all (train and analyze), "analysis": {"keep_all": true}.'
+)
+NO_FACE = "no face found"
+FEW_FACES_OF = 5
+"""Of so many images and more it is told where the demo's detectors find faces on less than half of them."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +64,13 @@ class Selection:
 
     Attributes:
         drawn: all images were made by a generator, and are taken as the originals of a character that has no photos.
+        made_elsewhere: so many of the photos carry the mark of a generator that is not this program.
     """
 
     photos: tuple[Photo, ...]
     left_out: tuple[tuple[Path, str], ...]
     drawn: bool = False
+    made_elsewhere: int = 0
 
 
 Rule = Callable[[Sequence[Photo]], dict[Path, str]]
@@ -63,30 +79,48 @@ Rule = Callable[[Sequence[Photo]], dict[Path, str]]
 
 @dataclass(frozen=True)
 class Photos:
-    """A folder of photos, observed. ``found`` = every file in order; ``selection`` = which of them make the dataset."""
+    """A folder of photos, observed. ``found`` = every file in order; ``selection`` = which of them make the dataset;
+    ``folders`` = what the names of folders in it say.
+    """
 
     folder: Path
     found: tuple[Seen, ...]
     selection: Selection
+    folders: DatasetFolders = PHOTOS_ONLY
 
 
-def look_at(folder: Path, rules: Sequence[Rule], observer: Observer, catalog: Catalog, reporter: Reporter) -> Photos:
-    """Observe a folder and select from it. Files that cannot be read are named, and so is that it seems to show several
-    people.
+def look_at(
+    folder: Path,
+    rules: Sequence[Rule],
+    observer: Observer,
+    catalog: Catalog,
+    reporter: Reporter,
+    character: bool = False,
+) -> Photos:
+    """Observe a folder and select from it. What the names of its folders mean is told. Files that cannot be read are
+    named, and so is that it seems to show several people, or pictures that the detectors are not made for.
+
+    Args:
+        character: the subject is a drawn one (`originals`).
 
     Raises:
         InputError: no such folder. NothingToDo: nothing in it can be used; says why.
     """
-    found = tuple(observe_files(find_images(folder), observer, catalog, reporter, "Observing"))
+    folders = read_folders(folder)
+    for remark in folders.remarks:
+        reporter.line(f"{remark}.")
+    found = tuple(observe_files(folders.images, observer, catalog, reporter, "Observing"))
     for item in found:
         if item.problem:
             reporter.warn(f"skipped {item.path.name}: {item.problem}")
-    selection = originals(select(found, rules))
+    if strange := strange_pictures_message(found, observer, character):
+        reporter.warn(strange)
+    selection = originals(select(found, rules), character)
     if not selection.photos:
         raise NothingToDo(_no_photos_message(folder, selection.left_out))
     if several := several_people_message(selection.photos, str(folder), observer.pack.likeness):
         reporter.warn(several)
-    return Photos(folder, found, selection)
+    return Photos(folder, found, selection, folders)
 
 
 def _no_photos_message(folder: Path, left_out: Sequence[tuple[Path, str]]) -> str:
@@ -96,12 +130,29 @@ def _no_photos_message(folder: Path, left_out: Sequence[tuple[Path, str]]) -> st
     alike: dict[str, list[tuple[Path, str]]] = {}
     for path, reason in left_out:
         alike.setdefault(kind_of_reason(reason), []).append((path, reason))
-    told = []
+    told, way = [], ""
     for entries in sorted(alike.values(), key=len, reverse=True)[:REASONS_TOLD]:
         path, reason = entries[0]
         more = f", and {len(entries) - 1} more like it" if len(entries) > 1 else ""
         told.append(f"\n  - {path.name}: {reason}{more}")
-    return f"{none_can_be_used(len(left_out), 'image', f'in {folder}')}:{''.join(told)}"
+        way = way or (f"\n{FACELESS}" if reason == NO_FACE else "")
+    return f"{none_can_be_used(len(left_out), 'image', f'in {folder}')}:{''.join(told)}{way}"
+
+
+def strange_pictures_message(found: Sequence[Seen], observer: Observer, character: bool) -> str:
+    """What is to be said where the demo's detectors are asked of other pictures: of a drawn ``character``, or of some
+    on which they find few faces; "" = nothing.
+    """
+    looked = [item.observation for item in found if item.observation is not None]
+    faces = sum(bool(seen.faces) for seen in looked)
+    few = len(looked) >= FEW_FACES_OF and 2 * faces < len(looked)
+    if not observer.pack.demo or observer.pack.faceless or not (few or character):
+        return ""
+    return (
+        f"the detectors '{observer.pack.name}', which find a face on {faces} of {plural(len(looked), 'image')}, are"
+        " made for the people that the demo draws, not for photos and not for anime. Name a folder of model files as"
+        " models_dir (docs/model-files.md says which)."
+    )
 
 
 def kind_of_reason(reason: str) -> str:
@@ -121,19 +172,46 @@ def select(found: Sequence[Seen], rules: Sequence[Rule]) -> Selection:
     return Selection(tuple(kept), tuple(sorted(left_out.items(), key=lambda entry: order[entry[0]])))
 
 
-def originals(selection: Selection) -> Selection:
-    """The same; where every image carries the mark of a generator they are what a character looks like, and count as
-    photos do.
+def originals(selection: Selection, character: bool = False) -> Selection:
+    """The same; images with the mark of a generator that are what a character looks like count as photos do: all, where
+    every one carries it, and of a ``character`` those that this program did not make.
     """
-    if any(photo.seen.origin == "real" for photo in selection.photos):
-        return selection
-    photos = tuple(replace(photo, seen=replace(photo.seen, origin="real")) for photo in selection.photos)
-    return replace(selection, photos=photos, drawn=bool(photos))
+    made = [photo.path for photo in selection.photos if photo.seen.origin != "real"]
+    elsewhere = {path for path in made if not made_here(path)}
+    alone = bool(made) and len(made) == len(selection.photos)
+    taken = set(made) if alone else elsewhere if character else set[Path]()
+    photos = tuple(
+        replace(photo, seen=replace(photo.seen, origin="real")) if photo.path in taken else photo
+        for photo in selection.photos
+    )
+    return replace(selection, photos=photos, drawn=alone, made_elsewhere=len(elsewhere))
+
+
+def made_message(images: int, elsewhere: int, drawn: bool, character: bool) -> str:
+    """What is to be said of the images that a generator made; "" where there are none.
+
+    Args:
+        images: that are used. elsewhere, drawn: as in `Selection`. character: as in `originals`.
+    """
+    if drawn:
+        return DRAWN
+    if not elsewhere:
+        return ""
+    counted = (
+        f"{elsewhere} of the {plural(images, 'image')} {agree(elsewhere, 'says', 'say')} that another generator made"
+    )
+    if character:
+        return f"{counted} {agree(elsewhere, 'it: it counts', 'them: they count')} as originals of the character."
+    return (
+        f"{counted} {agree(elsewhere, 'it: it counts', 'them: they count')} as made images, which weigh less and are no"
+        ' more than merge.max_synthetic_share allows. Where they show what a character looks like, say so: "subject":'
+        ' "character".'
+    )
 
 
 def no_face(photos: Sequence[Photo]) -> dict[Path, str]:
     """Photos in which no face was found, where faces were looked for."""
-    return {p.path: "no face found" for p in photos if "faces" in p.seen.measured and not p.seen.faces}
+    return {p.path: NO_FACE for p in photos if "faces" in p.seen.measured and not p.seen.faces}
 
 
 def exact_duplicate(photos: Sequence[Photo]) -> dict[Path, str]:
@@ -148,7 +226,9 @@ def exact_duplicate(photos: Sequence[Photo]) -> dict[Path, str]:
 
 
 def near_duplicate(photos: Sequence[Photo]) -> dict[Path, str]:
-    """Nearly the same picture; the sharpest of a group stays. Synthetic images never push out a real photo."""
+    """Nearly the same picture, faces included; the sharpest of a group stays. Synthetic images never push out a real
+    photo.
+    """
 
     def rank(photo: Photo) -> tuple[bool, float, str]:
         return (
@@ -160,12 +240,37 @@ def near_duplicate(photos: Sequence[Photo]) -> dict[Path, str]:
     dropped: dict[Path, str] = {}
     kept: list[Photo] = []
     for photo in sorted(photos, key=rank):
-        twin = next((k for k in kept if hash_distance(k.seen.phash, photo.seen.phash) <= NEAR_DUPLICATE_BITS), None)
+        near = (k for k in kept if hash_distance(k.seen.phash, photo.seen.phash) <= NEAR_DUPLICATE_BITS)
+        twin = next((k for k in near if not _other_expression(k, photo)), None)
         if twin is None:
             kept.append(photo)
         else:
             dropped[photo.path] = f"nearly the same picture as {twin.path.name}"
     return dropped
+
+
+def _other_expression(a: Photo, b: Photo) -> bool:
+    """Whether two pictures with nearly the same hash differ in a face, as the states of a drawn character do. Files
+    that cannot be read any more do not.
+    """
+    if not (a.seen.faces and b.seen.faces):
+        return False
+    try:
+        return differs_in_a_face(_thumbnail(a.path), _thumbnail(b.path), _places(a.seen), _places(b.seen))
+    except UnreadableImage:
+        return False
+
+
+def _thumbnail(path: Path) -> Thumbnail:
+    image = Image.fromarray(load_image(path).pixels).convert("L")
+    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.HAMMING)
+    return Thumbnail(image)
+
+
+def _places(seen: Observation) -> list[Window]:
+    """Of the faces, as shares of the picture."""
+    inside = (face.box.clipped(seen.width, seen.height) for face in seen.faces)
+    return [(box.x0 / seen.width, box.y0 / seen.height, box.x1 / seen.width, box.y1 / seen.height) for box in inside]
 
 
 def blurred(photos: Sequence[Photo]) -> dict[Path, str]:
@@ -235,7 +340,7 @@ def several_people_message(photos: Sequence[Photo], folder: str, likeness: Liken
     counts = f"{', '.join(map(str, people[:-1]))} and {people[-1]}"
     return (
         f"the photos seem to show {len(people)} people ({counts} photos), and what is made of them would mix them up."
-        f" Sort out one: twinloop vault run {shlex.quote(folder)} --person NAME --reference A_PHOTO"
+        f" Sort out one: twinloop vault run {shell.quote(folder)} --person NAME --reference A_PHOTO"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from twinloop.domain.forecast import Forecast
 from twinloop.ports import Clock, GenerationSettings, Generator, Reporter, Trainer, TrainingSettings
 from twinloop.stages.observe import Observer
+from twinloop.stages.words import USUAL, Around
 
 
 class Forecaster(Protocol):
@@ -29,10 +30,12 @@ class Toolbox:
     Attributes:
         generator, trainer: made on first use, because loading a base model takes long.
         generation: the settings in force (the user's over the family's). training: the same for a dataset of so many
-            images.
+            images. usual_steps: of the preset, 0 = not known.
         small_face: height of a face as a share of the picture's, under which it is redrawn where that is wanted.
         style: of prompts, as in `families.base.Preset`. base_model: as the user named it.
+        around: what prompts have round the facets' words.
         forecast: what a training will need here; loads the base.
+        tell_device: say where models compute.
         observer: the ruler.
     """
 
@@ -42,8 +45,11 @@ class Toolbox:
     training: Callable[[int], TrainingSettings]
     style: str
     base_model: str
+    around: Around = USUAL
     small_face: float = 0.0
+    usual_steps: int = 0
     forecast: Forecaster = _unknown
+    tell_device: Callable[[], None] = lambda: None
     observer: Observer
     clock: Clock
     reporter: Reporter

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from twinloop.ports import Reporter, TrainingSettings
 from twinloop.stages.samples import training_samples
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.training_spec import TrainingSpec
+from twinloop.stages.untouched import check_untouched
 from twinloop.store.atomic import copy_whole, read_json, sha256_file, write_json
 from twinloop.store.lora_file import header_texts, kohya_path, metrics_path
+from twinloop.store.step_saves import StepSaves
 from twinloop.store.workspace import Workspace, shown_path
 
 CANDIDATES, FINISHED = "candidates", "finished"
@@ -32,23 +34,30 @@ def train(dataset: Dataset, version: int, spec: TrainingSpec, workspace: Workspa
     """Train version ``version`` unless it is there; a killed training goes on from its last checkpoint.
 
     Raises:
-        NothingToDo: the dataset has no photo to train on. StateError: that version is there, and another run's.
+        NothingToDo: the dataset has no photo to train on. StateError: that version is there, and another run's, or it
+            is not the file that was trained.
     """
     path, record, work = workspace.lora(version), workspace.lora_record(version), workspace.training_work(version)
     if record.exists() and path.exists():
         lora = _recorded(record, dataset, toolbox, spec)
+        check_untouched(workspace, version)
     else:
         texts = _metadata(dataset, f"{spec.person} v{version}", path.stem, spec, toolbox)
-        order = Order(dataset, spec, work, texts, f"v{version}", path, version)
+        order = TrainingOrder(dataset, spec, work, texts, f"v{version}", path, version)
         lora = _trained(order, path, record, toolbox)
     shutil.rmtree(work, ignore_errors=True)  # also what a kill just before the end left behind
     return lora
 
 
-def train_file(dataset: Dataset, output: Path, spec: TrainingSpec, toolbox: Toolbox) -> LoRA:
+def train_file(
+    dataset: Dataset, output: Path, spec: TrainingSpec, toolbox: Toolbox, left_out: Sequence[tuple[str, str]] = ()
+) -> LoRA:
     """Train one LoRA into a file of the user's choice, with ``<stem>.json`` as its record.
 
     Killed and called again it goes on.
+
+    Args:
+        left_out: (path, reason) of the pictures that are not trained on, for the record.
 
     Raises:
         NothingToDo: no photo to train on. StateError: the file is there and was made from something else.
@@ -58,12 +67,19 @@ def train_file(dataset: Dataset, output: Path, spec: TrainingSpec, toolbox: Tool
         return _finished(output, record, dataset, spec, toolbox)
     _check_record(record)
     texts = _metadata(dataset, output.stem, output.stem, spec, toolbox)
-    order = Order(dataset, spec, work, texts, output.stem, output)
+    order = TrainingOrder(
+        dataset, spec, work, texts, output.stem, output, beside_record={"left_out": left_out_json(left_out)}
+    )
     file = work / FINISHED / output.name
     lora = _trained(order, file, record, toolbox)
     _copy_with_companions(file, output)  # after its record: a file without one would be taken for somebody else's
     shutil.rmtree(work, ignore_errors=True)
     return lora
+
+
+def left_out_json(left_out: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    """Pictures that are not trained on, as records have them."""
+    return [{"path": path, "reason": reason} for path, reason in left_out]
 
 
 def work_of(output: Path) -> Path:
@@ -97,12 +113,13 @@ def _check_record(record: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Order:
+class TrainingOrder:
     """One training.
 
     Attributes:
         dataset, spec: on what, and how. work: folder of its checkpoints and caches. texts: of the file's header.
         name: what people call it. output: where the file will lie. version: of a run's LoRA; 0 = of no run.
+        beside_record: what its record holds beside the LoRA and what was asked.
     """
 
     dataset: Dataset
@@ -112,21 +129,37 @@ class Order:
     name: str
     output: Path
     version: int = 0
+    beside_record: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def _trained(order: Order, file: Path, record: Path, toolbox: Toolbox) -> LoRA:
+def _trained(order: TrainingOrder, file: Path, record: Path, toolbox: Toolbox) -> LoRA:
     """The trained ``file``, which is copied to ``order.output`` where that is another one, and its record."""
+    _check_saves(order)
     lora = _chosen(order, file, toolbox) if order.spec.pauses.steps else _made(order, file, toolbox)
-    write_json(record, {**lora.to_json(), "asked": order.spec.asked})
+    write_json(record, {**lora.to_json(), **order.beside_record, "asked": order.spec.asked})
     return lora
 
 
-def _made(order: Order, file: Path, toolbox: Toolbox, stop_at: int = 0, begins: bool = True) -> LoRA:
+def _check_saves(order: TrainingOrder) -> None:
+    """Whether a new training would write over LoRAs of steps of another one.
+
+    Raises:
+        StateError: it would.
+    """
+    found = StepSaves.of(order.spec.settings, order.output).there()
+    if found and not order.work.exists():
+        raise StateError(
+            f"{found[0]} is there already, and this training would write over it; nothing was changed. Move the files"
+            f" {order.output.stem}-step*.safetensors away, or name another output."
+        )
+
+
+def _made(order: TrainingOrder, file: Path, toolbox: Toolbox, stop_at: int = 0, begins: bool = True) -> LoRA:
     """The trained file, not yet recorded; as it is after step ``stop_at``, 0 = at the end.
 
     ``begins``: it is the first of this process.
     """
-    settings = dataclasses.replace(order.spec.settings, stop_at=stop_at)
+    settings = dataclasses.replace(order.spec.settings, stop_at=stop_at, saves_beside=str(order.output))
     samples = training_samples(order.dataset, settings, order.spec.beside, toolbox.style, toolbox.reporter)
     trained = toolbox.trainer().train(
         samples, settings, file, order.work, order.texts, _progress(order.name, toolbox.reporter, begins)
@@ -169,7 +202,7 @@ def _rank_and_alpha(file: Path, settings: TrainingSettings) -> dict[str, Any]:
     return {"rank": found.rank, "alpha": found.alpha}
 
 
-def _chosen(order: Order, chosen: Path, toolbox: Toolbox) -> LoRA:
+def _chosen(order: TrainingOrder, chosen: Path, toolbox: Toolbox) -> LoRA:
     """Train from pause to pause, and take the LoRA that is chosen then."""
     folder, pauses = order.work / CANDIDATES, order.spec.pauses
     begins, done = True, toolbox.trainer().steps_done(order.work) if order.work.exists() else 0
@@ -203,7 +236,9 @@ def adopt(existing: Path, dataset: Dataset, workspace: Workspace, toolbox: Toolb
     """
     record = workspace.lora_record(1)
     if record.exists():
-        return _recorded(record, dataset, toolbox, given=existing)
+        lora = _recorded(record, dataset, toolbox, given=existing)
+        check_untouched(workspace, 1)
+        return lora
     if not existing.is_file():
         raise NothingToDo(f"training.initial_lora: no file at {existing}")
     found = adapter_facts(header_texts(existing))

@@ -128,8 +128,8 @@ def _target_from_name(path: Path, facets: Sequence[Facet]) -> tuple[str, str]:
 
 
 def judge(
-    asked: Sequence[Asked], observer: Observer, catalog: Catalog, limits: Limits, reference: IdentityReference | None,
-    known: Sequence[Known], reporter: Reporter,
+    asked: Sequence[Asked], observer: Observer, catalog: Catalog, limits: Limits, *,
+    reference: IdentityReference | None, known: Sequence[Known], reporter: Reporter,
 ) -> list[Judged]:  # fmt: skip
     """Observe and judge every image, in the order of ``asked``.
 
@@ -142,7 +142,7 @@ def judge(
     for item, found in zip(
         asked, observe_files([a.path for a in asked], observer, catalog, reporter, "Validating"), strict=True
     ):
-        verdict = _verdict(item, found, facets, limits, reference, others)
+        verdict = _verdict(item, found, facets, limits, reference, others, observer.pack.faceless)
         if verdict.outcome is Outcome.APPROVED and found.observation is not None:
             others.append(Known(item.path.name, found.observation.phash))
         judged.append(Judged(item, found.observation, verdict))
@@ -156,12 +156,13 @@ def _verdict(
     limits: Limits,
     reference: IdentityReference | None,
     others: Sequence[Known],
+    faceless: bool,
 ) -> Verdict:
     if found.observation is None:
         unreadable = CheckResult("readable", Outcome.REJECTED, None, "a readable image", found.problem)
         return Verdict(item.path.name, "", item.facet, item.value, (unreadable,))
     rest = tuple((one.name, one.phash) for one in others if one.own != found.observation.sha256)
-    context = CheckContext(found.observation, item.facet, item.value, facets, limits, reference, rest)
+    context = CheckContext(found.observation, item.facet, item.value, facets, limits, reference, rest, faceless)
     return Verdict(item.path.name, found.observation.sha256, item.facet, item.value, run_checks(context))
 
 

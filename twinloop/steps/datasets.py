@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from twinloop.config import Settings
 from twinloop.domain.records import Dataset
 from twinloop.domain.shots import Gap
-from twinloop.domain.verdicts import Outcome as Judgement
+from twinloop.domain.verdicts import Outcome
 from twinloop.domain.wording import plural
 from twinloop.stages import merge as merging
 from twinloop.stages.validate import Judged
+from twinloop.steps.options import merge_limits
 from twinloop.steps.run import Run, sign
-
-
-def merge_limits(settings: Settings) -> merging.MergeLimits:
-    wanted = settings.merge
-    return merging.MergeLimits(wanted.max_synthetic_share, wanted.real_to_synthetic_weight, wanted.decay)
 
 
 def merge(
@@ -25,7 +20,7 @@ def merge(
     """dataset_iterN.json: the dataset with the approved images."""
     settings = run.settings
     limits = merge_limits(settings)
-    approved = [item for item in judged if item.verdict.outcome is Judgement.APPROVED]
+    approved = [item for item in judged if item.verdict.outcome is Outcome.APPROVED]
     merged, _ = merging.merge(
         dataset,
         approved,
@@ -35,6 +30,7 @@ def merge(
         run.toolbox.style,
         iteration,
         limits,
+        run.toolbox.around.class_word,
     )
     data = run.artefact(f"iter{iteration}.dataset", run.workspace.dataset(iteration), merged.to_json)
     kept = Dataset.from_json(data)

@@ -6,23 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twinloop.config import Settings
-from twinloop.domain.records import PanelScore
+from twinloop.domain.records import LoRA, PanelScore
 from twinloop.domain.shots import Gap
 from twinloop.domain.wording import percent
-from twinloop.report import words
 from twinloop.report.answer import answer
 from twinloop.report.page import write_report
 from twinloop.report.reading import read_run
 from twinloop.stages import decide
-from twinloop.stages.decide import Stop, StopRule
+from twinloop.stages.decide import Stop
 from twinloop.stages.pick import make_final, picked
-from twinloop.stages.rounds import Round, RunResult, as_recorded, history_json
-from twinloop.steps.gaps import Measured
+from twinloop.stages.rounds import Round, RunResult, as_recorded, finished_round, history_json
+from twinloop.stages.validate import Judged, tally
+from twinloop.steps.gaps import what_was_measured
+from twinloop.steps.options import stop_rules
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json, write_json
-
-SAID = ("on_target", "identity", "overall")
-"""Of the figures of a version, those that are said as soon as they are known."""
 
 MORE_ROUNDS = {
     "budget": "raise max_iterations (now {max_iterations})",
@@ -33,23 +31,41 @@ MORE_ROUNDS = {
 """What lets a run go on that a rule has ended; after the others there is nothing to go on with."""
 
 
-def stop_rules(settings: Settings) -> tuple[StopRule, ...]:
-    """All rules that can end a run, in the order they are asked."""
-    stop = settings.stop
-    return (
-        decide.NothingApproved(),
-        decide.Drifting(stop.drift_rounds),
-        decide.HighApproval(stop.approval_rate, stop.approval_rounds),
-        decide.SmallImprovement(settings.convergence_threshold, stop.patience),
-        decide.Budget(settings.max_iterations),
-    )
-
-
-def decide_on(settings: Settings, rounds: Sequence[Round], gaps: Sequence[Gap], measured: Measured) -> Stop | None:
-    """Stop or go on, once the gaps of the next round are known, and what of what is wanted was measured."""
+def decide_on(run: Run, rounds: Sequence[Round], gaps: Sequence[Gap]) -> Stop | None:
+    """Stop, and why, or go on, once the gaps of the next round are known. A run that is gone through again stops in
+    none of the rounds that it has on record, whatever the rules say today.
+    """
+    if len(rounds) < len(_recorded_rounds(run)):
+        return None
     if not gaps:
+        measured = what_was_measured(run, len(rounds) + 1)
         return decide.no_gaps(measured.lacking, measured.facets)
-    return decide.decide([entry.facts for entry in rounds], stop_rules(settings)) if rounds else None
+    return decide.decide([entry.facts for entry in rounds], stop_rules(run.settings)) if rounds else None
+
+
+def close_round(
+    run: Run,
+    iteration: int,
+    *,
+    gaps: Sequence[Gap],
+    judged: Sequence[Judged],
+    joined: int,
+    before: PanelScore,
+    lora: LoRA,
+    score: PanelScore,
+) -> Round:
+    """Put a round together and say what came of it; one that is on record stays as it was decided then.
+
+    Args:
+        joined: approved images that the dataset took. before: the score of the LoRA that drew them.
+    """
+    counts = tally([item.verdict for item in judged])
+    done = finished_round(iteration, gaps, counts, merged=joined, lora=lora, before=before, score=score)
+    recorded = {entry.get("iteration"): entry for entry in _recorded_rounds(run)}
+    if (entry := recorded.get(iteration)) is not None:
+        done = as_recorded(done, entry)
+    say_round(run, done)
+    return done
 
 
 def say_round(run: Run, done: Round) -> None:
@@ -69,48 +85,29 @@ def say_round(run: Run, done: Round) -> None:
         )
 
 
-def say_score(run: Run, score: PanelScore) -> None:
-    """A version's figures on the panel."""
-    shown = [
-        f"{metric.label.lower()} {words.percent(figure.value, 1) if metric.percent else words.number(figure.value, 3)}"
-        for metric in words.METRICS
-        if (figure := score.metrics.get(metric.name)) is not None and metric.name in SAID
-    ]
-    run.say(f"{'  ' if score.version > 1 else ''}✓ Measured: LoRA v{score.version}, {', '.join(shown)}")
-
-
 def record(run: Run, result: RunResult) -> None:
     """iteration_history.json, after every round; a run that is gone through again loses none of the rounds that it
     holds already.
     """
-    if result.stop is None and rounds_on_record(run) > len(result.rounds):
+    if result.stop is None and len(_recorded_rounds(run)) > len(result.rounds):
         return
     write_json(run.workspace.history, history_json(result, run.settings.person_name, run.toolbox.base_model))
 
 
-def rounds_on_record(run: Run) -> int:
-    """How many rounds the run had already; none of them is taken back, whatever the rules say today."""
-    return len(_recorded_rounds(run))
-
-
 def _recorded_rounds(run: Run) -> Sequence[Mapping[str, Any]]:
+    """The rounds that the run had already, as iteration_history.json has them."""
     path = run.workspace.history
     return read_json(path).get("iterations", ()) if path.exists() else ()
 
 
-def as_decided(run: Run, done: Round) -> Round:
-    """A finished round; one that is on record as it was decided then."""
-    recorded = {entry.get("iteration"): entry for entry in _recorded_rounds(run)}
-    entry = recorded.get(done.facts.iteration)
-    return done if entry is None else as_recorded(done, entry)
-
-
-def finish(run: Run, result: RunResult, stop: Stop, earlier: bool = False) -> None:
+def finish(run: Run, result: RunResult, earlier: bool) -> None:
     """The final LoRA (a copy of the best version), report.html, and the reason why the loop ends here.
 
     Args:
-        earlier: it had ended before this process began.
+        result: of a run that stopped. earlier: it had ended before this process began.
     """
+    stop = result.stop
+    assert stop is not None
     chosen = picked(run.workspace)
     version = result.best if chosen is None else int(chosen["version"])
     make_final(run.workspace, version)

@@ -9,7 +9,7 @@ from twinloop.config import Settings
 from twinloop.ports import Reporter
 from twinloop.stages import decide
 from twinloop.stages.rounds import RunResult, result_from_json
-from twinloop.steps.ending import stop_rules
+from twinloop.steps.options import stop_rules
 from twinloop.store.atomic import read_json
 from twinloop.store.workspace import Workspace
 

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twinloop.domain.model_roles import BLIND_BY_CHOICE
+from twinloop.domain.model_roles import BLIND_BY_CHOICE, UNREAD_ON_DRAWINGS
 from twinloop.domain.records import Dataset
 from twinloop.domain.shots import Gap
 from twinloop.domain.wording import plural
 from twinloop.errors import StateError
 from twinloop.stages import analyze
 from twinloop.stages.rounds import Round
+from twinloop.steps.options import settings_fingerprint
 from twinloop.steps.photos import observations
-from twinloop.steps.run import Run, settings_fingerprint
+from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json
 from twinloop.store.workspace import shown_path
 
@@ -24,7 +25,10 @@ def find_gaps(run: Run, dataset: Dataset, iteration: int) -> tuple[Gap, ...]:
     """gaps_iterN.json."""
 
     def make() -> Any:
-        result = analyze.analyze(observations(run, dataset), run.toolbox.observer.facets, run.settings.analysis.shares)
+        observer, wanted = run.toolbox.observer, run.settings.analysis.shares
+        result = analyze.analyze(
+            observations(run, dataset), observer.facets, wanted, run.settings.subject, observer.pack.unread
+        )
         left_out = [(item["path"], item["reason"]) for item in read_json(run.workspace.dataset(0))["left_out"]]
         return analyze.analysis_json(
             result, person=run.settings.person_name, dataset=shown_path(Path(run.settings.dataset_dir)),
@@ -34,16 +38,29 @@ def find_gaps(run: Run, dataset: Dataset, iteration: int) -> tuple[Gap, ...]:
 
     data = run.artefact(f"iter{iteration}.gaps", run.workspace.gaps(iteration), make)
     if iteration == 1:
-        for facet, why in data["not_measured"].items():
-            if why in BLIND_BY_CHOICE:
-                continue
-            run.toolbox.reporter.warn(f"{facet}: not measured ({why})")
+        _say_not_measured(run, data)
     try:
         return analyze.gaps_from_json(data)
     except ValueError as error:
         raise StateError(
             f"{run.workspace.gaps(iteration)}: {error}. Correct it, or delete it and run the same command again."
         ) from None
+
+
+def _say_not_measured(run: Run, data: Any) -> None:
+    """What is not measured and why, and where faces seem to be drawn ones. ``data``: gaps_iter1.json."""
+    blind = data["not_measured"]
+    unread = [name for name, why in blind.items() if why == UNREAD_ON_DRAWINGS]
+    if unread:
+        run.say(
+            f"Not measured: {', '.join(unread)} ({UNREAD_ON_DRAWINGS}). To measure it all the same, name the facet in"
+            " analysis.facets."
+        )
+    for name, why in blind.items():
+        if name not in unread and why not in BLIND_BY_CHOICE:
+            run.toolbox.reporter.warn(f"{name}: not measured ({why})")
+    if run.settings.subject == "person" and (alike := analyze.all_alike(data.get("facets", {}))):
+        run.say(f"Note: {alike}")
 
 
 @dataclass(frozen=True)

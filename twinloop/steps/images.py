@@ -6,21 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from twinloop.config import Settings
 from twinloop.domain.records import Dataset, LoRA
 from twinloop.domain.shots import Gap, Shot
 from twinloop.domain.wording import plural
 from twinloop.errors import StateError
 from twinloop.stages import generate as generating
 from twinloop.stages import plan
-from twinloop.stages.early import EarlyJudge
 from twinloop.stages.face_detail import FaceDetail
-from twinloop.stages.identity import IdentityReference, reference_from_json
-from twinloop.stages.observe import Observer
+from twinloop.stages.identity import reference_from_json
 from twinloop.stages.sources import Source, source_of, sources_from_json, sources_json
+from twinloop.steps.options import early_judge, face_detail, plan_settings
 from twinloop.steps.photos import observations
 from twinloop.steps.run import Run, sign
-from twinloop.steps.verdicts import is_judged, limits_of
+from twinloop.steps.verdicts import is_judged
 from twinloop.store.atomic import read_json, read_object, write_json
 from twinloop.store.workspace import GENERATION_METADATA, shown_path
 
@@ -36,11 +34,11 @@ def generate(run: Run, gaps: Sequence[Gap], lora: LoRA, iteration: int) -> None:
         return
     shots = [Shot.from_json(item) for item in data["shots"]]
     context = generating.GenerationContext(
-        f"iter{iteration}",
-        run.workspace.synthetic(iteration),
-        toolbox.base_model,
-        run.workspace.lora(lora.version),
-        toolbox.generation,
+        prefix=f"iter{iteration}",
+        folder=run.workspace.synthetic(iteration),
+        base_model=toolbox.base_model,
+        lora=run.workspace.lora(lora.version),
+        settings=toolbox.generation,
         dataset=shown_path(Path(run.settings.dataset_dir)),
         early=early_judge(run.settings, run.toolbox.observer),
         detail=_face_detail(run),
@@ -53,25 +51,6 @@ def _say_made(run: Run, images: int, redrawn: int, early: int) -> None:
     faces = f", {plural(redrawn, 'face')} redrawn" if redrawn else ""
     given_up = f", {early} more given up early" if early else ""
     run.say(f"  {sign(images)} Generated: {plural(images, 'image')}{faces}{given_up}")
-
-
-def early_judge(settings: Settings, observer: Observer) -> EarlyJudge | None:
-    """Who judges unfinished images; None where the settings want all of them finished."""
-    at = settings.generation.early_reject
-    return None if at is None else EarlyJudge(at, observer, limits_of(settings, observer, None))
-
-
-def face_detail(
-    settings: Settings, observer: Observer, below: float, reference: IdentityReference | None = None
-) -> FaceDetail | None:
-    """Who redraws small faces; None where the settings want all of them as they are.
-
-    Args:
-        below: height of a face as a share of the picture's, under which it is small. reference: knows what real photos
-            taught of face quality.
-    """
-    strength = settings.generation.face_detail
-    return FaceDetail(strength, below, observer, limits_of(settings, observer, reference)) if strength else None
 
 
 def _face_detail(run: Run) -> FaceDetail | None:
@@ -100,7 +79,10 @@ def _shots(run: Run, gaps: Sequence[Gap], iteration: int) -> Any:
             f"{name} is no facet value known here: no images are made for it ({run.workspace.gaps(iteration)})"
         )
     photos = sources(run) if settings.generation.from_photos > 0 else ()
-    wanted = plan_settings(settings, run.toolbox.style, iteration, photos, run.toolbox.generation.references)
+    toolbox = run.toolbox
+    wanted = plan_settings(
+        settings, toolbox.style, iteration, photos, toolbox.generation.references, around=toolbox.around
+    )
     return generating.shots_json(plan.plan(gaps, facets, wanted), iteration)
 
 
@@ -118,21 +100,3 @@ def sources(run: Run) -> tuple[Source, ...]:
         found = [source_of(member.path, one) for member, one in zip(shown.members, seen, strict=True)]
         write_json(path, sources_json(found))
     return sources_from_json(read_json(path))
-
-
-def plan_settings(
-    settings: Settings, style: str, iteration: int, photos: tuple[Source, ...], references: int = 1
-) -> plan.PlanSettings:
-    return plan.PlanSettings(
-        trigger=settings.person_trigger,
-        style=style,
-        seed=settings.seed,
-        iteration=iteration,
-        num_per_gap=settings.generation.num_per_gap,
-        negative=settings.generation.negative_prompt,
-        from_photos=settings.generation.from_photos,
-        photos=photos,
-        references=references,
-        faces=settings.generation.face_detail > 0,
-        shares=settings.analysis.shares,
-    )

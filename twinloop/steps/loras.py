@@ -7,9 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-from twinloop.config import Settings
 from twinloop.domain.forecast import Forecast
 from twinloop.domain.records import Dataset, LoRA, PanelScore
 from twinloop.domain.shots import Shot, derive_seed
@@ -17,16 +15,18 @@ from twinloop.domain.vault import Consent
 from twinloop.families.clip import TOKENS, about_tokens
 from twinloop.stages import fixed_shots, generate, preflight
 from twinloop.stages import train as training
+from twinloop.stages.caption_style import mismatch
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.pauses import Pauses, Samples, sample_steps
 from twinloop.stages.samples import beside_dataset
 from twinloop.stages.training_spec import TrainingSpec
 from twinloop.stages.trial import Trial, checkpoint_steps
+from twinloop.steps.options import trained_with
 from twinloop.steps.panels import Panel, Portrait, measured_on
 from twinloop.steps.photos import freeze, observations
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json
-from twinloop.store.images import find_images
+from twinloop.store.dataset_folders import subject_images
 
 
 def look_ahead(run: Run) -> Forecast | None:
@@ -40,26 +40,34 @@ def look_ahead(run: Run) -> Forecast | None:
             cannot be used.
     """
     space, settings, toolbox = run.workspace, run.settings, run.toolbox
-    images = len(find_images(Path(settings.dataset_dir)))
+    images = len(subject_images(Path(settings.dataset_dir)))
     # a folder without any is told as such, before a base model is loaded
     if space.lora_record(1).exists() or not images:
         return None
     forecast = None
+    if long := preflight.many_steps(settings, toolbox.training(images), toolbox.usual_steps, images):
+        toolbox.reporter.warn(long)
     if not settings.training.initial_lora:
         forecast = toolbox.forecast(images)
+    # the base model is loaded now, or is the next thing to be; another program's trainer would have to share the GPU
+    # with it
+    loads = forecast is not None or bool(settings.training.initial_lora)
+    if loads:
+        toolbox.tell_device()
+    if not settings.training.initial_lora:
         expected = preflight.pictures(settings, toolbox.generation, toolbox.training(images))
         preflight.look_ahead(forecast, expected, space.lora_dir, toolbox.reporter)
-    if forecast is not None or settings.training.initial_lora:
-        # the base model is loaded now, or is the next thing to be; another program's trainer would have to share the
-        # GPU with it
+    if loads:
         toolbox.generator().check(toolbox.generation)
     return forecast
 
 
 def look_at_captions(run: Run, dataset: Dataset, told: Forecast | None) -> None:
-    """Tell what the first training will need once more, where captions turn out so long that it takes more memory than
-    was told.
+    """Warn of captions in another style than the base's, and tell what the first training will need once more, where
+    they turn out so long that it takes more memory than was told.
     """
+    if other := mismatch(Path(run.settings.dataset_dir), run.toolbox.style):
+        run.toolbox.reporter.warn(other)
     captions = [member.caption for member in dataset.members]
     if told is None or all(about_tokens(caption) <= TOKENS for caption in captions):
         return
@@ -100,25 +108,15 @@ def _spec(run: Run, dataset: Dataset, version: int, best: LoRA | None) -> Traini
         # as it was when the run began: a resumed run writes the same bytes
         Consent.from_json(read_json(space.dataset(0)).get("consent")),
         beside_dataset(dataset, photos, settings.training, lambda: observations(run, dataset), reporter),
-        pauses(run, lambda: freeze(run), version, images, space.checkpoint_choice(version)),
+        pauses(run, lambda: freeze(run), version=version, images=images, record=space.checkpoint_choice(version)),
         trained_with(settings),
     )
-
-
-def trained_with(settings: Settings) -> dict[str, Any]:
-    """What decides the weights beside the settings of the training: how the base model computes, and what trains."""
-    wanted = settings.training
-    return {
-        "precision": settings.precision,
-        "quantization": settings.quantization,
-        "trainer": wanted.trainer,
-        "extra_args": list(wanted.extra_args),
-    }
 
 
 def pauses(
     run: Run,
     reference: Callable[[], IdentityReference | None],
+    *,
     version: int,
     images: int,
     record: Path,
@@ -127,8 +125,8 @@ def pauses(
     """Where a training on so many images pauses, to measure checkpoints and to draw samples.
 
     Args:
-        reference: what the person looks like; asked when checkpoints are measured. record: where the outcome is
-            written.
+        reference: what the person looks like; asked when checkpoints are measured. version: 0 = of no run.
+        record: where the outcome is written.
         folder: of the samples of a step; None = the run's own.
     """
     space = run.workspace
@@ -149,11 +147,11 @@ def _samples(run: Run, version: int, images: int, folder: Callable[[int], Path])
 
     def draw(lora: Path, step: int) -> None:
         context = generate.GenerationContext(
-            f"samples_v{version}_{step}_{drawn}",
-            folder(step),
-            toolbox.base_model,
-            lora,
-            toolbox.generation,
+            prefix=f"samples_v{version}_{step}_{drawn}",
+            folder=folder(step),
+            base_model=toolbox.base_model,
+            lora=lora,
+            settings=toolbox.generation,
             stamped=False,
             doing=f"Drawing samples of LoRA v{version} at step {step}",
         )
@@ -164,14 +162,14 @@ def _samples(run: Run, version: int, images: int, folder: Callable[[int], Path])
 
 def _sample_shots(run: Run) -> list[Shot]:
     settings, toolbox = run.settings, run.toolbox
-    seed, negative = derive_seed(settings.seed, "samples"), settings.generation.negative_prompt
+    seed = derive_seed(settings.seed, "samples")
     return fixed_shots.plan_samples(
         settings.training.sample_prompts,
         toolbox.observer.facets,
         settings.person_trigger,
         toolbox.style,
         seed,
-        negative,
+        toolbox.around,
         settings.analysis.shares,
     )
 
@@ -190,6 +188,11 @@ def _trial(
 
     def measured(lora: Path, step: int) -> PanelScore:
         images, score = space.checkpoint_images(version, step), space.checkpoint_score(version, step)
-        return measured_on(run, person, panel, Portrait(f"checkpoint_v{version}_{step}", step, lora, images, score))
+        return measured_on(
+            run,
+            person,
+            panel,
+            Portrait(key=f"checkpoint_v{version}_{step}", version=step, lora=lora, images=images, score=score),
+        )
 
     return Trial(steps, measured, record, wanted.early_stop)

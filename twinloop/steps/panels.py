@@ -7,11 +7,15 @@ from pathlib import Path
 
 from twinloop.domain.records import LoRA, PanelScore
 from twinloop.domain.shots import Shot
+from twinloop.report import words
 from twinloop.stages import assess, fixed_shots
 from twinloop.stages import generate as generating
 from twinloop.stages.identity import IdentityReference
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json
+
+SAID = ("on_target", "identity", "overall")
+"""Of the figures of a version, those that are said as soon as they are known."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Panel:
     images: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Portrait:
     """One LoRA on a panel: journal key, number that its score carries, file, and where images and score go."""
 
@@ -36,17 +40,29 @@ class Portrait:
 
 
 def measure(run: Run, reference: IdentityReference | None, lora: LoRA) -> PanelScore:
-    """panel_vN/ and panel_vN.json: this LoRA on the fixed panel."""
+    """panel_vN/ and panel_vN.json: this LoRA on the fixed panel; says its figures."""
     space, version = run.workspace, lora.version
     panel = Panel("panel", space.panel, run.settings.seed, run.settings.panel.images)
-    return measured_on(
+    score = measured_on(
         run,
         reference,
         panel,
         Portrait(
-            f"panel_v{version}", version, space.lora(version), space.panel_images(version), space.panel_score(version)
+            key=f"panel_v{version}",
+            version=version,
+            lora=space.lora(version),
+            images=space.panel_images(version),
+            score=space.panel_score(version),
         ),
     )
+    shown = [
+        f"{metric.label.lower()} {words.percent(figure.value, 1) if metric.percent else words.number(figure.value, 3)}"
+        for metric in words.METRICS
+        if (figure := score.metrics.get(metric.name)) is not None and metric.name in SAID
+    ]
+    shown += [] if "identity" in score.metrics else ["identity not measured"]
+    run.say(f"{'  ' if version > 1 else ''}✓ Measured: LoRA v{version}, {', '.join(shown)}")
+    return score
 
 
 def measured_on(run: Run, reference: IdentityReference | None, panel: Panel, portrait: Portrait) -> PanelScore:
@@ -63,7 +79,7 @@ def measured_on(run: Run, reference: IdentityReference | None, panel: Panel, por
                 toolbox.style,
                 panel.seed,
                 panel.images,
-                settings.generation.negative_prompt,
+                toolbox.around,
                 settings.analysis.shares,
             ),
             0,
@@ -71,11 +87,11 @@ def measured_on(run: Run, reference: IdentityReference | None, panel: Panel, por
     )
     shots = [Shot.from_json(item) for item in read_json(panel.path)["shots"]]
     context = generating.GenerationContext(
-        portrait.key,
-        portrait.images,
-        toolbox.base_model,
-        portrait.lora,
-        toolbox.generation,
+        prefix=portrait.key,
+        folder=portrait.images,
+        base_model=toolbox.base_model,
+        lora=portrait.lora,
+        settings=toolbox.generation,
         stamped=False,
         doing=f"Drawing the panel with LoRA v{portrait.version}",
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.config import Settings
-from twinloop.domain.likeness import Likeness
+from twinloop.domain.choices import Subject
 from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset
 from twinloop.domain.wording import agree, plural
@@ -20,13 +20,14 @@ from twinloop.stages.identity import IdentityReference, learned, reference_from_
 from twinloop.stages.masks import check_masks
 from twinloop.stages.observe import observe_files
 from twinloop.stages.vault.dataset.readiness import SOME, TOO_FEW
-from twinloop.steps.datasets import merge_limits
+from twinloop.steps.options import merge_limits, selection_rules
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json
-from twinloop.store.images import find_images
+from twinloop.store.dataset_folders import subject_images
 from twinloop.store.sidecar import consent_of
 from twinloop.store.workspace import shown_path
 
+NO_FACES = "No face is looked for (validation.faces is false): identity is not measured."
 TOO_MANY_MADE = "a made image more than merge.max_synthetic_share allows"
 
 
@@ -64,7 +65,7 @@ def look_for_new_photos(run: Run, dataset: Dataset, reporter: Reporter) -> None:
         )
     left_out = read_json(run.workspace.dataset(0))["left_out"]
     known |= {_place(Path(item["path"])) for item in left_out}
-    new = [path for path in find_images(folder) if _place(path) not in known]
+    new = [path for path in subject_images(folder) if _place(path) not in known]
     if new:
         came = f"{plural(len(new), 'picture')} in {folder} came after this run had begun"
         reporter.warn(
@@ -82,32 +83,57 @@ def _first_dataset(run: Run) -> dict[str, Any]:
     settings, toolbox, folder = run.settings, run.toolbox, Path(run.settings.dataset_dir)
     look_at_masks(settings)
     photos = select.look_at(
-        folder, rules(settings, toolbox.observer.pack.likeness), toolbox.observer, run.catalog, toolbox.reporter
+        folder,
+        selection_rules(settings, toolbox.observer.pack.likeness),
+        toolbox.observer,
+        run.catalog,
+        toolbox.reporter,
+        settings.subject == "character",
     )
     usable = photos.selection.photos
-    reference = learned([photo.seen for photo in usable], toolbox.observer, settings.validation.identity)
+    reference = learned([photo.seen for photo in usable], toolbox.observer, settings.validation.measures_identity)
     held_out = frozenset[str]() if reference is None else reference.held_out
     dataset = merging.first_dataset(
-        usable, toolbox.observer.facets, settings.person_trigger, toolbox.style, merge_limits(settings), held_out
+        usable,
+        toolbox.observer.facets,
+        settings.person_trigger,
+        toolbox.style,
+        merge_limits(settings),
+        held_out,
+        class_word=toolbox.around.class_word,
+        folders=photos.folders,
     )
-    used = {member.path for member in dataset.members}
-    too_many = [(photo.path, TOO_MANY_MADE) for photo in usable if shown_path(photo.path) not in used]
-    left_out = (*photos.selection.left_out, *too_many)
     return {
         **dataset.to_json(),
-        "left_out": [{"path": shown_path(path), "reason": reason} for path, reason in left_out],
+        "left_out": [{"path": path, "reason": reason} for path, reason in left_out_of(photos.selection, dataset)],
         "consent": consent_of(folder).to_json(),
         **({"drawn": True} if photos.selection.drawn else {}),
+        **({"made_elsewhere": elsewhere} if (elsewhere := photos.selection.made_elsewhere) else {}),
     }
+
+
+def left_out_of(selection: select.Selection, dataset: Dataset) -> tuple[tuple[str, str], ...]:
+    """(path, reason) of a folder's pictures that its dataset does without: those that the rules left out, and made ones
+    that are too many.
+    """
+    used = {member.path for member in dataset.members}
+    found = [(shown_path(path), reason) for path, reason in selection.left_out]
+    usable = [shown_path(photo.path) for photo in selection.photos]
+    return (*found, *((path, TOO_MANY_MADE) for path in usable if path not in used))
 
 
 def _say_dataset(run: Run, dataset: Dataset, data: Mapping[str, Any]) -> None:
     """What the run has to learn from, and by what it is measured. ``data``: the dataset's record."""
     path, pack = run.workspace.dataset(0), run.toolbox.observer.pack
-    run.say(f"Dataset: {_counted(dataset)} used, {len(data['left_out'])} left out (see {run.workspace.show(path)})")
-    if data.get("drawn"):
-        run.say(select.DRAWN)
-    if few := few_photos_message(len(dataset.real)):
+    character = run.settings.subject == "character"
+    used = _counted(dataset, "picture" if character else "photo")
+    run.say(f"Dataset: {used} used, {len(data['left_out'])} left out (see {run.workspace.show(path)})")
+    elsewhere, drawn = int(data.get("made_elsewhere", 0)), bool(data.get("drawn"))
+    if made := select.made_message(len(dataset.members), elsewhere, drawn, character):
+        run.say(made)
+    if run.toolbox.observer.pack.faceless:
+        run.say(NO_FACES)
+    if few := few_photos_message(len(dataset.real), run.settings.subject):
         run.toolbox.reporter.warn(few)
     if pack.brief:
         run.say(pack.brief)
@@ -115,25 +141,22 @@ def _say_dataset(run: Run, dataset: Dataset, data: Mapping[str, Any]) -> None:
         run.toolbox.reporter.warn(line)
 
 
-def _counted(dataset: Dataset) -> str:
-    """Photos and made images, as words."""
+def _counted(dataset: Dataset, noun: str) -> str:
+    """Photos (``noun``) and made images, as words."""
     made = sum(member.weight > 0 for member in dataset.synthetic)
-    photos = plural(len(dataset.real), "photo")
+    photos = plural(len(dataset.real), noun)
     return f"{photos} and {plural(made, 'made image')}, which weigh less," if made else photos
 
 
-def few_photos_message(count: int) -> str:
+def few_photos_message(count: int, subject: Subject = "person") -> str:
     """What is to be said of so many real photos; "" where there are enough to learn a person from."""
     if count >= TOO_FEW:
         return ""
+    one, many = ("real photo", "photos") if subject == "person" else ("picture", "pictures")
     return (
-        f"only {plural(count, 'real photo')}: a LoRA of so few learns the photos by heart; add {TOO_FEW - count} at"
-        f" least, better {SOME - count}"
+        f"only {plural(count, one)}: a LoRA of so few learns the {many} by heart; add {TOO_FEW - count} at least,"
+        f" better {SOME - count}"
     )
-
-
-def rules(settings: Settings, likeness: Likeness) -> tuple[select.Rule, ...]:
-    return select.READABLE_ONLY if settings.analysis.keep_all else select.dataset_rules(likeness)
 
 
 def observations(run: Run, dataset: Dataset) -> list[Observation]:
@@ -159,12 +182,17 @@ def freeze(run: Run) -> IdentityReference | None:
     """identity_reference.json: what the person looks like to the embedder, before anything was made."""
 
     def make() -> Any:
-        if not run.settings.validation.identity:
-            return {"measured": False, "why": "validation.identity is false"}
+        wanted = run.settings.validation
+        if not wanted.measures_identity:
+            return {"measured": False, "why": f"validation.{'identity' if wanted.faces else 'faces'} is false"}
         photos = observations(run, Dataset.from_json(read_json(run.workspace.dataset(0))))
         return reference_to_json(learned(photos, run.toolbox.observer, wanted=True))
 
     reference = reference_from_json(run.artefact("identity", run.workspace.identity, make, private=True))
-    if reference is None and run.settings.validation.identity and run.toolbox.observer.pack.embedder is not None:
+    if (
+        reference is None
+        and run.settings.validation.measures_identity
+        and run.toolbox.observer.pack.embedder is not None
+    ):
         run.toolbox.reporter.warn("identity is not checked: no face of the photos could be embedded")
     return reference

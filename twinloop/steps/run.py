@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +45,3 @@ class Run:
 def sign(done: object) -> str:
     """What stands before a step's line: a tick where something was done, else a dash."""
     return "✓" if done else "-"
-
-
-def settings_fingerprint(settings: Settings) -> str:
-    """Of everything in the settings that decides results."""
-    return hashlib.sha256(json.dumps(settings.identity_fields(), sort_keys=True).encode()).hexdigest()[:16]

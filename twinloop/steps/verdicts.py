@@ -4,64 +4,37 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from twinloop.checks.base import Limits
-from twinloop.config import Settings
 from twinloop.domain.records import Dataset
-from twinloop.domain.verdicts import Outcome as Judgement
-from twinloop.domain.verdicts import Verdict
+from twinloop.domain.verdicts import Outcome, Verdict
 from twinloop.domain.wording import plural
 from twinloop.errors import WaitingForReview
 from twinloop.stages import review as reviewing
 from twinloop.stages import validate as validating
 from twinloop.stages.identity import IdentityReference
-from twinloop.stages.observe import Observer
 from twinloop.stages.validate import Judged
+from twinloop.steps.options import limits_of, settings_fingerprint
 from twinloop.steps.photos import observations
-from twinloop.steps.run import Run, settings_fingerprint, sign
+from twinloop.steps.run import Run, sign
 from twinloop.store.atomic import read_json
 from twinloop.store.workspace import Workspace
-
-
-def limits_of(settings: Settings, observer: Observer, reference: IdentityReference | None) -> Limits:
-    """The checks' limits from the settings, from what the detectors know of their scales, and from what the real photos
-    taught.
-    """
-    wanted, pack = settings.validation, observer.pack
-    share = wanted.sharpness_share
-    if share is None:
-        share = pack.least_sharpness
-    quality = wanted.min_face_quality
-    if quality is None:
-        quality = pack.least_face_quality
-    learned = {}
-    if quality is None and reference is not None:
-        by_angle = reference.quality.limits
-        learned = {angle: (round(least, 4), round(usual, 4)) for angle, (least, usual) in by_angle.items()}
-    return Limits(
-        blur_threshold=wanted.blur_threshold,
-        min_brightness=wanted.min_brightness,
-        max_brightness=wanted.max_brightness,
-        min_face_confidence=wanted.min_face_confidence,
-        min_face_quality=quality,
-        novelty_distance=wanted.novelty_distance,
-        sharpness=wanted.sharpness,
-        real_sharpness=reference.sharpness if reference is not None else None,
-        sharpness_share=share,
-        identity_tolerance=wanted.identity_tolerance,
-        real_face_quality=learned,
-    )
 
 
 def validate(run: Run, reference: IdentityReference | None, dataset: Dataset, iteration: int) -> list[Judged]:
     """verdicts_iterN.json and the folders approved, rejected and unsure."""
     space = run.workspace
-    limits = limits_of(run.settings, run.toolbox.observer, reference)
-    hashes = [
-        validating.known_image(Path(m.path).name, o)
-        for m, o in zip(dataset.members, observations(run, dataset), strict=True)
-    ]
+    photos = observations(run, dataset)
+    limits = limits_of(run.settings, run.toolbox.observer, reference, photos)
+    hashes = [validating.known_image(Path(m.path).name, seen) for m, seen in zip(dataset.members, photos, strict=True)]
     asked = validating.asked_images(space.synthetic(iteration), run.toolbox.observer.facets)
-    judged = validating.judge(asked, run.toolbox.observer, run.catalog, limits, reference, hashes, run.toolbox.reporter)
+    judged = validating.judge(
+        asked,
+        run.toolbox.observer,
+        run.catalog,
+        limits,
+        reference=reference,
+        known=hashes,
+        reporter=run.toolbox.reporter,
+    )
     judged += validating.given_up(space.synthetic(iteration))
     if is_judged(run, iteration):
         recorded = [Verdict.from_json(item) for item in read_json(space.verdicts(iteration))["verdicts"]]
@@ -114,9 +87,9 @@ def review(run: Run, judged: list[Judged], iteration: int) -> list[Judged]:
     return final
 
 
-def folders(space: Workspace, iteration: int) -> dict[Judgement, Path]:
+def folders(space: Workspace, iteration: int) -> dict[Outcome, Path]:
     return {
-        Judgement.APPROVED: space.approved(iteration),
-        Judgement.REJECTED: space.rejected(iteration),
-        Judgement.UNSURE: space.unsure(iteration),
+        Outcome.APPROVED: space.approved(iteration),
+        Outcome.REJECTED: space.rejected(iteration),
+        Outcome.UNSURE: space.unsure(iteration),
     }

@@ -3,42 +3,49 @@
 Each module says one thing; these are the names that commands use.
 """
 
-from twinloop.wiring.captioning import build_captioner
+from twinloop.wiring.captioning import CaptionServer, build_captioner, check_captioner
 from twinloop.wiring.checking import check_config
 from twinloop.wiring.detectors import build_pack, models_report
 from twinloop.wiring.extras import with_extra
-from twinloop.wiring.kits import base_family
-from twinloop.wiring.machine import device_name
+from twinloop.wiring.frames import build_frame_taker, frame_worker, usual_models
+from twinloop.wiring.kits import asked_prediction, base_family
+from twinloop.wiring.machine import device_name, unused_gpu
 from twinloop.wiring.makers import build_makers, obstacles
-from twinloop.wiring.measuring import build_observer, chosen_facets
-from twinloop.wiring.names import FAKE, NANO, base_model_path, nano_detectors_path
+from twinloop.wiring.measuring import build_observer, chosen_facets, observer_of
+from twinloop.wiring.names import base_model_path, nano_detectors_path
 from twinloop.wiring.options import PRODIGY_RATE, generation_settings, training_settings
 from twinloop.wiring.scanning import build_neighbour_search, build_scanner, scan_plan, scan_stamp, scan_worker
 from twinloop.wiring.toolbox import build_toolbox
 
 __all__ = [
-    "FAKE",
-    "NANO",
     "PRODIGY_RATE",
+    "CaptionServer",
+    "asked_prediction",
     "base_family",
     "base_model_path",
     "build_captioner",
+    "build_frame_taker",
     "build_makers",
     "build_neighbour_search",
     "build_observer",
     "build_pack",
     "build_scanner",
     "build_toolbox",
+    "check_captioner",
     "check_config",
     "chosen_facets",
     "device_name",
+    "frame_worker",
     "generation_settings",
     "models_report",
     "nano_detectors_path",
+    "observer_of",
     "obstacles",
     "scan_plan",
     "scan_stamp",
     "scan_worker",
     "training_settings",
+    "unused_gpu",
+    "usual_models",
     "with_extra",
 ]

@@ -4,19 +4,19 @@ and base model on request.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from twinloop.config import Settings, parse_settings, salvaged_settings
+from twinloop.domain.choices import BUILT_IN, FAKE
 from twinloop.domain.model_roles import pack_and_folder
 from twinloop.domain.names import folded, problem_of
 from twinloop.errors import ConfigError, InputError
 from twinloop.stages.masks import check_masks
+from twinloop.system import shell
 from twinloop.wiring.kits import chosen_family
 from twinloop.wiring.makers import build_makers, obstacles
-from twinloop.wiring.names import FAKE, NANO
 
 
 def check_config(data: Any, source: str, wholly: bool = False) -> Settings:
@@ -52,7 +52,7 @@ def _places(settings: Settings) -> Iterator[tuple[str, str]]:
     """Folders and files that are named and not there: (field, what is wrong)."""
     if absent := no_photos(settings):
         yield "dataset_dir", absent
-    if settings.models_dir not in (FAKE, NANO):
+    if settings.models_dir not in BUILT_IN:
         try:
             folder = Path(pack_and_folder(settings.models_dir)[1])
         except InputError as error:
@@ -90,7 +90,7 @@ def no_photos(settings: Settings) -> str:
     name = "NAME" if problem_of(settings.person_name) else settings.person_name
     return (
         f"no such folder: {folder}{_seen_from(settings.dataset_dir)}.{meant} Put photos of the person there, correct"
-        f" it, or let FaceVault gather them from your pictures: twinloop vault run FOLDER --person {shlex.quote(name)}"
+        f" it, or let FaceVault gather them from your pictures: twinloop vault run FOLDER --person {shell.quote(name)}"
     )
 
 

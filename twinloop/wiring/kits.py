@@ -5,21 +5,23 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twinloop.config import Settings
+from twinloop.domain.choices import FAKE, NANO
 from twinloop.domain.forecast import Forecast
 from twinloop.errors import InputError
 from twinloop.families import Family, Preset, family_of_preset, preset_for, preset_name
 from twinloop.families.base import Guidance
+from twinloop.families.predictions import Asked, prediction_of, suited
 from twinloop.families.scaled_weights import is_scaled_file
 from twinloop.ports import GenerationSettings, Generator, Trainer, TrainingSettings
 from twinloop.registry import load_plugin
 from twinloop.wiring.extras import with_extra
 from twinloop.wiring.machine import trains_in_float16
-from twinloop.wiring.names import FAKE, NANO, base_model_path
+from twinloop.wiring.names import base_model_path
 from twinloop.wiring.options import training_settings
 
 if TYPE_CHECKING:
@@ -46,7 +48,20 @@ def chosen_base(settings: Settings) -> BaseChoice:
         settings.precision,
         settings.quantization,
         settings.allow_download,
+        asked_prediction(settings),
     )
+
+
+def asked_prediction(settings: Settings) -> Asked:
+    """What the settings say that the base model predicts."""
+    return Asked(settings.base_prediction, settings.zero_terminal_snr)
+
+
+def chosen_preset(settings: Settings, name: str, family: Family) -> Preset:
+    """The preset of that name, with the training that suits what the base model predicts."""
+    preset = family.preset(name)
+    told = prediction_of(base_model_path(settings.base_model), family, asked_prediction(settings))
+    return replace(preset, training=suited(preset.training, told))
 
 
 def base_family(settings: Settings) -> Family:
@@ -102,7 +117,7 @@ def diffusers_kit(settings: Settings, notice: Callable[[str], None]) -> Kit:
     def trainer() -> DiffusersLoraTrainer | DistributedTrainer:
         return with_extra("Training a LoRA", "train", lambda: _trainer(settings, name, family, notice))
 
-    preset = family.preset(name)
+    preset = chosen_preset(settings, name, family)
     if settings.training.trainer != "builtin":
         return Kit(generator, external, preset, _no_forecast, family)
     return Kit(generator, trainer, preset, lambda *asked: trainer().forecast(*asked), family)
@@ -162,10 +177,10 @@ def _external_trainer(settings: Settings, name: str, family: Family, notice: Cal
         choice,
         family,
         make_room=_leave_gpu,
-        float16=lambda: trains_in_float16(choice),
+        float16=lambda: trains_in_float16(choice, family.overflows_in_float16),
         notice=notice,
     )
-    preset = family.preset(name)
+    preset = chosen_preset(settings, name, family)
     trainer.check(training_settings(settings, preset.training, preset.repeats, images=1))
     return trainer
 

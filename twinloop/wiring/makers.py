@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twinloop.config import Settings
+from twinloop.domain.choices import FAKE
 from twinloop.domain.forecast import Forecast
 from twinloop.errors import TwinLoopError
 from twinloop.families import Family, distilled, preset_name
 from twinloop.families.base import Guidance, Preset
+from twinloop.families.predictions import check_asked, prediction_of
 from twinloop.ports import GenerationSettings, Generator, Trainer, TrainingSettings, nobody_listens
 from twinloop.stages.toolbox import Forecaster
+from twinloop.stages.words import Around
 from twinloop.store.images import find_images
 from twinloop.wiring.extras import with_extra
 from twinloop.wiring.kits import chosen_base, diffusers_kit, fake_kit
-from twinloop.wiring.names import FAKE
 from twinloop.wiring.options import generation_settings, training_settings
 
 
@@ -27,6 +29,7 @@ class Makers:
     loaded.
 
     Attributes:
+        usual_steps: of a training, as the preset has it.
         family: of the base model; None for the fakes, which are of none.
         notice: what the user should know about the preset, "" when nothing.
         check: looks at base model, machine and LoRAs (those of the settings, and others that are named) before anything
@@ -37,7 +40,9 @@ class Makers:
     trainer: Callable[[], Trainer]
     generation: GenerationSettings
     training: Callable[[int], TrainingSettings]
+    usual_steps: int
     style: str
+    around: Around
     base_model: str
     small_face: float
     forecast: Forecaster
@@ -84,13 +89,27 @@ def build_makers(settings: Settings, notice: Callable[[str], None] = nobody_list
         trainer=kit.trainer,
         generation=generation,
         training=training,
+        usual_steps=kit.preset.training.steps,
         style=settings.generation.prompt_style or kit.preset.style,
+        around=_around(settings, kit.preset),
         base_model=settings.base_model,
         small_face=settings.generation.face_detail_below or kit.preset.small_face,
         notice=" ".join(text for text in notices if text),
         forecast=forecast,
         family=kit.family,
         check=functools.partial(_check_makers, settings, kit.family, generation),
+    )
+
+
+def _around(settings: Settings, preset: Preset) -> Around:
+    """The user's words over the preset's; those of a preset are of its own style."""
+    asked = settings.generation
+    own = preset.style == (asked.prompt_style or preset.style)
+    return Around(
+        asked.prompt_prefix,
+        preset.suffix if asked.prompt_suffix is None and own else asked.prompt_suffix,
+        asked.negative_prompt,
+        settings.training.class_word,
     )
 
 
@@ -127,10 +146,12 @@ def _check_makers(
         return
     from twinloop.adapters.diffusion.preflight import Wanted, check
 
+    choice = chosen_base(settings)
+    check_asked(choice.prediction, prediction_of(choice.base, family), family)
     given = [settings.training.initial_lora, *(path for path, _ in generation.extra_loras)]
     files = (*loras, *(Path(path) for path in given if path))
     wanted = Wanted(
-        chosen_base(settings),
+        choice,
         family,
         generation,
         files,

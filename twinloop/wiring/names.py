@@ -1,11 +1,11 @@
-"""The words that stand for what is built in, and where it lies."""
+"""Where what is built in lies."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-NANO = "nano"
-FAKE = "fake"
+from twinloop.domain.choices import NANO
+
 NANO_HOME = Path(__file__).parents[1] / "nano"
 
 

@@ -26,12 +26,16 @@ def generation_settings(settings: Settings, default: GenerationSettings) -> Gene
         strength=asked.strength,
         extra_loras=tuple((lora.path, lora.scale) for lora in asked.extra_loras),
         scheduler=asked.scheduler or "",
+        timestep_spacing=asked.timestep_spacing,
         offload=asked.offload,
         vae_tiling=asked.vae_tiling,
         quantization=settings.quantization,
         precision=settings.precision,
         references=asked.references or default.references,
         compile=settings.compile,
+        guidance_rescale=asked.guidance_rescale,
+        base_prediction=settings.base_prediction,
+        zero_terminal_snr=settings.zero_terminal_snr,
     )
 
 
@@ -42,7 +46,11 @@ WARMUP_SHARE = 10
 
 
 def training_settings(settings: Settings, default: TrainingSettings, repeats: int, images: int) -> TrainingSettings:
-    """The user's numbers over the preset's; ``epochs`` become steps by the number of images."""
+    """The user's numbers over the preset's; ``epochs`` become steps by the number of images.
+
+    Args:
+        repeats: of the preset.
+    """
     asked = settings.training
     given = {
         name: value
@@ -62,7 +70,8 @@ def training_settings(settings: Settings, default: TrainingSettings, repeats: in
         given = {"learning_rate": PRODIGY_RATE, **given}
     chosen = replace(default, **given, seed=settings.seed, trigger=settings.person_trigger, compile=settings.compile)
     if asked.steps is None and asked.epochs is not None:
-        chosen = replace(chosen, steps=math.ceil(asked.epochs * repeats * images / chosen.effective_batch))
+        wanted = math.ceil(asked.epochs * (asked.repeats or repeats) * images / chosen.effective_batch)
+        chosen = replace(chosen, steps=min(wanted, asked.max_train_steps or wanted))
     if asked.warmup_steps is None:
         chosen = replace(chosen, warmup_steps=min(chosen.warmup_steps, chosen.steps // WARMUP_SHARE))
     return chosen

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from twinloop import __version__
+from twinloop.domain.choices import BUILT_IN
 from twinloop.domain.model_roles import pack_and_folder
 from twinloop.ports import NeighbourSearch, ScanJob, Scanner
 from twinloop.stages import pixels
@@ -18,7 +19,7 @@ from twinloop.stages.vault.scan import ScanPlan
 from twinloop.store.vault import Vault
 from twinloop.wiring.detectors import build_pack, models_report
 from twinloop.wiring.extras import with_extra
-from twinloop.wiring.names import FAKE, NANO, nano_detectors_path
+from twinloop.wiring.names import nano_detectors_path
 
 _MODELS = "models"
 _MIN_FACE = 40
@@ -105,7 +106,7 @@ def _last_made_with(record: ScanRecord) -> tuple[str, int]:
 
 def _from_anywhere(models_dir: str) -> str:
     """The same models folder for a later command, wherever that is started."""
-    if models_dir in (NANO, FAKE):
+    if models_dir in BUILT_IN:
         return models_dir
     _, folder = pack_and_folder(models_dir)
     return models_dir.removesuffix(folder) + os.path.abspath(folder)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+
 from twinloop.config import Settings
 from twinloop.errors import MissingModel, NotFetched
 from twinloop.ports import Reporter
 from twinloop.stages.toolbox import Toolbox
 from twinloop.store.clock import SystemClock
+from twinloop.wiring.machine import tell_device
 from twinloop.wiring.makers import Makers, build_makers, obstacles
-from twinloop.wiring.measuring import build_observer
+from twinloop.wiring.measuring import observer_of
 
 
 def build_toolbox(settings: Settings, reporter: Reporter, planning: bool = False) -> Toolbox:
@@ -34,14 +37,23 @@ def build_toolbox(settings: Settings, reporter: Reporter, planning: bool = False
         trainer=makers.trainer,
         generation=makers.generation,
         training=makers.training,
+        usual_steps=makers.usual_steps,
         style=makers.style,
+        around=makers.around,
         base_model=makers.base_model,
         small_face=makers.small_face,
         forecast=makers.forecast,
-        observer=build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets),
+        tell_device=functools.partial(_tell_device, makers, settings.device, reporter),
+        observer=observer_of(settings),
         clock=SystemClock(),
         reporter=reporter,
     )
+
+
+def _tell_device(makers: Makers, device: str, reporter: Reporter) -> None:
+    """The fakes compute nothing."""
+    if makers.family is not None:
+        tell_device(device, reporter)
 
 
 def _say_missing_base(settings: Settings, reporter: Reporter) -> None:

@@ -1,5 +1,5 @@
-"""Every flag of ``generate`` and ``train`` that stands for a field reaches it; and flags with choices, of any command,
-offer what the field or the part behind them takes.
+"""Every flag of ``generate``, ``compare`` and ``train`` that stands for a field reaches it; and flags with choices, of
+any command, offer what the field or the part behind them takes.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import pytest
+from safetensors.numpy import save
 
 from tests.functional.console import configuration, twinloop
-from twinloop import steps, wiring
-from twinloop.cli import generate, options, train
+from twinloop import wiring
+from twinloop.cli import compare, generate, options, train
 from twinloop.cli.command import Command, script_parser
 from twinloop.cli.commandline import build_parser
 from twinloop.cli.terminal import Terminal
 from twinloop.config import Settings
 from twinloop.domain import crops
-from twinloop.domain.choices import CAPTION_STYLES, CAPTIONERS, DUPLICATE_KINDS, LAYOUTS
+from twinloop.domain.choices import CAPTION_STYLES, CAPTIONERS, DUPLICATE_KINDS, LAYOUTS, OWN_CAPTIONS, SUBJECTS
 from twinloop.domain.vault import Consent
 from twinloop.loras.lora import Dialect
 from twinloop.loras.tensors import NAMES
+from twinloop.store.lora_file import with_texts
 
 GENERATE: Mapping[str, tuple[str | None, Any]] = {
     "--base-model": ("fake", "fake"),
@@ -33,6 +35,9 @@ GENERATE: Mapping[str, tuple[str | None, Any]] = {
     "--num-per-gap": ("3", 3),
     "--steps": ("12", 12),
     "--guidance": ("2.5", 2.5),
+    "--guidance-rescale": ("0.7", 0.7),
+    "--prompt-prefix": ("score_9", "score_9"),
+    "--prompt-suffix": ("newest", "newest"),
     "--negative-prompt": ("mist", "mist"),
     "--lora-scale": ("0.5", 0.5),
     "--width": ("128", 128),
@@ -45,6 +50,7 @@ GENERATE: Mapping[str, tuple[str | None, Any]] = {
     "--face-detail": ("0.4", 0.4),
     "--face-detail-below": ("0.3", 0.3),
     "--scheduler": ("euler", "euler"),
+    "--timestep-spacing": ("trailing", "trailing"),
     "--offload": ("model", "model"),
     "--models-dir": ("fake", "fake"),
     "--preset": ("sdxl", "sdxl"),
@@ -54,13 +60,23 @@ GENERATE: Mapping[str, tuple[str | None, Any]] = {
     "--precision": ("bfloat16", "bfloat16"),
     "--quantization": ("nf4", "nf4"),
     "--compile": ("off", "off"),
+    "--base-prediction": ("v_prediction", "v_prediction"),
+    "--zero-terminal-snr": (None, True),
+}
+COMPARE: Mapping[str, tuple[str | None, Any]] = {
+    "--dataset": ("photos", "photos"),
+    **{flag: GENERATE[flag] for flag in (f"--{name.replace('_', '-')}" for name in compare.FLAGS if name != "dataset")},
 }
 TRAIN: Mapping[str, tuple[str | None, Any]] = {
     "--base-model": ("fake", "fake"),
     "--person": ("ohwx ana", "ohwx ana"),
+    "--subject": ("character", "character"),
+    "--keep-all": (None, True),
     "--models-dir": ("fake", "fake"),
     "--preset": ("sdxl", "sdxl"),
     "--epochs": ("4", 4),
+    "--repeats": ("3", 3),
+    "--max-train-steps": ("900", 900),
     "--steps": ("12", 12),
     "--adapter": ("dora", "dora"),
     "--rank": ("6", 6),
@@ -74,19 +90,39 @@ TRAIN: Mapping[str, tuple[str | None, Any]] = {
     "--keep-checkpoints": ("4", 4),
     "--sample-every": ("5", 5),
     "--sample-prompt": ("ohwx ana at sea", ("ohwx ana at sea",)),
+    "--loraplus-lr-ratio": ("4", 4.0),
+    "--scale-weight-norms": ("1", 1.0),
+    "--save-every": ("250", 250),
+    "--max-step-saves-to-keep": ("3", 3),
     "--seed": ("9", 9),
     "--device": ("cpu", "cpu"),
     "--allow-download": (None, True),
     "--precision": ("float16", "float16"),
     "--quantization": ("int8", "int8"),
     "--compile": ("regional", "regional"),
+    "--base-prediction": ("epsilon", "epsilon"),
+    "--zero-terminal-snr": (None, True),
 }
-TOGETHER = {"--sample-prompt": ("--sample-every", "2")}
+TOGETHER = {
+    "--sample-prompt": ("--sample-every", "2"),
+    "--max-step-saves-to-keep": ("--save-every", "2"),
+    "--repeats": ("--epochs", "2"),
+    "--max-train-steps": ("--epochs", "2"),
+}
 """Flags that mean nothing alone, with the ones that they go with."""
 KNOWN = (
     pytest.param(generate.COMMAND, generate.FLAGS, GENERATE, id="generate"),
+    pytest.param(compare.COMMAND, compare.FLAGS, COMPARE, id="compare"),
     pytest.param(train.COMMAND, train.FLAGS, TRAIN, id="train"),
 )
+
+
+NEEDED = {
+    "generate": ("gaps.json",),
+    "compare": ("--lora", "a.safetensors", "--prompt", "ohwx ana"),
+    "train": ("photos",),
+}
+"""What each command cannot do without."""
 
 
 class Reached(Exception):
@@ -102,11 +138,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
+    Path("a.safetensors").write_bytes(with_texts(save({}), {}))
     Path("gaps.json").write_text(
         '{"recommendations": [{"type": "face_angle", "target": "profile", "count": 3, "reason": "r"}]}'
     )
     monkeypatch.setattr(wiring, "build_observer", lambda *_: None)  # for --early-reject
-    monkeypatch.setattr(steps, "early_judge", lambda *_: None)
+    monkeypatch.setattr("twinloop.steps.options.early_judge", lambda *_: None)
     monkeypatch.setattr(wiring, "build_makers", stop)
     monkeypatch.setattr(wiring, "build_toolbox", stop)
     return tmp_path
@@ -114,7 +151,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def reached(command: Command, *argv: str) -> Settings:
     """The settings that a command works with."""
-    args = script_parser(command, "x").parse_args(["gaps.json" if command is generate.COMMAND else "photos", *argv])
+    args = script_parser(command, "x").parse_args([*NEEDED[command.name], *argv])
     with pytest.raises(Reached) as caught:
         command.run(args, Terminal(io.StringIO(), io.StringIO()))
     settings: Settings = caught.value.args[0]
@@ -157,11 +194,13 @@ def test_a_preset_stays_with_the_base_model_of_the_configuration(home: Path, com
     assert (same.training.preset, other.training.preset) == ("pony", None)
 
 
-COMPUTES = ("device", "precision", "quantization", "compile")
+COMPUTES = ("device", "precision", "quantization", "compile", "base_prediction")
 OF_FIELDS = {
-    *(("generate", name) for name in ("style", "offload", *COMPUTES)),
+    *(("generate", name) for name in ("style", "offload", "timestep_spacing", *COMPUTES)),
+    *(("compare", name) for name in ("offload", "timestep_spacing", *COMPUTES)),
     *(("train", name) for name in ("adapter", "optimizer", *COMPUTES)),
     ("validate", "sharpness"),
+    *((name, "subject") for name in ("analyze", "train", "validate")),
     *((f"vault {name}", "device") for name in ("run", "caption", "prep")),
 }
 """Flags with choices that stand for a field: their command, and their name in its arguments."""
@@ -169,11 +208,13 @@ OF_PARTS: Mapping[str, Collection[str]] = {
     "framing": {*crops.HEIGHTS, "keep"},
     "style": CAPTION_STYLES,
     "captioner": CAPTIONERS,
+    "own_captions": OWN_CAPTIONS,
     "layout": LAYOUTS,
     "consent": Consent.KINDS,
     "kind": DUPLICATE_KINDS,
     "to": {dialect.value for dialect in Dialect if dialect is not Dialect.LORA_DIFFUSION},
     "dtype": NAMES,
+    "subject": SUBJECTS,
     "origin": {"prefer-real", "any", "real-only"},
 }
 """The others, by name -> what the part that carries them out knows."""

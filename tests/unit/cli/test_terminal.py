@@ -48,6 +48,14 @@ def test_lines_go_out_and_warnings_go_aside() -> None:
     assert err.getvalue() == "warning: look\nerror: wrong\n"
 
 
+def seen(drawn: str) -> str:
+    """What is left in a line of a screen after all that was drawn over in it, without blanks at its end."""
+    line = ""
+    for part in drawn.split("\r"):
+        line = part + line[len(part) :]
+    return line.rstrip()
+
+
 def test_what_is_quick_leaves_nothing_in_a_log() -> None:
     err, watch = io.StringIO(), Watch()
     walk(Terminal(io.StringIO(), err, watch), watch, 40, 0.1)
@@ -68,20 +76,31 @@ def test_a_bar_is_drawn_over_and_taken_away() -> None:
     terminal = Terminal(out, err, watch)
     walk(terminal, watch, 8, 0.5)
     drawn = err.getvalue()
-    assert "\r\x1b[KGenerating [######------------------] 2/8, 2.0/s, 0:03 left" in drawn
-    assert drawn.endswith("\r\x1b[K")
+    assert "\rGenerating [######------------------] 2/8, 2.0/s, 0:03 left" in drawn
+    assert seen(drawn) == ""
     terminal.progress("Validating", 1, 9)
     watch.time += 1
     terminal.progress("Validating", 2, 9)
     terminal.line("a statement")
-    assert err.getvalue().endswith("\r\x1b[K")
+    assert seen(err.getvalue()) == ""
     assert out.getvalue() == "a statement\n"
+
+
+def test_a_shorter_line_leaves_nothing_of_a_longer_one() -> None:
+    err, watch = Screen(), Watch()
+    terminal = Terminal(io.StringIO(), err, watch)
+    for label in ("Generating (loss 0.12345)", "Generating"):
+        terminal.progress(label, 1, 8)
+        watch.time += 1.0
+        terminal.progress(label, 1, 8)
+        assert seen(err.getvalue()).startswith(f"{label} [") and seen(err.getvalue()).endswith("] 1/8")
+    assert "\x1b" not in err.getvalue(), "the Windows console shows escape sequences as they are"
 
 
 def test_a_bar_fits_into_the_window() -> None:
     err, watch = Screen(), Watch()
     walk(Terminal(io.StringIO(), err, watch), watch, 3, 1.0, label="L" * 500)
-    assert all(len(part) < 80 for part in err.getvalue().split("\r\x1b[K"))
+    assert all(len(part) < 80 for part in err.getvalue().split("\r"))
 
 
 @pytest.mark.parametrize("columns", [120, 80, 60, 40])
@@ -90,7 +109,7 @@ def test_the_time_left_is_never_cut(monkeypatch: pytest.MonkeyPatch, columns: in
     monkeypatch.setenv("COLUMNS", str(columns))
     err, watch = Screen(), Watch()
     walk(Terminal(io.StringIO(), err, watch), watch, 220, 1.02, label="Training LoRA v1 (loss 0.261)")
-    shown = [part for part in err.getvalue().split("\r\x1b[K") if part]
+    shown = [part.rstrip() for part in err.getvalue().split("\r") if part.strip()]
     assert all(len(part) < columns for part in shown)
     assert all(part.endswith(" left") for part in shown[1:]) and shown[1].startswith("Training L")
     assert ("[#" in shown[100]) == (columns >= 80)

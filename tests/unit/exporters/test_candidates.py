@@ -98,3 +98,25 @@ def test_what_the_runs_record_calls_made_is_made_also_without_a_mark(tmp_path: P
     record = tmp_path / "dataset_iter1.json"
     record.write_text(json.dumps(Dataset(tuple(members)).to_json()))
     assert [item.real for item in gathered(record).items] == [True, False, True]
+
+
+def test_sharpness_is_relative_to_the_median_and_likeness_to_real_photos_alone(tmp_path: Path) -> None:
+    """What a model made vouches for nobody."""
+    members = []
+    for number, origin in enumerate(("real", "real", "synthetic", "real", "real")):
+        fake_photo(path := tmp_path / f"{number}.png", seed=number, likeness=15 - number)
+        members.append(Member(str(path), sha256_file(path), "c", origin, int(origin != "real"), 1.0))
+    record = tmp_path / "dataset_iter1.json"
+    record.write_text(json.dumps(Dataset(tuple(members)).to_json()))
+    items = gathered(record).items
+    assert len(items) == 5
+    measured = [item.seen.measures["face_sharpness"] for item in items]
+    assert [item.sharpness for item in items] == pytest.approx([one / np.median(measured) for one in measured])
+    assert len(set(measured)) > 1
+    for item in items:
+        others = [other.face.embedding for other in items if other.real and other is not item]
+        mine = item.face.embedding
+        assert mine is not None
+        assert item.likeness == pytest.approx(
+            float(np.mean([one @ mine for one in others if one is not None])), abs=1e-6
+        )

@@ -4,12 +4,16 @@ missing and not measured.
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import pytest
 
-from tests.unit.exporters.makers import candidate, dataset
+from tests.unit.exporters.makers import candidate, dataset, face
 from tests.unit.things import hand
 from twinloop.domain.faces import Box
 from twinloop.errors import InputError
+from twinloop.exporters.candidates import Candidate
 from twinloop.exporters.choose import Choice, Missing, Policy, choose, ranked
 from twinloop.exporters.did import presenter_slot, shot_of
 from twinloop.exporters.head import Window
@@ -153,3 +157,70 @@ def test_how_much_of_a_picture_lies_outside_of_the_photo_is_said_in_percent() ->
 def test_the_medium_shot_stays_inside_the_photo() -> None:
     shot = shot_of(candidate(box=Box(0, 0, 30, 40)))
     assert (shot.x0, shot.y0) == (0, 0) and shot.width == shot.height == pytest.approx(136)
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ({"sharpness": 1.0}, {"sharpness": 0.4}),
+        ({"likeness": 0.6}, {"likeness": 0.3}),
+        ({"measures": {"face_quality": 0.9}}, {"measures": {"face_quality": 0.5}}),
+        ({"box": Box(200, 100, 400, 400)}, {"box": Box(200, 150, 400, 400)}),
+        ({"yaw": 0.0, "sharpness": 0.5}, {"yaw": 14.0, "sharpness": 1.0}),  # the view counts for most
+    ],
+    ids=lambda part: next(iter(part)),
+)
+@pytest.mark.parametrize("names", [("a.png", "b.png"), ("b.png", "a.png")])
+def test_of_two_without_remarks_the_better_one_goes_first(
+    better: dict[str, Any], worse: dict[str, Any], names: tuple[str, str]
+) -> None:
+    """Whatever they are called: no tie decides."""
+
+    def with_changes(name: str, changes: dict[str, Any]) -> Candidate:
+        made = candidate(name, **{key: value for key, value in changes.items() if key in ("measures", "box", "yaw")})
+        own = {key: value for key, value in changes.items() if key in ("sharpness", "likeness")}
+        return dataclasses.replace(made, **own)
+
+    photos = [with_changes(name, changes) for name, changes in zip(names, (better, worse), strict=True)]
+    assert [one.candidate.name for one in ranked(FRONT, photos, POLICY)] == list(names)
+
+
+def beside(box: Box) -> Candidate:
+    """Another face in the photo of one of 200 x 250 pixels."""
+    one = candidate()
+    return dataclasses.replace(one, seen=dataclasses.replace(one.seen, faces=(one.face, face(box=box))))
+
+
+@pytest.mark.parametrize(
+    ("photo", "spoilt"),
+    [
+        (beside(Box(420, 150, 620, 400)), True),
+        (beside(Box(420, 150, 470, 200)), False),  # far behind
+        (beside(Box(520, 150, 640, 400)), False),  # at the other end
+        (candidate(measures={"eyes_open": 0.1}), True),
+        (candidate(parts=[hand(0.2)]), False),  # hardly a hand
+    ],
+)
+def test_only_another_face_close_by_or_shut_eyes_spoil_a_picture(photo: Candidate, spoilt: bool) -> None:
+    (choice,) = ranked(FRONT, [photo], POLICY)
+    assert (choice.spoilt, choice.remarks != ()) == (spoilt, spoilt)
+
+
+@pytest.mark.parametrize(("tilt", "told"), [(20.0, "tilted by +20"), (-20.0, "tilted by -20"), (9.0, ""), (-9.0, "")])
+def test_a_tilted_head_is_remarked_on_for_presenters_whichever_way(tilt: float, told: str) -> None:
+    one = candidate()
+    tilted = dataclasses.replace(one, head=dataclasses.replace(one.head, tilt=tilt))
+    (choice,) = ranked(presenter_slot(), [tilted], POLICY)
+    said = "; ".join(text for text in choice.remarks if "tilted" in text)
+    assert told in said and bool(told) == bool(said)
+
+
+def test_an_unknown_pose_is_remarked_on_among_expressions() -> None:
+    (smile,) = expression_slots(["smile"], expression.FACET)
+    known, unknown = (
+        candidate("known.png", shown="smile", pitch=20.0),
+        candidate("unknown.png", yaw=None, shown="smile"),
+    )
+    ordered = ranked(smile, [unknown, known], POLICY)
+    assert [one.candidate.name for one in ordered] == ["known.png", "unknown.png"]
+    assert ordered[1].remarks == ("head pose not measured",)

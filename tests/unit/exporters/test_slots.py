@@ -42,3 +42,17 @@ def test_thirty_degrees_are_twenty_to_forty_on_both_sides(name: str) -> None:
 def test_an_expression_fits_by_how_sure_it_is_and_how_frontal(yaw: float, frontal: float) -> None:
     (smile,) = expression_slots(["smile"], expression.FACET)
     assert smile.fit(candidate(yaw=yaw, shown="smile")) == pytest.approx((0.9 + frontal) / 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("front", "the head turned by less than 20 degrees"),
+        ("left_30", "the head turned by 20 to 40 degrees to the viewer's left"),
+        ("three_quarter", "the head turned by 20 to 50 degrees to either side"),
+        ("profile_right", "the head turned by 50 degrees or more to the viewer's right"),
+    ],
+)
+def test_what_is_wanted_is_said_in_degrees(name: str, words: str) -> None:
+    (slot,) = angle_slots([name])
+    assert slot.wanted == words

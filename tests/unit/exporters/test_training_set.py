@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from twinloop.exporters.training_set import _picture
+from twinloop.domain.vault import Consent
+from twinloop.exporters.training_set import _picture, gather_samples
 from twinloop.foreign.pictures import Picture
+from twinloop.stages.merge import MergeLimits
 
 
 @pytest.mark.parametrize(
@@ -33,3 +36,10 @@ def test_the_ending_is_that_of_the_content(
     with Image.open(io.BytesIO(_picture(picture))) as made, Image.open(tmp_path / name) as source:
         assert made.format == becomes
         assert np.array_equal(np.asarray(made.convert("RGB")), np.asarray(source.convert("RGB")))
+
+
+@pytest.mark.parametrize(("kind", "told"), [("fictional", "fictional character"), ("self", "the person themself")])
+def test_the_consent_of_the_folder_comes_along(tmp_path: Path, kind: str, told: str) -> None:
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "person.json").write_text(json.dumps({"consent": Consent(kind).to_json()}))
+    assert gather_samples(tmp_path, "ohwx ana", MergeLimits()).consent == told

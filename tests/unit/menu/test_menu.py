@@ -63,6 +63,23 @@ def test_workflow_1_is_the_pipeline_in_its_order(home: Path) -> None:
     assert Memory().unfinished is None
 
 
+@pytest.mark.parametrize(
+    ("base", "style"),
+    [
+        ({"base_model": "nano"}, "prose"),
+        ({"base_model": "hub", "its_name": "cagliostrolab/animagine-xl-3.1"}, "tags"),
+        ({"base_model": "hub", "its_name": "black-forest-labs/FLUX.1-dev"}, "prose"),
+    ],
+)
+def test_captions_are_written_as_the_chosen_base_reads_them(home: Path, base: dict[str, str], style: str) -> None:
+    machine = Machine({"vault clusters": PEOPLE})
+    menu(Person(**answers(**base)), machine, Memory(), WORKFLOWS)
+    assert [argv for argv in machine.ran if argv[:2] in (["vault", "caption"], ["vault", "prep"])] == [
+        ["vault", "caption", "alice", "--style", style],
+        ["vault", "prep", "alice", "--style", style],
+    ]
+
+
 def test_each_command_is_printed_as_it_is_run(home: Path) -> None:
     person, machine = Person(**answers()), Machine({"vault clusters": PEOPLE})
     menu(person, machine, Memory(), WORKFLOWS)
@@ -218,6 +235,25 @@ def test_a_round_can_be_reviewed(home: Path, kind: str) -> None:
     menu(Person(shall_it_be=["validate", "quit"], about_the_images=kind), machine, Memory(), WORKFLOWS)
     assert machine.ran == [["ui", "--run", "outputs/bootstrap"] if kind == "page" else ["review", "outputs/bootstrap"]]
     build_parser().parse_args(machine.ran[0])
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_strengths_can_be_compared(home: Path, measured: bool) -> None:
+    for name in ("lora.safetensors", "prompts.txt"):
+        (home / name).write_text("{}")
+    given = {"person_s_photos": "my photos", "person's photos the images": measured, "person's photos": "my photos"}
+    person = Person(
+        **{**answers(), "shall_it_be": ["generate", "quit"], "shall_be_drawn": "compare", "strengths": "0.5,1"}, **given
+    )
+    machine = Machine()
+    menu(person, machine, Memory(), WORKFLOWS)
+    ((*asked,),) = machine.ran
+    photos = ["--dataset", "my photos", "--models-dir", "nano"] if measured else []
+    assert asked == [
+        *("compare", "--lora", "lora.safetensors", "--base-model", "nano", "--prompts", "prompts.txt"),
+        *("--strength", "0.5,1", "--output", "comparison", *photos),
+    ]
+    build_parser().parse_args(asked)
 
 
 def test_a_failing_command_is_not_counted_as_done(home: Path) -> None:

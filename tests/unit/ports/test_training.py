@@ -11,6 +11,7 @@ import pytest
 from twinloop.domain.faces import Box
 from twinloop.domain.records import Mask, TrainingSample
 from twinloop.ports import FREE_SETTINGS, TrainingSettings, decisive_samples, decisive_settings
+from twinloop.ports.training import SELDOM_SETTINGS
 
 SETTINGS = TrainingSettings("nano", 10, 4, 4.0, 1e-3, 2, 64, 7)
 SAMPLE = TrainingSample(Path("a.png"), "ab", "ana", 1.0, face=Box(1, 2, 3, 4), mask=Mask(Path("m.png"), "cd"))
@@ -18,8 +19,13 @@ SAMPLE = TrainingSample(Path("a.png"), "ab", "ana", 1.0, face=Box(1, 2, 3, 4), m
 
 def test_every_setting_decides_but_the_free_ones() -> None:
     names = [field.name for field in fields(TrainingSettings)]
-    assert [name for name in names if name not in FREE_SETTINGS] == list(decisive_settings(SETTINGS))
+    asked = replace(SETTINGS, **dict.fromkeys(SELDOM_SETTINGS, 2.0))  # type: ignore[arg-type]
+    assert [name for name in names if name not in FREE_SETTINGS] == list(decisive_settings(asked))
     assert set(FREE_SETTINGS) < set(names)
+
+
+def test_a_training_from_before_a_setting_was_known_is_one_without_it() -> None:
+    assert not set(SELDOM_SETTINGS) & decisive_settings(SETTINGS).keys()
 
 
 def test_both_survive_json() -> None:

@@ -153,6 +153,20 @@ def test_cautions(record: RunRecord) -> None:
     assert "The panel has only 4 images" in text
 
 
+def test_only_a_loss_beyond_its_interval_is_called_lower(record: RunRecord) -> None:
+    """And only a version that scores higher than the best one is said to."""
+    told = "\n".join(answer(with_best(record, on_target=UP, quality=OPEN, diversity=OPEN)).cautions)
+    assert "lower than v1's" not in told
+
+    def out(overall: float) -> str:
+        scores = (score(1, overall=[0.5] * 20), score(2, overall=[0.6] * 20), score(3, overall=[overall] * 20))
+        rolled_back = replace(record.rounds[1], version=3, rolled_back=True, drifted=("diversity",))
+        return "\n".join(answer(replace(record, best=2, scores=scores, rounds=(rolled_back,))).cautions)
+
+    assert "v3 has a higher overall score than v2 (0.700 against 0.600)" in out(0.7)
+    assert "v3" not in out(0.55)
+
+
 def test_what_there_is_to_say_of_the_face_quality(record: RunRecord) -> None:
     def told(*without: str) -> str:
         scores = [

@@ -32,13 +32,10 @@ FLAGS = (
 )
 DARK = "--blink-settings=preferredColorScheme=0"
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None,
-        reason="Chromium is not installed, so the report was not opened in a browser (apt-get install chromium)",
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None,
+    reason="Chromium is not installed, so the report was not opened in a browser (apt-get install chromium)",
+)
 
 
 def browse(page: Path, profile: Path, *flags: str) -> subprocess.CompletedProcess[str]:

@@ -51,6 +51,9 @@ def test_what_no_prompt_asks_for_is_not_measured(run: RunRecord) -> None:
 def test_changes_beyond_their_interval_are_counted(run: RunRecord) -> None:
     found = lacking(run, 2)
     assert (found.beyond, found.figures) == (1, 2)  # identity; one hit of six may be chance
+    before, after = run.scores
+    worse = replace(run, scores=(replace(after, version=1), replace(before, version=2)))
+    assert (lacking(worse, 2).beyond, lacking(worse, 2).figures) == (1, 2), "a loss, too"
 
 
 def test_of_a_few_images_no_interval_is_shown(run: RunRecord) -> None:

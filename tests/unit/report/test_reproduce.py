@@ -14,13 +14,13 @@ import pytest
 from tests.functional import loops
 from tests.functional.console import twinloop
 from twinloop.domain.verdicts import CheckResult, Outcome
-from twinloop.loop import workspace_of
 from twinloop.report import histograms, likeness, notes, reproduce
 from twinloop.report.page import write_report
 from twinloop.report.reading import read_run
 from twinloop.report.thumbnails import Pictures
+from twinloop.report.words import number
 from twinloop.store.atomic import write_json
-from twinloop.store.workspace import Workspace
+from twinloop.store.workspace import Workspace, workspace_of
 
 CHANGES: dict[str, Any] = {"generation": {"num_per_gap": 2, "num_inference_steps": 3}}
 
@@ -130,6 +130,12 @@ def test_histograms_count_every_measured_check_once(space: Workspace) -> None:
         assert sum(sum(row[2:]) for row in item.rows) == len(measured) > 0
         assert sum(row[4] for row in item.rows) == sum(r.outcome is Outcome.REJECTED for r in measured)
         assert "<svg" in item.chart and "limit" in item.about
+        lowest, highest = min(r.value for r in measured), max(r.value for r in measured)
+        assert item.rows[0][0] == number(float(lowest))
+        assert lowest == highest or item.rows[-1][1] == number(float(highest))
+        kinds = (Outcome.APPROVED, Outcome.UNSURE, Outcome.REJECTED)
+        first = [r.outcome for r in measured if r.value == lowest]
+        assert all(item.rows[0][2 + kinds.index(kind)] >= first.count(kind) > 0 for kind in set(first))
 
 
 def test_approved_images_stand_beside_their_nearest_photo(space: Workspace) -> None:

@@ -130,6 +130,8 @@ def test_moments_and_advice(record: RunRecord) -> None:
     told = shares(record)
     assert len(told.advice) == record.gaps_left
     assert all("real photo" in line for line in told.advice)
+    drawn = shares(replace(record, settings={**record.settings, "subject": "character"}))
+    assert drawn.advice and not any("photo" in line for line in drawn.advice)
     assert shares(replace(record, surveys=())).facets == ()
 
 
@@ -143,6 +145,13 @@ def test_curves_hold_every_measurement(record: RunRecord) -> None:
         "Overall score",
     ]
     assert all(len(curve.rows) == 4 for curve in curves)
-    assert [len(curve.rows) for curve in round_curves(record)] == [3, 4]
+    approval, gaps = round_curves(record)
+    assert [(row[0], row[3]) for row in approval.rows] == [
+        (f"round {entry.iteration}", str(entry.approval.n)) for entry in record.rounds
+    ]
+    assert [(row[1], row[3]) for row in gaps.rows] == [
+        (str(len(survey.gaps)), str(survey.images)) for survey in record.surveys
+    ]
+    assert (len(approval.rows), len(gaps.rows)) == (3, 4)
     assert metric_curves(replace(record, scores=())) == ()
     assert round_curves(replace(record, rounds=(), surveys=())) == ()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.things import ALL_MEASURED, face, gap, hand, observation
 from twinloop.domain.faces import Box
 from twinloop.domain.facet import DefinedFacet, Phrase
+from twinloop.domain.model_roles import UNREAD_ON_DRAWINGS
 from twinloop.domain.observation import Observation, Reading
 from twinloop.errors import InputError
 from twinloop.facets import BUILTIN, composition, expression, face_angle, framing, setting
@@ -59,7 +60,9 @@ def test_reasons_and_advice_are_sentences() -> None:
     result = analyze(seen, BUILTIN, {})
     said = {gap.value: (gap.reason, gap.advice) for gap in result.gaps}
     assert said["profile"][0] == "Profile shots are 0% (target: 20%)"
-    assert said["profile"][1].startswith("best remedy: add 3 real photos in profile; ")
+    assert said["profile"][1].startswith(
+        "best remedy: add 3 real photos in profile, or film a slow turn of the head (twinloop vault frames); "
+    )
     assert said["high_key"][0] == "High key lighting in 0% (target: 10%)"
     assert "real photos in bright, high-key light;" in said["high_key"][1]
     moods = analyze([observation(n, measures={"expression.smile": 0.9}) for n in range(9)], (expression.FACET,), {})
@@ -184,8 +187,31 @@ def test_a_share_of_few_images_is_pointed_out() -> None:
         "expression could be told on 10 of 40 images; its shares are of those",
         "composition: eyes_visible could be told on 10 of 40 images; its share is of those",
     )
-    most = [observation(n, measures={"expression.smile": 0.9} if n < 32 else {}) for n in range(40)]
+    moods = ("expression.smile", "expression.angry")
+    most = [observation(n, measures={moods[n % 2]: 0.9} if n < 32 else {}) for n in range(40)]
     assert analyze(most, (expression.FACET,), {}).notes == ()
+
+
+def test_many_faces_of_one_expression_may_be_drawings() -> None:
+    def neutral(count: int, *others: str) -> list[Observation]:
+        measures = [{"expression.neutral": 0.9}] * count + [{f"expression.{other}": 0.9} for other in others]
+        return [observation(n, measures=one) for n, one in enumerate(measures)]
+
+    (note,) = analyze(neutral(12), (expression.FACET,), {}).notes
+    assert note.startswith('all 12 faces read as neutral: if these are drawings, set "subject": "character"')
+    assert analyze(neutral(11), (expression.FACET,), {}).notes == ()
+    assert analyze(neutral(12, "angry"), (expression.FACET,), {}).notes == ()
+    assert analyze(neutral(12), (expression.FACET,), {}, "character").notes == ()
+
+
+def test_a_drawn_character_gets_pictures_for_advice_and_the_reason_for_what_is_not_measured() -> None:
+    unread = frozenset({"eyes", "expression"})
+    seen = [observation(n, faces=[face(0.0)], measured=ALL_MEASURED - unread) for n in range(10)]
+    result = analyze(seen, (face_angle.FACET, expression.FACET), {}, "character", unread)
+    assert result.gaps[0].advice.startswith("best remedy: add ") and " photo" not in result.gaps[0].advice
+    assert "what the character looks like" in result.gaps[0].advice
+    assert as_json(result)["not_measured"] == {"expression": UNREAD_ON_DRAWINGS}
+    assert "add pictures first" in analyze(seen[:3], ANGLES, {}, "character").notes[0]
 
 
 def test_gaps_json_holds_the_seeds_fields_and_what_stands_behind_them() -> None:

@@ -53,6 +53,8 @@ class Sketcher:
 
     def check(self, settings: GenerationSettings) -> None: ...
 
+    def expect(self, shots: Sequence[Shot], settings: GenerationSettings) -> None: ...
+
     def generate(
         self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
     ) -> Iterator[tuple[Shot, ImageArray]]:
@@ -76,7 +78,9 @@ class Fixed:
 
 def made(home: Path, early: EarlyJudge | None, sketcher: Sketcher | None = None, boundary: Any = None) -> list[str]:
     settings = GenerationSettings(steps=10, guidance=7.5, width=64, height=64, batch_size=2)
-    context = GenerationContext("iter1", home / "synthetic", "nano", None, settings, early=early)
+    context = GenerationContext(
+        prefix="iter1", folder=home / "synthetic", base_model="nano", lora=None, settings=settings, early=early
+    )
     journal = Journal(home / "journal.jsonl", boundary)
     return [
         image.shot.key

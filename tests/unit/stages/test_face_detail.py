@@ -40,6 +40,10 @@ class Artist(FakeGenerator):
         super().__init__()
         self.lives = lives
         self.redrawn: list[tuple[Shot, ImageArray, GenerationSettings]] = []
+        self.expected: list[str] = []
+
+    def expect(self, shots: Sequence[Shot], settings: GenerationSettings) -> None:
+        self.expected += [one.prompt for one in shots]
 
     def generate(
         self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
@@ -171,13 +175,26 @@ class Fixed:
 
 
 def made(home: Path, artist: Artist | None = None, boundary: Any = None, how: FaceDetail | None = None) -> None:
-    context = GenerationContext("iter1", home / "synthetic", "nano", None, SETTINGS, detail=how or detail())
+    context = GenerationContext(
+        prefix="iter1",
+        folder=home / "synthetic",
+        base_model="nano",
+        lora=None,
+        settings=SETTINGS,
+        detail=how or detail(),
+    )
     journal = Journal(home / "journal.jsonl", boundary)
     generate(SHOTS, context, lambda: artist or Artist(), journal, Fixed(), Recording())
 
 
 def tree(home: Path) -> dict[str, str]:
     return {path.name: sha256_file(path) for path in home.rglob("*") if path.is_file()}
+
+
+def test_the_generator_is_told_of_the_faces_with_their_pictures(tmp_path: Path) -> None:
+    artist = Artist()
+    made(tmp_path, artist)
+    assert artist.expected == [text for one in SHOTS for text in (one.prompt, one.face_prompt)]
 
 
 def test_the_images_and_the_record_say_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,11 +17,14 @@ from tests.unit.things import Recording, shot
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.shots import Shot
 from twinloop.errors import StateError
-from twinloop.ports import EarlyLook, GenerationSettings
-from twinloop.stages.generate import GenerationContext, generate, parameters_text
+from twinloop.loras.container import file_bytes
+from twinloop.loras.tensors import encode
+from twinloop.ports import EarlyLook, GenerationSettings, decisive_generation
+from twinloop.stages.generate import NO_HASHES, GenerationContext, generate, parameters_text
 from twinloop.store.atomic import sha256_file
 from twinloop.store.images import load_image
 from twinloop.store.journal import Journal
+from twinloop.store.lora_file import kohya_path
 from twinloop.store.workspace import GENERATION_METADATA
 
 SHOTS = [shot(n) for n in range(1, 6)]
@@ -44,12 +48,16 @@ class Painter:
     fingerprint = "painter"
 
     def __init__(self, lives: int = 1000) -> None:
-        self.lives, self.made, self.loras = lives, [], []  # type: ignore[var-annotated]
+        self.lives, self.made, self.loras, self.expected = lives, [], [], []  # type: ignore[var-annotated]
 
     def load_lora(self, path: Path | None) -> None:
         self.loras.append(path)
 
     def check(self, settings: GenerationSettings) -> None: ...
+
+    def expect(self, shots: Sequence[Shot], settings: GenerationSettings) -> None:
+        assert not self.made, "too late: images were made already"
+        self.expected += [one.prompt for one in shots]
 
     def generate(
         self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
@@ -96,6 +104,20 @@ def test_the_documented_file_names(tmp_path: Path) -> None:
     assert made(tmp_path, Painter())[:2] == [
         "synthetic_face_angle_profile_001_20241226_143022.png", "synthetic_face_angle_profile_002_20241226_143022.png",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lives", "first"), [(0, 0), (3, 2), (4, 4)])
+def test_the_generator_is_told_at_once_of_every_shot_that_is_open(tmp_path: Path, lives: int, first: int) -> None:
+    """Batches are of two; one that was interrupted is made again as a whole."""
+    with pytest.raises(Dying):
+        made(tmp_path, Painter(lives))
+    second = Painter()
+    made(tmp_path, second)
+    assert second.expected == [one.prompt for one in SHOTS[first:]]
+    third = Painter()
+    (tmp_path / "synthetic_iter1" / made(tmp_path, third)[0]).unlink()
+    made(tmp_path, third)
+    assert third.expected == [one.prompt for one in SHOTS[:2]]
 
 
 @pytest.mark.parametrize("lives", range(6))
@@ -177,13 +199,38 @@ def test_every_image_is_marked_and_says_how_it_was_made(tmp_path: Path) -> None:
     record = json.loads(text["twinloop"])
     assert record["shot"] == SHOTS[0].to_json()
     assert record["lora_sha256"] == sha256_file(lora)
+    assert f', Lora hashes: "lora_v1: {sha256_file(lora)[:12]}", Version: ' in text["parameters"]
+
+
+def test_loras_are_known_by_the_hashes_of_their_copies_for_other_programs(tmp_path: Path) -> None:
+    lora, style = tmp_path / "lora_v1.safetensors", tmp_path / "film, soft grain.safetensors"
+    for path, value in ((lora, 1), (kohya_path(lora), 2), (style, 3)):
+        path.write_bytes(file_bytes({"a": encode(np.full(4, value), "F32")}, {}))
+    settings = replace(context(tmp_path).settings, extra_loras=((str(style), 0.5), (str(tmp_path / "gone"), 1.0)))
+    name = made(tmp_path, Painter(), lora=lora, settings=settings)[0]
+    text = Image.open(tmp_path / "synthetic_iter1" / name).info["parameters"]
+    mine, other = (hashlib.sha256(np.full(4, value, np.float32).tobytes()).hexdigest()[:12] for value in (2, 3))
+    assert f'Lora hashes: "lora_v1: {mine}, film soft grain: {other}"' in text
+
+
+def test_a_base_in_one_file_is_known_by_its_hash(tmp_path: Path) -> None:
+    base = tmp_path / "base.safetensors"
+    base.write_bytes(b"weights")
+    digits = hashlib.sha256(b"weights").hexdigest()[:10]
+    for model, said in (
+        (str(base), f"Model hash: {digits}, Model: "),
+        (str(tmp_path), f"Size: 8x8, Model: {tmp_path}"),
+    ):
+        folder = tmp_path / digits / Path(model).name
+        name = made(folder, Painter(), base_model=model)[0]
+        assert said in Image.open(folder / "synthetic_iter1" / name).info["parameters"]
 
 
 def test_a_negative_prompt_that_nobody_read_is_not_in_the_record(tmp_path: Path) -> None:
     read = context(tmp_path)
     unread = replace(read, settings=replace(read.settings, negative=False))
-    assert "\nNegative prompt: blurry\nSteps: 30" in parameters_text(shot(1), read, None)
-    assert parameters_text(shot(1), unread, None).startswith("a photo 1\nSteps: 30, CFG scale: 7.5, ")
+    assert "\nNegative prompt: blurry\nSteps: 30" in parameters_text(shot(1), read, NO_HASHES)
+    assert parameters_text(shot(1), unread, NO_HASHES).startswith("a photo 1\nSteps: 30, CFG scale: 7.5, ")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +241,7 @@ def test_the_guidance_that_a_model_was_trained_with_has_a_name_of_its_own(
 ) -> None:
     flux = context(tmp_path)
     flux = replace(flux, settings=replace(flux.settings, guidance=guidance, negative=False, distilled=True))
-    assert f"Steps: 30, {said}: 1" in parameters_text(shot(1), flux, None)
+    assert f"Steps: 30, {said}: 1" in parameters_text(shot(1), flux, NO_HASHES)
 
 
 def test_the_metadata_lists_every_image_with_its_target_and_hash(tmp_path: Path) -> None:
@@ -232,14 +279,37 @@ def test_panel_images_carry_no_time(tmp_path: Path) -> None:
 
 
 def test_image_to_image_says_its_strength(tmp_path: Path) -> None:
-    text = parameters_text(shot(1, source="photos/a.jpg"), context(tmp_path), None)
+    text = parameters_text(shot(1, source="photos/a.jpg"), context(tmp_path), NO_HASHES)
     assert "Denoising strength: 0.6" in text and "<lora:" not in text
     edits = context(tmp_path)
     edits = replace(edits, settings=replace(edits.settings, strength=0.0))
-    assert "strength" not in parameters_text(shot(1, source="photos/a.jpg"), edits, None)
+    assert "strength" not in parameters_text(shot(1, source="photos/a.jpg"), edits, NO_HASHES)
 
 
 def test_progress_is_told_by_images(tmp_path: Path) -> None:
     reporter = Recording()
     generate(SHOTS, context(tmp_path), Painter, Journal(tmp_path / "j"), Fixed("20240101_000000"), reporter)
     assert reporter.steps == [("Generating", 2, 5), ("Generating", 4, 5), ("Generating", 5, 5)]
+
+
+def test_what_the_base_was_told_to_be_and_rescaled_guidance_are_on_record(tmp_path: Path) -> None:
+    plain = context(tmp_path)
+    asked = replace(
+        plain.settings, guidance_rescale=0.7, base_prediction="v_prediction", zero_terminal_snr=False,
+        timestep_spacing="trailing", scheduler="dpmpp_2m_sde_karras",
+    )  # fmt: skip
+    made(tmp_path, Painter(), settings=asked)
+    kept = json.loads((tmp_path / "synthetic_iter1" / GENERATION_METADATA).read_text())["settings"]
+    wanted = {
+        "guidance_rescale": 0.7, "base_prediction": "v_prediction", "zero_terminal_snr": False,
+        "timestep_spacing": "trailing",
+    }  # fmt: skip
+    assert wanted.items() <= kept.items()
+    text = parameters_text(SHOTS[0], replace(plain, settings=asked), NO_HASHES)
+    assert "CFG Rescale: 0.7, Sampler: DPM++ 2M SDE, Schedule type: Karras" in text
+    assert kept["scheduler"] == "dpmpp_2m_sde_karras"
+    made(tmp_path / "plain", Painter())
+    kept = json.loads((tmp_path / "plain" / "synthetic_iter1" / GENERATION_METADATA).read_text())["settings"]
+    assert not wanted.keys() & kept.keys()
+    assert not wanted.keys() & decisive_generation(plain.settings, ()).keys()
+    assert wanted.items() <= decisive_generation(asked, ("steps",)).items()

@@ -13,6 +13,7 @@ from twinloop.domain.records import Dataset
 from twinloop.facets import BUILTIN
 from twinloop.stages.merge import MergeLimits, first_dataset, merge, weighted
 from twinloop.stages.validate import Judged
+from twinloop.store.dataset_folders import read_folders
 
 LIMITS = MergeLimits()
 
@@ -142,12 +143,30 @@ def test_made_images_that_were_there_before_round_one_fade_as_those_of_the_round
 
 
 def test_a_caption_beside_the_photo_wins_over_the_measured_one(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("in a park,\nwith a hat\n")
+    (tmp_path / "a.txt").write_text("in a park\nanother variant\n")
     (tmp_path / "b.txt").write_text("ohwx ana asleep")
     photos = [photo(str(tmp_path / name)) for name in ("a.png", "b.png", "c.png")]
     texts = [member.caption for member in first_dataset(photos, BUILTIN, "ohwx ana", "prose", LIMITS).members]
-    assert texts[:2] == ["ohwx ana, in a park, with a hat", "ohwx ana asleep"]
+    assert texts[:2] == ["ohwx ana, in a park", "ohwx ana asleep"]
     assert texts[2].startswith("ohwx ana, ") and "front view" in texts[2]
+
+
+def test_the_folder_tells_weight_and_caption_of_what_has_none_beside_it(tmp_path: Path) -> None:
+    names = ("10_ohwx woman/a.png", "10_ohwx woman/b.png", "4_hat/c.png", "4_hat/held.png")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "10_ohwx woman/a.txt").write_text("in a park")
+    photos = [photo(str(tmp_path / name)) for name in names]
+    made = first_dataset(
+        photos, BUILTIN, "ohwx ana", "prose", LIMITS, frozenset({photos[3].seen.sha256}), folders=read_folders(tmp_path)
+    )
+    assert [(one.caption, one.weight) for one in made.members] == [
+        ("ohwx ana, in a park", 1.0),
+        ("ohwx ana, ohwx woman", 1.0),
+        ("ohwx ana, hat", 0.4),
+        ("ohwx ana, hat", 0.0),
+    ]
 
 
 def test_by_hand_made_images_are_of_the_first_round_as_they_were_always() -> None:

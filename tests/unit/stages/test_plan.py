@@ -12,6 +12,7 @@ from twinloop.facets import BUILTIN
 from twinloop.stages.fixed_shots import plan_panel
 from twinloop.stages.plan import PlanSettings, plan, unplannable
 from twinloop.stages.sources import Source
+from twinloop.stages.words import USUAL, Around
 
 GAPS = (
     gap(count=15),
@@ -52,7 +53,7 @@ def test_the_seed_comes_from_run_round_gap_and_index() -> None:
 
 def test_no_seed_comes_twice_over_rounds_and_gaps() -> None:
     seeds = [shot.seed for number in (1, 2, 3) for shot in plan(GAPS, BUILTIN, settings(iteration=number))]
-    panel = [shot.seed for shot in plan_panel(BUILTIN, "ohwx ana", "prose", 0, 24, None)]
+    panel = [shot.seed for shot in plan_panel(BUILTIN, "ohwx ana", "prose", 0, 24, USUAL)]
     assert len({*seeds, *panel}) == len(seeds) + len(panel) == 3 * 15 + 24
 
 
@@ -143,12 +144,12 @@ def test_gaps_nobody_knows_are_named() -> None:
 
 def test_tags_for_models_that_read_tags() -> None:
     (shot,) = plan([gap()], BUILTIN, settings(style="tags", num_per_gap=1, trigger="1girl, ohwx"))
-    assert shot.prompt.startswith("1girl, ohwx, ")
+    assert shot.prompt.startswith("1girl, ohwx, solo, ")
     assert "masterpiece" in shot.prompt and "worst quality" in shot.negative_prompt
 
 
 def test_the_users_negative_prompt_replaces_the_general_words() -> None:
-    (shot,) = plan([gap()], BUILTIN, settings(negative="hat", num_per_gap=1))
+    (shot,) = plan([gap()], BUILTIN, settings(around=Around(negative="hat"), num_per_gap=1))
     assert shot.negative_prompt == "front view, hat"
 
 

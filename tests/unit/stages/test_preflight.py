@@ -13,9 +13,10 @@ from tests.functional import loops
 from tests.unit.things import Recording
 from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
 from twinloop.errors import StorageError
-from twinloop.loop import run_loop, workspace_of
+from twinloop.loop import run_loop
 from twinloop.ports import GenerationSettings, TrainingSettings
-from twinloop.stages.preflight import look_ahead, pictures
+from twinloop.stages.preflight import look_ahead, many_steps, pictures
+from twinloop.store.workspace import workspace_of
 from twinloop.wiring import build_toolbox
 
 PLAN = MemoryPlan(2, True, 7 * GIB)
@@ -63,3 +64,15 @@ def test_a_run_asks_before_it_starts_and_not_again(tmp_path: Path, monkeypatch: 
     loops.run(chosen)
     free(monkeypatch, 1000)
     run_loop(chosen, build_toolbox(chosen, Recording()), workspace_of(chosen))
+
+
+def test_epochs_of_many_photos_are_told_with_both_numbers() -> None:
+    def told(come_to: int, usual: int = 1500, **asked: Any) -> str:
+        training = TrainingSettings("sdxl", come_to, 4, 4.0, 1e-4, 1, 64, 0)
+        return many_steps(loops.settings(training=asked), training, usual, 100)
+
+    line = told(5000, epochs=10)
+    assert "training.epochs 10 on 100 images come to 5000 steps, where the preset sdxl takes 1500" in line
+    assert "training.repeats" in line and "training.max_train_steps 1500" in line
+    assert told(3000, epochs=10) == told(5000, steps=5000) == told(5000, epochs=10, steps=5000) == ""
+    assert told(5000, epochs=10, max_train_steps=5000) == told(5000) == told(5000, usual=0, epochs=10) == ""

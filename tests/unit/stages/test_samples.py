@@ -35,7 +35,7 @@ def test_others_of_the_class_come_after_the_dataset_with_their_captions(others: 
     assert [sample.prior for sample in made] == [False, False, True, True, True]
     assert [sample.caption for sample in made[2:]] == ["photo of an old woman", "photo of woman", "photo of woman"]
     tags = training_samples(dataset(2), WOMAN, Beside(prior=others), "tags", Recording())
-    assert tags[-1].caption == "woman"
+    assert tags[-1].caption == "1girl, solo"
 
 
 def test_one_that_cannot_be_read_is_named_and_the_rest_is_used(others: Path) -> None:

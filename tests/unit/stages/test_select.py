@@ -11,14 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.stages.vault.copies.sprites import FACE, SIDE, SPRITES, sprite
 from tests.unit.things import Recording, face, found, observation, photo, unit_vector
-from twinloop.adapters.fakes import fake_pack, fake_photo
+from twinloop.adapters.fakes import FakeTruth, fake_image, fake_pack, fake_photo
 from twinloop.domain.faces import FloatArray
 from twinloop.domain.likeness import Likeness
 from twinloop.domain.observation import Observation
 from twinloop.errors import NothingToDo
 from twinloop.facets import BUILTIN
 from twinloop.stages.observe import Observer, Seen
+from twinloop.stages.pixels import perceptual_hash
 from twinloop.stages.select import (
     READABLE_ONLY,
     Photo,
@@ -27,6 +29,7 @@ from twinloop.stages.select import (
     dataset_rules,
     exact_duplicate,
     look_at,
+    made_message,
     near_duplicate,
     no_face,
     originals,
@@ -36,6 +39,7 @@ from twinloop.stages.select import (
     several_people_message,
 )
 from twinloop.store.catalog import Catalog
+from twinloop.store.provenance import synthetic_png
 
 
 def sharp(name: str, value: float, **kwargs: object) -> Photo:
@@ -223,6 +227,22 @@ def test_pictures_of_a_character_that_has_no_photos_are_its_originals() -> None:
     assert not originals(select([], READABLE_ONLY)).drawn
 
 
+def test_what_other_generators_made_is_an_original_of_a_drawn_character(tmp_path: Path) -> None:
+    """What this program made is none: the rounds would learn from themselves."""
+    own = tmp_path / "own.png"
+    own.write_bytes(synthetic_png(fake_image(FakeTruth(), 0), "made", {}))
+    made = [photo("other.png", observation(1, origin="synthetic")), photo(str(own), observation(2, origin="synthetic"))]
+    chosen = select(found([*made, photo("a.jpg", observation("a"))]), READABLE_ONLY)
+    of_character, of_person = originals(chosen, character=True), originals(chosen)
+    assert [p.seen.origin for p in of_character.photos] == ["real", "synthetic", "real"]
+    assert [p.seen.origin for p in of_person.photos] == ["synthetic", "synthetic", "real"]
+    assert of_character.made_elsewhere == of_person.made_elsewhere == 1
+    assert made_message(3, 1, False, True) == (
+        "1 of the 3 images says that another generator made it: it counts as originals of the character."
+    )
+    assert "weigh less" in made_message(3, 1, False, False) and made_message(3, 0, False, False) == ""
+
+
 def test_the_limits_are_those_of_the_embedder() -> None:
     """Photos that one embedder links as one person's are no link to one whose strangers reach as far."""
     own = [
@@ -286,3 +306,29 @@ def test_where_nothing_can_be_used_the_most_frequent_reasons_are_told(tmp_path: 
         "  - d.png: blurred (face sharpness 3, the folder's limit is 9), and 1 more like it",
         "  - a.png: is empty",
     ]
+
+
+def drawn(folder: Path, *states: tuple[str, bool]) -> list[Photo]:
+    """Sprites as photos with the face that was found, and the hash that they really have."""
+    photos = []
+    for number, state in enumerate(states):
+        path = folder / f"{number}.png"
+        sprite(*state).save(path)
+        seen = observation(path.name, faces=[face(box=FACE)], phash=perceptual_hash(np.asarray(sprite(*state))))
+        photos.append(photo(str(path), dataclasses.replace(seen, width=SIDE, height=SIDE)))
+    return photos
+
+
+def test_the_states_of_a_drawn_character_are_all_kept(tmp_path: Path) -> None:
+    photos = drawn(tmp_path, *SPRITES)
+    assert near_duplicate(photos) == {}, "ten sprites with nearly the same hash"
+    again = drawn(tmp_path, SPRITES[0], SPRITES[3], SPRITES[0])
+    assert len(near_duplicate(again)) == 1, "the same state twice is a copy"
+    bare = [dataclasses.replace(p, seen=dataclasses.replace(p.seen, faces=())) for p in photos]
+    assert len(near_duplicate(bare)) > 5, "without a face there is nothing to tell them by"
+
+
+def test_files_that_are_gone_are_compared_by_their_hash(tmp_path: Path) -> None:
+    photos = drawn(tmp_path, SPRITES[0], SPRITES[1])
+    photos[0].path.unlink()
+    assert len(near_duplicate(photos)) == 1

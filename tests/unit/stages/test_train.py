@@ -23,6 +23,7 @@ from twinloop.stages.train import adopt, train, train_file
 from twinloop.stages.training_spec import TrainingSpec
 from twinloop.store.atomic import sha256_file
 from twinloop.store.clock import SystemClock
+from twinloop.store.step_saves import step_path
 from twinloop.store.workspace import Workspace, shown_path
 
 SETTINGS = TrainingSettings("nano", 10, 4, 4.0, 1e-3, 2, 64, 7)
@@ -115,6 +116,22 @@ def test_held_out_photos_are_never_trained_on(space: Workspace) -> None:
     assert trainer.metadata["twinloop.images"] == "2 real, 1 synthetic"
 
 
+SAVING = replace(SPEC, settings=replace(SETTINGS, save_every=5))
+
+
+def test_loras_on_the_way_are_no_other_trainings_and_decide_nothing(space: Workspace) -> None:
+    trainer, data = Trainer(), dataset(5)
+    lora = train(data, 1, SAVING, space, toolbox(trainer))
+    assert train(data, 1, SPEC, space, toolbox(trainer)) == lora and len(trainer.calls) == 1
+    mine = step_path(space.lora(2), 10)
+    mine.write_text("of somebody else")
+    with pytest.raises(StateError, match=r"lora_v2-step00000010\.safetensors is there already"):
+        train(data, 2, SAVING, space, toolbox(trainer))
+    assert mine.read_text() == "of somebody else" and len(trainer.calls) == 1
+    space.training_work(2).mkdir()  # of a training that was killed: they are its own
+    train(data, 2, SAVING, space, toolbox(trainer))
+
+
 def test_nothing_to_train_on(space: Workspace) -> None:
     with pytest.raises(NothingToDo, match="no photo to train on"):
         train(Dataset((member("a", weight=0.0),)), 1, SPEC, space, toolbox(Trainer()))
@@ -139,6 +156,25 @@ def test_a_lora_of_the_users_is_copied_not_moved(space: Workspace, tmp_path: Pat
     assert (lora.adapter, lora.rank, lora.alpha) == ("lora", 16, 8.0)
     given.unlink()
     assert adopt(given, dataset(3), space, toolbox(None)) == lora
+
+
+def test_a_version_that_was_damaged_or_exchanged_is_not_taken_for_the_trained_one(
+    space: Workspace, tmp_path: Path
+) -> None:
+    trainer, data, given = Trainer(), dataset(5), tmp_path / "mine.safetensors"
+    given.write_bytes(weights(ss_network_dim="16"))
+    train(data, 2, SPEC, space, toolbox(trainer))
+    adopt(given, data, space, toolbox(None))
+    for version in (1, 2):
+        space.lora(version).write_bytes(space.lora(version).read_bytes()[:-1] + b"x")
+    with pytest.raises(StateError, match=r"not the file that lora_v2\.json tells of"):
+        train(data, 2, SPEC, space, toolbox(trainer))
+    with pytest.raises(StateError, match=r"not the file that lora_v1\.json tells of"):
+        adopt(given, data, space, toolbox(None))
+    for path in (space.lora(2), space.lora_record(2), space.lora(1), space.lora_record(1)):
+        path.rename(tmp_path / path.name)
+    train(data, 2, SPEC, space, toolbox(trainer))
+    assert len(trainer.calls) == 2 and adopt(given, data, space, toolbox(None)).version == 1
 
 
 def test_a_lora_that_is_not_there_is_named_by_its_field(space: Workspace, tmp_path: Path) -> None:

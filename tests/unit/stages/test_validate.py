@@ -114,7 +114,9 @@ def test_the_same_ruler_judges(tmp_path: Path) -> None:
     (tmp_path / "torn.png").write_bytes(b"\x89PNG")
     asked = [Asked(tmp_path / n, "face_angle", "profile") for n in ("hit.png", "miss.png", "torn.png")]
     with Catalog(None) as catalog:
-        items = judge(asked, Observer(fake_pack(), BUILTIN), catalog, LIMITS, None, [], Recording())
+        items = judge(
+            asked, Observer(fake_pack(), BUILTIN), catalog, LIMITS, reference=None, known=[], reporter=Recording()
+        )
     assert [i.verdict.outcome for i in items] == [A, R, R]
     assert items[1].verdict.reasons == ("asked for profile, got front",)
     assert items[2].seen is None and items[2].verdict.results[0].name == "readable"
@@ -125,7 +127,9 @@ def test_of_two_equal_images_the_first_is_approved_and_the_second_a_copy(tmp_pat
         fake_photo(tmp_path / name, seed=1, yaw=75)
     asked = [Asked(tmp_path / n, "face_angle", "profile") for n in ("a.png", "b.png")]
     with Catalog(None) as catalog:
-        first, second = judge(asked, Observer(fake_pack(), BUILTIN), catalog, LIMITS, None, [], Recording())
+        first, second = judge(
+            asked, Observer(fake_pack(), BUILTIN), catalog, LIMITS, reference=None, known=[], reporter=Recording()
+        )
     assert first.verdict.outcome is A
     assert second.verdict.outcome is R and "nearly a copy of a.png" in second.verdict.reasons
 
@@ -136,7 +140,9 @@ def test_a_rejected_image_makes_no_later_one_a_copy(tmp_path: Path) -> None:
         fake_photo(tmp_path / name, seed=1, yaw=75)
     asked = [Asked(tmp_path / "a.png", "face_angle", "front"), Asked(tmp_path / "b.png", "face_angle", "profile")]
     with Catalog(None) as catalog:
-        items = judge(asked, Observer(fake_pack(), BUILTIN), catalog, LIMITS, None, [], Recording())
+        items = judge(
+            asked, Observer(fake_pack(), BUILTIN), catalog, LIMITS, reference=None, known=[], reporter=Recording()
+        )
     assert [item.verdict.outcome for item in items] == [R, A]
 
 
@@ -145,9 +151,17 @@ def test_a_copy_of_a_training_photo_is_rejected(tmp_path: Path) -> None:
     asked = [Asked(tmp_path / "a.png", "face_angle", "profile")]
     observer = Observer(fake_pack(), BUILTIN)
     with Catalog(None) as catalog:
-        (free,) = judge(asked, observer, catalog, LIMITS, None, [], Recording())
+        (free,) = judge(asked, observer, catalog, LIMITS, reference=None, known=[], reporter=Recording())
         assert free.seen is not None
-        (copy,) = judge(asked, observer, catalog, LIMITS, None, [Known("photo.jpg", free.seen.phash)], Recording())
+        (copy,) = judge(
+            asked,
+            observer,
+            catalog,
+            LIMITS,
+            reference=None,
+            known=[Known("photo.jpg", free.seen.phash)],
+            reporter=Recording(),
+        )
     assert "nearly a copy of photo.jpg" in copy.verdict.reasons
 
 
@@ -159,11 +173,15 @@ def test_an_image_that_was_merged_by_hand_is_no_copy_of_itself(tmp_path: Path) -
     asked = [Asked(tmp_path / "a.png", "face_angle", "profile")]
     observer = Observer(fake_pack(), BUILTIN)
     with Catalog(None) as catalog:
-        (free,) = judge(asked, observer, catalog, LIMITS, None, [], Recording())
+        (free,) = judge(asked, observer, catalog, LIMITS, reference=None, known=[], reporter=Recording())
         assert free.seen is not None
         merged, photo = (dataclasses.replace(free.seen, origin=origin) for origin in ("synthetic", "real"))
-        (again,) = judge(asked, observer, catalog, LIMITS, None, [known_image("a.png", merged)], Recording())
-        (copy,) = judge(asked, observer, catalog, LIMITS, None, [known_image("a.jpg", photo)], Recording())
+        (again,) = judge(
+            asked, observer, catalog, LIMITS, reference=None, known=[known_image("a.png", merged)], reporter=Recording()
+        )
+        (copy,) = judge(
+            asked, observer, catalog, LIMITS, reference=None, known=[known_image("a.jpg", photo)], reporter=Recording()
+        )
     assert again.verdict.outcome is A
     assert "nearly a copy of a.jpg" in copy.verdict.reasons
 

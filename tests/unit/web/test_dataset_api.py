@@ -5,6 +5,7 @@ vault.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from fastapi.testclient import TestClient
 
 from tests.functional.vaults import command
 from tests.unit.web.test_people_api import undo
+from twinloop.stages.vault.opened import ScanRecord
+from twinloop.store.vault import Vault
+from twinloop.store.vault_catalog import VaultCatalog
 
 ANA = {"person": "ana"}
 
@@ -45,6 +49,54 @@ def test_photos_with_what_was_measured(vault_client: TestClient) -> None:
         and found["readiness"]["grade"] == "usable"
         and found["folder"] == "outputs/facevault/organized/ana"
     )
+
+
+def test_photos_are_left_out_and_taken_in_by_hand(vault_client: TestClient) -> None:
+    def say(photo: str, kind: str, status: int = 200) -> Any:
+        answer = vault_client.post("/api/dataset/photos", json={**ANA, "photos": [photo], "kind": kind})
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    def photo_called(name: str) -> Any:
+        return next(photo for photo in dataset(vault_client)["photos"] if photo["name"] == name)
+
+    copy, first = photo_called("copy.jpg")["sha256"], photo_called("IMG_0000.png")["sha256"]
+    assert photo_called("copy.jpg")["by_hand"] == "automatic" and dataset(vault_client)["chosen_since"] == 0
+    assert say(copy, "include") == {"number": 3, "kind": "include", "left_out": []}
+    say(first, "exclude")
+    assert (photo_called("copy.jpg")["state"], photo_called("copy.jpg")["by_hand"]) == ("kept", "include")
+    assert (photo_called("IMG_0000.png")["state"], photo_called("IMG_0000.png")["reason"]) == (
+        "left out",
+        "left out by hand",
+    )
+    say(copy, "exclude")
+    assert photo_called("copy.jpg")["state"] == "left out", "and no longer dropped as a copy"
+    assert dataset(vault_client)["chosen_since"] == 2
+    command("prep", "ana")
+    assert dataset(vault_client)["chosen_since"] == 0 and len(dataset(vault_client)["captions"]) == 9
+    undo(vault_client)
+    undo(vault_client)
+    say(copy, "automatic")
+    assert {photo["by_hand"] for photo in dataset(vault_client)["photos"]} == {"automatic"}
+    say(copy, "automatic", 404)
+    say(dataset(vault_client, "p002")["photos"][0]["sha256"], "include", 400)
+    say(copy, "delete", 400)
+
+
+def test_a_photo_of_another_time_stays_out_and_that_is_said(vault_client: TestClient, vault_home: Path) -> None:
+    vault = Vault(vault_home / "outputs/facevault")
+    old = dataset(vault_client)["photos"][0]["sha256"]
+    with VaultCatalog(vault.catalog) as catalog:
+        scanned = ScanRecord.read(vault).fingerprint
+        photo = catalog.photo(old, scanned)
+        assert photo is not None
+        catalog.put_photo(replace(photo, taken=1e9), scanned, b"")
+    command("prep", "ana", "--since", "2010")
+    found = dataset(vault_client)["photos"]
+    reason = "taken on 2001-09-09, before 2010 (--since)"
+    assert [photo["sha256"] for photo in found if photo["reason"] == reason] == [old], "the dates are remembered"
+    answer = vault_client.post("/api/dataset/photos", json={**ANA, "photos": [old], "kind": "include"})
+    assert [(item["photo"], item["reason"]) for item in answer.json()["left_out"]] == [(old, reason)]
 
 
 def test_a_person_before_label_and_prep(vault_client: TestClient) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from twinloop.system.processes import own_group
 from twinloop.web import jobs as web_jobs
 from twinloop.web.jobs import Job, Jobs
 
@@ -27,7 +28,7 @@ raise SystemExit(130)
 def test_an_interrupt_that_was_lost_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command goes on after the first, as where Python swallowed it."""
     monkeypatch.setattr(web_jobs, "LOST", 0.3)
-    process = subprocess.Popen([sys.executable, "-c", DEAF_AT_FIRST], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", DEAF_AT_FIRST], stdout=subprocess.PIPE, text=True, **own_group())
     job = Job(1, "a", [], process)
     listener = threading.Thread(target=web_jobs._listen, args=(job,), daemon=True)
     listener.start()

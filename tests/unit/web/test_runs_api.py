@@ -176,7 +176,6 @@ def wait(client: TestClient, *states: str) -> Any:
     raise AssertionError(f"still {job}")
 
 
-@pytest.mark.slow
 def test_a_run_is_started_paused_and_goes_on(client: TestClient, home: Path) -> None:
     configuration(
         home,

@@ -32,7 +32,7 @@ def _new(session: Session) -> str:
     photos = questions.dataset(session, name)
     models, base = questions.models(session), questions.base_model(session)
     path = questions.configuration_to_write(session, name, _free)
-    questions.write_configuration(session, path, name, trigger, base, models, photos)
+    questions.write_configuration(session, path, name=name, trigger=trigger, base=base, models=models, photos=photos)
     return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from twinloop.menu.session import Session
 from twinloop.menu.workflow import Workflow
 from twinloop.store.images import find_images
 from twinloop.store.vault import DEFAULT, Vault
+from twinloop.system import shell
 
 CONSENT = (
     Option("none", "do not record it", 'outputs will say "not recorded"'),
@@ -49,11 +49,12 @@ def run(session: Session) -> None:
     session.run(
         "Label", ["vault", "label", person, "--name", name, "--trigger", trigger, "--class", class_word, *consent]
     )
-    session.run("Caption", ["vault", "caption", name])
-    session.run("Prepare the training set", ["vault", "prep", name])
+    style = ["--style", questions.caption_style(base)]
+    session.run("Caption", ["vault", "caption", name, *style])
+    session.run("Prepare the training set", ["vault", "prep", name, *style])
     config = _configuration(session, name, base, models)
     session.run("Train", ["train", "--config", config], questions.training_cost(session, config))
-    session.director.say(f"\nNext: make it better in rounds.\n  $ twinloop run --config {shlex.quote(config)}")
+    session.director.say(f"\nNext: make it better in rounds.\n  $ twinloop run --config {shell.quote(config)}")
 
 
 def _consent(session: Session, name: str) -> list[str]:
@@ -111,7 +112,7 @@ def _configuration(session: Session, name: str, base: str, models: str) -> str:
         session.director.say(f"\n{path} is there already and is used as it is.")
     else:
         photos = str(Vault(DEFAULT).person(name))
-        questions.write_configuration(session, path, name, "", base, models, photos)
+        questions.write_configuration(session, path, name=name, trigger="", base=base, models=models, photos=photos)
     return path
 
 

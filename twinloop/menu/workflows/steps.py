@@ -18,6 +18,34 @@ def analyze(session: Session) -> None:
 
 
 def generate(session: Session) -> None:
+    kind = session.choose(
+        "generate.what", "What shall be drawn?",
+        [
+            Option("gaps", "images for the gaps of a dataset", "as a gap analysis found them"),
+            Option("compare", "a LoRA at several strengths", "your own prompts, side by side"),
+        ],
+        "gaps",
+    )  # fmt: skip
+    (_compare if kind == "compare" else _fill_gaps)(session)
+
+
+def _compare(session: Session) -> None:
+    lora = questions.expanded(session.path("lora", "LoRA of the person:", "lora.safetensors", questions.existing_file))
+    base = questions.base_model(session)
+    prompts = questions.expanded(
+        session.path("prompts", "Text file with one prompt a line:", "prompts.txt", questions.existing_file)
+    )
+    strengths = session.text("strengths", "At which strengths:", "0.6,0.8,1.0,1.2", questions.not_empty)
+    output = questions.expanded(
+        session.text("comparison.output", "Folder for the comparison:", "comparison", questions.not_empty)
+    )
+    measured = session.confirm("comparison.measured", "Measure how like the person's photos the images are?")
+    photos = ["--dataset", questions.dataset(session), "--models-dir", questions.models(session)] if measured else []
+    asked = ["--lora", lora, "--base-model", base, "--prompts", prompts, "--strength", strengths, "--output", output]
+    session.run("Compare", ["compare", *asked, *photos])
+
+
+def _fill_gaps(session: Session) -> None:
     gaps = questions.expanded(session.path("gaps", "Gap analysis:", "gaps.json", questions.existing_file))
     base = questions.base_model(session)
     lora = questions.expanded(session.path("lora", "LoRA of the person:", "lora.safetensors", questions.existing_file))
@@ -104,8 +132,9 @@ GAPS = Workflow(
 GENERATE = Workflow(
     "generate",
     "Generate",
-    "images for exactly those gaps",
-    "twinloop generate GAPS --base-model NAME --lora FILE --person TRIGGER",
+    "images for those gaps, or a LoRA at strengths",
+    "twinloop generate GAPS --base-model NAME --lora FILE --person TRIGGER; twinloop compare --lora FILE --prompts"
+    " FILE --base-model NAME",
     generate,
 )
 VALIDATE = Workflow(

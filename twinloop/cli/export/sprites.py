@@ -5,25 +5,25 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from twinloop.cli import export
 from twinloop.cli.command import Command
+from twinloop.cli.export.common import candidates_of, configure_common, prefers_real, side, write
 from twinloop.cli.terminal import Terminal
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    export.configure_common(parser, "folder for the package", "DIR")
+    configure_common(parser, "folder for the package", "DIR")
     parser.add_argument(
-        "--size", type=export.side, default=1024, metavar="PX", help="side of a picture at most (default: 1024)"
+        "--size", type=side, default=1024, metavar="PX", help="side of a picture at most (default: 1024)"
     )
 
 
 def run_pngtuber(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.exporters.sprites import PNGTUBER, export_sprites, talking_slots
 
-    candidates = export.looked_at(args, terminal)
-    return export.write(
+    candidates = candidates_of(args, terminal)
+    return write(
         args.output,
-        export_sprites(PNGTUBER, talking_slots(), candidates, args.size, export.prefers_real(args)),
+        export_sprites(PNGTUBER, talking_slots(), candidates, args.size, prefers_real(args)),
         terminal,
     )
 
@@ -32,22 +32,18 @@ def run_vrm(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.exporters.sprites import VRM, VRM_NAMES, export_sprites, named_slots
     from twinloop.registry import facets
 
-    candidates = export.looked_at(args, terminal)
+    candidates = candidates_of(args, terminal)
     slots = named_slots(VRM, facets.get("expression"))
-    return export.write(
-        args.output, export_sprites(VRM_NAMES, slots, candidates, args.size, export.prefers_real(args)), terminal
-    )
+    return write(args.output, export_sprites(VRM_NAMES, slots, candidates, args.size, prefers_real(args)), terminal)
 
 
 def run_sillytavern(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.exporters.sprites import SILLYTAVERN, SPRITES, export_sprites, named_slots
     from twinloop.registry import facets
 
-    candidates = export.looked_at(args, terminal)
+    candidates = candidates_of(args, terminal)
     slots = named_slots(SILLYTAVERN, facets.get("expression"))
-    return export.write(
-        args.output, export_sprites(SPRITES, slots, candidates, args.size, export.prefers_real(args)), terminal
-    )
+    return write(args.output, export_sprites(SPRITES, slots, candidates, args.size, prefers_real(args)), terminal)
 
 
 COMMANDS = (

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.cli import options
+from twinloop.cli.argument_types import positive
 from twinloop.cli.command import Command
-from twinloop.cli.export import left_out_line
+from twinloop.cli.export.common import left_out_line
+from twinloop.cli.settings_from_flags import settings_from
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.wording import plural
 
@@ -34,10 +36,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--person", "--trigger", metavar="TRIGGER", help="trigger words, as in 'ohwx person'")
     parser.add_argument("--base-model", metavar="NAME", help="hub id, folder or file, as that program shall find it")
     parser.add_argument("--preset", metavar="NAME", help="of the training (default: by the base model)")
-    parser.add_argument("--steps", type=options.positive, metavar="N", help="training steps (default: the preset's)")
-    parser.add_argument("--rank", type=options.positive, metavar="N", help="rank of the LoRA (default: the preset's)")
+    parser.add_argument("--steps", type=positive, metavar="N", help="training steps (default: the preset's)")
+    parser.add_argument("--rank", type=positive, metavar="N", help="rank of the LoRA (default: the preset's)")
     parser.add_argument(
-        "--resolution", type=options.positive, metavar="PX", help="side of the training images (default: the preset's)"
+        "--resolution", type=positive, metavar="PX", help="side of the training images (default: the preset's)"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the training (default: 0)")
     options.add_config(parser)
@@ -46,23 +48,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.exporters.package import write_package
     from twinloop.exporters.training_set import TARGETS, export_training_set, gather_samples, with_masks
-    from twinloop.families.predictions import prediction_of
+    from twinloop.families.predictions import check_asked, prediction_of
     from twinloop.foreign.job import Job
     from twinloop.foreign.pictures import folders_of
-    from twinloop.steps import merge_limits
-    from twinloop.store.sidecar import trigger_of
-    from twinloop.wiring import base_family, build_makers
+    from twinloop.stages.words import TAGGED
+    from twinloop.steps.options import merge_limits
+    from twinloop.store.dataset_folders import told_trigger
+    from twinloop.wiring import asked_prediction, base_family, build_makers
 
     person = options.dataset_name(args)
-    trigger = (trigger_of(Path(args.dataset)) if args.dataset is not None else None) or f"ohwx {person}"
-    settings = options.settings_from(args, FLAGS, {"person_name": person, "person_trigger": trigger})
+    trigger = (told_trigger(Path(args.dataset)) if args.dataset is not None else None) or f"ohwx {person}"
+    settings = settings_from(args, FLAGS, {"person_name": person, "person_trigger": trigger})
     options.check_outside(args.output, settings.dataset_dir)
-    gathered = gather_samples(Path(settings.dataset_dir), settings.person_trigger, merge_limits(settings))
+    makers = build_makers(settings)
+    gathered = gather_samples(
+        Path(settings.dataset_dir),
+        settings.person_trigger,
+        merge_limits(settings),
+        tags=makers.style in TAGGED,
+        character=settings.subject == "character",
+    )
     gathered = with_masks(gathered, settings.training.masks)
-    training = build_makers(settings).training(len(gathered.samples))
+    training = makers.training(len(gathered.samples))
     root = args.output.resolve()
     base = str(Path(settings.base_model).resolve()) if Path(settings.base_model).exists() else settings.base_model
-    family = base_family(settings)
+    family, asked = base_family(settings), asked_prediction(settings)
+    check_asked(asked, prediction_of(base, family), family)
     job = Job(
         name=settings.person_name.replace(" ", "_"),
         base=base,
@@ -72,7 +83,7 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
         root=root / "dataset",
         output=root / "output",
         folders=folders_of(gathered.samples, settings.person_trigger),
-        prediction=prediction_of(base, family),
+        prediction=prediction_of(base, family, asked),
         quantization=settings.quantization,
         float16=settings.precision == "float16",
     )

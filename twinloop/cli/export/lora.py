@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinloop.cli import options
 from twinloop.cli.command import Command
+from twinloop.cli.settings_from_flags import settings_from
 from twinloop.cli.terminal import Terminal
 from twinloop.errors import InputError, StateError
 
@@ -41,8 +42,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trigger", "--person", metavar="WORDS", help="trigger words (default: as the file or the configuration says)"
     )
-    parser.add_argument(
+    strength = parser.add_mutually_exclusive_group()
+    strength.add_argument(
         "--weight", type=weight, default=1.0, metavar="X", help="strength to start with, 0-2 (default: 1)"
+    )
+    strength.add_argument(
+        "--strength-from",
+        type=Path,
+        metavar="FILE",
+        help="compare.json of 'twinloop compare': the strength at which it found this LoRA most like the photos",
     )
     parser.add_argument(
         "--preview", type=Path, metavar="IMAGE", help="picture for its card (default: the run's best panel image)"
@@ -59,12 +67,13 @@ def _run(target: str, args: argparse.Namespace, terminal: Terminal) -> Any:
         raise InputError(
             "Which LoRA? Name it: --lora FILE, or give --config bootstrap_config.json for the final one of that run."
         )
-    settings = options.settings_from(args, {}, {}) if args.config else None
+    settings = settings_from(args, {}, {}) if args.config else None
     lora = args.lora or _final(settings)
     trigger = args.trigger or ("" if settings is None else settings.person_trigger)
     name = args.name or (lora.stem if settings is None else settings.person_name)
     preview = args.preview or (None if settings is None else _best_image(settings, lora))
-    wish = Wish(_file_name(name), trigger, args.weight, preview)
+    strength = args.weight if args.strength_from is None else _measured_strength(args.strength_from, lora, terminal)
+    wish = Wish(_file_name(name), trigger, strength, preview)
     package = export_drop_in(target, read_lora(lora), wish)
     manifest, data = write_package(args.output, package)
     for warning in package.warnings:
@@ -73,6 +82,31 @@ def _run(target: str, args: argparse.Namespace, terminal: Terminal) -> Any:
         f"{len(package.files) + 1} files in {args.output}. How to use them: {manifest.with_name('README.txt')}"
     )
     return {**data, "warnings": list(package.warnings)}
+
+
+def _measured_strength(record: Path, lora: Path, terminal: Terminal) -> float:
+    """The best strength of a LoRA in a compare.json; says so where no other one is measurably worse.
+
+    Raises:
+        InputError: that file is none, or does not know the LoRA's best strength.
+    """
+    from twinloop.domain.comparison import strengths_from_json
+    from twinloop.store.atomic import read_json, sha256_file
+
+    try:
+        found = strengths_from_json(read_json(record))
+    except (KeyError, TypeError, ValueError, StateError) as error:
+        raise InputError(f"--strength-from {record} is no compare.json of 'twinloop compare' ({error}).") from error
+    digest = sha256_file(lora)
+    best = next((one for one in found if one.sha256 == digest), None)
+    if best is None:
+        known = ", ".join(one.name for one in found)
+        why = f"it knows that of {known}" if known else "likeness was not measured there"
+        raise InputError(f"--strength-from {record} does not tell the best strength of {lora}: {why}. Use --weight X.")
+    if best.as_good:
+        also = ", ".join(f"{strength:g}" for strength in best.as_good)
+        terminal.line(f"Strength {best.strength:g}: most like the photos; {also} may be as good.")
+    return best.strength
 
 
 def _file_name(name: str) -> str:

@@ -1,0 +1,136 @@
+"""Flags become settings."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from twinloop.cli.settings_from_flags import settings_from, wanted_shares
+from twinloop.errors import ConfigError, InputError
+
+FLAGS = {"base_model": "base_model", "steps": "generation.num_inference_steps", "lora_scale": "generation.lora_scale"}
+NEEDED = {"person_name": "ana", "person_trigger": "ohwx ana", "dataset_dir": "photos"}
+
+
+def given(**values: Any) -> argparse.Namespace:
+    return argparse.Namespace(**{"config": None, "base_model": None, "steps": None, "lora_scale": None, **values})
+
+
+def config(folder: Path, **values: Any) -> Path:
+    path = folder / "c.json"
+    path.write_text(json.dumps({**NEEDED, **values}))
+    return path
+
+
+def test_flags_alone() -> None:
+    settings = settings_from(given(steps=12), FLAGS, NEEDED)
+    assert (settings.person_name, settings.generation.num_inference_steps, settings.models_dir) == ("ana", 12, "models")
+
+
+def test_flags_go_over_the_configuration_and_defaults_under_it(tmp_path: Path) -> None:
+    path = config(tmp_path, base_model="mine", generation={"num_inference_steps": 9, "lora_scale": 0.5})
+    settings = settings_from(
+        given(config=path, steps=12), FLAGS, {"person_name": "other", "base_model": "default", "seed": 4}
+    )
+    assert (settings.person_name, settings.base_model, settings.seed) == ("ana", "mine", 4)
+    assert (settings.generation.num_inference_steps, settings.generation.lora_scale) == (12, 0.5)
+
+
+def test_mistakes_are_named_by_the_flag_that_made_them(tmp_path: Path) -> None:
+    path = config(tmp_path, max_iterations=0, generation={"guidance_scale": 7})
+    with pytest.raises(ConfigError) as caught:
+        settings_from(given(config=path, steps=-1, lora_scale=9.0), FLAGS, {})
+    fields = sorted(problem.split(":")[0] for problem in caught.value.problems)
+    assert fields == ["--lora-scale", "--steps", "max_iterations"]
+    assert caught.value.source == str(path)
+
+
+def test_a_configuration_whose_section_is_no_section(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings_from(given(config=config(tmp_path, generation=5), steps=3), FLAGS, {})
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["generation"]
+
+
+def test_facet_files_join_those_of_the_configuration(tmp_path: Path) -> None:
+    path = config(tmp_path, analysis={"plugins": ["a.py"]})
+    settings = settings_from(given(config=path, facet=["b.py"]), FLAGS, {})
+    assert settings.analysis.plugins == ("a.py", "b.py")
+
+
+def test_facet_files_where_the_configuration_has_none_or_something_else(tmp_path: Path) -> None:
+    for nothing in ({"analysis": {"plugins": None}}, {"analysis": None}, {}):
+        settings = settings_from(given(config=config(tmp_path, **nothing), facet=["b.py"]), FLAGS, {})
+        assert settings.analysis.plugins == ("b.py",)
+    with pytest.raises(ConfigError, match=r"analysis\.plugins: .*given: 'ab.py'"):
+        settings_from(given(config=config(tmp_path, analysis={"plugins": "ab.py"}), facet=["b.py"]), FLAGS, {})
+
+
+def test_a_flag_reaches_a_section_that_is_null(tmp_path: Path) -> None:
+    path = config(tmp_path, generation=None)
+    assert settings_from(given(config=path, steps=3), FLAGS, {}).generation.num_inference_steps == 3
+
+
+def test_wanted_shares_go_over_those_of_the_configuration_one_by_one(tmp_path: Path) -> None:
+    path = config(
+        tmp_path, analysis={"shares": {"face_angle": {"profile": 0.1, "front": 0.5}, "setting": {"studio": 0.3}}}
+    )
+    args = given(config=path, shares={"face_angle": {"profile": 0.25}, "lighting": {"low_key": 0.2}})
+    assert settings_from(args, {"shares": "analysis.shares"}, {}).analysis.shares == {
+        "face_angle": {"profile": 0.25, "front": 0.5},
+        "setting": {"studio": 0.3},
+        "lighting": {"low_key": 0.2},
+    }
+
+
+@pytest.mark.parametrize(
+    ("configured", "flags", "preset"),
+    [
+        ({"base_model": "models/mine.safetensors"}, {"base_model": "./models/mine.safetensors"}, "pony"),
+        ({"base_model": "models/mine.safetensors"}, {"base_model": "other.safetensors"}, None),
+        ({"base_model": "models/mine.safetensors"}, {"base_model": "other.safetensors", "preset": "flux"}, "flux"),
+        ({"base_model": "models/mine.safetensors"}, {}, "pony"),
+        ({}, {"base_model": "stabilityai/stable-diffusion-xl-base-1.0"}, "pony"),
+    ],
+)
+def test_a_preset_belongs_to_its_base_model(
+    tmp_path: Path, configured: dict[str, Any], flags: dict[str, Any], preset: str | None
+) -> None:
+    path = config(tmp_path, training={"preset": "pony", "steps": 7}, **configured)
+    known = {"base_model": "base_model", "preset": "training.preset"}
+    found = settings_from(argparse.Namespace(config=path, **{"base_model": None, "preset": None, **flags}), known, {})
+    assert (found.training.preset, found.training.steps) == (preset, 7)
+
+
+def test_wanted_shares_from_file_and_flags(tmp_path: Path) -> None:
+    targets = tmp_path / "t.json"
+    targets.write_text('{"face_angle": {"profile": 0.1, "front": 0.5}}')
+    assert wanted_shares(None, None) is None
+    assert wanted_shares(["face_angle.profile=25%", "setting.studio=0.2"], targets) == {
+        "face_angle": {"profile": 0.25, "front": 0.5},
+        "setting": {"studio": 0.2},
+    }
+
+
+@pytest.mark.parametrize(
+    "pair", ["profile=0.2", "face_angle.profile", "face_angle.=0.2", ".profile=0.2", "face_angle.profile=much", ""]
+)
+def test_a_share_of_another_form(pair: str) -> None:
+    with pytest.raises(InputError, match=r"expected FACET\.VALUE=SHARE"):
+        wanted_shares([pair], None)
+
+
+def test_targets_that_are_not_there_are_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--targets .*t.json: there is no such file; expected .*face_angle"):
+        wanted_shares(None, tmp_path / "t.json")
+
+
+@pytest.mark.parametrize("text", ["[]", '{"face_angle": 0.2}'])
+def test_targets_of_another_form(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match="expected"):
+        wanted_shares(None, path)
