@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinloop import steps, wiring
+from twinloop import wiring
 from twinloop.checks.base import Limits
 from twinloop.config import Settings, load_settings
 from twinloop.domain.observation import Observation
@@ -29,17 +29,18 @@ from twinloop.domain.records import Dataset
 from twinloop.domain.shots import Shot
 from twinloop.domain.statistics import wilson
 from twinloop.domain.verdicts import Outcome, Verdict
-from twinloop.loop import workspace_of
 from twinloop.ports import SilentReporter
 from twinloop.stages import analyze, plan, validate
 from twinloop.stages.early import EarlyJudge
 from twinloop.stages.generate import GenerationContext, generate
 from twinloop.stages.identity import IdentityReference, reference_from_json
 from twinloop.stages.toolbox import Toolbox
+from twinloop.steps import options
 from twinloop.store.atomic import read_json
 from twinloop.store.catalog import Catalog
 from twinloop.store.images import load_image
 from twinloop.store.journal import Journal
+from twinloop.store.workspace import workspace_of
 
 PREFIX = "iter1"
 
@@ -78,14 +79,15 @@ def prepare(settings: Settings) -> Bench:
     reference = reference_from_json(read_json(space.identity))
     wanted = settings.generation.num_per_gap
     gaps = [dataclasses.replace(gap, count=wanted) for gap in analyze.gaps_from_json(read_json(space.gaps(1)))]
-    shots = plan.plan(gaps, toolbox.observer.facets, steps.plan_settings(settings, toolbox.style, 1, ()))
+    asked = options.plan_settings(settings, toolbox.style, 1, (), around=toolbox.around)
+    shots = plan.plan(gaps, toolbox.observer.facets, asked)
     photos = Dataset.from_json(read_json(space.dataset(0))).members
     seen: list[tuple[str, Observation]] = [
         (Path(m.path).name, toolbox.observer.observe(load_image(Path(m.path)))) for m in photos
     ]
     known = [validate.known_image(name, one) for name, one in seen]
     return Bench(
-        toolbox, shots, space.lora(1), steps.limits_of(settings, toolbox.observer, reference), reference, known
+        toolbox, shots, space.lora(1), options.limits_of(settings, toolbox.observer, reference), reference, known
     )
 
 
@@ -93,7 +95,12 @@ def one_pass(bench: Bench, at: float | None, folder: Path) -> Pass:
     toolbox = bench.toolbox
     judge = None if at is None else EarlyJudge(at, toolbox.observer, bench.limits)
     context = GenerationContext(
-        PREFIX, folder / "images", toolbox.base_model, bench.lora, toolbox.generation, early=judge
+        prefix=PREFIX,
+        folder=folder / "images",
+        base_model=toolbox.base_model,
+        lora=bench.lora,
+        settings=toolbox.generation,
+        early=judge,
     )
     began = time.process_time()
     generate(
@@ -103,7 +110,13 @@ def one_pass(bench: Bench, at: float | None, folder: Path) -> Pass:
     asked = validate.asked_images(context.folder, toolbox.observer.facets)
     with Catalog(None) as catalog:
         judged = validate.judge(
-            asked, toolbox.observer, catalog, bench.limits, bench.reference, bench.known, SilentReporter()
+            asked,
+            toolbox.observer,
+            catalog,
+            bench.limits,
+            reference=bench.reference,
+            known=bench.known,
+            reporter=SilentReporter(),
         )
     done = time.process_time()
     # by shot, because the file names carry the time

@@ -24,13 +24,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from twinloop import manual, steps, wiring
+from twinloop import manual, wiring
 from twinloop.config import Settings, load_settings
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.records import Dataset
 from twinloop.domain.shots import Gap, Shot
 from twinloop.domain.verdicts import CheckResult, Outcome
-from twinloop.loop import workspace_of
 from twinloop.ports import EarlyLook, GenerationSettings, Generator, SilentReporter
 from twinloop.stages import analyze, plan, validate
 from twinloop.stages.early import results_of
@@ -39,10 +38,12 @@ from twinloop.stages.generate import GenerationContext, MadeImage, generate
 from twinloop.stages.identity import IdentityReference, reference_from_json
 from twinloop.stages.observe import observe_files
 from twinloop.stages.toolbox import Toolbox
+from twinloop.steps import options
 from twinloop.store.atomic import read_json
 from twinloop.store.catalog import Catalog
 from twinloop.store.images import load_image
 from twinloop.store.journal import Journal
+from twinloop.store.workspace import workspace_of
 
 FRAMINGS = ("portrait", "half_body")
 THUMB = 192
@@ -92,6 +93,9 @@ class Cached:
     def check(self, settings: GenerationSettings) -> None:
         self._inner.check(settings)
 
+    def expect(self, shots: Sequence[Shot], settings: GenerationSettings) -> None:
+        self._inner.expect(shots, settings)
+
     def generate(
         self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
     ) -> Iterator[tuple[Shot, ImageArray]]:
@@ -126,7 +130,7 @@ def opened(folder: Path, images: int, as_run: bool) -> Person:
     gaps = [Gap("framing", value, images, 0, 0, 0.0, "") for value in FRAMINGS]
     gaps = list(analyze.gaps_from_json(read_json(space.gaps(1)))) if as_run else gaps
     photos_to_start_from = manual.photos_of_run(settings) if as_run else ()
-    wanted = steps.plan_settings(settings, toolbox.style, 1, photos_to_start_from)
+    wanted = options.plan_settings(settings, toolbox.style, 1, photos_to_start_from, around=toolbox.around)
     wanted = dataclasses.replace(wanted, num_per_gap=images, faces=True)
     photos = Dataset.from_json(read_json(space.dataset(0))).members
     with Catalog(space.root / "catalog.sqlite") as catalog:
@@ -142,15 +146,27 @@ def one_pass(person: Person, detail: FaceDetail | None, folder: Path) -> list[Fi
     """Images of one setting, and what the checks say of each."""
     toolbox = person.toolbox
     context = GenerationContext(
-        "bench", folder, toolbox.base_model, person.lora, toolbox.generation, stamped=False, detail=detail
+        prefix="bench",
+        folder=folder,
+        base_model=toolbox.base_model,
+        lora=person.lora,
+        settings=toolbox.generation,
+        stamped=False,
+        detail=detail,
     )
     journal = Journal(folder.with_suffix(".jsonl"))
     made = generate(person.shots, context, lambda: person.generator, journal, toolbox.clock, SilentReporter())
-    limits = steps.limits_of(person.settings, toolbox.observer, person.reference)
+    limits = options.limits_of(person.settings, toolbox.observer, person.reference)
     asked = [validate.Asked(one.path, one.shot.facet, one.shot.value) for one in made]
     with Catalog(None) as catalog:
         judged = validate.judge(
-            asked, toolbox.observer, catalog, limits, person.reference, person.known, SilentReporter()
+            asked,
+            toolbox.observer,
+            catalog,
+            limits,
+            reference=person.reference,
+            known=person.known,
+            reporter=SilentReporter(),
         )
     return [_figures(item, one, person.reference) for item, one in zip(judged, made, strict=True)]
 
@@ -182,7 +198,7 @@ def costs(person: Person, strengths: Sequence[float]) -> Costs:
 def _look(person: Person, shot: Shot, pixels: ImageArray) -> Sequence[CheckResult]:
     observer = person.toolbox.observer
     observer.faces(pixels)
-    return results_of(shot, pixels, observer, steps.limits_of(person.settings, observer, None), DECISIVE)
+    return results_of(shot, pixels, observer, options.limits_of(person.settings, observer, None), DECISIVE)
 
 
 def _figures(item: validate.Judged, made: MadeImage, reference: IdentityReference | None) -> Figures:
@@ -258,7 +274,7 @@ def main() -> None:
         for run in args.runs:
             person = opened(run, args.images, args.as_run)
             cost = cost or costs(person, args.strengths)
-            limits = steps.limits_of(person.settings, person.toolbox.observer, person.reference)
+            limits = options.limits_of(person.settings, person.toolbox.observer, person.reference)
             # no limit: no face is good enough to stay
             limits = dataclasses.replace(limits, min_face_quality=None, real_face_quality={}) if args.all else limits
             folders = {name: Path(home) / run.name / str(number) for number, name in enumerate(ways)}

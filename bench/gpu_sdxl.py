@@ -7,9 +7,10 @@ script on the same card.
 No checkpoint is needed: `real_size.py` writes one with random weights (6.9 GB) into the folder, once. Every row is a
 process of its own: ours with the preset's LoRA (rank 32, attention and feed-forward layers), ours with the script's
 (rank 16, attention projections), and the script, each at 1024 pixels with 1 and 4 pictures at once, without and with
-gradient checkpointing. Columns: seconds per step and per picture; TFLOP/s, by 14.2 TFLOP a picture (19.3 with
-checkpointing), and as a share of the card's bfloat16 peak; the most memory that PyTorch held; the forecast's figure
-over it. A row that does not fit says so. Then seconds per image of 30 steps, ours and a plain pipeline loop.
+gradient checkpointing; ours also with compiled blocks. Columns: seconds per step and per picture; TFLOP/s, by 14.2
+TFLOP a picture (19.3 with checkpointing), and as a share of the card's bfloat16 peak; the most memory that PyTorch held
+in a step that is timed; the forecast's figure over that; the most it held since the start, photos that are encoded
+included. A row that does not fit says so. Then seconds per image of 30 steps, ours and a plain pipeline loop.
 
 ``--model tiny --resolution 64`` runs the same on any machine, to see that it runs.
 """
@@ -21,6 +22,7 @@ import re
 import shutil
 import statistics
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -49,6 +51,7 @@ laptop's card of the same number has another peak."""
 PHOTOS, WARM, TIMED = 4, 5, 15
 FOLDERS = {"preset's LoRA": "preset", "script's LoRA": "same", "diffusers script": "script"}
 KINDS = tuple(FOLDERS)
+SCRIPT = KINDS[2]
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,30 @@ class Row:
     kind: str
     batch: int
     checkpointing: bool
+    compiled: bool
+
+    @property
+    def folder(self) -> str:
+        """Where its LoRA goes."""
+        extra = f"{'_checkpointing' if self.checkpointing else ''}{'_compiled' if self.compiled else ''}"
+        return f"{FOLDERS[self.kind]}_{self.batch}{extra}"
+
+    @property
+    def columns(self) -> list[str]:
+        """The first of its line: which training it is."""
+        with_or_without = {True: "with", False: "without"}
+        return [self.kind, str(self.batch), with_or_without[self.checkpointing], with_or_without[self.compiled]]
+
+
+def rows(kinds: Sequence[str], batches: Sequence[int]) -> list[Row]:
+    """Every training; the script compiles nothing."""
+    return [
+        Row(kind, batch, checkpointing, compiled)
+        for kind in kinds
+        for batch in batches
+        for checkpointing in (False, True)
+        for compiled in ((False,) if kind == SCRIPT else (False, True))
+    ]
 
 
 def card() -> tuple[str, float]:
@@ -72,11 +99,14 @@ def peak_of(name: str) -> float:
 
 
 def trained(row: Row, task: Task, home: Path, args: argparse.Namespace) -> Report:
-    if row.kind == "diffusers script":
+    if row.kind == SCRIPT:
         return script_side(args.python, args.script)(task, home, checkpointing=row.checkpointing)
     options: list[object] = [
         "--checkpointing",
         "on" if row.checkpointing else "off",
+        # told either way: so few steps would not be compiled by themselves
+        "--compile",
+        "regional" if row.compiled else "off",
         *(["--preset-lora"] if row.kind == KINDS[0] else []),
     ]
     given = [task.model, task.photos, task.steps, task.batch, task.resolution, task.precision, home]
@@ -87,13 +117,13 @@ def line(row: Row, report: Report, peak: float, real: bool) -> str:
     moments = [wall for wall, _ in report["steps"]]
     step = statistics.median(after - before for before, after in pairwise(moments[WARM:]))
     speed = TFLOP[row.checkpointing] * row.batch / step if real else 0.0
-    held = report["gpu_peak"]
+    held, most = max(report["gpu_peaks"][WARM:], default=0.0), max(report["gpu_peaks"], default=0.0)
     predicted = report.get("predicted", 0)
     share = f"{speed / peak:.0%}" if peak and real else "-"
     ratio = f"{(predicted / 2**20 - CONTEXT_MIB) / held:.3f}" if held and predicted else "-"
     columns = [
-        row.kind, str(row.batch), "with" if row.checkpointing else "without", f"{step:.3f}", f"{step / row.batch:.3f}",
-        f"{speed:.0f}" if real else "-", share, f"{held / 1024:.2f}" if held else "-", ratio,
+        *row.columns, f"{step:.3f}", f"{step / row.batch:.3f}", f"{speed:.0f}" if real else "-", share,
+        f"{held / 1024:.2f}" if held else "-", ratio, f"{most / 1024:.2f}" if most else "-",
     ]  # fmt: skip
     return f"| {' | '.join(columns)} |"
 
@@ -135,30 +165,20 @@ def main() -> None:
     model, (name, peak) = base(args.model, home), card()
     print(f"{name}, PyTorch {torch.__version__}\n", flush=True)
     print(
-        "| training | pictures at once | checkpointing | s a step | s a picture | TFLOP/s | of the peak | GiB at most |"
-        " forecast over that |\n" + "|---" * 9 + "|"
+        "| training | pictures at once | checkpointing | compiling | s a step | s a picture | TFLOP/s | of the peak |"
+        " GiB in a step | forecast over that | GiB at most |\n" + "|---" * 11 + "|"
     )
-    for kind in KINDS[: 3 if args.script else 2]:
-        for batch in map(int, args.batches.split(",")):
-            for checkpointing in (False, True):
-                row, task = (
-                    Row(kind, batch, checkpointing),
-                    Task(model, home / "photos", WARM + TIMED, batch, args.resolution, "auto"),
-                )
-                folder = home / f"{FOLDERS[kind]}_{batch}{'_checkpointing' if checkpointing else ''}"
-                shutil.rmtree(folder, ignore_errors=True)  # a training that is done already would have no step to time
-                folder.mkdir()
-                try:
-                    print(
-                        line(row, trained(row, task, folder, args), args.peak or peak, args.resolution == 1024),
-                        flush=True,
-                    )
-                except RuntimeError as error:
-                    print(
-                        f"| {kind} | {batch} | {'with' if checkpointing else 'without'} | failed:"
-                        f" {str(error).splitlines()[-1]} |" + " |" * 5,
-                        flush=True,
-                    )
+    for row in rows(KINDS if args.script else KINDS[:2], [int(batch) for batch in args.batches.split(",")]):
+        task = Task(model, home / "photos", WARM + TIMED, row.batch, args.resolution, "auto")
+        folder = home / row.folder
+        shutil.rmtree(folder, ignore_errors=True)  # a training that is done already would have no step to time
+        folder.mkdir()
+        try:
+            report = trained(row, task, folder, args)
+            print(line(row, report, args.peak or peak, args.resolution == 1024), flush=True)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1]
+            print(f"| {' | '.join(row.columns)} | failed: {reason} |" + " |" * 6, flush=True)
     images(model, home, args)
 
 

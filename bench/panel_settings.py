@@ -24,7 +24,6 @@ from pathlib import Path
 from twinloop import wiring
 from twinloop.config import load_settings
 from twinloop.domain.shots import Shot
-from twinloop.loop import workspace_of
 from twinloop.ports import GenerationSettings, SilentReporter
 from twinloop.stages.assess import METRICS, assess
 from twinloop.stages.generate import GenerationContext, generate
@@ -33,6 +32,7 @@ from twinloop.stages.toolbox import Toolbox
 from twinloop.store.atomic import read_json
 from twinloop.store.catalog import Catalog
 from twinloop.store.journal import Journal
+from twinloop.store.workspace import workspace_of
 
 COLUMNS = (*METRICS, "overall")
 
@@ -41,7 +41,14 @@ def row(
     toolbox: Toolbox, settings: GenerationSettings, lora: Path, shots: list[Shot], identity: Path, folder: Path
 ) -> str:
     """Mean of each metric over the panel, and processor seconds an image."""
-    context = GenerationContext("panel", folder / "images", toolbox.base_model, lora, settings, stamped=False)
+    context = GenerationContext(
+        prefix="panel",
+        folder=folder / "images",
+        base_model=toolbox.base_model,
+        lora=lora,
+        settings=settings,
+        stamped=False,
+    )
     began = time.process_time()
     made = generate(
         shots, context, toolbox.generator, Journal(folder / "journal.jsonl"), toolbox.clock, SilentReporter()

@@ -28,7 +28,7 @@ from twinloop.config import Settings, load_settings
 from twinloop.domain.records import Dataset, PanelScore
 from twinloop.domain.shots import derive_seed
 from twinloop.domain.statistics import bootstrap_mean
-from twinloop.loop import run_loop, workspace_of
+from twinloop.loop import run_loop
 from twinloop.nano.world.photos import SHARES, Shares, person_of, write_photo_set
 from twinloop.ports import SilentReporter
 from twinloop.stages import select
@@ -41,11 +41,12 @@ from twinloop.stages.observe import observe_files
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.train import train_file
 from twinloop.stages.training_spec import TrainingSpec
-from twinloop.steps.datasets import merge_limits
+from twinloop.steps.options import merge_limits
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.catalog import Catalog
 from twinloop.store.images import find_images
 from twinloop.store.journal import Journal
+from twinloop.store.workspace import workspace_of
 
 SHOWN = ("overall", "identity", "on_target", "quality")
 CONTROL_SEED = 1000
@@ -122,10 +123,16 @@ def fresh_score(settings: Settings, toolbox: Toolbox, lora: Path, images: int) -
     """A LoRA on a panel with other seeds than the run's own."""
     space, facets = workspace_of(settings), toolbox.observer.facets
     seed = derive_seed(settings.seed, "fresh panel")
-    negative = settings.generation.negative_prompt
-    shots = plan_panel(facets, settings.person_trigger, toolbox.style, seed, images, negative)
+    shots = plan_panel(facets, settings.person_trigger, toolbox.style, seed, images, toolbox.around)
     folder = space.root.parent / "fresh" / lora.stem
-    context = GenerationContext("fresh", folder, toolbox.base_model, lora, toolbox.generation, stamped=False)
+    context = GenerationContext(
+        prefix="fresh",
+        folder=folder,
+        base_model=toolbox.base_model,
+        lora=lora,
+        settings=toolbox.generation,
+        stamped=False,
+    )
     journal = Journal(folder.with_suffix(".jsonl"))
     made = generate(shots, context, toolbox.generator, journal, toolbox.clock, SilentReporter())
     with Catalog(None) as catalog:

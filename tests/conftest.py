@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+if os.environ.get("TWINLOOP_TEST_GPU") != "1":
+    # before anything imports PyTorch. Some tests fork after a backward pass, which needs a process without the threads
+    # that a GPU brings, and "device": "auto" is the CPU. -1 and not "": Windows takes an empty value for none
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
 from tests.tiny_models import build_tiny_sdxl
 
 LONG = (

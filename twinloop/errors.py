@@ -10,6 +10,7 @@ TwinLoopError                 the message says what happened and what to do next
 +-- MissingExtra              an optional library is not installed; names the pip line
 +-- MissingTool               another program, which the user chose to work with, is not where it was said to be
 +-- ToolFailed                another program ended with an error; its last words and its log are named
++-- CaptionFailed             a captioner says nothing of one picture; its caption is the measured one
 +-- MissingModel              a model or detector that is needed here is not there
 |   +-- NotFetched            one that the hub has, and that may be downloaded
 +-- DownloadError             a file that the user asked to fetch cannot be fetched
@@ -112,6 +113,10 @@ class ToolFailed(TwinLoopError):
     """
 
 
+class CaptionFailed(TwinLoopError):
+    """A captioner says nothing of one picture. The run goes on, and the picture has the measured words."""
+
+
 class MissingModel(TwinLoopError):
     """A model that this step needs is not on this machine."""
 
@@ -129,7 +134,13 @@ class StateError(TwinLoopError):
 
 
 class Locked(StateError):
-    """Another living process works in this folder."""
+    """Another living process works in this folder.
+
+    Attributes:
+        holder: who that is, with its number; "" = not known.
+    """
+
+    holder = ""
 
 
 class StorageError(TwinLoopError):

@@ -159,7 +159,7 @@ def train(team: Team, run: DecoderRun) -> None:
         loss = _step(vae, data, run, team, step)
         optimizer.step(step, 0.0, run.lr * min(1.0, step / 30) * (1 - share))
         if team.rank == 0 and step % 20 == 0:
-            with open(run.work / "decoder.log", "a") as log:
+            with open(run.work / "decoder.log", "a", encoding="utf-8") as log:
                 log.write(f"step {step} seconds {float(clock):.0f} loss {loss:.4f}\n")
     if team.rank == 0:
         checkpoint.save(run.work / "decoder.safetensors", step, vae=vae.state_dict())

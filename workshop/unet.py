@@ -201,5 +201,5 @@ def _log(run: UnetRun, step: int, seconds: float, loss: float, rate: float, proc
     mean = sum(_recent[-20:]) / len(_recent[-20:])
     _marks.append(time.monotonic())
     speed = 20 * run.batch * processes / (_marks[-1] - _marks[-2]) if len(_marks) > 1 else 0.0
-    with open(run.path.with_suffix(".log"), "a") as log:
+    with open(run.path.with_suffix(".log"), "a", encoding="utf-8") as log:
         log.write(f"step {step} seconds {seconds:.0f} loss {mean:.4f} rate {rate:.3f} images/s {speed:.1f}\n")

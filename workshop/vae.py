@@ -157,5 +157,5 @@ def _save(run: VaeRun, step: int, vae: AutoencoderTiny, optimizer: MuonAdamW, cl
 
 def _log(run: VaeRun, step: int, clock: Tensor, parts: tuple[float, float, float]) -> None:
     line = f"step {step} seconds {float(clock):.0f} loss {parts[0]:.4f} level {parts[1]:.3f} psnr {parts[2]:.2f}\n"
-    with open(run.out.with_suffix(".log"), "a") as log:
+    with open(run.out.with_suffix(".log"), "a", encoding="utf-8") as log:
         log.write(line)

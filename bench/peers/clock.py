@@ -25,7 +25,8 @@ class Clock:
         self.marks: dict[str, tuple[float, float]] = {}
         self.steps: list[tuple[float, float]] = []
         self.losses: list[float] = []
-        self.peak = self.gpu_peak = 0.0
+        self.gpu_peaks: list[float] = []
+        self.peak = 0.0
 
     def now(self) -> tuple[float, float]:
         """Seconds on the clock since the process was asked for, and of the processor."""
@@ -38,14 +39,16 @@ class Clock:
     def step(self, loss: float) -> None:
         """An optimizer step ended.
 
-        The peak of memory is that of training: what comes after the last step does not count.
+        The peak of memory is that of training: what comes after the last step does not count. On a GPU every step has
+        one of its own: loading, and photos that are encoded beside the first steps, may take more than any step.
         """
         self.steps.append(self.now())
         self.losses.append(loss)
         self.peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_available():
-            self.gpu_peak = torch.cuda.max_memory_allocated() / 2**20
+            self.gpu_peaks.append(torch.cuda.max_memory_allocated() / 2**20)
+            torch.cuda.reset_peak_memory_stats()
 
     def report(self, **more: Any) -> str:
         """One line of JSON, for the bench; memory in MiB."""
@@ -55,7 +58,7 @@ class Clock:
                 "steps": self.steps,
                 "losses": self.losses,
                 "peak": self.peak,
-                "gpu_peak": self.gpu_peak,
+                "gpu_peaks": self.gpu_peaks,
                 **more,
             }
         )

@@ -1,7 +1,8 @@
 """Our side of ``bench/training_peer.py``, in a process of its own; one line of JSON at the end.
 
     our_sdxl.py train MODEL PHOTOS STEPS BATCH RESOLUTION PRECISION HOME [--preset-lora] [--checkpointing on|off]
-    [--draws FILE] our_sdxl.py generate MODEL RESOLUTION PRECISION LORA [--images STEPS,PROMPTS,SEEDS]
+        [--compile regional|off] [--draws FILE]
+    our_sdxl.py generate MODEL RESOLUTION PRECISION LORA [--images STEPS,PROMPTS,SEEDS]
 
 The LoRA has rank 16 and sits on the attention projections, as the script's does; with ``--preset-lora`` it is that of
 the preset. ``--draws`` also writes what the training draws (photos, noise, times, the LoRA's start), for
@@ -47,6 +48,7 @@ def settings_of(args: argparse.Namespace) -> TrainingSettings:
         caption_dropout=0.0,
         checkpoint_every=500,
         gradient_checkpointing={"on": True, "off": False}.get(args.checkpointing),
+        compile=args.compile,
     )
 
 
@@ -61,6 +63,7 @@ def train(
     from dataclasses import replace
 
     from twinloop.adapters.diffusion.base_choice import BaseChoice
+    from twinloop.adapters.diffusion.base_model import open_base
     from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
     from twinloop.domain.records import TrainingSample
     from twinloop.families import FAMILIES
@@ -68,14 +71,17 @@ def train(
 
     CLOCK.mark("imports")
     family = replace(FAMILIES["sdxl"], targets=targets or FAMILIES["sdxl"].targets)
-    trainer = DiffusersLoraTrainer(BaseChoice(model, precision=precision), family)
+    choice = BaseChoice(model, precision=precision)
+    trainer = DiffusersLoraTrainer(choice, family)
     CLOCK.mark("model")
     samples = [TrainingSample(path, sha256_file(path), CAPTION, 1.0) for path in pictures(photos)]
     CLOCK.mark("photos")
     trainer.train(samples, settings, home / "lora.safetensors", home / "work", {}, lambda *_: CLOCK.step(0.0))
     lines = (home / "lora.metrics.jsonl").read_text().splitlines()
     CLOCK.losses = [json.loads(line)["loss"] for line in lines]
-    forecast = trainer.forecast(settings, len(samples)) if CLOCK.gpu_peak else None
+    if failure := open_base(choice, family).regions.training_failure:
+        raise RuntimeError(f"the blocks were not compiled: {failure}")
+    forecast = trainer.forecast(settings, len(samples)) if CLOCK.gpu_peaks else None
     return 0 if forecast is None else forecast.plan.peak
 
 
@@ -146,6 +152,7 @@ def generate(model: str, size: int, precision: str, lora: Path, images: tuple[in
     ]  # fmt: skip
     settings = GenerationSettings(steps, 5.0, size, size, batch_size=seeds)
     before, begun = prompts.encoded, time.perf_counter()
+    generator.expect(shots, settings)
     for start in range(0, len(shots), seeds):
         list(generator.generate(shots[start : start + seeds], settings))
     seconds, encoded = time.perf_counter() - begun, prompts.encoded - before
@@ -176,6 +183,7 @@ def parsed() -> argparse.Namespace:
     training.add_argument("home", type=Path)
     training.add_argument("--preset-lora", action="store_true")
     training.add_argument("--checkpointing", choices=("on", "off"))
+    training.add_argument("--compile", choices=("regional", "off"))
     training.add_argument("--draws", type=Path)
     making.add_argument("model")
     making.add_argument("resolution", type=int)

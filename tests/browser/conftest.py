@@ -51,17 +51,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "tests/browser" in item.nodeid:
-            item.add_marker(pytest.mark.slow)
-            if CHROMIUM is None:
-                item.add_marker(
-                    pytest.mark.skip(
-                        reason=(
-                            "Chromium is not installed, so the page was not opened in a browser (apt-get install"
-                            " chromium)"
-                        )
+        if "tests/browser" in item.nodeid and CHROMIUM is None:
+            item.add_marker(
+                pytest.mark.skip(
+                    reason=(
+                        "Chromium is not installed, so the page was not opened in a browser (apt-get install chromium)"
                     )
                 )
+            )
 
 
 @pytest.fixture(scope="session")

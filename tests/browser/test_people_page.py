@@ -112,6 +112,52 @@ def test_who_they_are_stays_chosen_while_more_are_marked(vault_home: Path, visit
         watched.clean()
 
 
+def test_marks_are_set_and_taken_back_in_both_directions(vault_home: Path, visit: Callable[..., Watched]) -> None:
+    with served(vault_home) as address:
+        watched = visit(address, "#/people?person=p001")
+        page = watched.page
+        tiles = page.locator(".tile")
+        tiles.nth(6).click()
+        tiles.nth(4).click(modifiers=["Shift"])
+        marked = [number for number in range(8) if tiles.nth(number).get_attribute("aria-selected") == "true"]
+        assert marked == [4, 5, 6]
+        for key, count in (
+            ("Space", 2),
+            ("Space", 3),
+            ("Control+a", counts(vault_home)["p001"]),
+            ("Escape", 0),
+        ):
+            page.keyboard.press(key)
+            page.get_by_text(f"{count} marked", exact=True).wait_for()
+        page.keyboard.press("Enter")
+        frame = page.get_by_role("dialog").locator(".frame")
+        frame.wait_for()
+        found = page.evaluate("fetch('/api/people/person?person=p001').then((answer) => answer.json())")
+        x0, y0, x1, y1 = found["faces"][4]["box"]
+        for name, share in (("left", x0), ("top", y0), ("width", x1 - x0), ("height", y1 - y0)):
+            assert float(frame.evaluate(f"one => parseFloat(one.style.{name})")) == pytest.approx(100 * share, abs=0.01)
+        watched.clean()
+
+
+def test_the_chosen_person_is_merged_into_and_who_is_hidden_is_shown_again(
+    vault_home: Path, visit: Callable[..., Watched]
+) -> None:
+    before = counts(vault_home)
+    with served(vault_home) as address:
+        watched = visit(address, "#/people?person=p003")
+        page = watched.page
+        page.get_by_role("button", name="Hide", exact=True).click()
+        page.get_by_role("button", name="Show", exact=True).click()
+        page.get_by_text("p003 is shown again.").wait_for()
+        page.get_by_role("button", name="Hide", exact=True).wait_for()
+        page.get_by_label("Same person as").select_option("p002")
+        page.get_by_role("button", name="Merge").click()
+        page.get_by_role("listbox", name="Faces of p002").wait_for()
+        merged = {person: count for person, count in before.items() if person != "p003"}
+        assert counts(vault_home) == {**merged, "p002": before["p002"] + before["p003"]}
+        watched.clean()
+
+
 def names(home: Path) -> list[str | None]:
     return [person.name for person in read_people(Vault(home / "outputs/facevault")).persons]
 

@@ -112,6 +112,122 @@ def test_nothing_is_decided_unseen(
         assert [item["outcome"] for item in decided(two_runs, "ana").values()] == ["approved"]
 
 
+def answered_later(page: Any) -> list[Any]:
+    """What the page says of images; each waits for its answer."""
+    told: list[Any] = []
+    page.route("**/api/review", lambda route: told.append(route))
+    return told
+
+
+def came(page: Any, told: list[Any], count: int) -> Any:
+    """The last of so many words, once it is sent."""
+    for _ in range(500):
+        if len(told) >= count:
+            return told[count - 1]
+        page.wait_for_timeout(20)
+    raise AssertionError(f"{len(told)} words were sent, not {count}")
+
+
+@pytest.mark.parametrize("refused", [{1}, {2}, {1, 2}])
+def test_of_two_words_on_one_image_the_page_shows_what_was_saved(
+    two_runs: Path, visit: Callable[..., Watched], refused: set[int]
+) -> None:
+    with served(two_runs) as address:
+        page = visit(address, "#/review?run=outputs/ana").page
+        page.get_by_role("listbox", name="Generated images").wait_for()
+        told = answered_later(page)
+        for key in ("a", "ArrowLeft", "r", "ArrowLeft"):
+            page.keyboard.press(key)
+        for number in (1, 2):
+            word = came(page, told, number)
+            with page.expect_response("**/api/review"):
+                word.fulfill(status=409, json={"error": "not now"}) if number in refused else word.continue_()
+        saved = [item["outcome"] for item in decided(two_runs, "ana").values()]
+        assert saved == ([] if refused == {1, 2} else ["approved"] if refused == {2} else ["rejected"])
+        page.get_by_text(f"{len(saved)} decided by you").wait_for()
+        shown = page.locator(".detail p.said").all_inner_texts()
+        assert shown == [f"You said: {outcome}" for outcome in saved]
+
+
+def test_a_review_is_not_finished_while_a_word_on_an_image_could_not_be_saved(
+    two_runs: Path, visit: Callable[..., Watched]
+) -> None:
+    with served(two_runs) as address:
+        page = visit(address, "#/review?run=outputs/ana").page
+        page.get_by_role("listbox", name="Generated images").wait_for()
+        told = answered_later(page)
+        page.keyboard.press("r")
+        finish = page.get_by_role("button", name="Finish the review")
+        finish.click()
+        came(page, told, 1).fulfill(status=409, json={"error": "not now"})
+        page.get_by_text("not now").wait_for()
+        page.wait_for_load_state("networkidle")
+        path = two_runs / "outputs/ana/review_iter1.json"
+        assert finish.is_visible() and page.get_by_text("not now").is_visible()
+        assert not path.exists() or not json.loads(path.read_text())["finished"]
+        finish.click()
+        page.get_by_text("The review is finished.").wait_for()
+        assert json.loads(path.read_text())["finished"]
+
+
+def test_keys_that_are_meant_otherwise_decide_nothing(two_runs: Path, visit: Callable[..., Watched]) -> None:
+    """Those with Ctrl are the browser's, those in a field choose there; and what is taken back stays in view."""
+    with served(two_runs) as address:
+        watched = visit(address, "#/review?run=outputs/ana")
+        page = watched.page
+        gallery = page.get_by_role("listbox", name="Generated images")
+        gallery.wait_for()
+        page.keyboard.press("Control+a")
+        page.keyboard.press("Alt+u")
+        page.get_by_label("Gap").focus()
+        page.keyboard.press("r")
+        gallery.focus()
+        page.wait_for_load_state("networkidle")
+        assert page.get_by_text("0 decided by you").is_visible() and decided(two_runs, "ana") == {}
+        for key in ("a", "ArrowLeft", "Delete"):
+            page.keyboard.press(key)
+        page.get_by_text("0 decided by you").wait_for()
+        assert gallery.locator(".tile.active").get_attribute("data-index") == "0"
+        watched.clean()
+
+
+def test_the_choices_above_the_gallery_show_what_they_say(two_runs: Path, visit: Callable[..., Watched]) -> None:
+    with served(two_runs) as address:
+        watched = visit(address, "#/review?run=outputs/ana")
+        page = watched.page
+        page.get_by_role("listbox", name="Generated images").wait_for()
+        images = page.evaluate("fetch('/api/review?run=outputs/ana&iteration=1').then((answer) => answer.json())")[
+            "images"
+        ]
+        place = next(number for number, item in enumerate(images) if item["outcome"] == "rejected")
+        page.locator(f".tile[data-index='{place}']").click()
+        with page.expect_response("**/api/review"):
+            page.keyboard.press("a")
+        outcomes = [item["outcome"] for item in images]
+        outcomes[place] = "approved"
+        count = {outcome: outcomes.count(outcome) for outcome in ("approved", "rejected")}
+        failing = {
+            check["check"]: sum(
+                one["check"] == check["check"] and one["outcome"] != "approved"
+                for item in images
+                for one in item["checks"]
+            )
+            for check in images[place]["checks"]
+        }
+        name = next(name for name, found in failing.items() if 0 < found < len(images) / 2)
+        for label, value, shown in (
+            ("Verdict", "approved", count["approved"]),
+            ("Verdict", "rejected", count["rejected"]),
+            ("Verdict", "said", 1),
+            ("Verdict", "open", len(images) - 1),
+            ("Fails", name, failing[name]),
+        ):
+            page.get_by_label(label).select_option(value)
+            page.get_by_text(f"{shown} of {len(images)} images, 1 decided by you").wait_for()
+            page.get_by_label(label).select_option("")
+        watched.clean()
+
+
 def test_twenty_images_are_approved_by_keyboard(waiting: Path, visit: Callable[..., Watched]) -> None:
     with served(waiting) as address:
         watched = visit(address, "#/review?run=outputs/ana")

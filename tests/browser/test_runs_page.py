@@ -6,6 +6,8 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -28,6 +30,10 @@ NANO_RUN = {
     "output_dir": "outputs/mira/bootstrap",
     "lora_output_dir": "outputs/mira/loras",
 }
+
+
+DOT = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
+"""A picture that costs nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +73,84 @@ def test_versions_are_compared_with_a_slider_and_one_is_picked(finished: Path, v
             history["iterations"]
         )
         picture(page, "runs")
+        watched.clean()
+
+
+def choice(page: Any, name: str) -> Any:
+    return page.locator("label.choice", has_text=name).locator("select")
+
+
+def of_run(page: Any, **said: Any) -> None:
+    """The page is told this of every run, beside what the server knows."""
+    page.route("**/api/run?*", lambda route: route.fulfill(json={**route.fetch().json(), **said}))
+    page.route("**/api/run/panel?*", lambda route: route.fulfill(content_type="image/svg+xml", body=DOT))
+
+
+FINAL = [
+    (2, None, 2),
+    (2, {"version": 3}, 3),
+    (3, {"version": 2}, 2),
+    (1, None, 4),
+    (2, {"version": 1}, 4),
+    (9, None, 4),
+]
+"""Of versions 1 to 4: which measured best, which a person picked, and which v1 is held against."""
+
+
+def test_v1_is_held_against_the_final_version_or_the_latest(finished: Path, visit: Callable[..., Watched]) -> None:
+    with served(finished) as address:
+        watched = visit(address, "#/people")
+        page = watched.page
+        for best, picked, right in FINAL:
+            page.unroute_all()
+            of_run(page, best=best, picked=picked, panel_versions=[1, 2, 3, 4])
+            page.evaluate("location.hash = '#/runs?run=outputs/ana'")
+            choice(page, "Left").wait_for()
+            shown = [choice(page, side).input_value() for side in ("Left", "Right")]
+            assert shown == ["1", str(right)], (best, picked)
+            page.evaluate("location.hash = '#/people'")
+            page.locator(".part.people h1").wait_for()
+        watched.clean()
+
+
+def test_each_side_shows_its_own_version_of_the_prompt_that_is_named(
+    finished: Path, visit: Callable[..., Watched]
+) -> None:
+    """In the pictures and in their words for a screen reader."""
+    prompts = ["by a window", "at the sea", "in a car"]
+
+    def side(picture: Any) -> tuple[str, str, str]:
+        asked = parse_qs(urlsplit(picture.get_attribute("src")).query)
+        return asked["version"][0], asked["number"][0], picture.get_attribute("alt")
+
+    with served(finished) as address:
+        watched = visit(address, "#/people")
+        page = watched.page
+        panel = [{"number": number, "prompt": prompt} for number, prompt in enumerate(prompts)]
+        of_run(page, best=2, picked=None, panel_versions=[1, 2, 3], panel=panel)
+        page.evaluate("location.hash = '#/runs?run=outputs/ana'")
+        choice(page, "Left").wait_for()
+        over, under = page.locator(".pair .over"), page.locator(".pair img").first
+        compared = page.get_by_role("region", name="Compare versions")
+
+        def shown(left: int, right: int, number: int) -> None:
+            """Left is what the slider uncovers."""
+            prompt = prompts[number]
+            assert side(over) == (str(left), str(number), f"v{left}: {prompt}")
+            assert side(under) == (str(right), str(number), f"v{right}: {prompt}")
+            assert compared.get_by_text(f"{number + 1} of 3: {prompt}", exact=True).is_visible()
+
+        shown(1, 2, 0)
+        page.get_by_role("button", name="Previous prompt").click()
+        shown(1, 2, 2)
+        page.get_by_role("button", name="Next prompt").click()
+        shown(1, 2, 0)
+        page.get_by_role("button", name="Next prompt").click()
+        shown(1, 2, 1)
+        choice(page, "Right").select_option("3")
+        shown(1, 3, 1)
+        choice(page, "Left").select_option("2")
+        shown(2, 3, 1)
         watched.clean()
 
 

@@ -17,6 +17,7 @@ from tests.functional import loops, vaults
 from tests.functional.console import configuration
 from tests.functional.formats_page import nested
 from tests.unit.loras.makers import adapter, saved
+from tests.videos import fake_video
 from twinloop import steps
 from twinloop.adapters.fakes import fake_photo
 from twinloop.adapters.trainers.records.metrics import JsonLines, Metrics
@@ -30,6 +31,20 @@ from twinloop.store.workspace import Workspace
 
 FAKE = ("--models-dir", "fake")
 MADE = ("--lora", "loras/lora_v2.safetensors", "--output", "made")
+COMPARED = (
+    "--config",
+    "hand/bootstrap_config.json",
+    "--lora",
+    "loras/lora_v1.safetensors",
+    "loras/lora_v2.safetensors",
+    "--strength",
+    "0.5,1",
+    "--prompt",
+    "ohwx ana at sea",
+    "ohwx ana",
+    "--output",
+    "compared",
+)
 TRAIN = (
     "--base-model",
     "fake",
@@ -91,11 +106,13 @@ def by_hand() -> None:
         "from_photos": 1.0,
         "references": 2,
         "extra_loras": [{"path": "loras/lora_v1.safetensors", "scale": 0.5}],
+        "guidance_rescale": 0.7,
+        "timestep_spacing": "trailing",
     }
-    command(
-        "generate", "gaps.json", "--config", configuration(Path("hand"), generation=more, precision="float32"), *MADE
-    )
+    base = {"precision": "float32", "base_prediction": "v_prediction", "zero_terminal_snr": True}
+    command("generate", "gaps.json", "--config", configuration(Path("hand"), generation=more, **base), *MADE)
     command("validate", "made", *FAKE)
+    command("compare", *COMPARED)
     command("train", "photos", *TRAIN)
 
 
@@ -125,6 +142,9 @@ def a_vault() -> None:
     vaults.command("dedup")
     vaults.command("label", "p001", "--trigger", "ohwx ana", "--class", "woman", "--consent", "fictional")
     vaults.command("prep", "p001")
+    vaults.command("prep", "p001", "--output", "prepared elsewhere")
+    fake_video(Path("turn.mp4"), [0.0, 40.0])
+    vaults.command("frames", "turn.mp4", "--output", "frames", *FAKE, "--workers", 0)
 
 
 def read(path: str | Path) -> Any:
@@ -155,7 +175,9 @@ def headers(home: Path) -> Iterator[dict[str, str]]:
     given = {
         name: text for name, text in header_texts(home / "loras/lora_v1.safetensors").items() if "fake." not in name
     }
-    more = replace(TRAINING, adapter="dora", text_encoder=True, loss="huber", network_dropout=0.1)
+    more = replace(
+        TRAINING, adapter="dora", text_encoder=True, loss="huber", network_dropout=0.1, scale_weight_norms=1.0
+    )
     begun = {
         **given,
         **quantization_header("nf4"),

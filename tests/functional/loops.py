@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from tests.unit.things import Recording
 from twinloop.adapters.fakes import fake_photo
 from twinloop.config import Settings, parse_settings
-from twinloop.loop import run_loop, workspace_of
+from twinloop.loop import run_loop
 from twinloop.stages.rounds import RunResult
+from twinloop.store.journal import Journal
+from twinloop.store.workspace import workspace_of
 from twinloop.wiring import build_toolbox
 
 TIMELESS = ("catalog.sqlite", ".lock")
@@ -54,7 +58,11 @@ def settings(**changes: Any) -> Settings:
 
 
 def run(chosen: Settings, boundary: Any = None, reporter: Recording | None = None) -> RunResult:
-    return run_loop(chosen, build_toolbox(chosen, reporter or Recording()), workspace_of(chosen), boundary)
+    """Args:
+    boundary: called with the key after every journal record, to stop the run there.
+    """
+    with patch("twinloop.loop.Journal", partial(Journal, boundary=boundary)):
+        return run_loop(chosen, build_toolbox(chosen, reporter or Recording()), workspace_of(chosen))
 
 
 def tree(*folders: str) -> dict[str, str]:

@@ -358,3 +358,24 @@ def test_restart_never_moves_a_training_adapter(
     said = twinloop(capsys, "run", "--config", config, "--restart")
     assert said.code == 2 and f"--restart would move training.{field}" in said.err
     assert Path("out/mine.safetensors").exists()
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("argv", "code"), [("facets", 0), ("--help", 0), ("facets --no", 2), ("analyze gone", 2)])
+def test_a_stream_that_is_closed_stops_nothing(tmp_path: Path, closed: str, argv: str, code: int) -> None:
+    line = f"{shlex.quote(sys.executable)} -m twinloop {argv} {closed}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code and "Traceback" not in done.stderr
+
+
+def test_no_file_takes_the_place_of_a_stream_that_is_closed(tmp_path: Path) -> None:
+    program = (
+        "import os, twinloop.cli.app as app; app._guarded(lambda: os.open('made', os.O_CREAT | os.O_WRONLY));"
+        " os.write(1, b'lost')"
+    )
+    line = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} <&- >&- 2>&-"
+    subprocess.run(["sh", "-c", line], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    assert (tmp_path / "made").read_bytes() == b""

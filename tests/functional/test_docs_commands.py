@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from tests.functional.console import ROOT
-from twinloop.cli import commandline, export, export_lora, export_sprites, export_trainers, lora, models, nano
+from twinloop.cli import commandline, export, lora, models, nano
 from twinloop.cli.scripts import SCRIPTS
 
 PAGE = ROOT / "docs" / "commands.md"
@@ -23,11 +23,7 @@ def test_every_command_has_its_section() -> None:
     wanted = [
         *SCRIPTS,
         *(f"twinloop {c.name}" for c in commandline.COMMANDS),
-        *(
-            f"twinloop export {c.name}"
-            for part in (export, export_lora, export_sprites, export_trainers)
-            for c in part.COMMANDS
-        ),
+        *(f"twinloop export {c.name}" for c in export.COMMANDS),
         *(f"twinloop lora {c.name}" for c in lora.COMMANDS),
         *(f"twinloop nano {c.name}" for c in nano.COMMANDS),
         *(f"twinloop models {c.name}" for c in models.COMMANDS),

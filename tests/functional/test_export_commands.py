@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.functional.console import ROOT, python, twinloop
 from twinloop.adapters.fakes import FakeTruth, fake_image, fake_photo
-from twinloop.cli.export import COMMANDS
+from twinloop.cli.export.pictures import COMMANDS
 from twinloop.cli.scripts import SCRIPTS
 from twinloop.domain.records import Dataset, Member
 from twinloop.store.atomic import sha256_file, write_json

@@ -19,8 +19,8 @@ from PIL import Image
 from tests.functional.console import configuration, twinloop
 from tests.unit.loras.makers import adapter, saved
 from twinloop.adapters.fakes import fake_photo
-from twinloop.cli import export_lora, export_trainers
 from twinloop.cli.command import Command, script_parser
+from twinloop.cli.export import lora, trainers
 from twinloop.domain.records import Dataset, LoRA, Member
 from twinloop.exporters.sprites import SILLYTAVERN, VRM
 from twinloop.loras.lora import Dialect, read_lora
@@ -360,9 +360,23 @@ def test_states_of_a_pngtuber_are_measured_or_missing(faces: Path, capsys: pytes
 
 
 @pytest.mark.parametrize("flag", ["--person", "--trigger"])
-@pytest.mark.parametrize(
-    "command", [*export_lora.COMMANDS, *export_trainers.COMMANDS], ids=lambda command: command.name
-)
+@pytest.mark.parametrize("command", [*lora.COMMANDS, *trainers.COMMANDS], ids=lambda command: command.name)
 def test_trigger_words_by_either_name(command: Command, flag: str) -> None:
     args = script_parser(command, "x").parse_args(["--output", "out", flag, "ohwx ana"])
     assert "ohwx ana" in (getattr(args, "trigger", None), getattr(args, "person", None))
+
+
+def test_a_base_that_has_to_be_told_of_is_told_to_the_trainer(
+    photos: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = {"base_prediction": "v_prediction", "zero_terminal_snr": True, "base_model": "me/sdxl"}
+    config = configuration(here, dataset_dir="ana", training={"save_every": 100}, **told)
+    said = twinloop(capsys, "export", "kohya", "--config", config, "--dataset", "ana", "--output", "out")
+    assert said.code == 0, said.err
+    found = tomllib.loads((here / "out/training.toml").read_text())
+    assert found["model"]["v_parameterization"] is found["model"]["zero_terminal_snr"] is True
+    assert "min_snr_gamma" not in found["training"] and "noise_offset" not in found["training"]
+    assert found["output"]["save_every_n_steps"] == 100 and "save_last_n_steps" not in found["output"]
+    config = configuration(here, dataset_dir="ana", training={}, **{**told, "base_prediction": "epsilon"})
+    said = twinloop(capsys, "export", "kohya", "--config", config, "--dataset", "ana", "--output", "out")
+    assert said.code == 2 and "zero_terminal_snr" in said.err

@@ -15,7 +15,18 @@ import pytest
 
 from tests.functional import loops
 from tests.functional.console import ROOT
-from tests.functional.formats_files import BY_TESTS, FAKE, MADE, TRAIN, by_others, command, make_all, marks, read
+from tests.functional.formats_files import (
+    BY_TESTS,
+    COMPARED,
+    FAKE,
+    MADE,
+    TRAIN,
+    by_others,
+    command,
+    make_all,
+    marks,
+    read,
+)
 from tests.functional.formats_page import Held, Section, pattern, section_of, sections
 
 PAGE = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
@@ -23,7 +34,10 @@ FOUND = sections(PAGE)
 NEVER_BY_FAKES = {
     "generation_metadata.json: settings.quantization",
     "generation_metadata.json: settings.compile",
+    "compare.json: settings.quantization",
+    "compare.json: settings.compile",
     "dataset_iterN.json: drawn",
+    "dataset_iterN.json: made_elsewhere",
     "gaps.json: not_measured.<facet>",
 }
 """Fields that need a quantised or compiled model, a character without photos, a detector that is missing."""
@@ -106,7 +120,7 @@ def test_private_files_are_the_owners_alone(home: Path) -> None:
         (said,) = {private[name] for name in section.names if name in private} or {"no"}
         assert ((home / path).stat().st_mode & 0o077 == 0) is (said == "yes"), path
         checked += said == "yes"
-    assert checked == 2
+    assert checked == 3
 
 
 def test_every_unit_of_a_journal_is_described(home: Path) -> None:
@@ -147,6 +161,7 @@ def test_what_commands_print_as_json(
             "output": "made",
             "images": made["images"],
         },
+        ("compare", *COMPARED): read("compared/compare.json"),
         ("export", "did", "--dataset", "alice", "--output", "did", *FAKE): read("did/manifest.json"),
     }
     for argv, data in expected.items():

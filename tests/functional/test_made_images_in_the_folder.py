@@ -93,7 +93,7 @@ def test_an_export_says_what_a_training_would(capsys: pytest.CaptureFixture[str]
     loops.write_photos(Path("photos"), 8)
     names = [path.name for path in sorted(Path("photos").iterdir())]
     mark(*(Path("photos", name) for name in names[4:]))
-    Path("photos", names[0]).with_suffix(".txt").write_bytes(b"\xef\xbb\xbf[trigger], smiling\n in a park")
+    Path("photos", names[0]).with_suffix(".txt").write_bytes(b"\xef\xbb\xbf[trigger], smiling  in a park\nanother")
     Path("photos", names[1]).with_suffix(".txt").write_text("smiling, indoors")
     Path("photos", names[2]).with_suffix(".caption").write_text("ohwx ana asleep")
     Path("photos", "metadata.jsonl").write_text(json.dumps({"file_name": names[3], "text": "on a horse"}) + "\n")

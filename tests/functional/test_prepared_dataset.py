@@ -66,6 +66,23 @@ def _settings(folder: Path, shares: dict[str, Any]) -> Any:
     )
 
 
+def test_captions_in_the_other_style_are_told_with_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = prepared("flat")
+    shares = {"face_angle": {"front": 0, "three_quarter": 0, "profile": 0}}
+    asked = _settings(folder, shares).model_dump(mode="json", exclude_unset=True)
+    told = "are prose, and this base model reads tags"
+    command = "twinloop vault prep alice --style tags"
+    for style, expected in (("pony", True), ("tags", True), ("full", False), ("prose", False)):
+        Path("config.json").write_text(json.dumps({**asked, "generation": {"prompt_style": style}}))
+        for words in (["doctor", "--config", "config.json"], ["run", "--config", "config.json", "--dry-run"]):
+            said = twinloop(capsys, *words).err
+            assert (told in said) is expected and (command in said) is expected, (style, words, said)
+    Path("config.json").write_text(json.dumps({**asked, "generation": {"prompt_style": "tags"}}))
+    assert told in twinloop(capsys, "run", "--config", "config.json").err
+    by_hand = ["train", folder, "--config", "config.json", "--output", "mine.safetensors", "--catalog", "c.sqlite"]
+    assert told in twinloop(capsys, *by_hand).err
+
+
 def test_training_by_hand_takes_trigger_captions_and_consent_from_the_folder(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

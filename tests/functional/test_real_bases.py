@@ -195,6 +195,6 @@ def test_images_made_by_hand_with_another_lora_beside_the_own(
         assert said.code == 0, said.err
     (picture,) = Path("made").glob("*.png")
     text = Image.open(picture).text["parameters"]
-    assert "<lora:style:0.5>" in text and "Sampler: euler" in text
+    assert "<lora:style:0.5>" in text and "Sampler: Euler" in text
     settings = json.loads(Path("made/generation_metadata.json").read_text())["settings"]
     assert settings["extra_loras"] == [{"file": "style.safetensors", "scale": 0.5}]

@@ -13,9 +13,9 @@ from tests.unit.things import Recording
 from twinloop.adapters.fakes import fake_pack
 from twinloop.config import Settings
 from twinloop.errors import StateError
-from twinloop.loop import workspace_of
 from twinloop.stages.rounds import history_json, result_from_json
 from twinloop.steps import check_same_run
+from twinloop.store.workspace import workspace_of
 from twinloop.wiring import build_toolbox
 
 
@@ -44,6 +44,22 @@ def test_a_finished_run_says_so_and_how_it_goes_on(tmp_path: Path, monkeypatch: 
     more, _ = said(loops.settings(max_iterations=2))
     assert more[0] == "This run had ended after round 1; going on with round 2."
     assert "\nIteration 2:" in more and "\nIteration 1:" not in more and "\nStopped." in more
+
+
+def test_a_finished_run_hands_no_damaged_lora_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    said(loops.settings(max_iterations=1))
+    before = loops.tree("loras")
+    for path in sorted(Path("loras").glob("lora_v?.safetensors")):
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        with pytest.raises(StateError, match=f"{path.name} is not the file that"):
+            said(loops.settings(max_iterations=1))
+        path.unlink()
+        path.with_suffix(".json").unlink()
+        assert said(loops.settings(max_iterations=1))[0][0] == "This run finished earlier: nothing to do."
+        assert loops.tree("loras") == before
 
 
 def test_a_run_that_cannot_go_on_names_the_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

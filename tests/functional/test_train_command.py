@@ -16,6 +16,7 @@ from twinloop.adapters.fakes import FakeTrainer
 from twinloop.ports import Trained
 from twinloop.stages.trial import Trial
 from twinloop.store.journal import Journal
+from twinloop.store.lora_file import header_texts
 
 FAKES = ("--base-model", "fake", "--models-dir", "fake", "--person", "ohwx ana", "--steps", "3")
 
@@ -225,3 +226,36 @@ def test_a_wrong_configuration_of_a_run_is_told_at_once(home: Path, capsys: pyte
     config = configuration(home, dataset_dir="alcie", max_iterations=0)
     said = twinloop(capsys, "train", "--config", config, "--steps", "5")
     assert said.code == 2 and "2 mistakes" in said.err and "dataset_dir: no such folder: alcie" in said.err
+
+
+def test_loras_on_the_way_lie_beside_the_one_that_is_trained(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("train", "photos", *FAKES[:-1], "9", "--output", "mine.safetensors")
+    saving = (*asked, "--save-every", "2", "--max-step-saves-to-keep", "3")
+    assert twinloop(capsys, *saving).code == 0
+    found = sorted(path.name for path in home.glob("*.safetensors"))
+    steps = [f"mine-step{step:08d}.safetensors" for step in (4, 6, 8)]
+    assert found == [*steps, "mine.safetensors"]
+    texts, last = header_texts(home / steps[0]), header_texts(home / "mine.safetensors")
+    assert texts.keys() == last.keys() and texts["ss_output_name"] == "mine"
+    before = (home / "mine.safetensors").read_bytes()
+    (home / "mine.safetensors").unlink()
+    said = twinloop(capsys, *saving)
+    assert said.code == 2 and "mine-step00000004.safetensors is there already" in said.err
+    assert twinloop(capsys, *asked).code == 0 and (home / "mine.safetensors").read_bytes() == before
+
+
+def test_a_long_training_is_told_before_it_starts(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configuration(home, training={"epochs": 500})
+    words = "training.epochs 500 on "
+    for argv in (("run", "--dry-run", "--config", config), ("doctor", "--config", config)):
+        said = twinloop(capsys, *argv)
+        assert said.err.count(words) == 1, said.err
+    short = configuration(home, training={"epochs": 9})
+    for argv in (("train", "--config", short), ("train", "photos", "--config", short)):
+        said = twinloop(capsys, *argv)
+        assert said.code == 0 and said.err.count("training.epochs 9 on ") == 1, said.err
+    shutil.rmtree("out")
+    shutil.rmtree("loras")
+    config = configuration(home, training={"epochs": 500, "max_train_steps": 6})
+    said = twinloop(capsys, "train", "--config", config, "--json")
+    assert said.code == 0 and words not in said.err and said.data["steps"] == 6

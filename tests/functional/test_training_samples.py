@@ -170,3 +170,22 @@ def test_samples_of_an_earlier_training_do_not_mix_in(capsys: pytest.CaptureFixt
         path.unlink()
     assert twinloop(capsys, *train, "6").code == 0
     assert sorted(path.name for path in Path("mine_samples").iterdir()) == ["step_000006", "step_000009"]
+
+
+def test_loras_on_the_way_count_for_nothing_in_the_loop() -> None:
+    loops.run(settings())
+    plain = loops.tree("out", "loras")
+    shutil.rmtree("out")
+    shutil.rmtree("loras")
+    loops.run(settings(save_every=4, keep_checkpoints=0))
+    with_steps = loops.tree("out", "loras")
+    steps = {name for name in with_steps if "-step" in name}
+    assert steps == {f"loras/lora_v{version}-step{step:08d}.safetensors" for version in (1, 2) for step in (4, 8)}
+    assert {name: data for name, data in with_steps.items() if name not in steps} == plain
+    loops.run(settings())  # the same run without them
+
+
+def test_loras_on_the_way_of_a_measured_training_are_beside_it_under_its_name() -> None:
+    loops.run(settings(save_every=4, keep_checkpoints=2, checkpoint_panel=2, sample_every=9))
+    found = sorted(path.name for path in Path("loras").glob("*-step*"))
+    assert found == [f"lora_v{version}-step{step:08d}.safetensors" for version in (1, 2) for step in (4, 8)]

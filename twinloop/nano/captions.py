@@ -1,6 +1,6 @@
 """Words for a rendered picture: what the tiny base model learned to read.
 
-The phrases of the facets are the product's own, word for word, so that a prompt of the loop means to the base model
+The facets' phrases in prose are the product's own, word for word, so that a prompt of the loop means to the base model
 what the facet means. Everything else (hair, skin, clothes, the shape of the face) is there so that little is left to
 chance when the model learns.
 """

@@ -108,5 +108,5 @@ def _log(run: DetectorRun, step: int, seconds: float, figures: dict[str, float])
         return
     means = {name: float(np.nanmean([f[name] for f in _recent])) for name in figures}
     _recent.clear()
-    with open(run.out.with_suffix(".log"), "a") as log:
+    with open(run.out.with_suffix(".log"), "a", encoding="utf-8") as log:
         log.write(f"step {step} seconds {seconds:.0f} " + " ".join(f"{n} {v:.4f}" for n, v in means.items()) + "\n")

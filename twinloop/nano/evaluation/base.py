@@ -31,7 +31,7 @@ def panel(observer: Observer, family: Family, count: int, seed: int, trigger: st
     ``trigger`` is the word of a LoRA; without it the prompts are about women and men in turn.
     """
     style = family.preset(PRESET).style
-    shots = plan_panel(observer.facets, trigger or "", style, seed, count, None)
+    shots = plan_panel(observer.facets, trigger or "", style, seed, count, words.USUAL)
     made = []
     for number, shot in enumerate(shots):
         wanted = {name: {value: number % 2} for name, value in shot.traits}

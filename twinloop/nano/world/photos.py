@@ -133,7 +133,7 @@ def write_photo_set(
     if truth is not None:
         text = json.dumps({"identity": asdict(who), "photos": [record.to_json() for record in records]}, indent=1)
         truth.parent.mkdir(parents=True, exist_ok=True)
-        truth.write_text(text + "\n", encoding="utf-8")
+        truth.write_text(text + "\n", encoding="utf-8", newline="\n")
     return records
 
 
