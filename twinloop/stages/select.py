@@ -225,9 +225,12 @@ def exact_duplicate(photos: Sequence[Photo]) -> dict[Path, str]:
     return dropped
 
 
-def near_duplicate(photos: Sequence[Photo]) -> dict[Path, str]:
-    """Nearly the same picture, faces included; the sharpest of a group stays. Synthetic images never push out a real
-    photo.
+def near_duplicate(photos: Sequence[Photo], drawn: bool = False) -> dict[Path, str]:
+    """Nearly the same picture; the sharpest of a group stays. Synthetic images never push out a real photo.
+
+    Args:
+        drawn: of a drawn character, whose states differ in nothing but a face: those are kept apart. Photos of a burst
+            differ there, too, by a turn of the head, and one of them is enough.
     """
 
     def rank(photo: Photo) -> tuple[bool, float, str]:
@@ -241,7 +244,7 @@ def near_duplicate(photos: Sequence[Photo]) -> dict[Path, str]:
     kept: list[Photo] = []
     for photo in sorted(photos, key=rank):
         near = (k for k in kept if hash_distance(k.seen.phash, photo.seen.phash) <= NEAR_DUPLICATE_BITS)
-        twin = next((k for k in near if not _other_expression(k, photo)), None)
+        twin = next((k for k in near if not (drawn and _other_expression(k, photo))), None)
         if twin is None:
             kept.append(photo)
         else:
@@ -368,6 +371,9 @@ def _groups(linked: npt.NDArray[np.bool_]) -> list[list[int]]:
 READABLE_ONLY: tuple[Rule, ...] = ()
 
 
-def dataset_rules(likeness: Likeness = USUAL) -> tuple[Rule, ...]:
-    """What a dataset is made by. ``likeness``: of the embedder that measured the photos."""
-    return (no_face, exact_duplicate, blurred, near_duplicate, partial(other_person, likeness=likeness))
+def dataset_rules(likeness: Likeness = USUAL, drawn: bool = False) -> tuple[Rule, ...]:
+    """What a dataset is made by. ``likeness``: of the embedder that measured the photos. ``drawn``: as in
+    `near_duplicate`.
+    """
+    alike, other = partial(near_duplicate, drawn=drawn), partial(other_person, likeness=likeness)
+    return (no_face, exact_duplicate, blurred, alike, other)

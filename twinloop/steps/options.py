@@ -35,7 +35,9 @@ def settings_fingerprint(settings: Settings) -> str:
 
 def selection_rules(settings: Settings, likeness: Likeness) -> tuple[select.Rule, ...]:
     """What keeps pictures of a folder out of the dataset."""
-    return select.READABLE_ONLY if settings.analysis.keep_all else select.dataset_rules(likeness)
+    if settings.analysis.keep_all:
+        return select.READABLE_ONLY
+    return select.dataset_rules(likeness, drawn=settings.subject == "character")
 
 
 def merge_limits(settings: Settings) -> MergeLimits:

@@ -165,9 +165,9 @@ def _check_kernels() -> None:
 
 
 def _pip(build: str) -> str:
-    """The line that installs another build of the same version."""
+    """The line that installs another build of the same version; without the build's name pip has it already."""
     version = torch.__version__.split("+")[0]
-    return f"pip install --force-reinstall torch=={version} --index-url https://download.pytorch.org/whl/{build}"
+    return f"pip install torch=={version}+{build} --index-url https://download.pytorch.org/whl/{build}"
 
 
 def unused_gpu(device: str) -> str:

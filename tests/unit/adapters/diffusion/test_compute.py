@@ -91,7 +91,7 @@ def product(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 def test_a_card_that_is_too_old_for_this_pytorch(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     product(monkeypatch, RuntimeError("CUDA error: no kernel image is available for execution on the device"))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    with pytest.raises(InputError, match=r'Some GPU.*older than.*"device": "cpu".*torch==[0-9.]+ .*/whl/cu126$'):
+    with pytest.raises(InputError, match=r'Some GPU.*older than.*"device": "cpu".*torch==[0-9.]+\+cu126 .*/whl/cu126$'):
         choose_compute(device)
     assert "older than" in compute.unused_gpu(device) and compute.unused_gpu("cpu") == ""
 
