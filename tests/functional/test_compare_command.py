@@ -131,6 +131,86 @@ def test_a_strength_joins_later_and_other_prompts_do_not(capsys: pytest.CaptureF
     assert again.code == 2 and "another LoRA was drawn as a_1" in again.err
 
 
+def test_new_columns_stand_beside_those_of_before(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("--prompt", *(f"ohwx ana {number}" for number in range(6)), *EYES, "--json")
+    assert compare(capsys, "--lora", "a.safetensors", "--strength", "1", *asked).code == 0
+    planned = compare(capsys, "--lora", "a.safetensors", "--strength", "0.5", *asked, "--dry-run")
+    assert [column["folder"] for column in planned.data["columns"]] == ["bare", "a_0.5", "a_1"]
+    said = compare(capsys, "--lora", "a.safetensors", "--strength", "0.5", "--no-bare", *asked)
+    assert [column["folder"] for column in said.data["columns"]] == ["bare", "a_0.5", "a_1"]
+    assert said.data["best"][0]["as_good"] and "no other strength was drawn" not in said.err
+    assert "a_1/prompt_001.png" in Path("out/compare.html").read_text()
+    digest = sha256_file(Path("a.safetensors"))
+    Path("a.safetensors").unlink()
+    other = compare(capsys, "--lora", "b.safetensors", "--strength", "1", *asked)
+    assert other.code == 0, other.err
+    assert [column["folder"] for column in other.data["columns"]] == ["bare", "a_0.5", "a_1", "b_1"]
+    assert other.data["columns"][1]["lora"] == {"name": "a", "file": "a.safetensors", "sha256": digest}
+    Path("out/a_1/prompt_003.png").unlink()
+    less = compare(capsys, "--lora", "b.safetensors", "--strength", "1", *asked)
+    assert "a at 1 is left off" in less.err
+    assert [column["folder"] for column in less.data["columns"]] == ["bare", "a_0.5", "b_1"]
+
+
+def test_a_record_of_digests_alone_keeps_its_images(capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare(capsys, "--lora", "a.safetensors", "--prompt", "ohwx ana", "--strength", "1").code == 0
+    record = json.loads(Path("out/.record.json").read_text())
+    record["columns"] = {folder: one["sha256"] for folder, one in record["columns"].items()}
+    Path("out/.record.json").write_text(json.dumps(record))
+    said = compare(capsys, "--lora", "b.safetensors", "--prompt", "ohwx ana", "--strength", "1", "--json")
+    assert said.code == 0, said.err
+    assert [column["folder"] for column in said.data["columns"]] == ["bare", "a_1", "b_1"]
+
+
+def test_another_lora_of_the_same_name_does_not_join(capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare(capsys, "--lora", "a.safetensors", "--prompt", "ohwx ana", "--strength", "1").code == 0
+    shutil.copy("b.safetensors", "a.safetensors")
+    other = compare(capsys, "--lora", "a.safetensors", "--prompt", "ohwx ana", "--strength", "0.5")
+    assert other.code == 2 and "another LoRA was drawn as a_0.5" in other.err
+
+
+def test_images_without_a_face_have_no_best_strength(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twinloop.stages.assess._identity", lambda *given: 0.0)
+    said = compare(capsys, "--lora", "a.safetensors", "--strength", "0.5,1", "--prompt", "ohwx ana", *EYES)
+    assert said.code == 0 and "a: no face that could be compared" in said.out and "most like" not in said.out
+    assert "a: no face that could be compared." in Path("out/compare.html").read_text()
+    call = ("export", "a1111", "--lora", "a.safetensors", "--output", "drop")
+    export = twinloop(capsys, *call, "--strength-from", "out/compare.json")
+    assert export.code == 2 and "no face that could be compared" in export.err
+
+
+def test_a_trigger_is_whole_words(capsys: pytest.CaptureFixture[str]) -> None:
+    prompts = ("--prompt", "ohwx anastasia", "ohwx  ana")
+    said = compare(capsys, "--lora", "a.safetensors", "--dry-run", *prompts)
+    assert "are not in prompt 1" in said.err and "prompt 1, 2" not in said.err
+
+
+@pytest.mark.parametrize(("told", "warned"), [((), 1), (("--base-prediction", "epsilon"), 0)])
+def test_a_lora_of_v_prediction_on_a_base_of_epsilon_is_told(
+    told: tuple[str, ...], warned: int, tiny_base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, kind in (("v", "v"), ("eps", "epsilon")):
+        texts = {"modelspec.prediction_type": kind, "modelspec.trigger_phrase": "ohwx ana"}
+        saved(Path(f"{name}.safetensors"), adapter("sdxl"), Dialect.DIFFUSERS, texts)
+    gap = {"type": "face_angle", "target": "profile", "count": 1, "reason": "r"}
+    Path("gaps.json").write_text(json.dumps({"recommendations": [gap]}))
+    shutil.copytree(tiny_base, "base")
+    scheduler = Path("base/scheduler/scheduler_config.json")
+    of_v = json.loads(scheduler.read_text())
+    scheduler.write_text(json.dumps({**of_v, "prediction_type": "epsilon", "rescale_betas_zero_snr": False}))
+    base = ("--base-model", "base", "--device", "cpu", *told)
+    words = "this LoRA was trained with v prediction; add --base-prediction v_prediction"
+    asked = ("--prompt", "ohwx ana", "--dry-run", *base)
+    both = twinloop(capsys, "compare", "--lora", "v.safetensors", "eps.safetensors", *asked)
+    assert both.err.count(words) == warned
+    assert words not in twinloop(capsys, "compare", "--lora", "eps.safetensors", *asked).err
+    assert words not in twinloop(capsys, "compare", "--lora", "v.safetensors", *asked, "--base-model", tiny_base).err
+    drawn = twinloop(capsys, "generate", "gaps.json", "--lora", "v.safetensors", "--steps", 1, *base)
+    assert drawn.err.count(words) == warned
+
+
 def test_strengths_are_told_apart_by_likeness(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,33 @@ def test_masks_go_with_the_pictures_where_there_is_a_word(
 
 
 @pytest.mark.parametrize("target", TRAINERS)
+def test_prior_images_go_along_in_folders_of_their_own(
+    target: str, photos: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "reg").mkdir()
+    (photos / "reg" / "other.png").write_bytes(synthetic_png(PIXELS[::-1].copy(), "prompt", {}))
+    training = {"prior_images": "ana/reg", "class_word": "woman"}
+    config = configuration(here, dataset_dir="ana", person_trigger="ohwx ana", base_model="me/sdxl", training=training)
+    said = twinloop(capsys, "export", target, "--config", config, "--output", "out")
+    assert said.code == 0, said.err
+    (made,) = (here / "out/dataset/prior_1_ohwx ana").glob("*.png")
+    assert made.with_suffix(".txt").read_text() == "photo of woman\n"
+    assert "not taken for the subject" in said.err and "to learn it" not in said.err
+    assert "1 of 3 pictures have no caption" in said.err
+    (item,) = [one for one in json.loads((here / "out/manifest.json").read_text())["items"] if "prior_" in one["file"]]
+    assert item["origin"] == "synthetic"
+    assert "prior_ hold the prior images" in (here / "out/README.txt").read_text()
+    said_so = {
+        "kohya": ("dataset.toml", "is_reg = true"),
+        "ai-toolkit": ("job.yaml", "is_reg: true"),
+        "onetrainer": ("concepts.json", "prior_1_ohwx ana"),
+        "simpletuner": ("multidatabackend.json", '"is_regularisation_data": true'),
+    }
+    name, words = said_so[target]
+    assert words in (here / "out" / name).read_text()
+
+
+@pytest.mark.parametrize("target", TRAINERS)
 def test_a_folder_for_a_trainer(target: str, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = (
         "export",

@@ -153,3 +153,25 @@ def test_what_says_nothing_with_everything_is_refused(
     said = everything(capsys, *flag)
     assert said.code == 2 and "--everything takes all photos" in said.err
     assert not (home / "v").exists()
+
+
+def test_nothing_is_decided_for_a_hidden_character(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vault(capsys, "scan", "art", *FAKE)
+    vault(capsys, "cluster")
+    vault(capsys, "name", "p001", "miku")
+    vault(capsys, "hide", "p001")
+    before = (home / "v/decisions.jsonl").read_bytes()
+    said = everything(capsys)
+    assert said.code == 2 and "is hidden. Show the person again first" in said.err
+    assert (home / "v/decisions.jsonl").read_bytes() == before
+
+
+def test_who_was_forgotten_stays_so_with_everything(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vault(capsys, "scan", "art", *FAKE)
+    vault(capsys, "cluster")
+    assert vault(capsys, "forget", "p002", "--yes").code == 0
+    said = everything(capsys)
+    assert said.code == 0, said.err
+    assert "9 photos of one character, 5 of them whole, because no face was found" in said.out
+    assert "3 photos of somebody who was forgotten are left out" in said.out
+    assert "What became of 12 pictures: 9 in the training set, 3 of somebody who was forgotten" in said.out

@@ -103,6 +103,15 @@ def test_contact_sheets(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert sheet.size == (5 * 96, 96) and not sheet.getexif()
 
 
+@pytest.mark.parametrize("place", ["photos", "photos/sheets", "."])
+def test_contact_sheets_stay_apart_from_the_photos(home: Path, capsys: pytest.CaptureFixture[str], place: str) -> None:
+    vault(capsys, "cluster")
+    before = sorted(home.rglob("*"))
+    said = vault(capsys, "clusters", "--sheets", home / place)
+    assert said.code == 2 and f"--sheets {home / place} " in said.err
+    assert sorted(home.rglob("*")) == before
+
+
 def test_a_contact_sheet_never_takes_the_place_of_a_photo(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     vault(capsys, "cluster")
     assert vault(capsys, "clusters", "--sheets", "sheets").code == 0

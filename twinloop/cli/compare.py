@@ -13,6 +13,7 @@ from twinloop.cli.argument_types import fraction, positive
 from twinloop.cli.command import Command
 from twinloop.cli.settings_from_flags import settings_from
 from twinloop.cli.terminal import Terminal
+from twinloop.domain.captions import holds_trigger
 from twinloop.domain.choices import OFFLOADS, SDXL, TIMESTEP_SPACINGS
 from twinloop.domain.wording import plural, some
 from twinloop.errors import InputError, MissingModel, NothingToDo, TwinLoopError
@@ -194,6 +195,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     )
     if makers.notice:
         terminal.warn(makers.notice)
+    if problem := wiring.unlike_prediction(settings, makers.family, wanted.loras):
+        terminal.warn(problem)
     plan = manual.plan_comparison(wanted, settings, studio, makers.family)
     _say_plan(plan, wanted, settings, terminal)
     if args.dry_run:
@@ -266,10 +269,12 @@ def _say_plan(plan: PlannedComparison, wanted: WantedComparison, settings: Setti
     without = [
         str(number)
         for number, asked in enumerate(wanted.prompts, 1)
-        if wanted.trigger and wanted.trigger.casefold() not in asked.prompt.casefold()
+        if wanted.trigger and not holds_trigger(asked.prompt, wanted.trigger)
     ]
     if without:
         terminal.warn(f"the trigger words {wanted.trigger!r} are not in prompt {some(without)}")
+    for title in plan.left_off:
+        terminal.warn(f"{title} is left off: it is not drawn to the end, and its LoRA is no longer there as it was")
 
 
 def _preview(plan: PlannedComparison, wanted: WantedComparison, makers: Makers, terminal: Terminal) -> Any:
@@ -327,6 +332,7 @@ def _ruler(
 def summary(found: Comparison) -> list[str]:
     """The figures of every column, and of each LoRA the strength that is most like the photos."""
     from twinloop.cli.tables import columns
+    from twinloop.domain.comparison import NO_FACE
 
     if found.measured_by is None:
         return [UNMEASURED]
@@ -344,7 +350,8 @@ def summary(found: Comparison) -> list[str]:
         likeness, images = best.likeness, plural(best.likeness.n, "image")
         figure = f"likeness {likeness.value:.3f}, 95% interval {likeness.low:.3f} to {likeness.high:.3f}, {images}"
         lines.append(f"{best.name}: most like the photos at strength {best.strength:g} ({figure}); {best.verdict}")
-    return lines if found.best else [*lines, NO_LIKENESS]
+    lines += [f"{name}: {NO_FACE}" for name in found.faceless]
+    return lines if found.best or found.faceless else [*lines, NO_LIKENESS]
 
 
 COMMAND = Command(

@@ -230,7 +230,10 @@ def _make(order: ImageOrder, settings: Settings, terminal: Terminal) -> list[Mad
         detail = face_detail(settings, observer, makers.small_face)
     if makers.notice:
         terminal.warn(makers.notice)
-    makers.check(() if order.lora is None else (order.lora,))
+    loras = () if order.lora is None else (order.lora,)
+    if problem := wiring.unlike_prediction(settings, makers.family, loras):
+        terminal.warn(problem)
+    makers.check(loras)
     studio = manual.Studio(
         makers.generator,
         makers.generation,

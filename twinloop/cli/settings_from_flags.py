@@ -26,7 +26,8 @@ def settings_from(
     """Settings from ``--config``, with the flags that were given over it.
 
     A preset belongs to a base model: where a flag names another base than the configuration, the preset is that one's,
-    unless a flag names it too.
+    unless a flag names it too. Likewise ``--steps`` and ``--epochs`` each take the place of what the configuration says
+    of the other.
 
     Args:
         flags: name in ``args`` -> field as in bootstrap_config.json, dots for sections.
@@ -44,6 +45,7 @@ def settings_from(
         data = json.loads(json.dumps(data))
         if "base_model" in given and not _same_base(data.get("base_model"), given["base_model"]):
             given.setdefault("training.preset", None)
+        _leave_out_other_lengths(data, given)
         for field, value in given.items():
             _put(data, field, value)
         for field, value in defaults.items():
@@ -103,6 +105,19 @@ def _same_base(configured: Any, named: str) -> bool:
 
     usual = configured or Settings.model_fields["base_model"].default
     return isinstance(usual, str) and Path(usual).resolve() == Path(named).resolve()
+
+
+def _leave_out_other_lengths(data: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """Take out of a configuration what it says of a training's length in the way that the flags do not use."""
+    training = data.get("training")
+    if not isinstance(training, dict):
+        return
+    if "training.steps" in given:
+        others: tuple[str, ...] = ("epochs", "repeats", "max_train_steps")
+    else:
+        others = ("steps",) if "training.epochs" in given else ()
+    for name in others:
+        training.pop(name, None)
 
 
 def _put(data: dict[str, Any], field: str, value: Any, only_if_absent: bool = False) -> None:

@@ -26,7 +26,7 @@ class Description:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Description:
-        return cls(str(data["text"]), tuple(str(tag) for tag in data["tags"]))
+        return cls(encodable(str(data["text"])), tuple(encodable(str(tag)) for tag in data["tags"]))
 
 
 def parts_of(caption: str) -> list[str]:
@@ -35,8 +35,13 @@ def parts_of(caption: str) -> list[str]:
 
 
 def one_line(text: str) -> str:
-    """Words divided by single spaces: captions have no lines."""
-    return " ".join(text.split())
+    """Words divided by single spaces: captions have no lines, and only signs that a file can hold."""
+    return encodable(" ".join(text.split()))
+
+
+def encodable(text: str) -> str:
+    """Text without lone surrogates, which JSON can escape and UTF-8 cannot hold; pairs become the sign they mean."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def lines_of(text: str) -> list[str]:
@@ -142,11 +147,14 @@ def shuffled(caption: str, keep: int, order: int) -> str:
     return ", ".join((*first, *rest))
 
 
-def thinned(caption: str, keep: int, rate: float, order: int) -> str:
-    """A caption without a share of its parts, but for the first ``keep``; another order leaves out others."""
-    parts = parts_of(caption)
+def thinned(caption: str, keep: int, rate: float, order: int, trigger: str = "") -> str:
+    """A caption without a share of its parts, but for the first ``keep`` and those that hold a part of the trigger,
+    which prose has anywhere; another order leaves out others.
+    """
+    parts, names = parts_of(caption), parts_of(trigger)
     drawn = random.Random(f"thinned {order} {caption}")
-    return ", ".join((*parts[:keep], *(part for part in parts[keep:] if drawn.random() >= rate)))
+    rest = [part for part in parts[keep:] if drawn.random() >= rate or any(_has_words(part, name) for name in names)]
+    return ", ".join((*parts[:keep], *rest))
 
 
 def of_the_class(caption: str, trigger: str, class_word: str) -> str:

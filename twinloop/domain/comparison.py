@@ -14,6 +14,8 @@ FEWEST = 6
 """Images of a column, below which intervals are too narrow to tell strengths apart (`statistics.bootstrap_mean`)."""
 LIKENESS = "identity"
 """The metric that strengths are told apart by."""
+NO_FACE = "no face that could be compared"
+"""What is said of a LoRA in none of whose images a likeness could be measured."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,14 @@ class Column:
 
     Attributes:
         folder: of its images. name: of the LoRA as people read it, "" = the bare base model. lora: None = none.
+        drawn_with: sha256 of a LoRA whose file is no longer there as it was; all images are. "" = its file is there.
     """
 
     folder: str
     name: str = ""
     lora: Path | None = None
     strength: float = 0.0
+    drawn_with: str = ""
 
     @property
     def title(self) -> str:
@@ -162,6 +166,11 @@ class Comparison:
     def best(self) -> tuple[Best, ...]:
         return best_strengths(self.columns)
 
+    @property
+    def faceless(self) -> tuple[str, ...]:
+        """The LoRAs whose likeness was asked for, and that have no face to compare in any image."""
+        return tuple(name for name, columns in _measured(self.columns).items() if not _has_faces(columns))
+
     def to_json(self) -> dict[str, Any]:
         """compare.json."""
         return {
@@ -201,13 +210,32 @@ def strengths_from_json(data: dict[str, Any]) -> tuple[KnownStrength, ...]:
     )
 
 
+def has_no_face(data: dict[str, Any], sha256: str) -> bool:
+    """Whether a compare.json measured the likeness of a LoRA and found no face of it that could be compared."""
+    likeness = [
+        one["metrics"][LIKENESS]["value"]
+        for one in data.get("columns", ())
+        if (one["lora"] or {}).get("sha256") == sha256 and LIKENESS in one["metrics"]
+    ]
+    return bool(likeness) and not any(likeness)
+
+
 def best_strengths(columns: Sequence[Drawn]) -> tuple[Best, ...]:
-    """Of each LoRA whose likeness was measured, the strength where it is highest, the lowest of equal ones."""
+    """Of each LoRA whose likeness was measured on faces, the strength where it is highest, the lowest of equal ones."""
+    return tuple(_best(one) for one in _measured(columns).values() if _has_faces(one))
+
+
+def _measured(columns: Sequence[Drawn]) -> dict[str, list[Drawn]]:
     by_lora: dict[str, list[Drawn]] = {}
     for drawn in columns:
         if drawn.column.lora is not None and LIKENESS in drawn.metrics:
             by_lora.setdefault(drawn.column.name, []).append(drawn)
-    return tuple(_best(one) for one in by_lora.values())
+    return by_lora
+
+
+def _has_faces(columns: Sequence[Drawn]) -> bool:
+    """Whether any image has a likeness: it is 0 where no face could be compared."""
+    return any(drawn.metrics[LIKENESS].value for drawn in columns)
 
 
 def _best(columns: Sequence[Drawn]) -> Best:

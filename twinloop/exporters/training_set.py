@@ -23,17 +23,20 @@ from twinloop.foreign import aitoolkit, kohya, onetrainer, simpletuner
 from twinloop.foreign.job import MASKS, Job, beyond
 from twinloop.foreign.masks import mask_png
 from twinloop.foreign.pictures import Folder, Picture, converted
+from twinloop.ports import Reporter
 from twinloop.stages.masks import masks_of
 from twinloop.stages.merge import MergeLimits, within_caps
+from twinloop.stages.samples import prior_samples
 from twinloop.store.atomic import sha256_file
 from twinloop.store.dataset_folders import read_folders
 from twinloop.store.images import load_image
-from twinloop.store.provenance import made_here
+from twinloop.store.provenance import is_marked_synthetic, made_here
 from twinloop.store.sidecar import caption_beside
 from twinloop.system import shell
 
 MASKED = "masks"
 """Among what a program is able to do."""
+PRIOR_FOLDERS = "Those whose names begin with prior_ hold the prior images: others of the class, for regularisation."
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,19 @@ class Gathered:
     consent: str = NOT_RECORDED.text
     remarks: tuple[str, ...] = ()
 
+    @property
+    def of_subject(self) -> int:
+        """Pictures without the prior images."""
+        return sum(not sample.prior for sample in self.samples)
+
 
 def gather_samples(
-    dataset: Path, trigger: str, limits: MergeLimits, tags: bool = False, character: bool = False
+    dataset: Path,
+    trigger: str,
+    limits: MergeLimits,
+    tags: bool = False,
+    character: bool = False,
+    prior: str | None = None,
 ) -> Gathered:
     """Photos of a folder with the captions beside them, or the members of a dataset_iterN.json with caption and weight.
 
@@ -65,12 +78,16 @@ def gather_samples(
     were copied into the folder stay within ``limits``.
 
     Args:
-        tags: captions are lists of tags. character: the subject is a drawn one (`select.originals`).
+        tags: captions are lists of tags. character: the subject is a drawn one (`select.originals`). prior: folder of
+            the prior images (`with_prior`), None = none.
 
     Raises:
         InputError: no such folder, or no dataset of a run. NothingToDo: no picture. StateError: a member is gone.
     """
-    gathered = _of_run(dataset) if dataset.suffix == ".json" else _of_folder(dataset, trigger, limits, tags, character)
+    if dataset.suffix == ".json":
+        gathered = _of_run(dataset)
+    else:
+        gathered = _of_folder(dataset, trigger, limits, tags, character, prior)
     if not gathered.samples:
         told = "; ".join(f"{name}: {reason}" for name, reason in gathered.left_out[:3]) or "it holds no image"
         raise NothingToDo(f"No picture to export in {dataset} ({told}).")
@@ -87,6 +104,19 @@ def with_masks(gathered: Gathered, folder: str | None) -> Gathered:
         return gathered
     masks = masks_of(Path(folder), gathered.root, [sample.path for sample in gathered.samples])
     return replace(gathered, samples=tuple(replace(one, mask=masks.get(one.path)) for one in gathered.samples))
+
+
+def with_prior(gathered: Gathered, folder: str | None, class_word: str, style: str, reporter: Reporter) -> Gathered:
+    """The same pictures, and those of others of the class in ``folder``; None = none are wanted.
+
+    Raises:
+        InputError: nothing in the folder can be used.
+    """
+    if folder is None:
+        return gathered
+    found = prior_samples(Path(folder), class_word, style, reporter)
+    made = {sample.path for sample in found if is_marked_synthetic(sample.path.read_bytes())}
+    return replace(gathered, samples=(*gathered.samples, *found), made=gathered.made | made)
 
 
 def _of_run(record: Path) -> Gathered:
@@ -121,7 +151,9 @@ def _originals(members: Sequence[Member], character: bool = False) -> tuple[Memb
     )
 
 
-def _of_folder(folder: Path, trigger: str, limits: MergeLimits, tags: bool, character: bool) -> Gathered:
+def _of_folder(
+    folder: Path, trigger: str, limits: MergeLimits, tags: bool, character: bool, prior: str | None
+) -> Gathered:
     members, uncaptioned, left_out = [], [], []
     bare = trigger if tags else f"photo of {trigger}"
     folders = read_folders(folder)
@@ -152,7 +184,7 @@ def _of_folder(folder: Path, trigger: str, limits: MergeLimits, tags: bool, char
         tuple(uncaptioned),
         (*left_out, *too_many),
         bare,
-        remarks=folders.remarks,
+        remarks=folders.remarks(prior),
     )
 
 
@@ -314,7 +346,9 @@ def _manifest(target: Target, job: Job, gathered: Gathered, items: Sequence[Mapp
 def _warnings(target: Target, job: Job, gathered: Gathered) -> tuple[str, ...]:
     bare = len(gathered.uncaptioned)
     told = (
-        (f"{bare} of {job.pictures} pictures have no caption beside them; they got '{gathered.bare}'",) if bare else ()
+        (f"{bare} of {gathered.of_subject} pictures have no caption beside them; they got '{gathered.bare}'",)
+        if bare
+        else ()
     )
     left = list(beyond(job.settings, target.able))
     if job.masked and MASKED not in target.able:
@@ -351,6 +385,7 @@ def _readme(
             "Folders are named <repeats>_<trigger>: a picture of weight 2 is drawn twice as often as one of weight 1,"
             " to the nearest 5 %."
         ),
+        *((PRIOR_FOLDERS,) if any(folder.prior for folder in job.folders) else ()),
         "The configuration holds the path of this folder; after moving it, change the paths.",
         (
             "What cameras wrote into the photos (place, time, camera) was left out; pixels were not changed, except"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +61,15 @@ class Ruler:
 
 @dataclass(frozen=True)
 class PlannedComparison:
-    """Every image that will be made: rows times columns. ``trigger``: as it was wanted."""
+    """Every image that will be there: rows times columns, those that the folder has already among them.
+
+    ``trigger``: as it was wanted. ``left_off``: columns that the folder began and that can no longer be drawn.
+    """
 
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
     trigger: str = ""
+    left_off: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
@@ -102,7 +106,49 @@ def plan_comparison(
     """
     negative = compare.usual_negative(studio.style, studio.around)
     rows = compare.plan_rows(wanted.prompts, wanted.per_prompt, settings.seed, studio.generation, negative, family)
-    return PlannedComparison(rows, compare.plan_columns(wanted.loras, wanted.strengths, wanted.bare), wanted.trigger)
+    columns = compare.plan_columns(wanted.loras, wanted.strengths, wanted.bare)
+    return _joined(PlannedComparison(rows, columns, wanted.trigger), wanted.output, studio)
+
+
+def _joined(plan: PlannedComparison, output: Path, studio: Studio) -> PlannedComparison:
+    """The plan with the columns that the folder has of the same comparison: LoRA by LoRA, the weakest first.
+
+    A LoRA that is gone or was changed keeps the images that were drawn with it.
+    """
+    kept = output / RECORD
+    old = read_json(kept) if kept.exists() and _holds_images(output) else None
+    if old is None or _differs(old, _record(plan, studio)):
+        return plan
+    wanted = {column.folder for column in plan.columns}
+    earlier, left_off = [], []
+    for folder, one in old.get("columns", {}).items():
+        if folder in wanted:
+            continue
+        found = _earlier(folder, one if isinstance(one, dict) else {"sha256": one})
+        drawn = all((output / folder / f"{row.shot.key}.png").is_file() for row in plan.rows)
+        if found.drawn_with and not drawn:
+            left_off.append(found.title)
+        else:
+            earlier.append(found)
+    if not earlier:
+        return replace(plan, left_off=tuple(left_off))
+    columns = (*earlier, *plan.columns)
+    names = list(dict.fromkeys(column.name for column in columns))
+    order = sorted(columns, key=lambda c: (c.name != "", names.index(c.name), c.strength))
+    return replace(plan, columns=tuple(order), left_off=tuple(left_off))
+
+
+def _earlier(folder: str, one: dict[str, Any]) -> Column:
+    """A column on record; one of a LoRA whose file is not there as it was has ``drawn_with``."""
+    digest = one["sha256"]
+    if digest is None:
+        return Column(folder)
+    name, _, strength = folder.rpartition("_")
+    lora = Path(one.get("file", f"{name}.safetensors"))
+    same = "file" in one and lora.is_file() and sha256_file(lora) == digest
+    return Column(
+        folder, one.get("name", name), lora, float(one.get("strength", strength)), drawn_with="" if same else digest
+    )
 
 
 def make_comparison(
@@ -157,17 +203,7 @@ def _holds_images(folder: Path) -> bool:
 
 def _begin(plan: PlannedComparison, output: Path, studio: Studio, reporter: Reporter) -> None:
     """Note what decides the pixels: rows and settings are one folder's for good, columns may join later."""
-    free = (*FREE_SETTINGS, *_OF_ROWS_AND_COLUMNS)
-    record: dict[str, Any] = json.loads(
-        json.dumps(
-            {
-                "rows": [row.to_json() for row in plan.rows],
-                "base_model": studio.base_model,
-                "settings": decisive_generation(studio.generation, free),
-                "columns": {c.folder: None if c.lora is None else sha256_file(c.lora) for c in plan.columns},
-            }
-        )
-    )
+    record = _record(plan, studio)
     kept = output / RECORD
     if kept.exists():
         old = read_json(kept)
@@ -185,13 +221,48 @@ def _begin(plan: PlannedComparison, output: Path, studio: Studio, reporter: Repo
     write_json(kept, record)
 
 
+def _record(plan: PlannedComparison, studio: Studio) -> dict[str, Any]:
+    free = (*FREE_SETTINGS, *_OF_ROWS_AND_COLUMNS)
+    record: dict[str, Any] = json.loads(
+        json.dumps(
+            {
+                "rows": [row.to_json() for row in plan.rows],
+                "base_model": studio.base_model,
+                "settings": decisive_generation(studio.generation, free),
+                "columns": {column.folder: _column_record(column) for column in plan.columns},
+            }
+        )
+    )
+    return record
+
+
+def _column_record(column: Column) -> dict[str, Any]:
+    if column.lora is None:
+        return {"name": "", "file": None, "strength": column.strength, "sha256": None}
+    digest = column.drawn_with or sha256_file(column.lora)
+    file = str(column.lora.absolute())
+    return {"name": column.name, "file": file, "strength": column.strength, "sha256": digest}
+
+
+def _drawn_as(columns: dict[str, Any]) -> dict[str, str | None]:
+    """Digest of the LoRA behind each name, whatever the strength; file systems may not tell A from a."""
+    return {
+        folder.rpartition("_")[0].casefold(): one["sha256"] if isinstance(one, dict) else one
+        for folder, one in columns.items()
+    }
+
+
 def _differs(old: dict[str, Any], new: dict[str, Any]) -> str:
     """What is not as it was in the folder; "" = all of it is."""
     changed = [name for name in ("rows", "base_model", "settings") if old.get(name) != new[name]]
     if changed:
         return f"{', '.join({'rows': 'prompts, seeds or sizes'}.get(name, name) for name in changed)} differ"
-    known = old.get("columns", {})
-    others = [folder for folder, digest in new["columns"].items() if known.get(folder, digest) != digest]
+    known = _drawn_as(old.get("columns", {}))
+    others = [
+        folder
+        for folder, one in new["columns"].items()
+        if known.get(name := folder.rpartition("_")[0].casefold(), one["sha256"]) != one["sha256"] and name
+    ]
     return f"another LoRA was drawn as {', '.join(others)}" if others else ""
 
 

@@ -28,7 +28,8 @@ def look_at(folder: Path, settings: Settings, observer: Observer, catalog: Catal
     """
     character = settings.subject == "character"
     rules = options.selection_rules(settings, observer.pack.likeness)
-    photos = select.look_at(folder, rules, observer, catalog, reporter, character)
+    prior = settings.training.prior_images
+    photos = select.look_at(folder, rules, observer, catalog, reporter, character, prior)
     found = photos.selection
     if made := select.made_message(len(found.photos), found.made_elsewhere, found.drawn, character):
         reporter.line(made)

@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
-from twinloop.domain.comparison import LIKENESS, Best, Comparison, Drawn, Row
+from twinloop.domain.comparison import LIKENESS, NO_FACE, Best, Comparison, Drawn, Row
 from twinloop.domain.statistics import Estimate
 from twinloop.domain.wording import plural
 from twinloop.report import charts
@@ -97,6 +97,7 @@ def render(comparison: Comparison, folder: Path, grid: str) -> str:
         rows=_rows(comparison, Pictures(folder, SMALL if pictures > MANY else LARGE)),
         at_once=AT_ONCE,
         answers=tuple(map(_answer, comparison.best)),
+        faceless=tuple(f"{name}: {NO_FACE}" for name in comparison.faceless),
         curves=_curves(comparison),
         grid=grid,
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 from twinloop.domain.comparison import AskedPrompt, Column, Drawn, Row
 from twinloop.domain.shots import Shot, derive_seed
-from twinloop.errors import InputError
+from twinloop.errors import InputError, StateError
 from twinloop.families.base import Family
 from twinloop.ports import Clock, GenerationSettings, Generator, Reporter
 from twinloop.stages import words
@@ -141,27 +143,37 @@ def draw(rows: Sequence[Row], columns: Sequence[Column], easel: Easel, reporter:
     groups: dict[GenerationSettings, list[Shot]] = {}
     for row in rows:
         groups.setdefault(settings_of(row, easel.generation), []).append(row.shot)
-    hashes = {column.lora: sha256_file(column.lora) for column in columns if column.lora is not None}
+    files = {column.lora for column in columns if column.lora is not None and not column.drawn_with}
+    hashes: dict[Path | None, str] = {lora: sha256_file(lora) for lora in files}
     before, drawn = 0, []
     for column in columns:
         made: dict[str, MadeImage] = {}
         for settings, shots in groups.items():
             context = GenerationContext(
-                prefix=f"{hashes[column.lora] if column.lora is not None else BARE}.{column.strength:g}",
+                prefix=f"{column.drawn_with or hashes.get(column.lora, BARE)}.{column.strength:g}",
                 folder=easel.folder / column.folder,
                 base_model=easel.base_model,
-                lora=column.lora,
+                lora=None if column.drawn_with else column.lora,
                 settings=replace(settings, lora_scale=column.strength, planned=total),
                 stamped=False,
                 doing="Comparing",
                 recorded=False,
             )
             part = _Part(reporter, before, total)
-            images = generate(shots, context, easel.generator, easel.journal, easel.clock, part)
+            generator = functools.partial(_not_again, column) if column.drawn_with else easel.generator
+            images = generate(shots, context, generator, easel.journal, easel.clock, part)
             made |= {image.shot.key: image for image in images}
             before += len(shots)
         drawn.append([made[row.shot.key] for row in rows])
     return drawn
+
+
+def _not_again(column: Column) -> NoReturn:
+    """In place of a generator: what was drawn with a LoRA that is gone cannot be drawn again."""
+    raise StateError(
+        f"An image in {column.folder} is damaged, and its LoRA is no longer as it was ({column.lora}). Put the LoRA"
+        f" back, or delete the folder {column.folder}."
+    )
 
 
 @dataclass(frozen=True)
@@ -184,7 +196,7 @@ class _Part:
 
 def as_drawn(column: Column, images: Sequence[MadeImage], folder: Path) -> Drawn:
     """A column and its images, nothing measured yet."""
-    digest = None if column.lora is None else sha256_file(column.lora)
+    digest = None if column.lora is None else column.drawn_with or sha256_file(column.lora)
     return Drawn(column, digest, tuple((m.path.relative_to(folder).as_posix(), m.sha256) for m in images))
 
 

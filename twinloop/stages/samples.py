@@ -90,7 +90,9 @@ def training_samples(
     ]
     if not samples:
         raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
-    return samples if beside.prior is None else samples + _prior(beside.prior, settings.class_word, style, reporter)
+    return (
+        samples if beside.prior is None else samples + prior_samples(beside.prior, settings.class_word, style, reporter)
+    )
 
 
 def prior_pictures(folder: Path | None) -> list[tuple[str, str]]:
@@ -99,8 +101,12 @@ def prior_pictures(folder: Path | None) -> list[tuple[str, str]]:
     return [(sha256_file(path), caption_beside(path) or "") for path in found]
 
 
-def _prior(folder: Path, class_word: str, style: str, reporter: Reporter) -> list[TrainingSample]:
-    """Pictures of others, under the caption that lies beside each, else under the class word."""
+def prior_samples(folder: Path, class_word: str, style: str, reporter: Reporter) -> list[TrainingSample]:
+    """Pictures of others, under the caption that lies beside each, else under the class word.
+
+    Raises:
+        InputError: nothing in the folder can be used.
+    """
     usual = f"photo of {class_word}"
     if style in words.TAGGED:
         counts = words.head("", style, class_word)

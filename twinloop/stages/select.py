@@ -96,18 +96,19 @@ def look_at(
     catalog: Catalog,
     reporter: Reporter,
     character: bool = False,
+    prior: str | None = None,
 ) -> Photos:
     """Observe a folder and select from it. What the names of its folders mean is told. Files that cannot be read are
     named, and so is that it seems to show several people, or pictures that the detectors are not made for.
 
     Args:
-        character: the subject is a drawn one (`originals`).
+        character: the subject is a drawn one (`originals`). prior: folder of the prior images, None = none.
 
     Raises:
         InputError: no such folder. NothingToDo: nothing in it can be used; says why.
     """
     folders = read_folders(folder)
-    for remark in folders.remarks:
+    for remark in folders.remarks(prior):
         reporter.line(f"{remark}.")
     found = tuple(observe_files(folders.images, observer, catalog, reporter, "Observing"))
     for item in found:

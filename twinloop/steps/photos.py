@@ -89,6 +89,7 @@ def _first_dataset(run: Run) -> dict[str, Any]:
         run.catalog,
         toolbox.reporter,
         settings.subject == "character",
+        settings.training.prior_images,
     )
     usable = photos.selection.photos
     reference = learned([photo.seen for photo in usable], toolbox.observer, settings.validation.measures_identity)

@@ -69,9 +69,12 @@ class DatasetFolders:
     def _of(self, image: Path) -> Repeats | None:
         return _nearest(self.repeats, image)
 
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """What was understood, a sentence each, without its full stop; () of a folder of nothing but photos."""
+    def remarks(self, prior: str | None = None) -> tuple[str, ...]:
+        """What was understood, a sentence each, without its full stop; () of a folder of nothing but photos.
+
+        Args:
+            prior: the folder of prior images that are learned beside the subject. None = there is none.
+        """
         lines = []
         if self.repeats:
             lines.append(self._understood())
@@ -82,8 +85,8 @@ class DatasetFolders:
                 " not taken for repeats of sd-scripts (docs/training.md says when they are)"
             )
         lines += [
-            f"{folder}: {plural(count, 'regularization image')}, not taken for the subject; to learn"
-            f' {agree(count, "it", "them")} beside it, set "training": {{"prior_images": "{folder.as_posix()}"}}'
+            f"{folder}: {plural(count, 'regularization image')}, not taken for the subject"
+            + ("" if prior is not None and _overlap(folder, Path(prior)) else _how_to_learn(folder, count))
             for folder, count in self.regularization
         ]
         if more := sum(map(has_more_lines, self.images)):
@@ -155,6 +158,18 @@ def told_trigger(folder: Path) -> str | None:
         return None
     ((words, written),) = named.items()
     return written if len(words.split()) > 1 and words.split()[-1] in PEOPLE else None
+
+
+def _how_to_learn(folder: Path, count: int) -> str:
+    return (
+        f'; to learn {agree(count, "it", "them")} beside it, set "training": {{"prior_images": "{folder.as_posix()}"}}'
+    )
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    """Whether two folders are the same, or one lies in the other."""
+    one, other = one.resolve(), other.resolve()
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _nearest(repeats: Sequence[Repeats], image: Path) -> Repeats | None:

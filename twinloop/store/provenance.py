@@ -21,6 +21,8 @@ _MAKER, _COPIER = "twinloop", "twinloop (a copy)"
 _MADE_HERE = f'CreatorTool="{_MAKER}"'.encode()
 _VERSION = "Version: twinloop"
 """At the end of the ``parameters`` that this program writes."""
+_SETTINGS = re.compile(r"\bSteps: \d+,.*\b(?:Sampler|Schedule type|CFG scale|Seed): ", re.IGNORECASE)
+"""The line of settings that A1111, Forge and SD.Next end their texts with; other comments have steps, too."""
 _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" xmlns:xmp="http://ns.adobe.com/xap/1.0/"
@@ -123,4 +125,4 @@ def _tells_generator(texts: Mapping[str, str]) -> bool:
 
 def _is_generation(exif: str) -> bool:
     """Whether the texts of EXIF are those of A1111 and Forge, or of ComfyUI."""
-    return re.search(r"\bSteps: \d", exif) is not None or ("prompt:{" in exif and '"class_type"' in exif)
+    return _SETTINGS.search(exif) is not None or ("prompt:{" in exif and '"class_type"' in exif)

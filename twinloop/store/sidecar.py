@@ -63,7 +63,7 @@ def _parsed(path: Path, mtime_ns: int, size: int) -> dict[str, str]:
     for line in json_lines(path):
         try:
             data: Any = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter: brackets in brackets, thousands deep
             continue
         if (
             isinstance(data, dict)

@@ -18,8 +18,10 @@ from twinloop.ports import GenerationSettings, Generator, Trainer, TrainingSetti
 from twinloop.stages.toolbox import Forecaster
 from twinloop.stages.words import Around
 from twinloop.store.images import find_images
+from twinloop.store.lora_file import header_texts
 from twinloop.wiring.extras import with_extra
 from twinloop.wiring.kits import chosen_base, diffusers_kit, fake_kit
+from twinloop.wiring.names import base_model_path
 from twinloop.wiring.options import generation_settings, training_settings
 
 
@@ -159,6 +161,22 @@ def _check_makers(
         settings.generation.face_detail > 0,
     )
     with_extra("Generating images and training", "train", lambda: check(wanted))
+
+
+def unlike_prediction(settings: Settings, family: Family | None, loras: Sequence[Path]) -> str:
+    """What to say where LoRAs were trained with v prediction, and the base's files, which may not tell, say epsilon;
+    "" = nothing, as where the settings say what it predicts, or the base is not here.
+    """
+    if family is None or settings.base_prediction is not None:
+        return ""
+    base = base_model_path(settings.base_model)
+    if not Path(base).expanduser().exists() or prediction_of(base, family).kind != "epsilon":
+        return ""
+    files = [path for path in loras if path.suffix == ".safetensors" and path.is_file()]
+    trained = [path for path in files if header_texts(path).get("modelspec.prediction_type") == "v"]
+    if not trained:
+        return ""
+    return f"{trained[0].name}: this LoRA was trained with v prediction; add --base-prediction v_prediction"
 
 
 def obstacles(settings: Settings, makers: Makers) -> Iterator[TwinLoopError]:

@@ -120,6 +120,7 @@ def test_what_may_pass_is_tried_again(chat: Chat) -> None:
         ((400, '{"error": "context too long"}'), CaptionFailed, "HTTP 400: context too long"),
         ((422, "x" * 5000), CaptionFailed, r"HTTP 422: x{200}\.\.\.$"),
         ((200, "<html>Welcome</html>"), CaptionFailed, "something else than JSON: Welcome"),
+        ((200, "[" * 200_000), CaptionFailed, r"something else than JSON: \[\["),
         ((200, '{"hello": 1}'), CaptionFailed, "holds no message"),
         ((200, '{"choices": []}'), CaptionFailed, "holds no message"),
         (
@@ -207,12 +208,15 @@ def test_addresses_as_people_give_them(url: str, meant: str) -> None:
 @pytest.mark.parametrize(
     "url",
     ["127.0.0.1:1234", "ftp://127.0.0.1/", "http://", "http://127.0.0.1:port/v1", "http://[::1", "http://a:b@127.0.0.1/",
-     "http://127.0.0.1/v1?key=1", "http://127.0.0.1/v1#x"],
+     "http://127.0.0.1/v1?key=1", "http://127.0.0.1/v1#x", "http://127.0.0.1/modèle", "http://a..b/v1",
+     f"http://{'a' * 64}/v1"],
 )  # fmt: skip
 def test_what_is_no_address_is_told(url: str) -> None:
     with pytest.raises(InputError, match="--captioner-url") as told:
         read_address(url)
     assert "a:b" not in str(told.value), "no password is shown"
+    with pytest.raises(InputError, match="--captioner-url"):
+        read_address(url, anywhere=True)
 
 
 def test_without_an_address_the_flag_is_named() -> None:
@@ -256,3 +260,11 @@ def test_answers_in_parts_are_read_and_empty_ones_and_refusals_are_failures(chat
         chat.text = text
         with pytest.raises(CaptionFailed, match=words):
             captioner.caption(picture())
+
+
+def test_a_list_of_models_that_is_too_deep_is_none() -> None:
+    with chatting(Chat()) as chat:
+        server = ChatServer(read_address(chat.url))
+        server._request = lambda *_: (200, b"[" * 200_000)  # type: ignore[method-assign,assignment]
+        with pytest.raises(ToolFailed, match="lists no models"):
+            server.models()

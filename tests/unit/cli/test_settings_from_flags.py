@@ -40,6 +40,26 @@ def test_flags_go_over_the_configuration_and_defaults_under_it(tmp_path: Path) -
     assert (settings.generation.num_inference_steps, settings.generation.lora_scale) == (12, 0.5)
 
 
+LENGTHS = {name: f"training.{name}" for name in ("steps", "epochs", "repeats", "max_train_steps")}
+
+
+@pytest.mark.parametrize(
+    ("configured", "flags", "wanted"),
+    [
+        ({"epochs": 3, "repeats": 4, "max_train_steps": 900}, {"steps": 50}, (50, None, None, 0)),
+        ({"steps": 800}, {"epochs": 2, "repeats": 5}, (None, 2, 5, 0)),
+        ({"epochs": 3, "repeats": 4, "max_train_steps": 900}, {"epochs": 2}, (None, 2, 4, 900)),
+        ({"epochs": 3, "repeats": 4}, {}, (None, 3, 4, 0)),
+    ],
+)
+def test_steps_and_epochs_as_flags_take_the_place_of_the_configured_length(
+    tmp_path: Path, configured: dict[str, int], flags: dict[str, int], wanted: tuple[int | None, ...]
+) -> None:
+    args = given(config=config(tmp_path, training=configured), **{**dict.fromkeys(LENGTHS), **flags})
+    training = settings_from(args, LENGTHS, {}).training
+    assert (training.steps, training.epochs, training.repeats, training.max_train_steps) == wanted
+
+
 def test_mistakes_are_named_by_the_flag_that_made_them(tmp_path: Path) -> None:
     path = config(tmp_path, max_iterations=0, generation={"guidance_scale": 7})
     with pytest.raises(ConfigError) as caught:

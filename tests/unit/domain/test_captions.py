@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +30,14 @@ def test_the_trigger_is_always_there_and_added_once(text: str, trigger: str) -> 
     assert holds_trigger(full, trigger)
     assert with_trigger(full, trigger) == full
     assert full == one_line(full)
+
+
+def test_lone_surrogates_become_a_sign_that_can_be_written() -> None:
+    text = json.loads(r'"\ud83d a \ud83d\ude00 caf\u00e9 \udc41"')
+    assert one_line(text) == "\ufffd a \U0001f600 caf\u00e9 \ufffd"
+    assert one_line("\ufeffa") == "\ufeffa", "no sign is taken for a byte order mark"
+    kept = Description.from_json(json.loads(json.dumps({"text": "a \ud83d", "tags": ["b \udc41"]})))
+    assert kept == Description("a \ufffd", ("b \ufffd",)), "also of an answer that was kept"
 
 
 def test_a_placeholder_is_filled_in() -> None:
@@ -126,6 +136,14 @@ def test_thinned_captions_lose_a_share_of_their_parts_and_never_the_head() -> No
     assert all(100 < len(parts_of(text)) < 180 for text in texts)
     assert texts[5] == thinned(caption, 3, 0.25, 5)
     assert thinned(caption, 3, 0.0, 1) == caption
+
+
+@pytest.mark.parametrize("trigger", ["ohwx ana", "1girl, ohwx"])
+def test_thinned_prose_keeps_its_trigger_wherever_it_stands(trigger: str) -> None:
+    caption = f"in a garden at dusk, {trigger}, smiling at the camera, wears a hat, her hands folded"
+    texts = [thinned(caption, 1, 0.9, order, trigger) for order in range(20)]
+    assert all(holds_trigger(text, trigger) for text in texts)
+    assert f"in a garden at dusk, {trigger}" in texts
 
 
 def test_orders_differ() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from twinloop.domain.comparison import FEWEST, LIKENESS, Column, Drawn, best_strengths
+from twinloop.domain.comparison import FEWEST, LIKENESS, Column, Comparison, Drawn, best_strengths
 from twinloop.domain.statistics import bootstrap_mean
 
 NOISE = (0.0, 0.02, -0.03, 0.01, -0.02, 0.03, 0.015, -0.01)
@@ -60,6 +60,12 @@ def test_too_few_images_tell_nothing(images: int) -> None:
 def test_a_single_strength_is_compared_with_nothing() -> None:
     (best,) = best_strengths([drawn("a", 1, around(0.5))])
     assert best.verdict == "no other strength was drawn"
+
+
+def test_without_any_face_that_could_be_compared_nothing_is_best() -> None:
+    columns = [drawn("a", 0.6, [0.0] * 6), drawn("a", 1, [0.0] * 6), drawn("b", 1, around(0.5))]
+    found = Comparison("nano", "", 0, (), tuple(columns), {}, "eyes", "photos")
+    assert [best.name for best in found.best] == ["b"] and found.faceless == ("a",)
 
 
 def test_without_likeness_nothing_is_best() -> None:

@@ -29,7 +29,7 @@ def test_weights_are_in_proportion_to_repeats(tmp_path: Path) -> None:
         "img/unused/c.png": 1.0,
     }
     assert [folders.words_of(image) for image in folders.images] == ["ohwx woman", "ohwx woman", None]
-    (told,) = folders.remarks
+    (told,) = folders.remarks()
     assert "'10_ohwx woman' 1 picture of weight 1, '3_ohwx woman' 1 picture of weight 0.3; 2 without a caption" in told
 
 
@@ -43,7 +43,7 @@ def test_the_dataset_folder_itself_names_the_caption(tmp_path: Path, monkeypatch
             (1.0, "ohwx_man"),
             (1.0, "ohwx_man"),
         ]
-        assert folders.remarks[0].endswith("; 1 without a caption gets the words of the folder")
+        assert folders.remarks()[0].endswith("; 1 without a caption gets the words of the folder")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_folders_of_other_habits_keep_equal_weights_and_are_named(tmp_path: Path
     pictures(tmp_path, *names)
     folders = read_folders(tmp_path)
     assert not folders.repeats and set(weights(tmp_path, folders).values()) == {1.0}
-    (told,) = folders.remarks
+    (told,) = folders.remarks()
     assert "not taken for repeats" in told and names[0].split("/")[0] in told
 
 
@@ -103,8 +103,15 @@ def test_regularization_images_are_not_the_subject(tmp_path: Path, place: str) -
     assert subject_images(tmp_path) == [tmp_path / "img/10_ohwx woman/a.png"]
     assert [one.number for one in folders.repeats] == [10]
     assert folders.regularization == ((tmp_path / place, 2),)
-    told = folders.remarks[-1]
+    told = folders.remarks()[-1]
     assert "2 regularization images" in told and f'"prior_images": "{(tmp_path / place).as_posix()}"' in told
+
+
+@pytest.mark.parametrize(("prior", "advised"), [("reg", False), (".", False), ("reg/1_woman", False), ("re", True)])
+def test_nobody_is_told_to_learn_the_prior_images_that_are_learned(tmp_path: Path, prior: str, advised: bool) -> None:
+    pictures(tmp_path, "a.png", "reg/1_woman/b.png")
+    (told,) = read_folders(tmp_path).remarks(str(tmp_path / prior))
+    assert "1 regularization image, not taken for the subject" in told and ("prior_images" in told) == advised
 
 
 def test_regularization_folders_in_one_another_are_told_once(tmp_path: Path) -> None:
@@ -134,7 +141,7 @@ def test_a_folder_of_photos_says_nothing(tmp_path: Path) -> None:
     pictures(tmp_path, "a.png", "summer/b.png", "2024_summer/c.png")
     (tmp_path / "a.txt").write_text("one line\n\n")
     folders = read_folders(tmp_path)
-    assert len(folders.images) == 3 and folders.remarks == () and not folders.unread
+    assert len(folders.images) == 3 and folders.remarks() == () and not folders.unread
     assert read_folders(tmp_path / "a.png").images == (tmp_path / "a.png",)
 
 
@@ -144,7 +151,7 @@ def test_caption_files_of_more_lines_are_counted(tmp_path: Path) -> None:
     (tmp_path / "b.caption").write_text("\none\r\ntwo\n")
     (tmp_path / "c.txt").write_text("one\n")
     (tmp_path / "c.caption").write_text("not\nread\n")
-    (told,) = read_folders(tmp_path).remarks
+    (told,) = read_folders(tmp_path).remarks()
     assert told.startswith("2 caption files have more than one line: the first")
 
 

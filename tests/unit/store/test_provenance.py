@@ -132,7 +132,10 @@ def test_so_does_a_jpeg_or_webp_in_its_exif(kind: str, order: str) -> None:
     said = "1girl\nSteps: 20, Sampler: Euler a"
     assert maker_of(with_comment(kind, b"UNICODE\0" + said.encode(order))) is Maker.ANOTHER
     assert maker_of(with_comment(kind, b"ASCII\0\0\0" + said.encode())) is Maker.ANOTHER
-    assert maker_of(with_comment(kind, b"UNICODE\0" + "Steps to the sea".encode(order))) is Maker.UNTOLD
+    sdnext = "1girl\nSteps: 20, Size: 512x768, Sampler: Euler, Seed: 4"
+    assert maker_of(with_comment(kind, b"UNICODE\0" + sdnext.encode(order))) is Maker.ANOTHER
+    for own in ("Steps to the sea", "Lake trip. Steps: 10234, heart rate 92"):
+        assert maker_of(with_comment(kind, b"UNICODE\0" + own.encode(order))) is Maker.UNTOLD
 
 
 def test_own_images_are_known_also_where_only_their_settings_are_left(png: bytes) -> None:

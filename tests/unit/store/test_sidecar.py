@@ -115,3 +115,9 @@ def test_the_trigger_is_the_one_the_folder_was_prepared_with(tmp_path: Path) -> 
 def test_a_trigger_that_says_nothing_is_none(tmp_path: Path, trigger: object) -> None:
     (tmp_path / "person.json").write_text(json.dumps({"consent": {}, "trigger": trigger}))
     assert trigger_of(tmp_path) is None
+
+
+def test_lines_of_metadata_that_are_too_deep_or_hold_half_a_sign_stop_nothing(tmp_path: Path) -> None:
+    half = '{"file_name": "a.png", "text": "ohwx \\ud83d here"}'
+    (tmp_path / "metadata.jsonl").write_text(f"{'[' * 200_000}\n{half}\n")
+    assert caption_beside(tmp_path / "a.png") == "ohwx \ufffd here"

@@ -85,6 +85,8 @@ def read_address(url: str, anywhere: bool = False) -> Address:
         raise InputError("--captioner-url: leave name and password out; the address is written into the record.")
     if parts.query or parts.fragment:
         raise InputError(f"--captioner-url {url}: leave out what follows the path. An example: {EXAMPLE}")
+    if not parts.path.isascii() or not _is_host(parts.hostname):
+        raise InputError(f"--captioner-url {url}: no server has such an address. An example: {EXAMPLE}")
     if not anywhere and not _is_local(parts.hostname):
         raise InputError(
             f"--captioner-url {url} is not on this machine, and photos of faces do not leave it by themselves. Use an"
@@ -92,6 +94,13 @@ def read_address(url: str, anywhere: bool = False) -> Address:
         )
     path = parts.path.rstrip("/").removesuffix("/chat/completions")
     return Address(parts.scheme, parts.hostname, port, path or "/v1")
+
+
+def _is_host(host: str) -> bool:
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _is_local(host: str) -> bool:
@@ -132,7 +141,7 @@ class ChatServer:
             raise self._nobody(error) from error
         try:
             names = [str(item["id"]) for item in json.loads(body)["data"]] if status == http.HTTPStatus.OK else None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             names = None
         if names is None:
             raise ToolFailed(
@@ -250,7 +259,7 @@ class ChatServer:
     def _read(self, body: bytes) -> Any:
         try:
             return json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CaptionFailed(f"{self.address} answers something else than JSON: {_said(body)}") from error
 
 
@@ -270,7 +279,7 @@ def _said(body: bytes) -> str:
         data = json.loads(text)
         error = data.get("error", data) if isinstance(data, dict) else data
         text = str(error.get("message") or error) if isinstance(error, dict) else str(error)
-    except ValueError:
+    except (ValueError, RecursionError):
         text = re.sub(r"<[^>]*>", " ", text)
     line = one_line(text) or "nothing"
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."

@@ -90,18 +90,20 @@ def _measured_strength(record: Path, lora: Path, terminal: Terminal) -> float:
     Raises:
         InputError: that file is none, or does not know the LoRA's best strength.
     """
-    from twinloop.domain.comparison import strengths_from_json
+    from twinloop.domain.comparison import NO_FACE, has_no_face, strengths_from_json
     from twinloop.store.atomic import read_json, sha256_file
 
     try:
-        found = strengths_from_json(read_json(record))
-    except (KeyError, TypeError, ValueError, StateError) as error:
+        data = read_json(record)
+        found, digest = strengths_from_json(data), sha256_file(lora)
+        faceless = has_no_face(data, digest)
+    except (AttributeError, KeyError, TypeError, ValueError, StateError) as error:
         raise InputError(f"--strength-from {record} is no compare.json of 'twinloop compare' ({error}).") from error
-    digest = sha256_file(lora)
     best = next((one for one in found if one.sha256 == digest), None)
     if best is None:
         known = ", ".join(one.name for one in found)
         why = f"it knows that of {known}" if known else "likeness was not measured there"
+        why = f"its images have {NO_FACE}" if faceless else why
         raise InputError(f"--strength-from {record} does not tell the best strength of {lora}: {why}. Use --weight X.")
     if best.as_good:
         also = ", ".join(f"{strength:g}" for strength in best.as_good)

@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.exporters.package import write_package
-    from twinloop.exporters.training_set import TARGETS, export_training_set, gather_samples, with_masks
+    from twinloop.exporters.training_set import TARGETS, export_training_set, gather_samples, with_masks, with_prior
     from twinloop.families.predictions import check_asked, prediction_of
     from twinloop.foreign.job import Job
     from twinloop.foreign.pictures import folders_of
@@ -67,9 +67,11 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
         merge_limits(settings),
         tags=makers.style in TAGGED,
         character=settings.subject == "character",
+        prior=settings.training.prior_images,
     )
     gathered = with_masks(gathered, settings.training.masks)
     training = makers.training(len(gathered.samples))
+    gathered = with_prior(gathered, settings.training.prior_images, training.class_word, makers.style, terminal)
     root = args.output.resolve()
     base = str(Path(settings.base_model).resolve()) if Path(settings.base_model).exists() else settings.base_model
     family, asked = base_family(settings), asked_prediction(settings)
@@ -96,7 +98,7 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
         terminal.line(f"dataset/{folder.name}: {plural(len(folder.pictures), 'picture')}, each {folder.repeats} x")
     terminal.line(f"{plural(job.pictures, 'picture')} and a configuration in {args.output}")
     if left := data["left_out"]:
-        terminal.line(f"{left_out_line(left, job.pictures + len(left))}\nEach with its reason: {manifest}")
+        terminal.line(f"{left_out_line(left, gathered.of_subject + len(left))}\nEach with its reason: {manifest}")
     terminal.line(f"How to start: {manifest.with_name('README.txt')}")
     return {**data, "warnings": list(package.warnings)}
 

@@ -27,12 +27,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.stages.vault.dataset.folder.apart import check_apart
     from twinloop.stages.vault.opening import looked_into
     from twinloop.stages.vault.people.listing import clusters
     from twinloop.stages.vault.people.record import read_people, stale
     from twinloop.stages.vault.people.sheets import write_sheets
 
     with looked_into(args.vault) as opened:
+        if args.sheets is not None:
+            check_apart(opened.vault, opened.record.folders, args.sheets, "--sheets", "the contact sheets")
         people = read_people(opened.vault)
         if people.fingerprint != opened.fingerprint:
             terminal.warn(stale(opened.vault))

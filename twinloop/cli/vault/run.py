@@ -128,14 +128,16 @@ def _taken_whole(
 ) -> tuple[dict[str, Any], Meant]:
     """All photos of the folders are of one character."""
     from twinloop.stages.vault.dataset.whom import Meant
-    from twinloop.stages.vault.people.everything import take_everything
+    from twinloop.stages.vault.people.everything import forgotten_line, take_everything
 
     _title(terminal, "Everything")
-    found = take_everything(opened, name, args.folders)
-    here = plural(found.photos - found.others, "photo")
+    found = take_everything(opened, name, args.folders, lambda person: _check_place(opened, person, name, args))
+    here = plural(found.photos - found.others - found.forgotten, "photo")
     lines = [f"{here} of one character, {found.without_face} of them whole, because no face was found"]
     if found.others:
         lines.append(f"{plural(found.others, 'photo stays', 'photos stay')} somebody else's, as was said before")
+    if found.forgotten:
+        lines.append(forgotten_line(found.forgotten))
     _say(terminal, lines)
     why = "is new" if found.person.name is None else "has this name"
     return found.to_json(), Meant(found.person, f"{why}, and on everything here")
@@ -143,11 +145,12 @@ def _taken_whole(
 
 def _account_lines(found: Account, person: Person, vault: Vault) -> list[str]:
     """What became of the photos, where some are neither in the training set nor left out of it with a reason."""
-    if not found.without_face and not found.elsewhere:
+    if not found.without_face and not found.elsewhere and not found.forgotten:
         return []
     parts = [f"{found.used} in the training set"]
     parts += [f"{found.left_out} left out"] if found.left_out else []
     parts += [f"{found.without_face} without a face that was found"] if found.without_face else []
+    parts += [f"{found.forgotten} of somebody who was forgotten"] if found.forgotten else []
     parts += [f"{count} of {who}" for who, count in found.elsewhere.items()][:SHOWN]
     more = len(found.elsewhere) - SHOWN
     parts += [f"others of {more} people more"] if more > 0 else []

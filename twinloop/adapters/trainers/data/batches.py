@@ -170,7 +170,7 @@ def in_order(caption: str, order: int, settings: TrainingSettings) -> str:
     """A caption as one draw sees it."""
     keep = settings.keep_tokens or head_length(caption, settings.trigger)
     if settings.caption_tag_dropout_rate:
-        caption = thinned(caption, keep, settings.caption_tag_dropout_rate, order)
+        caption = thinned(caption, keep, settings.caption_tag_dropout_rate, order, settings.trigger)
     return shuffled(caption, keep, order) if settings.shuffle_captions else caption
 
 

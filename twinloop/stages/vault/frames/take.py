@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,7 +127,11 @@ class _Taking:
     def _task(self, path: Path) -> VideoTask | None:
         """What to do with a file; None where nothing is left to do."""
         try:
-            sha256, status = sha256_file(path), path.stat()
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):  # reading a FIFO would wait for ever
+                self._done.failed.append((path, "is no regular file"))
+                return None
+            sha256 = sha256_file(path)
         except OSError as error:
             self._done.failed.append((path, f"cannot be read: {error.strerror or error}"))
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from twinloop.stages.vault.people.record import (
     used_numbers,
     write_people,
 )
+from twinloop.stages.vault.people.without_face import forgotten_photos
 from twinloop.store.vault_faces import face_entries
 from twinloop.store.vault_files import FileIndex
 
@@ -38,9 +39,9 @@ class Everything:
 
     Attributes:
         photos: of the folders. added: those that were not the character's before. without_face: the character's, of
-            these photos, as whole pictures.
-        others: photos that stay somebody else's: all faces on them have another name, are hidden, or were said not to
-            be of this one.
+            these photos, as whole pictures, because no face was found.
+        forgotten: photos of somebody who was forgotten, which are left out. others: photos that stay somebody
+            else's: all faces on them have another name, are hidden, or were said not to be of this one.
     """
 
     person: Person
@@ -48,6 +49,7 @@ class Everything:
     added: int
     without_face: int
     others: int
+    forgotten: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -56,12 +58,18 @@ class Everything:
             "added": self.added,
             "without_face": self.without_face,
             "others": self.others,
+            "forgotten": self.forgotten,
         }
 
 
-def take_everything(opened: OpenVault, name: str, folders: Sequence[Path]) -> Everything:
+def take_everything(
+    opened: OpenVault, name: str, folders: Sequence[Path], check: Callable[[Person], None] = lambda person: None
+) -> Everything:
     """Make all photos of these folders the character's who has this name or id, or who is new with it: the largest face
-    of each that is nobody else's, and the whole picture where none was found.
+    of each that is nobody else's, and the whole picture where none was found and nobody was forgotten.
+
+    Args:
+        check: raises an error where this person cannot be prepared; called before anything is decided.
 
     Raises:
         InputError: an id that nobody has. NothingToDo: the folders hold no photo, or only such of others.
@@ -71,15 +79,28 @@ def take_everything(opened: OpenVault, name: str, folders: Sequence[Path]) -> Ev
     person = _known(opened, people, name)
     below = sorted(FileIndex(opened.catalog).contents_below(Path(os.path.abspath(folder)) for folder in folders))
     mine = set() if person is None else {key.sha256 for key in person.faces}
-    keys = _keys(opened, people, person, [sha256 for sha256 in below if sha256 not in mine])
+    faces = _faces(opened)
+    of_forgotten = forgotten_photos(opened) - faces.keys()
+    left_out = of_forgotten.intersection(below) - mine
+    keys = _keys(opened, people, person, faces, [sha256 for sha256 in below if sha256 not in mine | left_out])
     if not keys and person is None:
-        raise NothingToDo(f"No photo of {some([str(folder) for folder in folders])} can be taken for {name}.")
+        raise NothingToDo(
+            f"No photo of {some([str(folder) for folder in folders])} can be taken for {name}."
+            + (f" {forgotten_line(len(left_out))}." if left_out else "")
+        )
+    check(person or Person(next_id(people.found, opened.decisions.all()), None, tuple(keys)))
     if keys:
         person = _taken(opened, people, person, keys)
     assert person is not None
     own = {key.sha256: key for key in person.faces}
     here = [own[sha256] for sha256 in below if sha256 in own]
-    return Everything(person, len(below), len(keys), sum(key.is_whole for key in here), len(below) - len(here))
+    bare = sum(key.is_whole and key.sha256 not in faces and key.sha256 not in of_forgotten for key in here)
+    others = len(below) - len(here) - len(left_out)
+    return Everything(person, len(below), len(keys), bare, others, len(left_out))
+
+
+def forgotten_line(count: int) -> str:
+    return f"{plural(count, 'photo')} of somebody who was forgotten {'is' if count == 1 else 'are'} left out"
 
 
 def note_faces(opened: OpenVault) -> None:
@@ -129,11 +150,22 @@ def _known(opened: OpenVault, people: People, name: str) -> Person | None:
     return person
 
 
-def _keys(opened: OpenVault, people: People, person: Person | None, photos: Sequence[str]) -> list[FaceKey]:
-    """What is taken of each of these photos; nothing of those whose faces are all somebody else's."""
+def _faces(opened: OpenVault) -> dict[str, list[FaceKey]]:
+    """By photo, the largest first."""
     faces: dict[str, list[FaceKey]] = {}
-    for entry in face_entries(opened.catalog, opened.fingerprint):  # the largest of each photo first
+    for entry in face_entries(opened.catalog, opened.fingerprint):
         faces.setdefault(entry.key.sha256, []).append(entry.key)
+    return faces
+
+
+def _keys(
+    opened: OpenVault,
+    people: People,
+    person: Person | None,
+    faces: Mapping[str, Sequence[FaceKey]],
+    photos: Sequence[str],
+) -> list[FaceKey]:
+    """What is taken of each of these photos; nothing of those whose faces are all somebody else's."""
     taken = [*_rejected(opened, person), *(key for other in people.persons if _is_said(other) for key in other.faces)]
     others = KeyIndex(dict.fromkeys(taken))
     found = []

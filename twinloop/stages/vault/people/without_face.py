@@ -25,9 +25,14 @@ def without_face(opened: OpenVault, people: People | None) -> dict[str, str]:
     """
     persons = () if people is None else people.persons
     known = {key.sha256 for person in persons for key in person.faces if key.is_whole}
-    known |= {key.sha256 for made in opened.decisions.active("forget") for key in faces_of(made.data)}
+    known |= forgotten_photos(opened)
     found = FileIndex(opened.catalog).without_face(opened.fingerprint)
     return {sha256: str(path) for path, sha256 in found if sha256 not in known}
+
+
+def forgotten_photos(opened: OpenVault) -> frozenset[str]:
+    """sha256 of the photos that show somebody who was forgotten."""
+    return frozenset(key.sha256 for made in opened.decisions.active("forget") for key in faces_of(made.data))
 
 
 def beside(opened: OpenVault, people: People | None, paths: Sequence[str]) -> tuple[str, ...]:
@@ -42,7 +47,9 @@ class Account:
 
     Attributes:
         photos: how many there are. used, left_out: of the person. without_face: on which none was found.
-        elsewhere: id, or ``strangers`` -> photos that show only faces of theirs; each photo is counted with one.
+        elsewhere: id, or ``strangers`` -> photos that show only faces of theirs, or are theirs as whole pictures; each
+            photo is counted with one.
+        forgotten: photos of somebody who was forgotten, and of nobody else.
     """
 
     photos: int
@@ -50,6 +57,7 @@ class Account:
     left_out: int
     without_face: int
     elsewhere: Mapping[str, int]
+    forgotten: int
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -58,6 +66,7 @@ class Account:
             "left_out": self.left_out,
             "without_face": self.without_face,
             "elsewhere": dict(self.elsewhere),
+            "forgotten": self.forgotten,
         }
 
 
@@ -73,8 +82,14 @@ def account(opened: OpenVault, people: People, person: Person, used: Set[str], f
     bare = (without_face(opened, people).keys() & below) - mine
     owner = {key: other.id for other in people.persons for key in other.faces}
     shown: dict[str, list[str]] = {}
+    left = below - mine
     for entry in face_entries(opened.catalog, opened.fingerprint):
-        if entry.key.sha256 in below - mine:
+        if entry.key.sha256 in left:
             shown.setdefault(entry.key.sha256, []).append(owner.get(entry.key, STRANGERS))
+    for key, who in owner.items():
+        if key.is_whole and key.sha256 in left:
+            shown.setdefault(key.sha256, []).append(who)
+    forgotten = (forgotten_photos(opened) & left) - shown.keys()
     counted = Counter(next((who for who in theirs if who != STRANGERS), STRANGERS) for theirs in shown.values())
-    return Account(len(below), len(used & mine), len(mine - used), len(bare), dict(sorted(counted.items())))
+    elsewhere = dict(sorted(counted.items()))
+    return Account(len(below), len(used & mine), len(mine - used), len(bare), elsewhere, len(forgotten))

@@ -60,6 +60,11 @@ def test_a_folder_reached_by_another_name_is_the_same_folder(tmp_path: Path, mon
         check_apart(Vault(tmp_path / "vault"), [tmp_path / "Photos"], tmp_path / "photos" / "set")
 
 
+def test_the_flag_and_what_is_written_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^--sheets .*: the contact sheets would be written among the originals"):
+        check_apart(Vault(tmp_path / "v"), [tmp_path / "a"], tmp_path / "a/b", "--sheets", "the contact sheets")
+
+
 def test_the_vault_may_lie_among_the_photos_and_hold_its_sets(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "photos/vault")
     vault.create()

@@ -257,6 +257,9 @@ def test_a_line_separator_within_a_caption_ends_no_line_of_metadata(tmp_path: Pa
         file.write("\nnot json\n")
     with pytest.raises(StateError, match="line 4 is not JSON"):
         lines_of(path)
+    path.write_text("[" * 200_000)
+    with pytest.raises(StateError, match="line 1 is not JSON"):
+        lines_of(path)
 
 
 def test_files_of_the_user_are_neither_taken_nor_removed(tmp_path: Path) -> None:

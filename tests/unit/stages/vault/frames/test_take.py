@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -142,3 +143,10 @@ def test_sources_that_are_none_are_errors(films: Path, tmp_path: Path) -> None:
     with pytest.raises(NothingToDo, match=r"No videos in .*photos"):
         take(Reader(), tmp_path / "photos")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_file_is_named_and_not_waited_for(films: Path) -> None:
+    os.mkfifo(films / "pipe.mp4")
+    done = take(Reader(), films / "pipe.mp4", films / "a.mp4")
+    assert [(path.name, reason) for path, reason in done.failed] == [("pipe.mp4", "is no regular file")]
+    assert [path.name for path, _ in done.videos] == ["a.mp4"]

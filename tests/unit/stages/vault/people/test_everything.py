@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.stages.vault.people.makers import album, clustered, faces_like, key_of, made_photo, sha_of, vault_of
-from twinloop.domain.vault import FaceKey, VaultPhoto
+from twinloop.domain.vault import FaceKey, Person, VaultPhoto
 from twinloop.errors import InputError, NothingToDo
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people import edits
@@ -142,3 +142,48 @@ def test_single_pictures_are_taken_whole_and_given_back(tmp_path: Path) -> None:
         assert whole(["back.png"]).isdisjoint(gone.people.strangers), "a picture is no stranger's face"
         edits.undo(other)
         assert len(find_person(read_people(other.vault), "p001").faces) == 5
+
+
+def test_who_was_forgotten_comes_back_with_no_picture(tmp_path: Path) -> None:
+    face = {"sha256": sha_of("a.png"), "box": [0.1, 0.1, 0.4, 0.5]}
+    with vault_of(tmp_path, [*album(1, 2, "x"), *bare("a.png", "b.png", "c.png")]) as opened:
+        opened.decisions.add("forget", {"person": "p009", "faces": [face], "kept": True})
+        opened.decisions.add(
+            "forget", {"person": "p008", "faces": [FaceKey.of_whole(sha_of("b.png")).to_json()], "kept": True}
+        )
+        found = taken(opened)
+        assert (found.photos, found.added, found.without_face, found.forgotten, found.others) == (5, 3, 1, 2, 0)
+        assert found.to_json()["forgotten"] == 2
+        assert {key for key in found.person.faces if key.is_whole} == whole(["c.png"])
+    with vault_of(tmp_path / "only", bare("a.png")) as opened:
+        opened.decisions.add("forget", {"person": "p009", "faces": [face], "kept": True})
+        with pytest.raises(NothingToDo, match="1 photo of somebody who was forgotten is left out"):
+            take_everything(opened, "bolt", HERE)
+
+
+def test_another_face_of_a_photo_of_somebody_forgotten_is_taken(opened: OpenVault) -> None:
+    face = {"sha256": sha_of("ann0.jpg"), "box": [0.8, 0.8, 0.9, 0.9]}
+    opened.decisions.add("forget", {"person": "p009", "faces": [face], "kept": True})
+    found = take_everything(opened, "miku", HERE)
+    assert found.forgotten == 0 and sha_of("ann0.jpg") in {key.sha256 for key in found.person.faces}
+
+
+def test_a_picture_taken_whole_beside_its_face_is_not_counted_as_one_without(tmp_path: Path) -> None:
+    with vault_of(tmp_path, [*album(1, 5, "a"), *album(2, 4, "b")]) as opened:
+        clustered(opened)
+        edits.name(opened, "p001", "ann")
+        edits.name(opened, "p002", "bea")
+        edits.assign_pictures(opened, "p001", [Path("b0.jpg")])
+        found = take_everything(opened, "ann", HERE)
+        assert (found.added, found.without_face, found.others) == (0, 0, 3)
+
+
+def test_nothing_is_decided_for_a_person_who_cannot_be_prepared(tmp_path: Path) -> None:
+    def refuse(person: Person) -> None:
+        raise InputError(f"not {person.id}")
+
+    with vault_of(tmp_path, bare("a.png")) as opened:
+        with pytest.raises(InputError, match="not p001"):
+            take_everything(opened, "bolt", HERE, refuse)
+        assert opened.decisions.all() == []
+        assert taken(opened).person.id == "p001", "the check was told the id that is given"

@@ -51,7 +51,19 @@ def test_the_account_adds_up(mixed: OpenVault) -> None:
     found = account(mixed, people, person, used, [Path("/photos")])
     assert found.to_json() == {
         "photos": 12, "used": 4, "left_out": 1, "without_face": 3, "elsewhere": {"p002": 3, "strangers": 1},
+        "forgotten": 0,
     }  # fmt: skip
     assert found.used + found.left_out + found.without_face + sum(found.elsewhere.values()) == found.photos
     assert account(mixed, people, person, used, []) == found, "no folder named: all of the vault"
     assert account(mixed, people, person, used, [Path("/elsewhere")]).photos == 0
+
+
+def test_whole_pictures_of_others_and_of_the_forgotten_are_in_the_account(mixed: OpenVault) -> None:
+    people = edits.assign_pictures(mixed, "p002", [Path("chibi.png"), Path("who.jpg")]).people
+    faces = [{"sha256": sha_of("back.png"), "box": [0.1, 0.1, 0.4, 0.5]}]
+    mixed.decisions.add("forget", {"person": "p009", "faces": faces, "kept": True})
+    person = find_person(people, "p001")
+    found = account(mixed, people, person, {key.sha256 for key in person.faces}, [Path("/photos")])
+    assert found.to_json() == {
+        "photos": 12, "used": 5, "left_out": 0, "without_face": 1, "elsewhere": {"p002": 5}, "forgotten": 1,
+    }  # fmt: skip

@@ -11,10 +11,15 @@ from twinloop.store.vault import Vault
 from twinloop.store.vault_files import FileIndex
 
 
-def check_apart(vault: Vault, folders: Iterable[str | Path], output: Path) -> None:
+def check_apart(
+    vault: Vault, folders: Iterable[str | Path], output: Path, flag: str = "--output", made: str = "the training set"
+) -> None:
     """Whether a folder of the user's choice lies apart from all scanned ones.
 
     The vault itself is never scanned, so a place in it is apart also where the vault lies in a scanned folder.
+
+    Args:
+        flag: that it was chosen with. made: what would be written there.
 
     Raises:
         InputError: it is one of them, contains one, or lies below one.
@@ -27,8 +32,8 @@ def check_apart(vault: Vault, folders: Iterable[str | Path], output: Path) -> No
         else:
             continue
         raise InputError(
-            f"--output {output} {what} {folder}, which is scanned for photos: the training set would be written among"
-            " the originals. Nothing was changed. Choose a folder apart from the photos."
+            f"{flag} {output} {what} {folder}, which is scanned for photos: {made} would be written among the"
+            " originals. Nothing was changed. Choose a folder apart from the photos."
         )
 
 

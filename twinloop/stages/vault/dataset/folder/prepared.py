@@ -229,7 +229,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
         if line.strip():
             try:
                 data = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise StateError(
                     f"{path}, line {number} is not JSON ({error}). Correct it, or move the file away; nothing was"
                     " changed."
