@@ -22,6 +22,7 @@ from twinloop.adapters.fakes import FakeGenerator  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.domain.shots import Shot  # noqa: E402
+from twinloop.errors import InputError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.ports import EarlyLook, GenerationSettings, Generator  # noqa: E402
 
@@ -107,9 +108,24 @@ def test_nothing_is_left_and_the_next_order_is_as_ever(generator: Generator, pla
 
 
 def test_where_no_step_would_be_left_there_is_no_look(generator: Generator) -> None:
-    look = Look(*SHOTS)
-    assert len(made(generator, look, settings=replace(SETTINGS, steps=1))) == len(SHOTS)
+    look = Look(*SHOTS, at=1.0)
+    assert len(made(generator, look, settings=replace(SETTINGS, steps=2))) == len(SHOTS)
     assert not look.seen
+
+
+def test_a_single_step_makes_a_picture_or_says_that_it_cannot(generator: Generator) -> None:
+    settings = replace(SETTINGS, steps=1)
+    stretched = not isinstance(generator, FakeGenerator) and bool(
+        generator._base.scheduler_config.get("shift_terminal")  # type: ignore[attr-defined]
+    )
+    if stretched:
+        with pytest.raises(InputError, match="needs two steps at least"):
+            generator.check(settings)
+    else:
+        generator.check(settings)
+        look = Look(*SHOTS)
+        assert len(made(generator, look, settings=settings)) == len(SHOTS)
+        assert not look.seen, "no step would be left"
 
 
 def test_steps_that_nobody_needs_are_not_made(generator: Generator) -> None:

@@ -5,8 +5,10 @@ hour.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.base_files import find_base
@@ -167,6 +169,20 @@ def check_redraws(family: Family) -> None:
         raise InputError(
             f"generation.face_detail: the family '{family.name}' cannot redraw a face, because {why}. "
             "Set generation.face_detail to 0."
+        )
+
+
+def check_steps(settings: GenerationSettings, scheduler: Mapping[str, Any]) -> None:
+    """Whether a scheduler with this configuration can take so few steps.
+
+    Raises:
+        InputError: it cannot.
+    """
+    # the times are stretched to end at a given one, which divides by zero where the first is the last
+    if settings.steps == 1 and scheduler.get("shift_terminal"):
+        raise InputError(
+            "generation.num_inference_steps: 1, but this base model's scheduler needs two steps at least: with one its"
+            " values are no numbers."
         )
 
 

@@ -20,7 +20,14 @@ from twinloop.adapters.diffusion.long_prompts import LongPrompts
 from twinloop.adapters.diffusion.memory import memory_errors
 from twinloop.adapters.diffusion.offloading import less_memory
 from twinloop.adapters.diffusion.pixels import decode, ready_vae
-from twinloop.adapters.diffusion.preflight import check_redraws, check_rescales, check_sampler, check_size, no_photos
+from twinloop.adapters.diffusion.preflight import (
+    check_redraws,
+    check_rescales,
+    check_sampler,
+    check_size,
+    check_steps,
+    no_photos,
+)
 from twinloop.adapters.diffusion.prompts import Shown, alike, join, placed
 from twinloop.adapters.diffusion.regions import GENERATED, pays
 from twinloop.adapters.diffusion.source_photos import shown_photos, start_photo
@@ -112,10 +119,11 @@ class DiffusersGenerator:
         """Whether this base model makes such images.
 
         Raises:
-            InputError: it does not, or not with this sampler.
+            InputError: it does not, or not with this sampler or in so few steps.
         """
         check_sampler(settings, self._family)
         check_size(settings, self._base.size_step)
+        check_steps(settings, self._base.scheduler_config)
 
     def _check_sources(self, shots: Sequence[Shot]) -> None:
         if self._base.from_image is None and any(shot.source is not None for shot in shots):

@@ -138,8 +138,8 @@ def test_killed_again_and_again_at_any_moment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", DATE)
-    moments = random.Random(4)
-    codes = [in_child(tiny_base, photos, tmp_path, seconds=moments.uniform(0.05, 1.0)) for _ in range(5)]
+    # from so early that no machine is done by then, to so late that a slow one has begun
+    codes = [in_child(tiny_base, photos, tmp_path, seconds=seconds) for seconds in (0.02, 0.07, 0.2, 0.5, 1.0)]
     assert -signal.SIGKILL in codes
     train(tiny_base, photos, tmp_path)
     assert files(tmp_path) == undisturbed
