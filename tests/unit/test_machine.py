@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -77,10 +76,3 @@ def test_a_run_says_where_it_computes_and_why_not_on_the_gpu(tmp_path: Path) -> 
 def test_the_doctor_says_so_too(capsys: pytest.CaptureFixture[str]) -> None:
     said = twinloop(capsys, "doctor", "--models-dir", "fake", "--json")
     assert UNSEEN in said.err and said.data["device"] == "cpu"
-
-
-def test_the_readme_names_the_pinned_pytorch() -> None:
-    root = Path(__file__).parents[2]
-    (pinned,) = re.findall(r"^torch==([0-9.]+)", (root / "constraints.txt").read_text(), re.MULTILINE)
-    named = re.findall(r"torch==([0-9.]+)\+", (root / "README.md").read_text(encoding="utf-8"))
-    assert named and set(named) == {pinned}

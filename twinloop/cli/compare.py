@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop.cli import generate, options
-from twinloop.cli.argument_types import fraction, positive
+from twinloop.cli.argument_types import positive
 from twinloop.cli.command import Command
 from twinloop.cli.settings_from_flags import settings_from
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.captions import holds_trigger
-from twinloop.domain.choices import OFFLOADS, SDXL, TIMESTEP_SPACINGS
+from twinloop.domain.choices import SDXL
 from twinloop.domain.wording import plural, some
 from twinloop.errors import InputError, MissingModel, NothingToDo, TwinLoopError
 
@@ -118,40 +118,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_measuring(parser)
     options.add_device(parser)
     options.add_computing(parser)
-    parser.add_argument(
-        "--offload",
-        choices=OFFLOADS,
-        help="with a GPU: which parts of the base model wait in main memory; saves memory, costs time (default: none)",
-    )
+    options.add_offload(parser)
     options.add_config(parser)
 
 
 def _add_drawing(parser: argparse.ArgumentParser) -> None:
     """How images are drawn, where a line of --prompts does not say otherwise."""
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the whole comparison (default: 0)")
-    parser.add_argument("--steps", type=int, metavar="N", help="denoising steps (default: the preset's)")
-    parser.add_argument("--guidance", type=float, metavar="X", help="guidance scale (default: the preset's)")
-    parser.add_argument(
-        "--guidance-rescale",
-        type=fraction,
-        metavar="X",
-        help="against pictures too bright and hard, as of v-prediction bases: 0.7 for example (default: 0, off)",
-    )
+    options.add_steps_and_guidance(parser)
     parser.add_argument("--negative-prompt", metavar="TEXT", help="instead of the general negative prompt")
     parser.add_argument("--width", type=int, metavar="PX", help="width of the images (default: the preset's)")
     parser.add_argument("--height", type=int, metavar="PX", help="height of the images (default: the preset's)")
     parser.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: the preset's)")
-    parser.add_argument(
-        "--scheduler", metavar="NAME", help="sampler, such as euler or dpmpp_2m (default: the base model's own)"
-    )
-    parser.add_argument(
-        "--timestep-spacing",
-        choices=TIMESTEP_SPACINGS,
-        help="how the sampler spreads its steps; trailing for Lightning and Hyper (default: the base model's own)",
-    )
-    parser.add_argument(
-        "--preset", metavar="NAME", help="sdxl, flux, zimage... (docs/families.md; default: by the base model)"
-    )
+    options.add_sampler(parser)
 
 
 def _add_measuring(parser: argparse.ArgumentParser) -> None:

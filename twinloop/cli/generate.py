@@ -13,7 +13,7 @@ from twinloop.cli.command import Command
 from twinloop.cli.run_folders import runs_person
 from twinloop.cli.settings_from_flags import settings_from
 from twinloop.cli.terminal import Terminal
-from twinloop.domain.choices import BUILT_IN, OFFLOADS, PROMPT_STYLES, SDXL, TIMESTEP_SPACINGS
+from twinloop.domain.choices import BUILT_IN, PROMPT_STYLES, SDXL
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError
 
@@ -103,11 +103,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     options.add_facets(parser)
     options.add_device(parser)
     options.add_computing(parser)
-    parser.add_argument(
-        "--offload",
-        choices=OFFLOADS,
-        help="with a GPU: which parts of the base model wait in main memory; saves memory, costs time (default: none)",
-    )
+    options.add_offload(parser)
     options.add_config(parser)
     options.add_catalog(parser)
 
@@ -115,14 +111,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _add_drawing(parser: argparse.ArgumentParser) -> None:
     """How many images, and how they are drawn."""
     parser.add_argument("--num-per-gap", type=int, metavar="N", help="images per gap (default: 5)")
-    parser.add_argument("--steps", type=int, metavar="N", help="denoising steps (default: the preset's)")
-    parser.add_argument("--guidance", type=float, metavar="X", help="guidance scale (default: the preset's)")
-    parser.add_argument(
-        "--guidance-rescale",
-        type=fraction,
-        metavar="X",
-        help="against pictures too bright and hard, as of v-prediction bases: 0.7 for example (default: 0, off)",
-    )
+    options.add_steps_and_guidance(parser)
     parser.add_argument(
         "--prompt-prefix", metavar="TEXT", help="before the trigger in every prompt (default: by the preset's style)"
     )
@@ -142,17 +131,7 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--height", type=int, metavar="PX", help="height of the images (default: the preset's)")
     parser.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: the preset's)")
     parser.add_argument("--style", choices=PROMPT_STYLES, help="of the prompts (default: the preset's)")
-    parser.add_argument(
-        "--scheduler", metavar="NAME", help="sampler, such as euler or dpmpp_2m (default: the base model's own)"
-    )
-    parser.add_argument(
-        "--timestep-spacing",
-        choices=TIMESTEP_SPACINGS,
-        help="how the sampler spreads its steps; trailing for Lightning and Hyper (default: the base model's own)",
-    )
-    parser.add_argument(
-        "--preset", metavar="NAME", help="sdxl, flux, zimage... (docs/families.md; default: by the base model)"
-    )
+    options.add_sampler(parser)
 
 
 def _add_photos(parser: argparse.ArgumentParser) -> None:

@@ -6,8 +6,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twinloop.cli.argument_types import fraction
 from twinloop.cli.settings_from_flags import settings_from
-from twinloop.domain.choices import BASE_PREDICTIONS, COMPILES, DEVICES, PRECISIONS, SUBJECTS
+from twinloop.domain.choices import (
+    BASE_PREDICTIONS,
+    COMPILES,
+    DEVICES,
+    OFFLOADS,
+    PRECISIONS,
+    SUBJECTS,
+    TIMESTEP_SPACINGS,
+)
 from twinloop.domain.quantised import QUANTIZATIONS
 from twinloop.errors import InputError
 from twinloop.store.vault import COMMON_CATALOG
@@ -113,6 +122,41 @@ COMPUTING = {
     "zero_terminal_snr": "zero_terminal_snr",
 }
 """What `add_computing` asks, as fields of the configuration."""
+
+
+def add_steps_and_guidance(parser: argparse.ArgumentParser) -> None:
+    """How far and how hard images are drawn towards their prompts."""
+    parser.add_argument("--steps", type=int, metavar="N", help="denoising steps (default: the preset's)")
+    parser.add_argument("--guidance", type=float, metavar="X", help="guidance scale (default: the preset's)")
+    parser.add_argument(
+        "--guidance-rescale",
+        type=fraction,
+        metavar="X",
+        help="against pictures too bright and hard, as of v-prediction bases: 0.7 for example (default: 0, off)",
+    )
+
+
+def add_sampler(parser: argparse.ArgumentParser) -> None:
+    """What draws, and the preset that says the rest."""
+    parser.add_argument(
+        "--scheduler", metavar="NAME", help="sampler, such as euler or dpmpp_2m (default: the base model's own)"
+    )
+    parser.add_argument(
+        "--timestep-spacing",
+        choices=TIMESTEP_SPACINGS,
+        help="how the sampler spreads its steps; trailing for Lightning and Hyper (default: the base model's own)",
+    )
+    parser.add_argument(
+        "--preset", metavar="NAME", help="sdxl, flux, zimage... (docs/families.md; default: by the base model)"
+    )
+
+
+def add_offload(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--offload",
+        choices=OFFLOADS,
+        help="with a GPU: which parts of the base model wait in main memory; saves memory, costs time (default: none)",
+    )
 
 
 def add_computing(parser: argparse.ArgumentParser) -> None:

@@ -147,6 +147,10 @@ def _best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+PYTORCH_BUILDS = "https://pytorch.org/get-started/previous-versions/"
+"""The page with the lines that install each version for each CUDA."""
+
+
 @functools.cache
 def _check_kernels() -> None:
     """Whether this PyTorch can compute on the card that it sees, by one tiny product; asked once per process.
@@ -160,14 +164,14 @@ def _check_kernels() -> None:
         if "no kernel image" in str(error):
             raise InputError(
                 f"The GPU ({torch.cuda.get_device_name(0)}) is older than this PyTorch ({torch.__version__}) supports."
-                f' Set "device": "cpu", or install PyTorch for CUDA 12.6, which has older cards: {_pip("cu126")}'
+                f' Set "device": "cpu", or install a build for older cards: {_other_build("12.6")}'
             ) from error
 
 
-def _pip(build: str) -> str:
-    """The line that installs another build of the same version; without the build's name pip has it already."""
+def _other_build(cuda: str) -> str:
+    """Where the same version is told for another CUDA."""
     version = torch.__version__.split("+")[0]
-    return f"pip install torch=={version}+{build} --index-url https://download.pytorch.org/whl/{build}"
+    return f"{PYTORCH_BUILDS} has the pip line of PyTorch {version} for CUDA {cuda}."
 
 
 def unused_gpu(device: str) -> str:
@@ -186,10 +190,10 @@ def unused_gpu(device: str) -> str:
         return ""
     found = "There is an NVIDIA driver here, but PyTorch sees no GPU, and models compute on the CPU:"
     if torch.version.cuda is None:
-        return f"{found} this is PyTorch's CPU build. For the GPU: {_pip('cu130')}"
+        return f"{found} this is PyTorch's CPU build. For the GPU: {_other_build('13.0')}"
     return (
         f"{found} the driver may be too old for PyTorch's CUDA {torch.version.cuda}. Update the driver, or install"
-        f" PyTorch for CUDA 12.6: {_pip('cu126')}"
+        f" a build for older ones: {_other_build('12.6')}"
     )
 
 
