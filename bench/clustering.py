@@ -41,8 +41,8 @@ from twinloop.stages.vault.opening import open_vault
 from twinloop.stages.vault.people.cluster import ClusterOptions, cluster
 from twinloop.stages.vault.people.grouping import FaceSet, group
 from twinloop.stages.vault.scan import ScanPlan, scan
-from twinloop.store.vault import Vault
-from twinloop.store.vault_faces import FaceEntry, face_entries
+from twinloop.store.vault.faces import FaceEntry, face_entries
+from twinloop.store.vault.folder import Vault
 
 Labels = npt.NDArray[np.int64]
 STRANGER = -1

@@ -40,10 +40,10 @@ from twinloop.stages.observe import observe_files
 from twinloop.stages.toolbox import Toolbox
 from twinloop.steps import options
 from twinloop.store.atomic import read_json
-from twinloop.store.catalog import Catalog
-from twinloop.store.images import load_image
 from twinloop.store.journal import Journal
-from twinloop.store.workspace import workspace_of
+from twinloop.store.pictures.images import load_image
+from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.workspace import workspace_of
 
 FRAMINGS = ("portrait", "half_body")
 THUMB = 192

@@ -21,8 +21,8 @@ from twinloop.domain.observation import Observation
 from twinloop.ports import SilentReporter
 from twinloop.stages.identity import NEAREST, freeze_reference
 from twinloop.stages.observe import observe_files
-from twinloop.store.catalog import Catalog
-from twinloop.store.images import find_images
+from twinloop.store.pictures.images import find_images
+from twinloop.store.run.catalog import Catalog
 
 SIZES = (1, 2, 3, 5, 10, 20)
 DRAWS = 5

@@ -33,9 +33,9 @@ from twinloop.stages.vault.copies.dedup import DedupOptions, dedup
 from twinloop.stages.vault.copies.hash_search import pairs_within
 from twinloop.stages.vault.measure import PhotoMeasurer
 from twinloop.stages.vault.opened import OpenVault, ScanRecord
-from twinloop.store.decisions import DecisionLog
-from twinloop.store.vault import Vault
-from twinloop.store.vault_catalog import FileEntry, VaultCatalog
+from twinloop.store.vault.catalog import FileEntry, VaultCatalog
+from twinloop.store.vault.decisions import DecisionLog
+from twinloop.store.vault.folder import Vault
 
 PEER = Path(__file__).parent / "peers" / "imagededup_phash.py"
 ORIGINALS = 15

@@ -30,9 +30,9 @@ from twinloop.stages.generate import GenerationContext, generate
 from twinloop.stages.identity import reference_from_json
 from twinloop.stages.toolbox import Toolbox
 from twinloop.store.atomic import read_json
-from twinloop.store.catalog import Catalog
 from twinloop.store.journal import Journal
-from twinloop.store.workspace import workspace_of
+from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.workspace import workspace_of
 
 COLUMNS = (*METRICS, "overall")
 

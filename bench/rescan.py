@@ -21,8 +21,8 @@ from PIL import Image
 from twinloop import wiring
 from twinloop.ports import SilentReporter
 from twinloop.stages.vault.scan import Scanned, scan
-from twinloop.store.images import find_images
-from twinloop.store.vault import Vault
+from twinloop.store.pictures.images import find_images
+from twinloop.store.vault.folder import Vault
 
 SIZE = (1632, 1224)
 

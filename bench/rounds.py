@@ -43,10 +43,10 @@ from twinloop.stages.train import train_file
 from twinloop.stages.training_spec import TrainingSpec
 from twinloop.steps.options import merge_limits
 from twinloop.store.atomic import read_json, write_json
-from twinloop.store.catalog import Catalog
-from twinloop.store.images import find_images
 from twinloop.store.journal import Journal
-from twinloop.store.workspace import workspace_of
+from twinloop.store.pictures.images import find_images
+from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.workspace import workspace_of
 
 SHOWN = ("overall", "identity", "on_target", "quality")
 CONTROL_SEED = 1000

@@ -20,8 +20,8 @@ from pathlib import Path
 from PIL import Image
 
 from twinloop.adapters.fakes import FakeTruth, fake_image
-from twinloop.store.vault import Vault
-from twinloop.store.vault_catalog import VaultCatalog
+from twinloop.store.vault.catalog import VaultCatalog
+from twinloop.store.vault.folder import Vault
 
 LINES = 10
 PER_FOLDER = 1000

@@ -83,7 +83,7 @@ def make_photos(folder: Path, count: int, size: tuple[int, int], kind: str) -> N
 def make_model(name: str, home: Path) -> Path:
     """``tiny``, ``small``, or the folder of that name."""
     if name == "tiny":
-        from tests.tiny_models import build_tiny_sdxl
+        from tests.helpers.tiny_models import build_tiny_sdxl
 
         return build_tiny_sdxl(home / "model", full_vae=True)
     if name == "small":

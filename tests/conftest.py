@@ -13,7 +13,7 @@ if os.environ.get("TWINLOOP_TEST_GPU") != "1":
     # that a GPU brings, and "device": "auto" is the CPU. -1 and not "": Windows takes an empty value for none
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
-from tests.tiny_models import build_tiny_sdxl
+from tests.helpers.tiny_models import build_tiny_sdxl
 
 LONG = (
     "test_seed_commands",

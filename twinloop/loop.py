@@ -20,11 +20,11 @@ from twinloop.stages import decide
 from twinloop.stages.rounds import Round, RunResult, standing
 from twinloop.stages.toolbox import Toolbox
 from twinloop.steps import Run
-from twinloop.store.catalog import Catalog
 from twinloop.store.fresh import fresh_folder
 from twinloop.store.journal import Journal
 from twinloop.store.lock import locked
-from twinloop.store.workspace import Workspace
+from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.workspace import Workspace
 
 
 def run_loop(settings: Settings, toolbox: Toolbox, workspace: Workspace) -> RunResult:

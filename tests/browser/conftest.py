@@ -20,7 +20,7 @@ import pytest
 import uvicorn
 
 from tests.functional import vaults
-from tests.own_home import own_home
+from tests.helpers.own_home import own_home
 from twinloop.nano.world.photos import write_photo_set
 from twinloop.web.app import create_app
 from twinloop.web.site import Site, new_token

@@ -14,8 +14,8 @@ from tests.browser.conftest import Watched, command_that_ends, picture, served
 from tests.functional import vaults
 from twinloop.cli.app import main
 from twinloop.stages.vault.dataset.own_captions import edits_of
-from twinloop.store.decisions import DecisionLog
 from twinloop.store.lock import locked
+from twinloop.store.vault.decisions import DecisionLog
 
 FOLDER = "outputs/facevault/organized/mira"
 

@@ -11,7 +11,7 @@ import pytest
 from tests.browser.conftest import Watched, command_that_ends, picture, served
 from tests.functional import vaults
 from twinloop.stages.vault.people.record import read_people
-from twinloop.store.vault import Vault
+from twinloop.store.vault.folder import Vault
 
 
 def counts(home: Path) -> dict[str, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.browser.conftest import Watched, served
-from twinloop.store.decisions import DecisionLog
+from twinloop.store.vault.decisions import DecisionLog
 
 
 def said(home: Path) -> list[tuple[str, int]]:

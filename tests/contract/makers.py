@@ -41,7 +41,7 @@ class Makers:
 def make(name: str, base: Path | None, photos: Path) -> Makers:
     """``base``: a model folder for the diffusers ones."""
     if name in EXTERNAL:
-        from tests.external_trainers import ai_toolkit_trainer, kohya_trainer
+        from tests.helpers.external_trainers import ai_toolkit_trainer, kohya_trainer
 
         make_trainer = kohya_trainer if name == "kohya" else ai_toolkit_trainer
         return Makers(FakeGenerator, lambda: make_trainer(photos / "program"), samples(photos / "photos"))

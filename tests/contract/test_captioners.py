@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests import captioner_models
+from tests.helpers import captioner_models
 from twinloop.domain.faces import ImageArray
 from twinloop.errors import InputError, MissingModel, ModelFileError
 from twinloop.ports import Captioner

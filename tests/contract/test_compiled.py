@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from tests.contract.makers import GENERATION, shots  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.loras.writing import LoraWeights, write_lora  # noqa: E402
 from twinloop.adapters.diffusion.regions import REGIONAL, blocks_of  # noqa: E402

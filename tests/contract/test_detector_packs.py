@@ -21,7 +21,7 @@ from twinloop.stages.assess import assess
 from twinloop.stages.generate import MadeImage
 from twinloop.stages.observe import Observer
 from twinloop.store.atomic import sha256_file
-from twinloop.store.catalog import Catalog
+from twinloop.store.run.catalog import Catalog
 
 Photo = Callable[[str], ImageArray]
 MADE = ("fake", "nano")

@@ -21,7 +21,7 @@ from twinloop.domain.faces import Box, Face, ImageArray
 from twinloop.facets import expression, framing
 from twinloop.ports import DetectorPack, Embedder, FaceDetector, Measurer, PartDetector, PoseEstimator
 from twinloop.stages.observe import Observer
-from twinloop.store.images import load_image
+from twinloop.store.pictures.images import load_image
 
 Photo = Callable[[str], ImageArray]
 

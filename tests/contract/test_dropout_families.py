@@ -17,7 +17,7 @@ pytest.importorskip("diffusers")
 
 from tests.contract.makers import SIZE, TRAINING, samples
 from tests.contract.tiny_bases import TinyBase, offline
-from tests.tiny_families import build_tiny
+from tests.helpers.tiny_families import build_tiny
 from twinloop.families import FAMILIES
 
 BOTH = replace(

@@ -20,8 +20,8 @@ pytest.importorskip("diffusers")
 
 from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
 from tests.contract.tiny_bases import offline  # noqa: E402
-from tests.plain_editing import plain_edit, plain_pipeline  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.plain_editing import plain_edit, plain_pipeline  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.seeing import SeeingProcessor, place_pictures, seeing_processor  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402

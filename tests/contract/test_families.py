@@ -23,7 +23,7 @@ from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
 from tests.contract.tiny_bases import TinyBase, both_files, offline  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.prompts import Joined, join  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.data.batches import Batch, Batches, texts_to_embed  # noqa: E402
@@ -37,7 +37,7 @@ from twinloop.errors import InputError, ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES, preset_for  # noqa: E402
 from twinloop.loras.adapter import understood  # noqa: E402
 from twinloop.loras.lora import read_lora  # noqa: E402
-from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
+from twinloop.store.models.lora_file import header_texts, kohya_path  # noqa: E402
 
 SETTINGS = replace(TRAINING, rank=4, alpha=8.0, steps=4, caption_dropout=0.3)
 """alpha is twice the rank: a file that loses it shows, and halving no half-precision number rounds."""

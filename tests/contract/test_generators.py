@@ -18,8 +18,8 @@ from twinloop.stages.face_detail import FaceDetail
 from twinloop.stages.generate import GenerationContext, generate
 from twinloop.stages.observe import Observer
 from twinloop.store.clock import SystemClock
-from twinloop.store.images import decode
 from twinloop.store.journal import Journal
+from twinloop.store.pictures.images import decode
 
 
 @pytest.fixture(scope="module", params=NAMES)

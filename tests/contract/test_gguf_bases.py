@@ -17,7 +17,7 @@ pytest.importorskip("diffusers")
 pytest.importorskip("gguf", reason="the quant extra is not installed")
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
-from tests.gguf_files import build_gguf_zimage  # noqa: E402
+from tests.helpers.gguf_files import build_gguf_zimage  # noqa: E402
 from tests.unit.adapters.diffusion.test_quantised import answer, opened  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.quantised.gguf import FromGguf  # noqa: E402
@@ -122,7 +122,7 @@ def test_what_cannot_be_read_is_said(file: tuple[str, Path], tmp_path: Path, mon
 
 
 def test_the_names_in_it_choose_the_preset(tmp_path: Path) -> None:
-    from tests.gguf_files import write_gguf
+    from tests.helpers.gguf_files import write_gguf
 
     marks = [mark for mark in FAMILIES["qwen-image"].single_file.marks[0] if not mark.startswith("!")]
     write_gguf({name: torch.zeros(2, 2) for name in marks}, tmp_path / "model.gguf", "Q8_0")

@@ -19,7 +19,7 @@ from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
 from tests.contract.tiny_bases import TinyBase, both_files, offline  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from tests.unit.loras.makers import delta  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
@@ -28,7 +28,7 @@ from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.loras.adapter import understood  # noqa: E402
 from twinloop.loras.kronecker import Kronecker  # noqa: E402
 from twinloop.loras.lora import read_lora  # noqa: E402
-from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
+from twinloop.store.models.lora_file import header_texts, kohya_path  # noqa: E402
 
 PAIRS = replace(
     TRAINING, adapter="lokr", lokr_factor=4, rank=1, alpha=2.0, steps=2, checkpoint_every=1, learning_rate=0.05

@@ -21,7 +21,7 @@ from PIL import Image  # noqa: E402
 
 from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
 from tests.contract.tiny_bases import LORA, TinyBase, both_files, offline  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.prompts import alike, join, said_again  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
@@ -32,7 +32,7 @@ from twinloop.adapters.trainers.memory.planning import demand_of  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.domain.shots import Shot  # noqa: E402
 from twinloop.families import FAMILIES, clip  # noqa: E402
-from twinloop.store.lora_file import header_texts  # noqa: E402
+from twinloop.store.models.lora_file import header_texts  # noqa: E402
 
 CLIP_ALONE = sorted(name for name, family in FAMILIES.items() if family.clip_alone)
 ROOM = 14

@@ -42,7 +42,7 @@ def noise() -> ImageArray:
 def ultralytics(folder: Path, layout: str, kind: str) -> tuple[Path, Path]:
     """A checkpoint that sees its kind in any picture, and one that sees it in none."""
     pytest.importorskip("torch")
-    from tests import ultralytics_files as ultra
+    from tests.helpers import ultralytics_files as ultra
 
     seeing, blind = folder / f"{kind}_yolo_{layout}.pt", folder / f"{kind}_yolo_{layout}_blind.pt"
     ultra.write_checkpoint(seeing, ultra.network(layout, [kind], seed=1))

@@ -18,7 +18,7 @@ pytest.importorskip("torchao", reason="the quant extra is not installed")
 pytest.importorskip("bitsandbytes", reason="the quant extra is not installed")
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
@@ -27,7 +27,7 @@ from twinloop.domain.quantised import QUANTIZATIONS  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
 from twinloop.families import FAMILIES, Family  # noqa: E402
 from twinloop.loras.lora import read_lora  # noqa: E402
-from twinloop.store.lora_file import kohya_path  # noqa: E402
+from twinloop.store.models.lora_file import kohya_path  # noqa: E402
 
 SETTINGS = replace(TRAINING, steps=16, learning_rate=0.02)
 NEAR = {"int8": 1.0, "fp8": 1.5, "nf4": 6.0}

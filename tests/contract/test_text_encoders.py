@@ -19,7 +19,7 @@ from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
 from tests.contract.tiny_bases import TinyBase, both_files, offline  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.prompts import join  # noqa: E402
 from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import ENCODER_TARGETS, AdapterPlan  # noqa: E402
@@ -31,7 +31,7 @@ from twinloop.loras.adapter import understood  # noqa: E402
 from twinloop.loras.container import file_bytes  # noqa: E402
 from twinloop.loras.lora import Dialect, read_lora  # noqa: E402
 from twinloop.loras.write import as_tensors, named_layers  # noqa: E402
-from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
+from twinloop.store.models.lora_file import header_texts, kohya_path  # noqa: E402
 
 SETTINGS = replace(
     TRAINING,

@@ -11,8 +11,8 @@ import pytest
 
 from tests.contract.makers import EXTERNAL, NAMES, TRAINING, Makers, make
 from twinloop.ports import Trained, TrainingSettings
-from twinloop.store.lora_file import header_texts, kohya_path
-from twinloop.store.step_saves import step_path
+from twinloop.store.models.lora_file import header_texts, kohya_path
+from twinloop.store.models.step_saves import step_path
 
 TEXTS = {"modelspec.title": "ana v1", "twinloop.dataset_id": "0123456789abcdef"}
 

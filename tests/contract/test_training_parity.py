@@ -25,7 +25,7 @@ from diffusers.training_utils import compute_snr  # noqa: E402
 
 from tests.contract.makers import SIZE, TRAINING  # noqa: E402
 from tests.contract.references import REFERENCES, Given, Step  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.framing import frame  # noqa: E402

@@ -25,7 +25,7 @@ from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
 from twinloop.domain.records import TrainingSample
 from twinloop.families import Family
 from twinloop.ports import TrainingSettings
-from twinloop.store.lora_file import kohya_path
+from twinloop.store.models.lora_file import kohya_path
 
 LORA = Path("lora.safetensors")
 

@@ -18,7 +18,7 @@ import pytest
 from twinloop.adapters.fakes import fake_photo
 from twinloop.stages.vault import scan as stage
 from twinloop.stages.vault.opened import ScanRecord
-from twinloop.store.vault import Vault
+from twinloop.store.vault.folder import Vault
 
 PHOTOS = 5 * stage.BATCH
 

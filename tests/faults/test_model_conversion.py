@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from tests.functional.console import twinloop
-from twinloop.stages import inspect_models
-from twinloop.store import tensor_file
+from twinloop.stages.model_files import inspect as inspect_models
+from twinloop.store.models import tensor_file
 
 Moment = Callable[[], None]
 

@@ -16,8 +16,8 @@ from tests.contract.makers import TRAINING
 from tests.functional import loops, vaults
 from tests.functional.console import configuration
 from tests.functional.formats_page import nested
+from tests.helpers.videos import fake_video
 from tests.unit.loras.makers import adapter, saved
-from tests.videos import fake_video
 from twinloop import steps
 from twinloop.adapters.fakes import fake_photo
 from twinloop.adapters.trainers.records.metrics import JsonLines, Metrics
@@ -26,8 +26,8 @@ from twinloop.families.sd15 import FAMILY
 from twinloop.loras.lora import Dialect
 from twinloop.stages.identity import reference_to_json
 from twinloop.stages.vault.dataset.folder.layouts import metadata_bytes
-from twinloop.store.lora_file import header_texts
-from twinloop.store.workspace import Workspace
+from twinloop.store.models.lora_file import header_texts
+from twinloop.store.run.workspace import Workspace
 
 FAKE = ("--models-dir", "fake")
 MADE = ("--lora", "loras/lora_v2.safetensors", "--output", "made")

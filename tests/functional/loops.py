@@ -14,7 +14,7 @@ from twinloop.config import Settings, parse_settings
 from twinloop.loop import run_loop
 from twinloop.stages.rounds import RunResult
 from twinloop.store.journal import Journal
-from twinloop.store.workspace import workspace_of
+from twinloop.store.run.workspace import workspace_of
 from twinloop.wiring import build_toolbox
 
 TIMELESS = ("catalog.sqlite", ".lock")

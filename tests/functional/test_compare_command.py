@@ -17,7 +17,7 @@ from tests.unit.loras.makers import adapter, saved
 from twinloop.adapters.fakes import FakeGenerator
 from twinloop.loras.lora import Dialect
 from twinloop.store.atomic import sha256_file
-from twinloop.store.provenance import is_marked_synthetic
+from twinloop.store.pictures.provenance import is_marked_synthetic
 
 FAKE = ("--base-model", "fake")
 EYES = ("--models-dir", "fake", "--dataset", "photos")

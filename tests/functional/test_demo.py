@@ -11,7 +11,7 @@ from tests.functional import loops
 from tests.functional.console import twinloop
 from twinloop.cli import demo
 from twinloop.nano.world import photos as world
-from twinloop.store.lora_file import header_texts
+from twinloop.store.models.lora_file import header_texts
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from twinloop.cli.export.pictures import COMMANDS
 from twinloop.cli.scripts import SCRIPTS
 from twinloop.domain.records import Dataset, Member
 from twinloop.store.atomic import sha256_file, write_json
-from twinloop.store.provenance import is_marked_synthetic, synthetic_png
+from twinloop.store.pictures.provenance import is_marked_synthetic, synthetic_png
 
 FAKE = ("--models-dir", "fake")
 SMALL = ("--size", "256", *FAKE)

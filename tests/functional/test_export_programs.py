@@ -25,7 +25,7 @@ from twinloop.domain.records import Dataset, LoRA, Member
 from twinloop.exporters.sprites import SILLYTAVERN, VRM
 from twinloop.loras.lora import Dialect, read_lora
 from twinloop.store.atomic import sha256_file, write_json
-from twinloop.store.provenance import is_marked_synthetic, synthetic_png
+from twinloop.store.pictures.provenance import is_marked_synthetic, synthetic_png
 
 FAKE = ("--models-dir", "fake")
 TRAINERS = ("kohya", "ai-toolkit", "onetrainer", "simpletuner")

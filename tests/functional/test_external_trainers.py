@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tests.external_trainers import sd_scripts
 from tests.functional.console import configuration, twinloop
+from tests.helpers.external_trainers import sd_scripts
 from twinloop.adapters.fakes import fake_photo
 from twinloop.loras.lora import Dialect, read_lora
 

@@ -20,7 +20,7 @@ pytest.importorskip("diffusers")
 import twinloop  # noqa: E402
 from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
 from tests.functional.console import twinloop as console  # noqa: E402
-from tests.tiny_families import build_auraflow  # noqa: E402
+from tests.helpers.tiny_families import build_auraflow  # noqa: E402
 from tests.unit.loras.makers import layer, saved  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402

@@ -12,7 +12,7 @@ from twinloop import manual
 from twinloop.domain.records import Dataset
 from twinloop.stages.sources import Source
 from twinloop.store.atomic import read_json
-from twinloop.store.workspace import Workspace
+from twinloop.store.run.workspace import Workspace
 
 
 def test_images_start_from_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

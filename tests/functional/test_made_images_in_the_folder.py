@@ -16,7 +16,7 @@ from tests.functional import loops
 from tests.functional.console import twinloop
 from tests.unit.things import Recording
 from twinloop.domain.records import Dataset
-from twinloop.store.provenance import synthetic_png
+from twinloop.store.pictures.provenance import synthetic_png
 
 
 @pytest.fixture(autouse=True)

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.functional.console import ROOT, twinloop
-from tests.http_files import Site, serving
+from tests.helpers.http_files import Site, serving
 from tests.unit.adapters.detectors.onnx_files import small_onnx
 from twinloop.cli.models import told
 from twinloop.domain.known_models import KNOWN_MODELS, UNSEEN, KnownModel
 from twinloop.domain.model_roles import NEEDS, role_of
-from twinloop.stages import models as stage
-from twinloop.stages.models import chosen
+from twinloop.stages.model_files import shelf as stage
+from twinloop.stages.model_files.shelf import chosen
 
 WEIGHTS = ROOT.parent / "shared" / "fixtures" / "weights"
 real = pytest.mark.skipif(not WEIGHTS.is_dir(), reason="shared fixtures are not on this machine")

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from tests.functional.test_real_bases import configured, run  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 
 
 def test_the_loop_runs_and_its_records_say_so(

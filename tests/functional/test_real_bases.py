@@ -21,10 +21,10 @@ from safetensors.torch import save_file  # noqa: E402
 
 from tests.functional.console import Said, twinloop  # noqa: E402
 from tests.functional.loops import write_photos  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from tests.unit.pickles.files import EVIL  # noqa: E402
 from tests.unit.test_config import SEED  # noqa: E402
-from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
+from twinloop.store.models.lora_file import header_texts, kohya_path  # noqa: E402
 
 SMALL = {"width": 64, "height": 64, "batch_size": 4}
 

@@ -15,7 +15,7 @@ from twinloop.config import Settings
 from twinloop.errors import StateError
 from twinloop.stages.rounds import history_json, result_from_json
 from twinloop.steps import check_same_run
-from twinloop.store.workspace import workspace_of
+from twinloop.store.run.workspace import workspace_of
 from twinloop.wiring import build_toolbox
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 import pytest
 
 from tests.functional.console import ROOT
-from tests.tiny_models import build_tiny_sdxl
+from tests.helpers.tiny_models import build_tiny_sdxl
 from twinloop.cli.app import main
 
 pytest.importorskip("diffusers")

@@ -16,7 +16,7 @@ from twinloop.adapters.fakes import FakeTrainer
 from twinloop.ports import Trained
 from twinloop.stages.trial import Trial
 from twinloop.store.journal import Journal
-from twinloop.store.lora_file import header_texts
+from twinloop.store.models.lora_file import header_texts
 
 FAKES = ("--base-model", "fake", "--models-dir", "fake", "--person", "ohwx ana", "--steps", "3")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chat_servers import Chat, chatting
 from tests.functional.console import Said, twinloop
+from tests.helpers.chat_servers import Chat, chatting
 from tests.unit.stages.vault.makers import fake_photos
 
 SAID = "The woman has long brown hair and blue eyes, wearing a red scarf, standing in a park."

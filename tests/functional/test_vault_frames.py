@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from tests.functional.console import twinloop
-from tests.videos import fake_video, head_turn, lay_on_its_side, set_creation_time
-from twinloop.store.images import decode
-from twinloop.store.photo_file import read_photo
-from twinloop.store.provenance import is_marked_synthetic
+from tests.helpers.videos import fake_video, head_turn, lay_on_its_side, set_creation_time
+from twinloop.store.pictures.images import decode
+from twinloop.store.pictures.photo_file import read_photo
+from twinloop.store.pictures.provenance import is_marked_synthetic
 
 FAKE = ("--models-dir", "fake", "--workers", 0)
 JUNE = 1_750_000_000

@@ -19,8 +19,8 @@ from tests.functional.console import ROOT, twinloop
 from twinloop.adapters.fakes import fake_photo
 from twinloop.domain.faces import ImageArray
 from twinloop.stages.pixels import hash_distance
-from twinloop.store.images import decode
-from twinloop.store.vault_catalog import VaultCatalog
+from twinloop.store.pictures.images import decode
+from twinloop.store.vault.catalog import VaultCatalog
 
 IMAGES = ROOT / ".." / "shared" / "fixtures" / "images"
 FOLDERS = ("pillow_tests", "heif_pillow_heif", "exif_orientation")

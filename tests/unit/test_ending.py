@@ -15,9 +15,9 @@ from twinloop.stages.decide import RoundFacts
 from twinloop.stages.rounds import Round
 from twinloop.steps import Run
 from twinloop.steps.ending import say_round
-from twinloop.store.catalog import Catalog
 from twinloop.store.journal import Journal
-from twinloop.store.workspace import workspace_of
+from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.workspace import workspace_of
 from twinloop.wiring import build_toolbox
 
 

@@ -60,7 +60,7 @@ DOORS = {
     "twinloop/adapters/detectors/checkpoints.py",
     "twinloop/adapters/diffusion/weight_files.py",
     "twinloop/loras/container.py",
-    "twinloop/stages/inspect_models.py",
+    "twinloop/stages/model_files/inspect.py",
 }
 """Where pickles come in, each by the one door."""
 GATE = {"read_torch_file", "inspect_blob"}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.external_trainers import ai_toolkit, sd_scripts
 from tests.functional import loops
 from tests.functional.console import ROOT, twinloop
+from tests.helpers.external_trainers import ai_toolkit, sd_scripts
 from twinloop.store.atomic import write_json
 from twinloop.wiring import build_makers, obstacles
 

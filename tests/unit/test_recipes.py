@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.external_trainers import ai_toolkit, sd_scripts
+from tests.helpers.external_trainers import ai_toolkit, sd_scripts
 from twinloop.cli.commandline import build_parser
 from twinloop.config import parse_settings
 from twinloop.errors import MissingExtra, MissingModel, ModelFileError

@@ -16,7 +16,7 @@ from twinloop import wiring
 from twinloop.adapters.scanning.scanners import HereScanner, WorkerScanner
 from twinloop.errors import MissingModel
 from twinloop.stages.vault.opened import ScanRecord
-from twinloop.store.vault import Vault
+from twinloop.store.vault.folder import Vault
 from twinloop.wiring import scanning
 
 VERSIONS = {

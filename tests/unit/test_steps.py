@@ -26,9 +26,9 @@ from twinloop.steps import Run
 from twinloop.steps.gaps import Measured, what_was_measured
 from twinloop.steps.options import limits_of
 from twinloop.store.atomic import write_json
-from twinloop.store.catalog import Catalog
 from twinloop.store.journal import Journal
-from twinloop.store.workspace import workspace_of
+from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.workspace import workspace_of
 from twinloop.wiring import build_toolbox
 
 

@@ -13,7 +13,7 @@ from twinloop.errors import InputError, MissingModel
 from twinloop.facets import BUILTIN, expression, lighting, setting
 from twinloop.ports import Choice, DetectorPack
 from twinloop.stages.observe import Observer
-from twinloop.store.images import LoadedImage
+from twinloop.store.pictures.images import LoadedImage
 from twinloop.wiring import build_observer
 from twinloop.wiring.subject import facets_without_faces, for_drawings, without_faces
 

@@ -32,8 +32,8 @@ from twinloop.ports import (
     decisive_settings,
 )
 from twinloop.store.atomic import read_json, write_bytes, write_json
-from twinloop.store.lora_file import with_texts
-from twinloop.store.step_saves import StepSaves
+from twinloop.store.models.lora_file import with_texts
+from twinloop.store.models.step_saves import StepSaves
 
 BLOCK = 8
 PER_ROW = 8

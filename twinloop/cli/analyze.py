@@ -90,7 +90,7 @@ def _write_observations(path: Path, photos: Photos, observer: Observer) -> None:
     """One JSON line per image, in the order of the folder; unreadable ones with their error."""
     from twinloop.stages.observe import observation_line
     from twinloop.store.atomic import write_bytes
-    from twinloop.store.workspace import shown_path
+    from twinloop.store.run.workspace import shown_path
 
     lines = [
         json.dumps(observation_line(item, observer.facets, shown_path(item.path)), allow_nan=False)

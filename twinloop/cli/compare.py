@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from twinloop.domain.comparison import AskedPrompt, Comparison
     from twinloop.manual import PlannedComparison, Ruler, WantedComparison
     from twinloop.stages.observe import Observer
-    from twinloop.store.catalog import Catalog
+    from twinloop.store.run.catalog import Catalog
     from twinloop.wiring.makers import Makers
 
 STRENGTHS = "0.6,0.8,1.0,1.2"
@@ -223,7 +223,7 @@ def _settings(args: argparse.Namespace, loras: tuple[Path, ...]) -> tuple[Settin
     Raises:
         InputError: no LoRA is named, or one for another base than the usual where none is named.
     """
-    from twinloop.store.lora_file import header_texts
+    from twinloop.store.models.lora_file import header_texts
 
     if not loras and args.config is None:
         raise InputError("Which LoRAs? Name them: --lora FILE, or give --config bootstrap_config.json for those of it.")
@@ -291,7 +291,7 @@ def _ruler(
 ) -> Ruler:
     """Detectors and the person's photos, looked at before anything is drawn."""
     from twinloop import manual
-    from twinloop.store.workspace import shown_path
+    from twinloop.store.run.workspace import shown_path
 
     assert catalog is not None
     folder = Path(settings.dataset_dir)

@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.store.atomic import read_json
-    from twinloop.store.workspace import Workspace
+    from twinloop.store.run.workspace import Workspace
 
     folder = run_demo(args.out, terminal)
     space = Workspace(folder, folder)
@@ -60,7 +60,7 @@ def run_demo(out: Path, reporter: Reporter) -> Path:
     """Write the photos and the configuration (once), run or resume the loop, and return the folder of the run."""
     from twinloop.config import load_settings
     from twinloop.loop import run_loop
-    from twinloop.store.workspace import shown_path, workspace_of
+    from twinloop.store.run.workspace import shown_path, workspace_of
     from twinloop.wiring import build_toolbox
 
     config = out / "bootstrap_config.json"
@@ -78,7 +78,7 @@ def write_photos(photos: Path, reporter: Reporter) -> None:
         return
     from twinloop.domain.vault import Consent
     from twinloop.store.atomic import storage_errors, write_json
-    from twinloop.store.sidecar import PERSON
+    from twinloop.store.pictures.sidecar import PERSON
     from twinloop.wiring import with_extra
 
     def load() -> Any:
@@ -101,7 +101,7 @@ def _write_config(path: Path, out: Path) -> None:
     if path.exists():
         return
     from twinloop.store.atomic import write_json
-    from twinloop.store.workspace import shown_path
+    from twinloop.store.run.workspace import shown_path
 
     folders = {
         "dataset_dir": shown_path(out / "photos"),

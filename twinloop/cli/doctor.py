@@ -103,7 +103,7 @@ def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) 
     from twinloop import wiring
     from twinloop.stages.caption_style import mismatch
     from twinloop.stages.preflight import many_steps
-    from twinloop.store.dataset_folders import subject_images
+    from twinloop.store.pictures.dataset_folders import subject_images
 
     makers = wiring.build_makers(settings, terminal.warn)
     images = len(subject_images(Path(settings.dataset_dir)))
@@ -203,7 +203,7 @@ def _usual(models_dir: str, terminal: Terminal, choices: Sequence[Choice] = ()) 
     from twinloop.cli.models import usual_lines
     from twinloop.domain.choices import BUILT_IN
     from twinloop.domain.model_roles import pack_and_folder
-    from twinloop.stages.usual_files import usual_files
+    from twinloop.stages.model_files.usual import usual_files
 
     if models_dir in BUILT_IN:
         return []
@@ -231,7 +231,7 @@ def _files(models_dir: str, pack: DetectorPack | None, terminal: Terminal) -> li
     """Every model file and what became of it; the choice of the pack in one line."""
     from twinloop import wiring
     from twinloop.domain.model_roles import pack_and_folder
-    from twinloop.stages.model_state import State, file_states
+    from twinloop.stages.model_files.state import State, file_states
 
     report = wiring.models_report(models_dir)
     if report is None:

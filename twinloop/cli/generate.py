@@ -165,7 +165,7 @@ def _add_photos(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop import manual
     from twinloop.stages.validate import given_up
-    from twinloop.store.workspace import GENERATION_METADATA
+    from twinloop.store.run.workspace import GENERATION_METADATA
 
     gaps, found = manual.read_gaps(args.gaps)
     settings = _settings(args, found)
@@ -232,7 +232,7 @@ def _make(order: ImageOrder, settings: Settings, terminal: Terminal) -> list[Mad
 
 
 def _settings(args: argparse.Namespace, found: Mapping[str, Any]) -> Settings:
-    from twinloop.store.lora_file import header_texts
+    from twinloop.store.models.lora_file import header_texts
 
     texts = header_texts(args.lora) if args.lora is not None else {}
     person = texts.get("modelspec.trigger_phrase")

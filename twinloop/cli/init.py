@@ -114,7 +114,7 @@ def _starter(args: argparse.Namespace) -> dict[str, Any]:
 def _of_captions(dataset: Path) -> str:
     """The trigger that a prepared folder tells; "" where nothing does."""
     from twinloop.errors import StateError
-    from twinloop.store.dataset_folders import told_trigger
+    from twinloop.store.pictures.dataset_folders import told_trigger
 
     try:
         return told_trigger(dataset) or ""
@@ -125,7 +125,7 @@ def _of_captions(dataset: Path) -> str:
 def _of_consent(dataset: Path) -> str:
     """What FaceVault's record of whom a folder shows tells of the subject."""
     from twinloop.errors import StateError
-    from twinloop.store.sidecar import consent_of
+    from twinloop.store.pictures.sidecar import consent_of
 
     try:
         return "character" if consent_of(dataset).kind == "fictional" else "person"

@@ -12,7 +12,7 @@ from twinloop.cli.terminal import Terminal
 from twinloop.errors import NothingToDo
 
 if TYPE_CHECKING:
-    from twinloop.stages.inspect_models import Report
+    from twinloop.stages.model_files.inspect import Report
 
 SAFE, DANGEROUS, UNREADABLE, UNKNOWN, WRONG_USE = 0, 1, 2, 3, 64
 _NAME = re.compile(r"\w+(\.\w+)+")
@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.cli.inspect_text import data_of, report_lines, summary
     from twinloop.pickles import Policy
-    from twinloop.stages.inspect_models import inspect_file, model_files
+    from twinloop.stages.model_files.inspect import inspect_file, model_files
 
     policy = Policy(frozenset(args.allow))
     paths = list(model_files(_expanded(args.paths, terminal)))

@@ -11,7 +11,7 @@ from twinloop.system import shell
 
 if TYPE_CHECKING:
     from twinloop.pickles.inspection import Finding
-    from twinloop.stages.inspect_models import Report
+    from twinloop.stages.model_files.inspect import Report
 
 SHOWN = 12
 

@@ -15,9 +15,9 @@ from twinloop.errors import DownloadError, InputError
 from twinloop.system import shell
 
 if TYPE_CHECKING:
-    from twinloop.stages.fetchable import Fetchable
-    from twinloop.stages.models import Brought, Item
-    from twinloop.stages.usual_files import Usual
+    from twinloop.stages.model_files.fetchable import Fetchable
+    from twinloop.stages.model_files.shelf import Brought, Item
+    from twinloop.stages.model_files.usual import Usual
 
 SUMMARY = "Model files: what is known and there; add, fetch, verify."
 PROBLEMS = 2
@@ -70,10 +70,10 @@ def _file_name(text: str) -> str:
 
 def run_list(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.cli.tables import columns
-    from twinloop.stages.fetchable import fetchable
-    from twinloop.stages.models import survey
-    from twinloop.stages.usual_files import usual_files
-    from twinloop.store.models_folder import check_no_file
+    from twinloop.stages.model_files.fetchable import fetchable
+    from twinloop.stages.model_files.shelf import survey
+    from twinloop.stages.model_files.usual import usual_files
+    from twinloop.store.models.folder import check_no_file
 
     check_no_file(args.models_dir)
     items = list(survey(args.models_dir, gate=False))
@@ -134,8 +134,8 @@ def _licences(items: Sequence[Item]) -> Iterator[str]:
 
 
 def run_verify(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.models import BAD, survey
-    from twinloop.store.models_folder import check_no_file
+    from twinloop.stages.model_files.shelf import BAD, survey
+    from twinloop.store.models.folder import check_no_file
 
     check_no_file(args.models_dir)
     if not args.models_dir.is_dir():
@@ -153,7 +153,7 @@ def run_verify(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 def run_add(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.pickles import Policy
-    from twinloop.stages.models import add, candidates
+    from twinloop.stages.model_files.shelf import add, candidates
 
     paths = list(candidates(args.paths))
     if args.name is not None and len(paths) != 1:
@@ -168,7 +168,7 @@ def run_add(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 def run_pull(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.errors import StateError
-    from twinloop.stages.models import Brought, chosen, pull
+    from twinloop.stages.model_files.shelf import Brought, chosen, pull
 
     found = []
     for model in chosen(args.names):

@@ -19,13 +19,13 @@ from twinloop.domain.choices import (
 )
 from twinloop.domain.quantised import QUANTIZATIONS
 from twinloop.errors import InputError
-from twinloop.store.vault import COMMON_CATALOG
+from twinloop.store.vault.folder import COMMON_CATALOG
 
 if TYPE_CHECKING:
     from twinloop.cli.terminal import Terminal
     from twinloop.config import Settings
     from twinloop.ports import DetectorPack
-    from twinloop.store.catalog import Catalog
+    from twinloop.store.run.catalog import Catalog
 
 CATALOG = COMMON_CATALOG
 
@@ -231,7 +231,7 @@ def say_detectors(pack: DetectorPack, terminal: Terminal) -> None:
 def open_catalog(args: argparse.Namespace, settings: Settings, terminal: Terminal) -> Catalog:
     """The cache of observations: as asked, the run's own, or the common one; where that cannot be written, memory."""
     from twinloop.errors import StorageError
-    from twinloop.store.catalog import Catalog
+    from twinloop.store.run.catalog import Catalog
 
     if args.catalog is not None:
         return Catalog(args.catalog)

@@ -18,8 +18,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.errors import NothingToDo
     from twinloop.report.page import write_report
-    from twinloop.store.found_run import found_run
-    from twinloop.store.workspace import Workspace, shown_path
+    from twinloop.store.run.found_run import found_run
+    from twinloop.store.run.workspace import Workspace, shown_path
 
     folder = options.run_folder(args)
     record = Workspace(folder, folder).run_record

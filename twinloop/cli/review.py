@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from twinloop.domain.verdicts import Outcome, Verdict
     from twinloop.stages.review import Review
-    from twinloop.store.workspace import Workspace
+    from twinloop.store.run.workspace import Workspace
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.review import Review, finish, read_verdicts, say
-    from twinloop.store.workspace import Workspace
+    from twinloop.store.run.workspace import Workspace
 
     folder = options.run_folder(args)
     space = Workspace(folder, folder)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from twinloop.config import Settings
     from twinloop.domain.shots import Gap, Shot
     from twinloop.stages.toolbox import Toolbox
-    from twinloop.store.workspace import Workspace
+    from twinloop.store.run.workspace import Workspace
 
 SHOWN_PROMPTS = 2
 """Of each gap, in a dry run."""
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.config import read_config
     from twinloop.loop import run_loop
     from twinloop.store.atomic import read_json
-    from twinloop.store.workspace import workspace_of
+    from twinloop.store.run.workspace import workspace_of
     from twinloop.wiring import build_toolbox, check_config
 
     settings = check_config(read_config(args.config), str(args.config))
@@ -103,7 +103,7 @@ def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal) -> Any:
     from twinloop.domain.wording import plural
     from twinloop.stages.caption_style import mismatch
     from twinloop.stages.preflight import many_steps
-    from twinloop.store.catalog import Catalog
+    from twinloop.store.run.catalog import Catalog
 
     with Catalog(None) as catalog:
         photos = manual.look_at(Path(settings.dataset_dir), settings, toolbox.observer, catalog, terminal)

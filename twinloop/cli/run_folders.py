@@ -11,7 +11,7 @@ def runs_person(folder: Path) -> str:
     """The person that the run in a folder is about; "" where there is none, or its record cannot be read."""
     from twinloop.errors import InputError, StateError
     from twinloop.store.atomic import read_json
-    from twinloop.store.workspace import Workspace
+    from twinloop.store.run.workspace import Workspace
 
     try:
         record = read_json(Workspace(folder, folder).run_record)

@@ -193,7 +193,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 def _of_run(args: argparse.Namespace, terminal: Terminal) -> LoRA:
     from twinloop.loop import train_first
-    from twinloop.store.workspace import workspace_of
+    from twinloop.store.run.workspace import workspace_of
     from twinloop.wiring import build_toolbox, check_config
 
     if args.output is not None:
@@ -210,7 +210,7 @@ def _of_folder(args: argparse.Namespace, terminal: Terminal) -> tuple[LoRA, list
     from twinloop.cli.tables import left_out_lines
     from twinloop.domain.wording import plural
     from twinloop.stages.train import left_out_json
-    from twinloop.store.dataset_folders import told_trigger
+    from twinloop.store.pictures.dataset_folders import told_trigger
     from twinloop.wiring import build_toolbox
 
     name = args.dataset.resolve().name or "person"

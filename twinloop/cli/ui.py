@@ -11,7 +11,7 @@ from typing import Any
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.errors import InputError
-from twinloop.store.vault import DEFAULT
+from twinloop.store.vault.folder import DEFAULT
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

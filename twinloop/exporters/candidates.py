@@ -29,9 +29,9 @@ from twinloop.stages.select import (
     select,
     several_people_message,
 )
-from twinloop.store.catalog import Catalog
-from twinloop.store.dataset_folders import subject_images
-from twinloop.store.images import load_image
+from twinloop.store.pictures.dataset_folders import subject_images
+from twinloop.store.pictures.images import load_image
+from twinloop.store.run.catalog import Catalog
 
 
 def rules(likeness: Likeness) -> tuple[Rule, ...]:

@@ -23,7 +23,7 @@ from twinloop.loras.container import file_bytes
 from twinloop.loras.lora import Dialect, LoraFile
 from twinloop.loras.texts import trigger_of
 from twinloop.loras.write import effective_dialect, written
-from twinloop.store.images import load_image
+from twinloop.store.pictures.images import load_image
 
 PREVIEW_SIDE = 768
 _VERSIONS = {"sd15": "SD1", "sd2": "SD2", "sdxl": "SDXL", "sd35": "SD3"}

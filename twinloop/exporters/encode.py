@@ -7,7 +7,7 @@ import io
 from PIL import Image
 
 from twinloop.errors import InputError
-from twinloop.store.provenance import clean_png, synthetic_xmp
+from twinloop.store.pictures.provenance import clean_png, synthetic_xmp
 
 QUALITIES = (92, 85, 75, 60)
 

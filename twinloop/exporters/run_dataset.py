@@ -8,7 +8,7 @@ from twinloop.domain.records import Dataset, Member
 from twinloop.domain.vault import Consent
 from twinloop.errors import InputError, StateError
 from twinloop.store.atomic import read_json
-from twinloop.store.sidecar import consent_of
+from twinloop.store.pictures.sidecar import consent_of
 
 
 def members_of(record: Path) -> tuple[Member, ...]:

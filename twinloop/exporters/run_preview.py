@@ -7,8 +7,8 @@ from pathlib import Path
 from twinloop.domain.records import LoRA, PanelScore
 from twinloop.errors import StateError
 from twinloop.store.atomic import read_json, sha256_file
-from twinloop.store.images import find_images
-from twinloop.store.workspace import Workspace
+from twinloop.store.pictures.images import find_images
+from twinloop.store.run.workspace import Workspace
 
 
 def best_panel_image(workspace: Workspace, lora: Path) -> Path | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import ExifTags, Image
 
 from twinloop.foreign.pictures import converted
-from twinloop.store.provenance import Maker, has_iptc_mark, maker_of, synthetic_xmp
+from twinloop.store.pictures.provenance import Maker, has_iptc_mark, maker_of, synthetic_xmp
 
 _SCAN, _END = 0xDA, 0xD9
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")

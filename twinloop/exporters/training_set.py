@@ -28,10 +28,10 @@ from twinloop.stages.masks import masks_of
 from twinloop.stages.merge import MergeLimits, within_caps
 from twinloop.stages.samples import prior_samples
 from twinloop.store.atomic import sha256_file
-from twinloop.store.dataset_folders import read_folders
-from twinloop.store.images import load_image
-from twinloop.store.provenance import is_marked_synthetic, made_here
-from twinloop.store.sidecar import caption_beside
+from twinloop.store.pictures.dataset_folders import read_folders
+from twinloop.store.pictures.images import load_image
+from twinloop.store.pictures.provenance import is_marked_synthetic, made_here
+from twinloop.store.pictures.sidecar import caption_beside
 from twinloop.system import shell
 
 MASKED = "masks"

@@ -14,8 +14,8 @@ from PIL import Image
 
 from twinloop.errors import UnreadableImage
 from twinloop.foreign.pictures import Picture
-from twinloop.store.images import upright_size
-from twinloop.store.masks import fitted, grey_of
+from twinloop.store.pictures.images import upright_size
+from twinloop.store.pictures.masks import fitted, grey_of
 
 WHITE = 255
 

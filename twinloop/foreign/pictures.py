@@ -17,8 +17,8 @@ from PIL import ExifTags, Image
 from twinloop.domain.records import Mask, TrainingSample
 from twinloop.errors import NothingToDo, StateError
 from twinloop.store.atomic import sha256_file, storage_errors, write_bytes
-from twinloop.store.images import load_image
-from twinloop.store.provenance import clean_png
+from twinloop.store.pictures.images import load_image
+from twinloop.store.pictures.provenance import clean_png
 
 READ_EVERYWHERE = (".jpg", ".jpeg", ".png", ".webp")
 """Endings that every trainer here reads."""

@@ -13,7 +13,7 @@ from twinloop.pickles import Blob, Kind, kind_of, safetensors_header
 from twinloop.pickles.inspection import Safety, inspect_blob
 from twinloop.pickles.safetensors_header import Entry, placed
 from twinloop.store.atomic import write_bytes
-from twinloop.store.lora_file import lora_bytes
+from twinloop.store.models.lora_file import lora_bytes
 
 
 def read_tensors(path: Path) -> tuple[Mapping[str, str], dict[str, RawTensor]]:

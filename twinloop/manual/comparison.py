@@ -20,11 +20,11 @@ from twinloop.stages.generate import MadeImage, common_settings
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.observe import Observer
 from twinloop.store.atomic import read_json, sha256_file, write_json
-from twinloop.store.catalog import Catalog
 from twinloop.store.fresh import fresh_folder
 from twinloop.store.journal import Journal
 from twinloop.store.lock import locked
-from twinloop.store.workspace import Workspace
+from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.workspace import Workspace
 
 JOURNAL, RECORD = ".journal.jsonl", ".record.json"
 COMPARISON, GRID, PAGE = "compare.json", "grid.jpg", "compare.html"

@@ -25,14 +25,14 @@ from twinloop.stages.sources import Source, source_of, sources_from_json
 from twinloop.stages.words import USUAL, Around
 from twinloop.steps.options import plan_settings
 from twinloop.store.atomic import read_json, sha256_file, write_json
-from twinloop.store.catalog import Catalog
-from twinloop.store.dataset_folders import subject_images
 from twinloop.store.fresh import fresh_folder
-from twinloop.store.images import load_image
 from twinloop.store.journal import Journal
 from twinloop.store.lock import locked
-from twinloop.store.provenance import made_here
-from twinloop.store.workspace import GENERATION_METADATA, Workspace, shown_path
+from twinloop.store.pictures.dataset_folders import subject_images
+from twinloop.store.pictures.images import load_image
+from twinloop.store.pictures.provenance import made_here
+from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.workspace import GENERATION_METADATA, Workspace, shown_path
 
 JOURNAL = ".journal.jsonl"
 RECORD = ".record.json"

@@ -16,8 +16,8 @@ from twinloop.stages.observe import Observer
 from twinloop.stages.select import Photos
 from twinloop.steps import options
 from twinloop.store.atomic import read_json
-from twinloop.store.catalog import Catalog
-from twinloop.store.workspace import GENERATION_METADATA, shown_path
+from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.workspace import GENERATION_METADATA, shown_path
 
 
 def look_at(folder: Path, settings: Settings, observer: Observer, catalog: Catalog, reporter: Reporter) -> Photos:

@@ -26,10 +26,10 @@ from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.training_spec import TrainingSpec
 from twinloop.steps.options import merge_limits, trained_with
 from twinloop.store.atomic import read_json, write_json
-from twinloop.store.catalog import Catalog
 from twinloop.store.journal import Journal
-from twinloop.store.sidecar import consent_of
-from twinloop.store.workspace import Workspace
+from twinloop.store.pictures.sidecar import consent_of
+from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from twinloop.stages.observe import Observer
 from twinloop.stages.select import Photos
 from twinloop.stages.validate import Judged
 from twinloop.steps.options import limits_of, settings_fingerprint
-from twinloop.store.catalog import Catalog
+from twinloop.store.run.catalog import Catalog
 
 
 def learn_person(photos: Photos, settings: Settings, observer: Observer) -> IdentityReference | None:

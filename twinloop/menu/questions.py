@@ -12,10 +12,10 @@ from twinloop.families import family_of_preset, preset_for
 from twinloop.menu.director import Check, Option
 from twinloop.menu.session import Session
 from twinloop.stages.caption_style import read_by
-from twinloop.store.dataset_folders import told_trigger
-from twinloop.store.images import find_images
-from twinloop.store.lora_file import header_texts
-from twinloop.store.vault import DEFAULT, Vault
+from twinloop.store.models.lora_file import header_texts
+from twinloop.store.pictures.dataset_folders import told_trigger
+from twinloop.store.pictures.images import find_images
+from twinloop.store.vault.folder import DEFAULT, Vault
 
 
 def not_empty(text: str) -> str:

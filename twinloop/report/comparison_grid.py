@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 from twinloop.domain.comparison import LIKENESS, Comparison, Drawn, Row
 from twinloop.errors import UnreadableImage
 from twinloop.store.atomic import write_bytes
-from twinloop.store.images import load_image
-from twinloop.store.provenance import synthetic_xmp
+from twinloop.store.pictures.images import load_image
+from twinloop.store.pictures.provenance import synthetic_xmp
 
 GROUND, CELL, LINE = (255, 255, 255), (236, 238, 239), (204, 208, 212)
 INK, QUIET, BEST = (28, 33, 38), (89, 98, 108), (0, 103, 165)

@@ -9,8 +9,8 @@ from twinloop.report.model import RunRecord
 from twinloop.report.thumbnails import Pictures, Thumbnail
 from twinloop.report.words import number
 from twinloop.stages.nearest import nearest_photos
-from twinloop.store.catalog import Catalog
-from twinloop.store.workspace import Workspace
+from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.workspace import Workspace
 
 
 @dataclass(frozen=True)

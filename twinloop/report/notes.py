@@ -15,7 +15,7 @@ from twinloop.domain.records import Dataset
 from twinloop.report.model import RunRecord
 from twinloop.report.words import METRICS, number, percent, words
 from twinloop.stages.train import GIVEN
-from twinloop.store.workspace import Workspace
+from twinloop.store.run.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from twinloop.report.reading import read_run
 from twinloop.report.templating import rendered
 from twinloop.report.thumbnails import Pictures
 from twinloop.store.atomic import write_bytes
-from twinloop.store.workspace import Workspace
+from twinloop.store.run.workspace import Workspace
 
 
 def write_report(workspace: Workspace) -> Path:

@@ -10,7 +10,7 @@ from twinloop.domain.shots import Shot
 from twinloop.report.model import RunRecord
 from twinloop.report.thumbnails import Pictures, Thumbnail
 from twinloop.report.words import number, percent
-from twinloop.store.workspace import Workspace
+from twinloop.store.run.workspace import Workspace
 
 PROMPTS = 24
 """Rows at most."""

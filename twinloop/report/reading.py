@@ -22,7 +22,7 @@ from twinloop.stages.identity import reference_from_json
 from twinloop.stages.pick import record_of
 from twinloop.stages.review import Review
 from twinloop.store.atomic import read_json
-from twinloop.store.workspace import Workspace
+from twinloop.store.run.workspace import Workspace
 
 T = TypeVar("T")
 

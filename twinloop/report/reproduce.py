@@ -12,7 +12,7 @@ from twinloop.errors import InputError, StateError
 from twinloop.report.model import RunRecord
 from twinloop.report.words import words
 from twinloop.store.atomic import read_json
-from twinloop.store.workspace import GENERATION_METADATA, Workspace
+from twinloop.store.run.workspace import GENERATION_METADATA, Workspace
 from twinloop.system import shell
 
 

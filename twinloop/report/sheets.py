@@ -16,7 +16,7 @@ from twinloop.report.likeness import NearestPhoto, nearest_of
 from twinloop.report.model import RunRecord
 from twinloop.report.thumbnails import Pictures, Thumbnail
 from twinloop.report.words import measured, number, title, words
-from twinloop.store.workspace import Workspace
+from twinloop.store.run.workspace import Workspace
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from PIL import Image
 
 from twinloop.errors import UnreadableImage
-from twinloop.store.images import MAX_BYTES, decode
-from twinloop.store.provenance import is_marked_synthetic, synthetic_xmp
+from twinloop.store.pictures.images import MAX_BYTES, decode
+from twinloop.store.pictures.provenance import is_marked_synthetic, synthetic_xmp
 
 LONGEST = 160
 """Pixels of a thumbnail's longer side; smaller pictures keep their size."""

@@ -18,8 +18,8 @@ from twinloop.ports import Reporter
 from twinloop.stages.generate import MadeImage
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.observe import Observer, observe_files
-from twinloop.store.catalog import Catalog
-from twinloop.store.images import load_image
+from twinloop.store.pictures.images import load_image
+from twinloop.store.run.catalog import Catalog
 
 METRICS = ("identity", "on_target", "quality", "diversity")
 OVERALL = ("identity", "on_target", "quality")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from twinloop.domain.choices import CAPTION_STYLES
 from twinloop.stages.words import TAGGED
-from twinloop.store.sidecar import PERSON, person_beside
-from twinloop.store.vault import Vault
+from twinloop.store.pictures.sidecar import PERSON, person_beside
+from twinloop.store.vault.folder import Vault
 from twinloop.system import shell
 
 

@@ -20,8 +20,8 @@ from twinloop.stages.generate import GenerationContext, MadeImage, generate
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.observe import Observer
 from twinloop.store.atomic import sha256_file
-from twinloop.store.catalog import Catalog
 from twinloop.store.journal import Journal
+from twinloop.store.run.catalog import Catalog
 
 BARE = "bare"
 """Folder of the images without any LoRA."""

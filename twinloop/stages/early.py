@@ -18,7 +18,7 @@ from twinloop.domain.faces import ImageArray
 from twinloop.domain.shots import Shot
 from twinloop.domain.verdicts import CheckResult, Outcome, Verdict
 from twinloop.stages.observe import Observer
-from twinloop.store.images import LoadedImage
+from twinloop.store.pictures.images import LoadedImage
 
 
 @dataclass(frozen=True)

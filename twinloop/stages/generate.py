@@ -20,10 +20,10 @@ from twinloop.stages.early import EarlyJudge, GivenUp, fails
 from twinloop.stages.face_detail import FaceDetail, Made, Redrawn, face_shot
 from twinloop.store.atomic import sha256_file, write_bytes, write_json
 from twinloop.store.journal import Journal
-from twinloop.store.lora_file import short_hash
-from twinloop.store.provenance import synthetic_png
+from twinloop.store.models.lora_file import short_hash
+from twinloop.store.pictures.provenance import synthetic_png
 from twinloop.store.remembered_hash import remembered_sha256
-from twinloop.store.workspace import GENERATION_METADATA
+from twinloop.store.run.workspace import GENERATION_METADATA
 
 MADE_OTHERWISE = (
     "{path} is gone, and made again it comes out otherwise than it is on record: this program's version, its libraries"

@@ -10,8 +10,8 @@ from twinloop.domain.records import Mask
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError, UnreadableImage
 from twinloop.ports import Reporter
-from twinloop.store.images import find_images, upright_size
-from twinloop.store.masks import masks_of_photos, read_mask
+from twinloop.store.pictures.images import find_images, upright_size
+from twinloop.store.pictures.masks import masks_of_photos, read_mask
 
 ALIKE = 0.02
 """Share by which the aspect ratio of a mask may differ from its photo's: small masks are rounded."""

@@ -13,9 +13,9 @@ from twinloop.domain.shots import Gap
 from twinloop.stages import words
 from twinloop.stages.select import Photo
 from twinloop.stages.validate import Judged
-from twinloop.store.dataset_folders import PHOTOS_ONLY, DatasetFolders
-from twinloop.store.sidecar import caption_beside
-from twinloop.store.workspace import shown_path
+from twinloop.store.pictures.dataset_folders import PHOTOS_ONLY, DatasetFolders
+from twinloop.store.pictures.sidecar import caption_beside
+from twinloop.store.run.workspace import shown_path
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from twinloop.domain.observation import Observation
 from twinloop.domain.records import Member
 from twinloop.stages.pixels import hash_distance
-from twinloop.store.catalog import Catalog
+from twinloop.store.run.catalog import Catalog
 
 HASH_BITS = 64
 

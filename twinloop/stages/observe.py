@@ -15,8 +15,8 @@ from twinloop.domain.observation import Observation
 from twinloop.errors import UnreadableImage
 from twinloop.ports import DetectorPack, Reporter
 from twinloop.stages import pixels
-from twinloop.store.catalog import Catalog
-from twinloop.store.images import LoadedImage, load_image
+from twinloop.store.pictures.images import LoadedImage, load_image
+from twinloop.store.run.catalog import Catalog
 
 SAME_FACE = 0.3
 """Intersection over union from which two boxes of one picture are one face."""

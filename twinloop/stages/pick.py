@@ -10,9 +10,9 @@ from twinloop.stages.untouched import check_untouched
 from twinloop.store.atomic import copy_whole, read_json, write_json
 from twinloop.store.clock import utc_now
 from twinloop.store.lock import locked
-from twinloop.store.lora_file import kohya_path
-from twinloop.store.step_saves import is_step_save
-from twinloop.store.workspace import Workspace
+from twinloop.store.models.lora_file import kohya_path
+from twinloop.store.models.step_saves import is_step_save
+from twinloop.store.run.workspace import Workspace
 
 RECORD = "final.json"
 

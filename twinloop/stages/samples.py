@@ -17,8 +17,8 @@ from twinloop.ports import Reporter, TrainingSettings
 from twinloop.stages import words
 from twinloop.stages.masks import masks_of, say_how_many
 from twinloop.store.atomic import sha256_file
-from twinloop.store.images import find_images, load_image
-from twinloop.store.sidecar import caption_beside
+from twinloop.store.pictures.images import find_images, load_image
+from twinloop.store.pictures.sidecar import caption_beside
 
 
 @dataclass(frozen=True)

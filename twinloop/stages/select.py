@@ -21,10 +21,10 @@ from twinloop.stages.observe import Observer, Seen, observe_files
 from twinloop.stages.pixels import hash_distance
 from twinloop.stages.vault.copies.alignment import Thumbnail, Window
 from twinloop.stages.vault.copies.likeness import differs_in_a_face
-from twinloop.store.catalog import Catalog
-from twinloop.store.dataset_folders import PHOTOS_ONLY, DatasetFolders, read_folders
-from twinloop.store.images import load_image
-from twinloop.store.provenance import made_here
+from twinloop.store.pictures.dataset_folders import PHOTOS_ONLY, DatasetFolders, read_folders
+from twinloop.store.pictures.images import load_image
+from twinloop.store.pictures.provenance import made_here
+from twinloop.store.run.catalog import Catalog
 from twinloop.system import shell
 
 NEAR_DUPLICATE_BITS = 4

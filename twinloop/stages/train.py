@@ -21,9 +21,9 @@ from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.training_spec import TrainingSpec
 from twinloop.stages.untouched import check_untouched
 from twinloop.store.atomic import copy_whole, read_json, sha256_file, write_json
-from twinloop.store.lora_file import header_texts, kohya_path, metrics_path
-from twinloop.store.step_saves import StepSaves
-from twinloop.store.workspace import Workspace, shown_path
+from twinloop.store.models.lora_file import header_texts, kohya_path, metrics_path
+from twinloop.store.models.step_saves import StepSaves
+from twinloop.store.run.workspace import Workspace, shown_path
 
 CANDIDATES, FINISHED = "candidates", "finished"
 GIVEN = "given"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twinloop.errors import StateError
 from twinloop.store.atomic import read_object, sha256_file
-from twinloop.store.workspace import Workspace
+from twinloop.store.run.workspace import Workspace
 
 
 def check_untouched(space: Workspace, version: int) -> None:

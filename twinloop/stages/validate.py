@@ -24,9 +24,9 @@ from twinloop.stages.early import GivenUp
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.observe import Observer, Seen, observe_files
 from twinloop.store.atomic import copy_whole, read_json, sha256_file
-from twinloop.store.catalog import Catalog
-from twinloop.store.images import find_images
-from twinloop.store.workspace import GENERATION_METADATA
+from twinloop.store.pictures.images import find_images
+from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.workspace import GENERATION_METADATA
 
 _NAME = re.compile(r"^synthetic_(?P<rest>.+)_(?P<index>\d{3,})_\d{8}_\d{6}$")
 

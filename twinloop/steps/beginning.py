@@ -17,9 +17,9 @@ from twinloop.stages.toolbox import Toolbox
 from twinloop.steps.finished_run import ended
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json, remove_leftovers, write_json
-from twinloop.store.lora_file import kohya_path
+from twinloop.store.models.lora_file import kohya_path
+from twinloop.store.run.workspace import Workspace
 from twinloop.store.versions import versions
-from twinloop.store.workspace import Workspace
 
 _OBSERVER = "observer"
 _OTHERS = "other detectors, or with a version of this program whose detectors measure differently"

@@ -11,7 +11,7 @@ from twinloop.stages import decide
 from twinloop.stages.rounds import RunResult, result_from_json
 from twinloop.steps.options import stop_rules
 from twinloop.store.atomic import read_json
-from twinloop.store.workspace import Workspace
+from twinloop.store.run.workspace import Workspace
 
 
 def ended(settings: Settings, workspace: Workspace) -> RunResult | None:

@@ -18,7 +18,7 @@ from twinloop.steps.options import settings_fingerprint
 from twinloop.steps.photos import observations
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json
-from twinloop.store.workspace import shown_path
+from twinloop.store.run.workspace import shown_path
 
 
 def find_gaps(run: Run, dataset: Dataset, iteration: int) -> tuple[Gap, ...]:

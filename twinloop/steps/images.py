@@ -20,7 +20,7 @@ from twinloop.steps.photos import observations
 from twinloop.steps.run import Run, sign
 from twinloop.steps.verdicts import is_judged
 from twinloop.store.atomic import read_json, read_object, write_json
-from twinloop.store.workspace import GENERATION_METADATA, shown_path
+from twinloop.store.run.workspace import GENERATION_METADATA, shown_path
 
 
 def generate(run: Run, gaps: Sequence[Gap], lora: LoRA, iteration: int) -> None:

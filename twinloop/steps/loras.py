@@ -26,7 +26,7 @@ from twinloop.steps.panels import Panel, Portrait, measured_on
 from twinloop.steps.photos import freeze, observations
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json
-from twinloop.store.dataset_folders import subject_images
+from twinloop.store.pictures.dataset_folders import subject_images
 
 
 def look_ahead(run: Run) -> Forecast | None:

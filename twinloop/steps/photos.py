@@ -23,9 +23,9 @@ from twinloop.stages.vault.dataset.readiness import SOME, TOO_FEW
 from twinloop.steps.options import merge_limits, selection_rules
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json
-from twinloop.store.dataset_folders import subject_images
-from twinloop.store.sidecar import consent_of
-from twinloop.store.workspace import shown_path
+from twinloop.store.pictures.dataset_folders import subject_images
+from twinloop.store.pictures.sidecar import consent_of
+from twinloop.store.run.workspace import shown_path
 
 NO_FACES = "No face is looked for (validation.faces is false): identity is not measured."
 TOO_MANY_MADE = "a made image more than merge.max_synthetic_share allows"

@@ -6,7 +6,7 @@ from typing import Any
 
 from twinloop.report.page import write_report
 from twinloop.stages.pick import pick
-from twinloop.store.workspace import Workspace
+from twinloop.store.run.workspace import Workspace
 
 
 def pick_final(space: Workspace, version: int) -> dict[str, Any]:

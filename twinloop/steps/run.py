@@ -10,9 +10,9 @@ from typing import Any
 from twinloop.config import Settings
 from twinloop.stages.toolbox import Toolbox
 from twinloop.store.atomic import read_json, sha256_file, write_json
-from twinloop.store.catalog import Catalog
 from twinloop.store.journal import Journal
-from twinloop.store.workspace import Workspace
+from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.workspace import Workspace
 
 
 @dataclass(frozen=True)

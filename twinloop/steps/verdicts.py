@@ -16,7 +16,7 @@ from twinloop.steps.options import limits_of, settings_fingerprint
 from twinloop.steps.photos import observations
 from twinloop.steps.run import Run, sign
 from twinloop.store.atomic import read_json
-from twinloop.store.workspace import Workspace
+from twinloop.store.run.workspace import Workspace
 
 
 def validate(run: Run, reference: IdentityReference | None, dataset: Dataset, iteration: int) -> list[Judged]:

@@ -14,9 +14,9 @@ from PIL import Image
 
 from twinloop.domain.faces import Box
 from twinloop.errors import InputError, UnreadableImage
-from twinloop.store.images import MAX_BYTES, decode
-from twinloop.store.photo_file import decode_small
-from twinloop.store.provenance import is_marked_synthetic, synthetic_xmp
+from twinloop.store.pictures.images import MAX_BYTES, decode
+from twinloop.store.pictures.photo_file import decode_small
+from twinloop.store.pictures.provenance import is_marked_synthetic, synthetic_xmp
 
 SIZES = (256, 1280)
 """Longest side in pixels: of a thumbnail, and of a picture to look at."""

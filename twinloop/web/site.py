@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from twinloop.errors import InputError
-from twinloop.store.vault import DEFAULT, Vault
-from twinloop.store.workspace import Workspace
+from twinloop.store.run.workspace import Workspace
+from twinloop.store.vault.folder import DEFAULT, Vault
 
 HOST = "127.0.0.1"
 

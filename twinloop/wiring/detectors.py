@@ -8,7 +8,7 @@ from twinloop.domain.choices import BUILT_IN, FAKE, NANO
 from twinloop.domain.model_roles import pack_and_folder
 from twinloop.errors import InputError, MissingModel
 from twinloop.ports import DetectorPack
-from twinloop.store.models_folder import ModelsReport, resolve_models_dir
+from twinloop.store.models.folder import ModelsReport, resolve_models_dir
 from twinloop.wiring.names import nano_detectors_path
 
 

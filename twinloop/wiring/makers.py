@@ -17,8 +17,8 @@ from twinloop.families.predictions import check_asked, prediction_of
 from twinloop.ports import GenerationSettings, Generator, Trainer, TrainingSettings, nobody_listens
 from twinloop.stages.toolbox import Forecaster
 from twinloop.stages.words import Around
-from twinloop.store.images import find_images
-from twinloop.store.lora_file import header_texts
+from twinloop.store.models.lora_file import header_texts
+from twinloop.store.pictures.images import find_images
 from twinloop.wiring.extras import with_extra
 from twinloop.wiring.kits import chosen_base, diffusers_kit, fake_kit
 from twinloop.wiring.names import base_model_path

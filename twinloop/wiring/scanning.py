@@ -16,7 +16,7 @@ from twinloop.stages.vault.measure import VERSION as SCAN_VERSION
 from twinloop.stages.vault.measure import PhotoMeasurer
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.scan import ScanPlan
-from twinloop.store.vault import Vault
+from twinloop.store.vault.folder import Vault
 from twinloop.wiring.detectors import build_pack, models_report
 from twinloop.wiring.extras import with_extra
 from twinloop.wiring.names import nano_detectors_path

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.chat_servers import Chat, chatting
+from tests.helpers.chat_servers import Chat, chatting
 from twinloop.adapters.captioners.chat_server import PAUSES, ChatServer, read_address
 from twinloop.adapters.captioners.served import EDGE, PROMPT, ServedCaptioner, plain_words
 from twinloop.domain.faces import ImageArray

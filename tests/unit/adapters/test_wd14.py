@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.captioner_models import build_tagger
+from tests.helpers.captioner_models import build_tagger
 from twinloop.adapters.captioners.wd14 import WdTagger, read_tags
 from twinloop.domain.faces import ImageArray
 from twinloop.errors import ModelFileError

@@ -27,7 +27,7 @@ from twinloop.domain.choices import CAPTION_STYLES, CAPTIONERS, DUPLICATE_KINDS,
 from twinloop.domain.vault import Consent
 from twinloop.loras.lora import Dialect
 from twinloop.loras.tensors import NAMES
-from twinloop.store.lora_file import with_texts
+from twinloop.store.models.lora_file import with_texts
 
 GENERATE: Mapping[str, tuple[str | None, Any]] = {
     "--base-model": ("fake", "fake"),

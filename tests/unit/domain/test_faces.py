@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.hand_points import shaped_hand
+from tests.helpers.hand_points import shaped_hand
 from twinloop.domain.faces import Box
 
 coordinates = st.floats(-200, 400)

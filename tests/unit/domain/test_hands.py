@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.hand_points import open_hand, shaped_hand
+from tests.helpers.hand_points import open_hand, shaped_hand
 from tests.unit.things import hand
 from twinloop.domain.faces import FloatArray
 from twinloop.domain.hands import hand_doubt, malformed, palm_size

@@ -20,8 +20,8 @@ from twinloop.exporters.candidates import Candidates, LikenessToOthers, gather
 from twinloop.facets import BUILTIN
 from twinloop.stages.observe import Observer
 from twinloop.store.atomic import sha256_file
-from twinloop.store.catalog import Catalog
-from twinloop.store.images import load_image
+from twinloop.store.pictures.images import load_image
+from twinloop.store.run.catalog import Catalog
 
 
 class Counted(Mapping[str, FloatArray]):

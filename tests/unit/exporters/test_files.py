@@ -14,7 +14,7 @@ from twinloop.exporters.encode import jpeg, png
 from twinloop.exporters.live2d import DRAFTS, exp3, exp3_bytes
 from twinloop.exporters.sheet import EMPTY, GROUND, Cell, draw_sheet
 from twinloop.facets import expression
-from twinloop.store.provenance import is_marked_synthetic
+from twinloop.store.pictures.provenance import is_marked_synthetic
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
 

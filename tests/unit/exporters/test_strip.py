@@ -11,7 +11,7 @@ from PIL import Image
 
 from twinloop.errors import UnreadableImage
 from twinloop.exporters.strip import shareable
-from twinloop.store.provenance import is_marked_synthetic, synthetic_png, synthetic_xmp
+from twinloop.store.pictures.provenance import is_marked_synthetic, synthetic_png, synthetic_xmp
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
 

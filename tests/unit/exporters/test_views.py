@@ -15,7 +15,7 @@ from twinloop.exporters.slots import angle_slots
 from twinloop.exporters.views import HEAD_WINDOW, LARGEST_SCALE, common_side, make_views
 from twinloop.facets import BUILTIN
 from twinloop.stages.observe import Observer
-from twinloop.store.catalog import Catalog
+from twinloop.store.run.catalog import Catalog
 
 SMALL, LARGE = candidate(box=Box(200, 150, 300, 270)), candidate(box=Box(200, 150, 400, 400))
 

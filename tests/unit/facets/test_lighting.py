@@ -15,7 +15,7 @@ from twinloop.domain.observation import Observation
 from twinloop.facets import BUILTIN, lighting
 from twinloop.ports import DetectorPack
 from twinloop.stages.observe import Observer
-from twinloop.store.images import LoadedImage, load_image
+from twinloop.store.pictures.images import LoadedImage, load_image
 
 EYE = Observer(DetectorPack("none"), BUILTIN)
 

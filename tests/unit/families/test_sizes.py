@@ -88,7 +88,7 @@ def test_the_names_of_diffusers_tell_what_its_configuration_says(name: str, tmp_
     import json
     from pathlib import Path
 
-    from tests.tiny_families import build_tiny
+    from tests.helpers.tiny_families import build_tiny
     from twinloop.families.single_files import read_header
 
     folder = build_tiny(name, Path(str(tmp_path)) / "model") / "transformer"

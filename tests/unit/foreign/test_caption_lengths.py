@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from tests.contract.makers import TRAINING, samples
-from tests.foreign_keys import KOHYA_TRAINING
+from tests.helpers.foreign_keys import KOHYA_TRAINING
 from twinloop.families import FAMILIES
 from twinloop.foreign import kohya
 from twinloop.foreign.job import Job

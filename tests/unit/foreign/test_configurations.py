@@ -16,8 +16,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests import foreign_keys as keys
 from tests.contract.makers import TRAINING, samples
+from tests.helpers import foreign_keys as keys
 from twinloop.errors import InputError
 from twinloop.exporters.training_set import TARGETS
 from twinloop.families import FAMILIES

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests import foreign_keys as keys
 from tests.contract.makers import TRAINING
+from tests.helpers import foreign_keys as keys
 from twinloop.domain.records import Mask, TrainingSample
 from twinloop.errors import InputError, StateError, UnreadableImage
 from twinloop.families import FAMILIES

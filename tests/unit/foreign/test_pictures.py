@@ -15,7 +15,7 @@ from tests.contract.makers import samples
 from twinloop.domain.records import TrainingSample
 from twinloop.errors import NothingToDo, StateError
 from twinloop.foreign.pictures import folders_of, repeats_of, write_folders
-from twinloop.store.provenance import is_marked_synthetic, synthetic_png
+from twinloop.store.pictures.provenance import is_marked_synthetic, synthetic_png
 
 PIXELS = np.zeros((40, 60, 3), np.uint8)
 PIXELS[:, :30] = 255

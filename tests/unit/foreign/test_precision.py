@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.contract.makers import TRAINING, samples
-from tests.external_trainers import ai_toolkit, installed, kohya_trainer, sd_scripts
+from tests.helpers.external_trainers import ai_toolkit, installed, kohya_trainer, sd_scripts
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.external.aitoolkit import AiToolkit
 from twinloop.adapters.trainers.external.kohya import Kohya

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests import external_trainers as stand_ins
-from tests import foreign_keys as keys
 from tests.contract.makers import TRAINING, samples
+from tests.helpers import external_trainers as stand_ins
+from tests.helpers import foreign_keys as keys
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.external.kohya import Kohya
 from twinloop.adapters.trainers.external.trainer import ExternalTrainer

@@ -16,7 +16,7 @@ from twinloop.families.single_files import read_header, tensor_names
 from twinloop.loras.container import read_tensors
 from twinloop.pickles import Blob
 from twinloop.pickles.inspection import Safety, inspect_blob
-from twinloop.store.lora_file import header_texts, with_texts
+from twinloop.store.models.lora_file import header_texts, with_texts
 
 
 def _header_is_whole(path: Path) -> bool:

@@ -16,7 +16,7 @@ from twinloop.cli.inspect_text import report_lines
 from twinloop.pickles import Policy, TensorRef, read_pickle
 from twinloop.pickles.inspection import Safety
 from twinloop.pickles.weights import weights_of
-from twinloop.stages.inspect_models import inspect_file
+from twinloop.stages.model_files.inspect import inspect_file
 
 
 def nested(depth: int) -> list[Any]:

@@ -17,7 +17,7 @@ from PIL import Image
 from tests.functional import loops
 from twinloop.report.model import RunRecord
 from twinloop.report.reading import read_run
-from twinloop.store.workspace import Workspace
+from twinloop.store.run.workspace import Workspace
 
 
 @contextmanager

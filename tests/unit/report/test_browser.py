@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.own_home import own_home
+from tests.helpers.own_home import own_home
 from tests.unit.report.conftest import workspace_in
 from twinloop.report.page import write_report
 

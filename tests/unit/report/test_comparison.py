@@ -14,7 +14,7 @@ from twinloop.domain.shots import Shot
 from twinloop.domain.statistics import bootstrap_mean
 from twinloop.report import comparison, comparison_grid
 from twinloop.store.atomic import sha256_file
-from twinloop.store.provenance import is_marked_synthetic
+from twinloop.store.pictures.provenance import is_marked_synthetic
 
 COLOURS = {("bare", 0): (250, 0, 0), ("a_0.6", 0): (0, 250, 0), ("bare", 1): (0, 0, 250), ("a_0.6", 1): (250, 250, 0)}
 

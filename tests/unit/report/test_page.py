@@ -20,7 +20,7 @@ from tests.unit.report.conftest import edit, working_in, workspace_in
 from twinloop.errors import NothingToDo, StateError
 from twinloop.report.page import write_report
 from twinloop.stages.pick import pick
-from twinloop.store.workspace import Workspace
+from twinloop.store.run.workspace import Workspace
 
 HOSTILE = "</title><script>alert('x')</script><img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
 

@@ -20,7 +20,7 @@ from twinloop.report.reading import read_run
 from twinloop.report.thumbnails import Pictures
 from twinloop.report.words import number
 from twinloop.store.atomic import write_json
-from twinloop.store.workspace import Workspace, workspace_of
+from twinloop.store.run.workspace import Workspace, workspace_of
 
 CHANGES: dict[str, Any] = {"generation": {"num_per_gap": 2, "num_inference_steps": 3}}
 

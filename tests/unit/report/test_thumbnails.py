@@ -13,7 +13,7 @@ from PIL import Image
 
 from twinloop.errors import UnreadableImage
 from twinloop.report.thumbnails import LONGEST, Pictures, thumbnail
-from twinloop.store.provenance import is_marked_synthetic, synthetic_png
+from twinloop.store.pictures.provenance import is_marked_synthetic, synthetic_png
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (300, 200, 3), dtype=np.uint8)
 

@@ -25,8 +25,8 @@ from twinloop.stages.generate import MadeImage
 from twinloop.stages.identity import IdentityReference, freeze_reference
 from twinloop.stages.observe import Observer
 from twinloop.store.atomic import sha256_file
-from twinloop.store.catalog import Catalog
-from twinloop.store.images import load_image
+from twinloop.store.pictures.images import load_image
+from twinloop.store.run.catalog import Catalog
 
 OBSERVER = Observer(fake_pack(), BUILTIN)
 

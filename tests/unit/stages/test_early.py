@@ -26,7 +26,7 @@ from twinloop.stages.review import to_look_at
 from twinloop.stages.validate import asked_images, given_up, sort_into, tally, verdicts_json
 from twinloop.store.atomic import sha256_file
 from twinloop.store.journal import Journal
-from twinloop.store.workspace import GENERATION_METADATA
+from twinloop.store.run.workspace import GENERATION_METADATA
 
 SHOTS = [shot(n) for n in range(1, 8)]
 BAD = (SHOTS[1], SHOTS[2], SHOTS[3], SHOTS[6])

@@ -24,7 +24,7 @@ from twinloop.stages.generate import GenerationContext, generate
 from twinloop.stages.observe import Observer
 from twinloop.store.atomic import sha256_file
 from twinloop.store.journal import Journal
-from twinloop.store.workspace import GENERATION_METADATA
+from twinloop.store.run.workspace import GENERATION_METADATA
 
 SETTINGS = GenerationSettings(steps=10, guidance=7.5, width=128, height=128, batch_size=3)
 FRAMINGS = ("half_body", "close_up", "portrait", "half_body", "portrait")

@@ -22,10 +22,10 @@ from twinloop.loras.tensors import encode
 from twinloop.ports import EarlyLook, GenerationSettings, decisive_generation
 from twinloop.stages.generate import NO_HASHES, GenerationContext, generate, parameters_text
 from twinloop.store.atomic import sha256_file
-from twinloop.store.images import load_image
 from twinloop.store.journal import Journal
-from twinloop.store.lora_file import kohya_path
-from twinloop.store.workspace import GENERATION_METADATA
+from twinloop.store.models.lora_file import kohya_path
+from twinloop.store.pictures.images import load_image
+from twinloop.store.run.workspace import GENERATION_METADATA
 
 SHOTS = [shot(n) for n in range(1, 6)]
 

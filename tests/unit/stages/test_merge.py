@@ -13,7 +13,7 @@ from twinloop.domain.records import Dataset
 from twinloop.facets import BUILTIN
 from twinloop.stages.merge import MergeLimits, first_dataset, merge, weighted
 from twinloop.stages.validate import Judged
-from twinloop.store.dataset_folders import read_folders
+from twinloop.store.pictures.dataset_folders import read_folders
 
 LIMITS = MergeLimits()
 

@@ -21,8 +21,8 @@ from twinloop.ports import DetectorPack
 from twinloop.stages import observe
 from twinloop.stages.observe import Observer, Seen, facet_json, observation_line, observe_files
 from twinloop.store.atomic import sha256_file
-from twinloop.store.catalog import Catalog
-from twinloop.store.images import LoadedImage
+from twinloop.store.pictures.images import LoadedImage
+from twinloop.store.run.catalog import Catalog
 
 
 class Counting:

@@ -9,9 +9,9 @@ import pytest
 from twinloop.errors import InputError, StateError
 from twinloop.stages.pick import pick, picked
 from twinloop.store.atomic import sha256_file, write_json
-from twinloop.store.lora_file import kohya_path
-from twinloop.store.step_saves import step_path
-from twinloop.store.workspace import Workspace
+from twinloop.store.models.lora_file import kohya_path
+from twinloop.store.models.step_saves import step_path
+from twinloop.store.run.workspace import Workspace
 
 
 @pytest.fixture

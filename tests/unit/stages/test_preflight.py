@@ -16,7 +16,7 @@ from twinloop.errors import StorageError
 from twinloop.loop import run_loop
 from twinloop.ports import GenerationSettings, TrainingSettings
 from twinloop.stages.preflight import look_ahead, many_steps, pictures
-from twinloop.store.workspace import workspace_of
+from twinloop.store.run.workspace import workspace_of
 from twinloop.wiring import build_toolbox
 
 PLAN = MemoryPlan(2, True, 7 * GIB)

@@ -38,8 +38,8 @@ from twinloop.stages.select import (
     several_people,
     several_people_message,
 )
-from twinloop.store.catalog import Catalog
-from twinloop.store.provenance import synthetic_png
+from twinloop.store.pictures.provenance import synthetic_png
+from twinloop.store.run.catalog import Catalog
 
 
 def sharp(name: str, value: float, **kwargs: object) -> Photo:

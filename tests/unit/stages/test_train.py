@@ -23,8 +23,8 @@ from twinloop.stages.train import adopt, train, train_file
 from twinloop.stages.training_spec import TrainingSpec
 from twinloop.store.atomic import sha256_file
 from twinloop.store.clock import SystemClock
-from twinloop.store.step_saves import step_path
-from twinloop.store.workspace import Workspace, shown_path
+from twinloop.store.models.step_saves import step_path
+from twinloop.store.run.workspace import Workspace, shown_path
 
 SETTINGS = TrainingSettings("nano", 10, 4, 4.0, 1e-3, 2, 64, 7)
 SPEC = TrainingSpec("ohwx ana", SETTINGS)

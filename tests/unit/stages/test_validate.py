@@ -31,8 +31,8 @@ from twinloop.stages.validate import (
     tally,
     verdicts_json,
 )
-from twinloop.store.catalog import Catalog
-from twinloop.store.workspace import GENERATION_METADATA
+from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.workspace import GENERATION_METADATA
 
 A, R, U = Outcome.APPROVED, Outcome.REJECTED, Outcome.UNSURE
 LIMITS = Limits(min_brightness=10, blur_threshold=1)

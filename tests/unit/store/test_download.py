@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http_files import Site, serving
+from tests.helpers.http_files import Site, serving
 from twinloop.errors import DownloadError, StorageError
 from twinloop.store.download import Wanted, check_address, download, part_of
 

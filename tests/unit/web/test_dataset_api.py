@@ -15,8 +15,8 @@ from fastapi.testclient import TestClient
 from tests.functional.vaults import command
 from tests.unit.web.test_people_api import undo
 from twinloop.stages.vault.opened import ScanRecord
-from twinloop.store.vault import Vault
-from twinloop.store.vault_catalog import VaultCatalog
+from twinloop.store.vault.catalog import VaultCatalog
+from twinloop.store.vault.folder import Vault
 
 ANA = {"person": "ana"}
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from twinloop.errors import InputError
-from twinloop.store.provenance import synthetic_xmp
+from twinloop.store.pictures.provenance import synthetic_xmp
 from twinloop.web.pictures import FACE_SIDE, _large, face, picture, thumbnail
 from twinloop.web.pictures import photo as photo_of
 

@@ -22,7 +22,7 @@ from twinloop.adapters.detectors.onnx_model import OnnxModel
 from twinloop.domain.captions import Description
 from twinloop.domain.faces import ImageArray
 from twinloop.errors import MissingModel, ModelFileError
-from twinloop.store.model_content import read_model_bytes
+from twinloop.store.models.content import read_model_bytes
 
 GENERAL = 0
 THRESHOLD = 0.35

@@ -16,7 +16,7 @@ import numpy as np
 from twinloop.adapters.detectors.imaging import anchor_centers, keep_best, letterbox, sigmoid
 from twinloop.adapters.detectors.mediapipe_face import MediaPipeFace, load_net
 from twinloop.domain.faces import Box, Face, FloatArray, ImageArray
-from twinloop.store.model_content import Content, read_model_bytes
+from twinloop.store.models.content import Content, read_model_bytes
 
 _FILE = "face_detector.tflite"
 _SIZE = 128

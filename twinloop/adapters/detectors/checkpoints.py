@@ -14,7 +14,7 @@ from twinloop.adapters.detectors.onnx_model import OnnxModel
 from twinloop.errors import ModelFileError, StorageError
 from twinloop.pickles import Inert, read_torch_file
 from twinloop.store.atomic import write_bytes
-from twinloop.store.model_content import Content, check_content, sniff
+from twinloop.store.models.content import Content, check_content, sniff
 from twinloop.store.user_cache import user_cache
 
 CHECKPOINTS = frozenset({".pt", ".pth", ".pkl"})

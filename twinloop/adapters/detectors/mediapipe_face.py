@@ -22,7 +22,7 @@ from twinloop.adapters.detectors.imaging import RotatedCrop
 from twinloop.adapters.detectors.sunglasses import LIDS, eye_light, lenses
 from twinloop.domain.faces import Face, FloatArray, ImageArray
 from twinloop.errors import ModelFileError
-from twinloop.store.model_content import Content, read_model_bytes
+from twinloop.store.models.content import Content, read_model_bytes
 
 _SIZE = 192
 _MESH_FILE = "face_landmarks_detector.tflite"

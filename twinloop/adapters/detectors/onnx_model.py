@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from twinloop.errors import ModelFileError
-from twinloop.store.model_content import read_model_bytes
+from twinloop.store.models.content import read_model_bytes
 
 Array = npt.NDArray[Any]
 

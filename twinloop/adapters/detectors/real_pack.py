@@ -24,7 +24,7 @@ from twinloop.domain.model_roles import AUTO, NEEDS, PACKS, TAGGER_FILES, Need, 
 from twinloop.errors import InputError, MissingModel, ModelFileError, UnsafeModelFile
 from twinloop.ports import Choice, DetectorPack, FaceDetector, Measurer, PartDetector, PoseEstimator
 from twinloop.ports.detectors import BEST_OF_FOLDER
-from twinloop.store.models_folder import ModelsReport, resolve_models_dir
+from twinloop.store.models.folder import ModelsReport, resolve_models_dir
 
 _T = TypeVar("_T")
 

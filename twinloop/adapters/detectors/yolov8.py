@@ -19,7 +19,7 @@ from twinloop.adapters.detectors.ultralytics_graph import IsClassifier, convert
 from twinloop.domain.faces import Box, Face, FloatArray, ImageArray, Part
 from twinloop.errors import ModelFileError
 from twinloop.pickles import Inert
-from twinloop.store.model_content import Content, check_content
+from twinloop.store.models.content import Content, check_content
 
 _FILL = 114
 _OVERLAP = 0.5

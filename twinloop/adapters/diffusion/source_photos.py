@@ -11,7 +11,7 @@ from twinloop.adapters.diffusion.prompts import Shown
 from twinloop.domain.shots import Shot
 from twinloop.families.base import Editing
 from twinloop.ports import GenerationSettings
-from twinloop.store.images import load_image
+from twinloop.store.pictures.images import load_image
 
 LEAST_SIDE = 64
 """Pixels; Flux.2 refuses smaller photos."""

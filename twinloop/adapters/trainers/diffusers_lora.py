@@ -48,7 +48,7 @@ from twinloop.errors import NothingToDo
 from twinloop.families.base import Family
 from twinloop.families.lora_names import places_of
 from twinloop.ports import Trained, TrainingSettings, nobody_listens
-from twinloop.store.step_saves import StepSaves
+from twinloop.store.models.step_saves import StepSaves
 
 
 class DiffusersLoraTrainer:

@@ -131,7 +131,7 @@ def _final(settings: Settings | None) -> Path:
 def _best_image(settings: Settings, lora: Path) -> Path | None:
     """The panel image of that LoRA's version on which identity was measured highest; None where there is none."""
     from twinloop.exporters.run_preview import best_panel_image
-    from twinloop.store.workspace import Workspace
+    from twinloop.store.run.workspace import Workspace
 
     try:
         return best_panel_image(Workspace(Path(settings.output_dir), settings.lora_dir), lora)

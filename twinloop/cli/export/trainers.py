@@ -53,7 +53,7 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.foreign.pictures import folders_of
     from twinloop.stages.words import TAGGED
     from twinloop.steps.options import merge_limits
-    from twinloop.store.dataset_folders import told_trigger
+    from twinloop.store.pictures.dataset_folders import told_trigger
     from twinloop.wiring import asked_prediction, base_family, build_makers
 
     person = options.dataset_name(args)

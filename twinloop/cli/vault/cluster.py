@@ -15,7 +15,7 @@ from twinloop.domain.wording import plural, shown, some
 
 if TYPE_CHECKING:
     from twinloop.stages.vault.people.cluster import Clustered
-    from twinloop.store.vault import Vault
+    from twinloop.store.vault.folder import Vault
 
 SHOWN = 12
 """So many new and gone people are named."""

@@ -14,7 +14,7 @@ from twinloop.domain.wording import plural
 
 if TYPE_CHECKING:
     from twinloop.stages.vault.copies.record import Duplicates
-    from twinloop.store.vault import Vault
+    from twinloop.store.vault.folder import Vault
 
 NAMES = {"exact": "the same bytes", "near": "copies of one picture", "burst": "bursts of one person"}
 

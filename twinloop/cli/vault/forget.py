@@ -11,7 +11,7 @@ from twinloop.cli.vault.options import add_vault
 from twinloop.cli.vault.scan import SHOWN
 from twinloop.domain.wording import plural, shown
 from twinloop.errors import InputError
-from twinloop.store.vault import COMMON_CATALOG
+from twinloop.store.vault.folder import COMMON_CATALOG
 
 if TYPE_CHECKING:
     from twinloop.stages.vault.forget.promise import Forgotten, Kept
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 def _everything(args: argparse.Namespace) -> Forgotten:
     from twinloop.stages.vault.forget.everything import forget_everything
-    from twinloop.store.vault import Vault
+    from twinloop.store.vault.folder import Vault
 
     return forget_everything(Vault(args.vault), args.yes)
 

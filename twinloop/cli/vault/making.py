@@ -261,7 +261,7 @@ def _last_options(root: Path, person: str) -> tuple[CutOptions, CaptionOptions]:
     from twinloop.stages.vault.dataset.caption import CaptionOptions, last_options
     from twinloop.stages.vault.dataset.cut import CutOptions
     from twinloop.stages.vault.opening import looked_into
-    from twinloop.store.vault_catalog import OtherVersion
+    from twinloop.store.vault.catalog import OtherVersion
 
     try:
         with looked_into(root) as opened:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from twinloop.store.vault import DEFAULT
+from twinloop.store.vault.folder import DEFAULT
 
 
 def add_vault(parser: argparse.ArgumentParser) -> None:

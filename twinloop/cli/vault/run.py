@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from twinloop.stages.vault.dataset.whom import Meant
     from twinloop.stages.vault.opened import OpenVault
     from twinloop.stages.vault.people.without_face import Account
-    from twinloop.store.vault import Vault
+    from twinloop.store.vault.folder import Vault
 
 SHOWN = 5
 
@@ -186,7 +186,7 @@ def _check(args: argparse.Namespace, name: str) -> None:
     from twinloop.domain.captions import one_line
     from twinloop.stages.vault.dataset.label import check
     from twinloop.store.atomic import check_writable_folder
-    from twinloop.store.vault import Vault
+    from twinloop.store.vault.folder import Vault
 
     Vault(args.vault).person(name)
     if args.everything and not args.folders:
@@ -211,7 +211,7 @@ def _check(args: argparse.Namespace, name: str) -> None:
 def _check_apart(args: argparse.Namespace) -> None:
     """Raises InputError: the training set is to go among the photos that the scan will see."""
     from twinloop.stages.vault.dataset.folder.apart import check_apart
-    from twinloop.store.vault import Vault
+    from twinloop.store.vault.folder import Vault
 
     removed = set(map(os.path.abspath, args.remove))
     check_apart(Vault(args.vault), [root for root in _roots(args) if root not in removed], args.output)
@@ -220,7 +220,7 @@ def _check_apart(args: argparse.Namespace) -> None:
 def _roots(args: argparse.Namespace) -> list[str]:
     """The folders of earlier scans and of this one."""
     from twinloop.stages.vault.opened import ScanRecord
-    from twinloop.store.vault import Vault
+    from twinloop.store.vault.folder import Vault
 
     vault = Vault(args.vault)
     known = ScanRecord.read(vault).folders if vault.scan_record.exists() else ()

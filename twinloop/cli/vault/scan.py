@@ -16,7 +16,7 @@ from twinloop.domain.wording import plural, shown
 
 if TYPE_CHECKING:
     from twinloop.stages.vault.scan import Scanned
-    from twinloop.store.vault import Vault
+    from twinloop.store.vault.folder import Vault
 
 SHOWN = 10
 
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace, terminal: Terminal, identities: bool = False) 
     """``identities``: as in `ScanPlan`."""
     from twinloop import wiring
     from twinloop.stages.vault.scan import scan
-    from twinloop.store.vault import Vault
+    from twinloop.store.vault.folder import Vault
 
     vault = Vault(args.vault)
     plan = wiring.scan_plan(
@@ -133,8 +133,8 @@ def skipped_lines(skipped: list[tuple[str, str]], vault: Vault) -> list[str]:
 
 
 def ignored_lines(ignored: dict[str, int]) -> list[str]:
-    from twinloop.store.sidecar import SUFFIXES as CAPTIONS
-    from twinloop.store.videos import SUFFIXES as VIDEOS
+    from twinloop.store.pictures.sidecar import SUFFIXES as CAPTIONS
+    from twinloop.store.pictures.videos import SUFFIXES as VIDEOS
 
     if not ignored:
         return []

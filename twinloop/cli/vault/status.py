@@ -15,7 +15,7 @@ from twinloop.domain.wording import plural
 
 if TYPE_CHECKING:
     from twinloop.stages.vault.status import Status
-    from twinloop.store.vault import Vault
+    from twinloop.store.vault.folder import Vault
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

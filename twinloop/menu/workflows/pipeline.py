@@ -13,8 +13,8 @@ from twinloop.menu import questions
 from twinloop.menu.director import Option
 from twinloop.menu.session import Session
 from twinloop.menu.workflow import Workflow
-from twinloop.store.images import find_images
-from twinloop.store.vault import DEFAULT, Vault
+from twinloop.store.pictures.images import find_images
+from twinloop.store.vault.folder import DEFAULT, Vault
 from twinloop.system import shell
 
 CONSENT = (

@@ -20,7 +20,7 @@ from twinloop.nano.world.params import sample_identity, sample_scene
 from twinloop.nano.world.render import Truth, render
 from twinloop.ports import Reporter
 from twinloop.stages.observe import Observer
-from twinloop.store.images import LoadedImage
+from twinloop.store.pictures.images import LoadedImage
 
 PER_PERSON, SIZE = 4, 384
 _STREAM = 0x6E616E6F

@@ -13,7 +13,7 @@ from twinloop.domain.vault import VaultFace
 from twinloop.ports import DetectorPack
 from twinloop.stages import pixels
 from twinloop.stages.vault.closer_look import detect
-from twinloop.store.photo_file import Pixels
+from twinloop.store.pictures.photo_file import Pixels
 
 EMBED_SIDE = 40
 """Smaller side of a face's box, in pixels of the photo, from which it gets an embedding."""

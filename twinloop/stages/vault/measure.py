@@ -17,8 +17,8 @@ from twinloop.ports import DetectorPack
 from twinloop.stages import pixels
 from twinloop.stages.vault.find_faces import FaceFinder
 from twinloop.stages.vault.measured_with import scan_fingerprint
-from twinloop.store.photo_file import Pixels, decode_small, read_photo
-from twinloop.store.provenance import is_marked_synthetic
+from twinloop.store.pictures.photo_file import Pixels, decode_small, read_photo
+from twinloop.store.pictures.provenance import is_marked_synthetic
 
 VERSION = "scan-1"
 MEASURE_SIDE = 480

@@ -10,9 +10,9 @@ from twinloop.errors import InputError, NothingToDo, UnreadableImage
 from twinloop.ports import Reporter
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.walk import Walk
-from twinloop.store.images import SUFFIXES, opened_image
-from twinloop.store.photo_file import read_photo
-from twinloop.store.vault import Vault
+from twinloop.store.pictures.images import SUFFIXES, opened_image
+from twinloop.store.pictures.photo_file import read_photo
+from twinloop.store.vault.folder import Vault
 
 
 def look_into(vault: Vault, paths: Sequence[Path], reporter: Reporter) -> None:

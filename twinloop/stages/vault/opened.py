@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from twinloop.domain.likeness import USUAL
 from twinloop.errors import NothingToDo, StateError
 from twinloop.store.atomic import read_json, write_json
-from twinloop.store.decisions import DecisionLog
-from twinloop.store.vault import Vault
-from twinloop.store.vault_catalog import VaultCatalog
+from twinloop.store.vault.catalog import VaultCatalog
+from twinloop.store.vault.decisions import DecisionLog
+from twinloop.store.vault.folder import Vault
 
 
 @dataclass(frozen=True, kw_only=True)

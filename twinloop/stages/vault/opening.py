@@ -9,10 +9,10 @@ from pathlib import Path
 from twinloop.stages.vault.forget.promise import Kept, keep_promises
 from twinloop.stages.vault.opened import OpenVault, ScanRecord
 from twinloop.store.atomic import remove_leftovers
-from twinloop.store.decisions import DecisionLog
 from twinloop.store.lock import VAULT, locked
-from twinloop.store.vault import Vault
-from twinloop.store.vault_catalog import VaultCatalog
+from twinloop.store.vault.catalog import VaultCatalog
+from twinloop.store.vault.decisions import DecisionLog
+from twinloop.store.vault.folder import Vault
 
 
 @contextmanager

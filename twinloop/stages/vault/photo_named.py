@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twinloop.errors import InputError
 from twinloop.stages.vault.opened import OpenVault
-from twinloop.store.vault_files import FileIndex
+from twinloop.store.vault.files import FileIndex
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,11 @@ from twinloop.stages.vault.new_folders import look_into
 from twinloop.stages.vault.offline_folders import online_and_offline
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.walk import Walk
-from twinloop.store.decisions import DecisionLog
 from twinloop.store.lock import VAULT, locked
-from twinloop.store.vault import Vault
-from twinloop.store.vault_catalog import FileEntry, VaultCatalog
-from twinloop.store.vault_files import Counts, FileIndex
+from twinloop.store.vault.catalog import FileEntry, VaultCatalog
+from twinloop.store.vault.decisions import DecisionLog
+from twinloop.store.vault.files import Counts, FileIndex
+from twinloop.store.vault.folder import Vault
 
 BATCH = 64
 BATCH_SECONDS = 2.0

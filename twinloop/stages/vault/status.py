@@ -14,8 +14,8 @@ from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.record import read_people
 from twinloop.stages.vault.people.without_face import without_face
 from twinloop.store.atomic import read_json
-from twinloop.store.sidecar import PERSON
-from twinloop.store.vault_files import Counts, FileIndex
+from twinloop.store.pictures.sidecar import PERSON
+from twinloop.store.vault.files import Counts, FileIndex
 
 
 @dataclass(frozen=True, kw_only=True)

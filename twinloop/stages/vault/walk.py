@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from twinloop.domain.scanned import ListedFile
-from twinloop.store.images import SUFFIXES
-from twinloop.store.vault_files import Found
+from twinloop.store.pictures.images import SUFFIXES
+from twinloop.store.vault.files import Found
 
 NOT_OPENED = {
     ".eps": "EPS is a program, not a photo: it is never opened",

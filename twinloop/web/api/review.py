@@ -13,8 +13,8 @@ from twinloop.domain.verdicts import Outcome
 from twinloop.errors import InputError, NothingToDo
 from twinloop.stages.nearest import nearest_photos
 from twinloop.stages.review import Review, finish, say, to_look_at, wanted
-from twinloop.store.catalog import Catalog
-from twinloop.store.workspace import GENERATION_METADATA, Workspace
+from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.workspace import GENERATION_METADATA, Workspace
 from twinloop.web.api.shared import Sent, TheSite, made, private
 from twinloop.web.pictures import picture
 from twinloop.web.recorded import recorded

@@ -17,8 +17,8 @@ from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.stages import review as reviewing
 from twinloop.stages.pick import picked
 from twinloop.store.atomic import read_object
-from twinloop.store.found_run import found_run
-from twinloop.store.workspace import GENERATION_METADATA, Workspace
+from twinloop.store.run.found_run import found_run
+from twinloop.store.run.workspace import GENERATION_METADATA, Workspace
 from twinloop.web.api.shared import Sent, TheJobs, TheSite, made
 from twinloop.web.pictures import picture
 from twinloop.web.recorded import recorded

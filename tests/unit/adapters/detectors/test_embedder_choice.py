@@ -23,9 +23,9 @@ from twinloop.ports.detectors import embedder_in
 from twinloop.stages.observe import Observer, observe_files
 from twinloop.stages.toolbox import Toolbox
 from twinloop.steps import Run, begin, check_same_run
-from twinloop.store.catalog import Catalog
 from twinloop.store.journal import Journal
-from twinloop.store.workspace import workspace_of
+from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.workspace import workspace_of
 from twinloop.wiring import build_toolbox
 
 R50, GLINT, SMALL = "w600k_r50.onnx", "glintr100.onnx", "w600k_mbf.onnx"

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from tests.functional.console import ROOT
-from tests.hand_points import open_hand
+from tests.helpers.hand_points import open_hand
 from twinloop.adapters.detectors.imaging import RotatedCrop
 from twinloop.adapters.detectors.mediapipe_hands import MediaPipeHands, _Look
 from twinloop.domain.faces import ImageArray, Part

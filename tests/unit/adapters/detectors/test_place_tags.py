@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.captioner_models import build_place_tagger, build_tagger
+from tests.helpers.captioner_models import build_place_tagger, build_tagger
 from tests.unit.adapters.test_wd14 import coloured
 from tests.unit.things import Recording
 from twinloop import wiring
@@ -26,9 +26,9 @@ from twinloop.domain.model_roles import Role, role_at
 from twinloop.errors import MissingModel, ModelFileError
 from twinloop.facets import setting
 from twinloop.stages.observe import Observer, observe_files
-from twinloop.store.catalog import Catalog
-from twinloop.store.images import load_image
-from twinloop.store.models_folder import resolve_models_dir
+from twinloop.store.models.folder import resolve_models_dir
+from twinloop.store.pictures.images import load_image
+from twinloop.store.run.catalog import Catalog
 
 
 @pytest.fixture

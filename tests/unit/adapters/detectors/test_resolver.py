@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.captioner_models import build_place_tagger
+from tests.helpers.captioner_models import build_place_tagger
 from tests.unit.adapters.detectors.onnx_files import quality_onnx, small_onnx
 from twinloop.adapters.detectors.blaze_face import BlazeFace
 from twinloop.adapters.detectors.face_quality import EDifFiqa
@@ -23,8 +23,8 @@ from twinloop.adapters.detectors.yunet import YuNet
 from twinloop.domain.faces import Box, Face
 from twinloop.domain.model_roles import Role, pack_and_folder, role_of
 from twinloop.errors import InputError, MissingModel, ModelFileError, UnsafeModelFile
-from twinloop.store.model_content import Content, complaint, sniff
-from twinloop.store.models_folder import problem_of, resolve_models_dir
+from twinloop.store.models.content import Content, complaint, sniff
+from twinloop.store.models.folder import problem_of, resolve_models_dir
 
 FILES = {
     "yunet/face_detection_yunet_2026may.onnx": Role.FACE_YUNET,
@@ -155,7 +155,7 @@ def test_an_ultralytics_classifier_is_no_hand_detector(models: Path, weights: Pa
 
 def test_the_yolo_files_of_the_usual_names_work_together(weights: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from tests import ultralytics_files as ultra
+    from tests.helpers import ultralytics_files as ultra
 
     shutil.copy(weights / "yolov5_face/yolov5n-0.5-face.pt", tmp_path / "yolov5l-face.pt")
     ultra.write_checkpoint(tmp_path / "hand_yolov8n.pt", ultra.network("8", ["hand"]))

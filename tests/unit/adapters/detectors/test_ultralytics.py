@@ -24,7 +24,7 @@ from twinloop.errors import ModelFileError, UnsafeModelFile
 from twinloop.pickles import Global, Inert, StorageRef, TensorRef
 
 pytest.importorskip("torch")
-from tests import ultralytics_files as ultra
+from tests.helpers import ultralytics_files as ultra
 from tests.unit.pickles.files import walk
 
 IMAGE = np.random.default_rng(3).random((1, 3, 96, 128), dtype=np.float32)

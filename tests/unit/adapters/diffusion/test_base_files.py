@@ -16,8 +16,8 @@ pytest.importorskip("diffusers")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from tests.single_file import write_single_file  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.single_file import write_single_file  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_files import BaseFiles, find_base  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402

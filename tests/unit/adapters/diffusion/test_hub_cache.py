@@ -21,8 +21,8 @@ import huggingface_hub  # noqa: E402
 from huggingface_hub.errors import GatedRepoError  # noqa: E402
 from huggingface_hub.utils._paths import filter_repo_objects  # noqa: E402
 
-from tests.single_file import write_single_file  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.single_file import write_single_file  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_files import find_base  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion import base_model  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402

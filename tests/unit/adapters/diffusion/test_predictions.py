@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.diffusion.preflight import Wanted, check  # noqa: E402
@@ -26,7 +26,7 @@ from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.errors import InputError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.families.predictions import NOT_ASKED, Asked  # noqa: E402
-from twinloop.store.lora_file import header_texts  # noqa: E402
+from twinloop.store.models.lora_file import header_texts  # noqa: E402
 
 SDXL = FAMILIES["sdxl"]
 ZERO = Asked("v_prediction", True)

@@ -19,8 +19,8 @@ pytest.importorskip("bitsandbytes", reason="the quant extra is not installed")
 from peft.utils.integrations import dequantize_module_weight  # noqa: E402
 
 from tests.contract.makers import SIZE  # noqa: E402
-from tests.single_file import write_single_file  # noqa: E402
-from tests.tiny_families import BUILDERS, build_tiny  # noqa: E402
+from tests.helpers.single_file import write_single_file  # noqa: E402
+from tests.helpers.tiny_families import BUILDERS, build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.compute import Compute, choose_compute  # noqa: E402

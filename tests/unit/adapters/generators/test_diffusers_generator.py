@@ -15,7 +15,7 @@ pytest.importorskip("diffusers")
 from PIL import Image  # noqa: E402
 
 from tests.contract.makers import GENERATION, SIZE, shots  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion import base_model  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.compute import Compute  # noqa: E402

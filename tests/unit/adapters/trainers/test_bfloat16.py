@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.compute import _cpu_computes_bfloat16  # noqa: E402
@@ -27,7 +27,7 @@ from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
-from twinloop.store.lora_file import kohya_path  # noqa: E402
+from twinloop.store.models.lora_file import kohya_path  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not _cpu_computes_bfloat16(), reason="this CPU has no bfloat16 kernels")
 NAMES = ("sdxl", "flux", "sd35")

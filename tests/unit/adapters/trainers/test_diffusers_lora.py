@@ -21,7 +21,7 @@ from PIL import Image  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.framing import frame  # noqa: E402
@@ -39,7 +39,7 @@ from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.families.sizes import Size  # noqa: E402
 from twinloop.ports import Trained, TrainingSettings  # noqa: E402
 from twinloop.store.atomic import sha256_file  # noqa: E402
-from twinloop.store.lora_file import header_texts  # noqa: E402
+from twinloop.store.models.lora_file import header_texts  # noqa: E402
 
 SDXL = FAMILIES["sdxl"]
 CACHE = CacheSettings(resolution=64, step=32, buckets=True, flip=True)

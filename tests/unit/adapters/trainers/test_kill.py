@@ -21,7 +21,7 @@ from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.domain.records import TrainingSample
 from twinloop.families import FAMILIES
 from twinloop.ports import TrainingSettings
-from twinloop.store.lora_file import kohya_path
+from twinloop.store.models.lora_file import kohya_path
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="needs fork"),

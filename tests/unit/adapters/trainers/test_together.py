@@ -16,15 +16,15 @@ pytest.importorskip("diffusers")
 from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import TRAINING, samples  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.execution.micro_batches import MICRO_BATCHES_FILE  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.ports import TrainingSettings  # noqa: E402
 from twinloop.store.atomic import write_json  # noqa: E402
-from twinloop.store.lora_file import kohya_path  # noqa: E402
-from twinloop.store.step_saves import step_path  # noqa: E402
+from twinloop.store.models.lora_file import kohya_path  # noqa: E402
+from twinloop.store.models.step_saves import step_path  # noqa: E402
 
 TOGETHER = replace(
     TRAINING,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.videos import lay_on_its_side, write_video
+from tests.helpers.videos import lay_on_its_side, write_video
 from twinloop.adapters.videos.decoder import CvVideo
 from twinloop.errors import UnreadableImage
 

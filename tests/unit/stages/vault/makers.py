@@ -21,9 +21,9 @@ from twinloop.stages.vault.dataset.cut import Cut, CutOptions
 from twinloop.stages.vault.opened import OpenVault, ScanRecord
 from twinloop.stages.vault.opening import open_vault
 from twinloop.stages.vault.people.record import Found, people_of, write_people
-from twinloop.store.images import load_image
-from twinloop.store.vault import Vault
-from twinloop.store.vault_catalog import FileEntry, VaultCatalog
+from twinloop.store.pictures.images import load_image
+from twinloop.store.vault.catalog import FileEntry, VaultCatalog
+from twinloop.store.vault.folder import Vault
 
 FINGERPRINT = "test"
 FAKE = Observer(fake_pack(), BUILTIN)

@@ -26,7 +26,7 @@ from twinloop.stages.vault.find_faces import (
     plausible_landmarks,
     quality,
 )
-from twinloop.store.photo_file import Pixels
+from twinloop.store.pictures.photo_file import Pixels
 
 GREY = 40
 

@@ -15,7 +15,7 @@ from twinloop.adapters.fakes import FakeTruth, fake_image, fake_pack
 from twinloop.domain.scanned import ListedFile, ScannedFile
 from twinloop.stages.pixels import grey_measures, perceptual_hash
 from twinloop.stages.vault.measure import MEASURE_SIDE, THUMBNAIL_SIDE, PhotoMeasurer
-from twinloop.store.provenance import synthetic_png
+from twinloop.store.pictures.provenance import synthetic_png
 
 
 def noise(width: int, height: int) -> Image.Image:

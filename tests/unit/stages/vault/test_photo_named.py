@@ -13,7 +13,7 @@ from twinloop.errors import InputError
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.faces_meant import FacesMeant
 from twinloop.stages.vault.photo_named import photo_named
-from twinloop.store.vault_catalog import FileEntry
+from twinloop.store.vault.catalog import FileEntry
 
 FACES = album(1, 4, "a")
 

@@ -27,9 +27,9 @@ from twinloop.stages.vault.opening import looked_into, open_vault
 from twinloop.stages.vault.people.cluster import ClusterOptions, cluster
 from twinloop.stages.vault.scan import Scanned, ScanPlan, scan
 from twinloop.stages.vault.status import status
-from twinloop.store.decisions import DecisionLog
-from twinloop.store.vault import Vault
-from twinloop.store.vault_catalog import VaultCatalog
+from twinloop.store.vault.catalog import VaultCatalog
+from twinloop.store.vault.decisions import DecisionLog
+from twinloop.store.vault.folder import Vault
 
 
 class Quiet:

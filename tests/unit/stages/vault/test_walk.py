@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from twinloop.stages.vault.walk import NOT_OPENED, Walk
-from twinloop.store.images import SUFFIXES
+from twinloop.store.pictures.images import SUFFIXES
 
 
 def found(walk: Walk, *roots: Path) -> dict[str, str]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from twinloop.adapters.diffusion.loras.reading import ReadLora
 from twinloop.loras.adapter_settings import ADAPTER_TEXT
-from twinloop.store.lora_file import header_texts
+from twinloop.store.models.lora_file import header_texts
 
 _SIDES = {"lora_A.weight": 0, "lora_B.weight": 1}
 

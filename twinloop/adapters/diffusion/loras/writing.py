@@ -29,7 +29,7 @@ from twinloop.loras.patterns import keyed
 from twinloop.loras.tensors import alpha_tensor
 from twinloop.pickles.safetensors_header import of_bytes
 from twinloop.store.atomic import write_bytes
-from twinloop.store.lora_file import kohya_path, lora_bytes
+from twinloop.store.models.lora_file import kohya_path, lora_bytes
 
 FORMS = {"down_up": ("lora_down.weight", "lora_up.weight"), "a_b": ("lora_A.weight", "lora_B.weight")}
 """How the two matrices are called, by `LoraNames.form`."""

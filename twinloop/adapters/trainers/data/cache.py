@@ -22,7 +22,7 @@ from twinloop.domain.faces import Box, ImageArray
 from twinloop.domain.records import Mask, TrainingSample
 from twinloop.errors import StateError, UnreadableImage
 from twinloop.store.atomic import write_bytes
-from twinloop.store.images import load_image, upright_size
+from twinloop.store.pictures.images import load_image, upright_size
 
 
 @dataclass(frozen=True)

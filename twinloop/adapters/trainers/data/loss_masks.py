@@ -10,7 +10,7 @@ from torch import Tensor
 from twinloop.adapters.diffusion.framing import Framing
 from twinloop.domain.faces import Box
 from twinloop.domain.records import Mask
-from twinloop.store.masks import grey_of
+from twinloop.store.pictures.masks import grey_of
 
 MARGIN = 0.25
 """Share of the box's size that is added on each side: detectors' boxes end at the brow and at the chin."""

@@ -31,7 +31,7 @@ from twinloop.loras.write import has_own_layers, written
 from twinloop.ports import Trained, TrainingSettings, decisive_samples, decisive_settings, nobody_listens
 from twinloop.store.atomic import read_object, write_bytes, write_json
 from twinloop.store.clock import utc_now
-from twinloop.store.lora_file import kohya_path
+from twinloop.store.models.lora_file import kohya_path
 
 Progress = Callable[[int, int, float], None]
 

@@ -28,7 +28,7 @@ from twinloop.errors import OutOfMemory, StateError
 from twinloop.families.clip import CHUNKS
 from twinloop.ports import TrainingSettings
 from twinloop.store.atomic import read_json, write_json
-from twinloop.store.step_saves import StepSaves
+from twinloop.store.models.step_saves import StepSaves
 
 PLAN = "plan.json"
 MARGIN = 0.95

@@ -18,7 +18,7 @@ from twinloop.errors import MissingExtra
 from twinloop.ports import TrainingSettings
 from twinloop.store.atomic import copy_whole, storage_errors, write_bytes
 from twinloop.store.clock import fixed_time
-from twinloop.store.lora_file import metrics_path
+from twinloop.store.models.lora_file import metrics_path
 
 FILE = "metrics.jsonl"
 Figures = Mapping[str, float | None]

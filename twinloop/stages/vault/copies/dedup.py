@@ -33,9 +33,9 @@ from twinloop.stages.vault.copies.views import Views
 from twinloop.stages.vault.offline_folders import is_offline, online_and_offline
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.store.atomic import write_json
-from twinloop.store.likeness_cache import Signature
-from twinloop.store.vault import Vault
-from twinloop.store.vault_catalog import PhotoSummary
+from twinloop.store.vault.catalog import PhotoSummary
+from twinloop.store.vault.folder import Vault
+from twinloop.store.vault.likeness_cache import Signature
 
 VERSION = "dedup-2"
 LARGEST_DISTANCE = 16

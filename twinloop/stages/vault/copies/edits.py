@@ -16,7 +16,7 @@ from twinloop.errors import InputError, NothingToDo
 from twinloop.stages.vault.copies.record import DuplicateFile, Duplicates
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.photo_named import photo_named
-from twinloop.store.decisions import DecisionLog
+from twinloop.store.vault.decisions import DecisionLog
 
 KINDS = ("keep", "distinct")
 

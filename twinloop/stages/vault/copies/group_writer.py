@@ -9,7 +9,7 @@ from twinloop.stages.vault.copies.likeness import Copy
 from twinloop.stages.vault.copies.ranking import Ranking, score
 from twinloop.stages.vault.copies.record import DuplicateFile, DuplicateGroup
 from twinloop.stages.vault.copies.stars import Star
-from twinloop.store.vault_catalog import PhotoSummary
+from twinloop.store.vault.catalog import PhotoSummary
 
 
 class GroupWriter:

@@ -9,7 +9,7 @@ from typing import Any
 
 from twinloop.errors import NothingToDo
 from twinloop.store.atomic import read_json
-from twinloop.store.vault import Vault
+from twinloop.store.vault.folder import Vault
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 
 from twinloop.domain.vault import VaultFace
 from twinloop.stages.vault.copies.alignment import Thumbnail, Window
-from twinloop.store.vault_catalog import VaultCatalog
+from twinloop.store.vault.catalog import VaultCatalog
 
 REMEMBERED = 256
 """Photos; an opened one is about 0.1 MB."""

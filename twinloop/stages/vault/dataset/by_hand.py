@@ -19,8 +19,8 @@ from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.membership import ids_merged_into
 from twinloop.stages.vault.photo_named import photo_named
 from twinloop.store.atomic import read_json
-from twinloop.store.decisions import DecisionLog
-from twinloop.store.sidecar import PERSON
+from twinloop.store.pictures.sidecar import PERSON
+from twinloop.store.vault.decisions import DecisionLog
 
 EXCLUDE, INCLUDE, AUTOMATIC = "exclude", "include", "automatic"
 KINDS = (EXCLUDE, INCLUDE, AUTOMATIC)

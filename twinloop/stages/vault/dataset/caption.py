@@ -31,8 +31,8 @@ from twinloop.stages.vault.dataset.own_captions import beside, edits_of
 from twinloop.stages.vault.dataset.own_hands import own_hands
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.store.atomic import read_json, write_json
-from twinloop.store.catalog import Catalog
-from twinloop.store.sidecar import has_more_lines
+from twinloop.store.pictures.sidecar import has_more_lines
+from twinloop.store.run.catalog import Catalog
 
 EDITED = "edited"
 BESIDE = "beside"

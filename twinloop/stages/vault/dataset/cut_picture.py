@@ -10,8 +10,8 @@ from PIL import Image
 
 from twinloop.errors import UnreadableImage
 from twinloop.stages.vault.dataset.cut import Cut
-from twinloop.store.images import LoadedImage, load_image
-from twinloop.store.provenance import clean_png
+from twinloop.store.pictures.images import LoadedImage, load_image
+from twinloop.store.pictures.provenance import clean_png
 
 
 class CutPicture:

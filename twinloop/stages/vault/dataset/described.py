@@ -6,7 +6,7 @@ from twinloop.domain.captions import Description
 from twinloop.errors import CaptionFailed, MissingTool, ToolFailed
 from twinloop.ports import Captioner
 from twinloop.stages.vault.dataset.cut_picture import CutPicture
-from twinloop.store.catalog import Catalog
+from twinloop.store.run.catalog import Catalog
 
 HOPELESS = 3
 """So many failures before the first success are the captioner's and not the pictures'."""

@@ -20,7 +20,7 @@ from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people import edits
 from twinloop.stages.vault.people.membership import ids_merged_into
 from twinloop.stages.vault.people.record import read_people
-from twinloop.store.decisions import DecisionLog
+from twinloop.store.vault.decisions import DecisionLog
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 from twinloop.domain.vault import Person
 from twinloop.domain.wording import some
 from twinloop.stages.vault.opened import OpenVault
-from twinloop.store.vault_faces import face_entries
-from twinloop.store.vault_files import FileIndex
+from twinloop.store.vault.faces import face_entries
+from twinloop.store.vault.files import FileIndex
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from twinloop.errors import InputError, StateError
 from twinloop.store.atomic import read_json
-from twinloop.store.sidecar import PERSON
+from twinloop.store.pictures.sidecar import PERSON
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from twinloop.errors import InputError
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.membership import ids_merged_into
 from twinloop.store.atomic import read_json
-from twinloop.store.decisions import DecisionLog
-from twinloop.store.sidecar import caption_beside
+from twinloop.store.pictures.sidecar import caption_beside
+from twinloop.store.vault.decisions import DecisionLog
 
 
 def edits_of(decisions: DecisionLog, person_id: str) -> dict[str, str]:

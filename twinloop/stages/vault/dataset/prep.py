@@ -34,9 +34,9 @@ from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.record import read_people
 from twinloop.stages.vault.people.without_face import beside
 from twinloop.store.atomic import remove_leftovers, storage_errors
-from twinloop.store.sidecar import METADATA
-from twinloop.store.vault_files import FileIndex
-from twinloop.store.vault_id import made_vault_id
+from twinloop.store.pictures.sidecar import METADATA
+from twinloop.store.vault.files import FileIndex
+from twinloop.store.vault.vault_id import made_vault_id
 
 REPEATS = 10
 FORMAT = "png-1"

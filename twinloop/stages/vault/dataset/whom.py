@@ -17,8 +17,8 @@ from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.cluster import no_face_needed
 from twinloop.stages.vault.people.membership import looks_like_id
 from twinloop.stages.vault.people.record import People
-from twinloop.store.vault_faces import face_entries
-from twinloop.store.vault_files import FileIndex
+from twinloop.store.vault.faces import face_entries
+from twinloop.store.vault.files import FileIndex
 from twinloop.system import shell
 
 SHOWN = 5

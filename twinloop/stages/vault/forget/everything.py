@@ -13,8 +13,8 @@ from twinloop.stages.vault.forget.promise import Forgotten
 from twinloop.stages.vault.forget.removing import remove, with_journals
 from twinloop.store.atomic import is_leftover, remove_leftovers
 from twinloop.store.lock import VAULT, locked
-from twinloop.store.vault import Vault
-from twinloop.store.vault_catalog import VaultCatalog
+from twinloop.store.vault.catalog import VaultCatalog
+from twinloop.store.vault.folder import Vault
 
 
 def forget_everything(vault: Vault, really: bool) -> Forgotten:

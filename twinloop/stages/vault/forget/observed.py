@@ -13,9 +13,9 @@ from twinloop.errors import StorageError
 from twinloop.stages.vault.dataset.folder.own_files import written
 from twinloop.stages.vault.forget.removing import with_journals
 from twinloop.store.atomic import read_object
-from twinloop.store.catalog import Catalog
-from twinloop.store.vault import COMMON_CATALOG, OUTPUTS, Vault
-from twinloop.store.workspace import Workspace, shown_path
+from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.workspace import Workspace, shown_path
+from twinloop.store.vault.folder import COMMON_CATALOG, OUTPUTS, Vault
 from twinloop.system import shell
 
 

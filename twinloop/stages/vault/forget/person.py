@@ -10,8 +10,8 @@ from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.key_index import KeyIndex
 from twinloop.stages.vault.people.membership import faces_of
 from twinloop.stages.vault.people.record import read_found
-from twinloop.store.decisions import DecisionLog
-from twinloop.store.vault_faces import embedded_faces
+from twinloop.store.vault.decisions import DecisionLog
+from twinloop.store.vault.faces import embedded_faces
 
 
 def forget_person(opened: OpenVault, person: Person, really: bool) -> Forgotten:

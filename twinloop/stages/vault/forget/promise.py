@@ -24,10 +24,10 @@ from twinloop.stages.vault.people.key_index import KeyIndex
 from twinloop.stages.vault.people.membership import faces_of, ids_merged_into
 from twinloop.stages.vault.people.record import Found, people_of, read_found, write_people
 from twinloop.store.atomic import write_json
-from twinloop.store.decisions import DecisionLog
-from twinloop.store.vault import Vault
-from twinloop.store.vault_catalog import VaultCatalog
-from twinloop.store.vault_forget import forget_faces, forget_unseen, unseen_faces
+from twinloop.store.vault.catalog import VaultCatalog
+from twinloop.store.vault.decisions import DecisionLog
+from twinloop.store.vault.folder import Vault
+from twinloop.store.vault.forget import forget_faces, forget_unseen, unseen_faces
 
 _PERSONAL = ("name", "label", "caption", "captions", *by_hand.KINDS)
 """Kinds of decisions that hold words about a person, or say what the training set was made of; the others hold ids and

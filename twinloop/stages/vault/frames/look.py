@@ -17,8 +17,8 @@ from twinloop.ports import DetectorPack, FrameDesk, Video
 from twinloop.stages import pixels
 from twinloop.stages.vault.find_faces import FaceFinder
 from twinloop.stages.vault.measure import DETECT_SIDE, MEASURE_SIDE, shrunk
-from twinloop.store.photo_file import Pixels, scale_for
-from twinloop.store.videos import check_video, frame_jpeg
+from twinloop.store.pictures.photo_file import Pixels, scale_for
+from twinloop.store.pictures.videos import check_video, frame_jpeg
 
 LOOKS = 4
 """So many frames of a stretch are decoded and compared; the sharpest stands for it."""

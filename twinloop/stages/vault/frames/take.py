@@ -17,7 +17,7 @@ from twinloop.stages.vault.frames.choose import angle, choose, expression, face_
 from twinloop.stages.vault.frames.manifest import FrameRecord, Manifest, VideoRecord, iso
 from twinloop.store.atomic import check_writable_folder, remove_leftovers, sha256_file, write_bytes
 from twinloop.store.lock import Use, locked
-from twinloop.store.videos import SUFFIXES, creation_time, find_videos
+from twinloop.store.pictures.videos import SUFFIXES, creation_time, find_videos
 
 FOLDER = Use(
     "another command", "Wait until that is done, then run this again.", "Choose an --output folder on a local disk."

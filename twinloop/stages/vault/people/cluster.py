@@ -22,9 +22,9 @@ from twinloop.stages.vault.people.key_index import KeyIndex
 from twinloop.stages.vault.people.lasting_ids import anchored, lasting_ids
 from twinloop.stages.vault.people.membership import APPLIED, KINDS
 from twinloop.stages.vault.people.record import Found, Moved, People, people_of, read_found, used_numbers, write_people
-from twinloop.store.vault import Vault
-from twinloop.store.vault_catalog import FaceTable
-from twinloop.store.vault_faces import face_entries
+from twinloop.store.vault.catalog import FaceTable
+from twinloop.store.vault.faces import face_entries
+from twinloop.store.vault.folder import Vault
 
 VERSION = "cluster-1"
 EXACT_UP_TO = 100_000

@@ -29,8 +29,8 @@ from twinloop.stages.vault.people.record import (
     write_people,
 )
 from twinloop.stages.vault.people.without_face import forgotten_photos
-from twinloop.store.vault_faces import face_entries
-from twinloop.store.vault_files import FileIndex
+from twinloop.store.vault.faces import face_entries
+from twinloop.store.vault.files import FileIndex
 
 
 @dataclass(frozen=True)

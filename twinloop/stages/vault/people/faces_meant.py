@@ -11,7 +11,7 @@ from twinloop.errors import InputError, StateError
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.record import People, stale
 from twinloop.stages.vault.photo_named import photo_named
-from twinloop.store.vault_faces import FaceEntry, face_entries
+from twinloop.store.vault.faces import FaceEntry, face_entries
 
 
 class FacesMeant:

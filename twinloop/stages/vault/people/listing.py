@@ -10,7 +10,7 @@ from twinloop.domain.faces import Box
 from twinloop.domain.vault import FaceKey, Person
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.record import People
-from twinloop.store.vault_faces import FaceEntry, face_entries
+from twinloop.store.vault.faces import FaceEntry, face_entries
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from twinloop.domain.vault import Decision, FaceKey, Person
 from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.stages.vault.people.membership import APPLIED, Membership, id_of, number_of
 from twinloop.store.atomic import read_json, write_json
-from twinloop.store.decisions import DecisionLog
-from twinloop.store.vault import Vault
+from twinloop.store.vault.decisions import DecisionLog
+from twinloop.store.vault.folder import Vault
 
 VERSION = 1
 _NOBODY = "-"

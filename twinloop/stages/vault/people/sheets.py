@@ -16,8 +16,8 @@ from twinloop.ports import Reporter
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.listing import ListedPerson
 from twinloop.store.atomic import write_bytes
-from twinloop.store.images import DECODER_ERRORS
-from twinloop.store.vault_faces import FaceEntry
+from twinloop.store.pictures.images import DECODER_ERRORS
+from twinloop.store.vault.faces import FaceEntry
 
 CELL = 96
 COLUMNS = 10

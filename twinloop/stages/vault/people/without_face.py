@@ -13,8 +13,8 @@ from twinloop.domain.vault import Person
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.membership import faces_of
 from twinloop.stages.vault.people.record import People
-from twinloop.store.vault_faces import face_entries
-from twinloop.store.vault_files import FileIndex
+from twinloop.store.vault.faces import face_entries
+from twinloop.store.vault.files import FileIndex
 
 STRANGERS = "strangers"
 

@@ -18,7 +18,7 @@ pytest.importorskip("diffusers")
 from safetensors.torch import save_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, shots  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.loras.kohya_scales import folded, has_mixed_alphas  # noqa: E402

@@ -22,7 +22,7 @@ from twinloop.adapters.diffusion.loras.reading import read_for_pipeline  # noqa:
 from twinloop.adapters.diffusion.loras.writing import LoraWeights, write_lora  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import adapted_layers  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
-from twinloop.store.lora_file import kohya_path  # noqa: E402
+from twinloop.store.models.lora_file import kohya_path  # noqa: E402
 
 FAMILY = FAMILIES["sdxl"]
 

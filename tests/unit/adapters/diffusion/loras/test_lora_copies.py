@@ -28,7 +28,7 @@ from twinloop.adapters.trainers.lora.adapter_plan import adapted_layers  # noqa:
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.families.lora_names import LoraNames, Rename, places_of  # noqa: E402
 from twinloop.families.unet_names import to_original  # noqa: E402
-from twinloop.store.lora_file import kohya_path  # noqa: E402
+from twinloop.store.models.lora_file import kohya_path  # noqa: E402
 
 FUSED = LoraNames(
     renames=(

@@ -17,7 +17,7 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from safetensors.torch import load, load_file, save, save_file  # noqa: E402
 
-from tests.tiny_models import WIDTH, WIDTH_2  # noqa: E402
+from tests.helpers.tiny_models import WIDTH, WIDTH_2  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.loras import writing  # noqa: E402
@@ -30,7 +30,7 @@ from twinloop.adapters.diffusion.loras.writing import (  # noqa: E402
 )
 from twinloop.errors import ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
-from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
+from twinloop.store.models.lora_file import header_texts, kohya_path  # noqa: E402
 
 SDXL = FAMILIES["sdxl"]
 

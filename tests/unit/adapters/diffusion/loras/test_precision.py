@@ -15,8 +15,8 @@ pytest.importorskip("gguf", reason="the quant extra is not installed")
 
 from peft.tuners.lora import LoraLayer  # noqa: E402
 
-from tests.gguf_files import build_gguf_zimage  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.gguf_files import build_gguf_zimage  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion import compute  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402

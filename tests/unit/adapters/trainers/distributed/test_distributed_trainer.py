@@ -28,7 +28,7 @@ from twinloop.domain.faces import Box  # noqa: E402
 from twinloop.domain.records import Mask  # noqa: E402
 from twinloop.errors import InputError, OutOfMemory, StateError, TwinLoopError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
-from twinloop.store.step_saves import step_path  # noqa: E402
+from twinloop.store.models.step_saves import step_path  # noqa: E402
 
 SDXL = NamedFamily("sdxl")
 FOUR = replace(

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from tests.contract.makers import TRAINING, samples
-from tests.external_trainers import ai_toolkit_trainer, installed, kohya_trainer, sd_scripts
+from tests.helpers.external_trainers import ai_toolkit_trainer, installed, kohya_trainer, sd_scripts
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.external import process
 from twinloop.adapters.trainers.external.aitoolkit import AiToolkit
@@ -32,7 +32,7 @@ from twinloop.loras.adapter import understood
 from twinloop.loras.kronecker import Kronecker
 from twinloop.loras.lora import Dialect, read_lora
 from twinloop.store.atomic import sha256_file
-from twinloop.store.lora_file import kohya_path
+from twinloop.store.models.lora_file import kohya_path
 
 TEXTS = {"modelspec.trigger_phrase": "ohwx ana", "ss_output_name": "lora_v1"}
 SETTINGS = dataclasses.replace(TRAINING, caption_dropout=0.0, alpha=2.0)

@@ -22,8 +22,8 @@ from peft.tuners.tuners_utils import BaseTunerLayer  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
-from tests.gguf_files import build_gguf_zimage  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.gguf_files import build_gguf_zimage  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.pixels import latent_shape  # noqa: E402
@@ -41,7 +41,7 @@ from twinloop.loras.adapter import understood  # noqa: E402
 from twinloop.loras.lora import Layer, read_lora  # noqa: E402
 from twinloop.ports import TrainingSettings  # noqa: E402
 from twinloop.store.atomic import sha256_file  # noqa: E402
-from twinloop.store.lora_file import kohya_path  # noqa: E402
+from twinloop.store.models.lora_file import kohya_path  # noqa: E402
 
 SDXL = FAMILIES["sdxl"]
 ONE = replace(TRAINING, steps=2, learning_rate=0.1, warmup_steps=1, rank=3, alpha=6.0, tensorboard=False)

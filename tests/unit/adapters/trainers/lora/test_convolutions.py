@@ -19,7 +19,7 @@ pytest.importorskip("diffusers")
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.diffusion.loras.reading import read_for_pipeline  # noqa: E402
@@ -39,7 +39,7 @@ from twinloop.loras.container import file_bytes, read_tensors, write_new  # noqa
 from twinloop.loras.lora import Dialect, Layer, read_lora  # noqa: E402
 from twinloop.loras.write import written  # noqa: E402
 from twinloop.ports import TrainingSettings  # noqa: E402
-from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
+from twinloop.store.models.lora_file import header_texts, kohya_path  # noqa: E402
 
 SETTINGS = replace(
     TRAINING,

@@ -18,8 +18,8 @@ pytest.importorskip("diffusers")
 from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import TRAINING, samples  # noqa: E402
-from tests.saved_tensors import bytes_kept  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.saved_tensors import bytes_kept  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.pixels import latent_shape  # noqa: E402

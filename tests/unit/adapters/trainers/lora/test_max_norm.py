@@ -14,7 +14,7 @@ pytest.importorskip("diffusers")
 from torch import Tensor  # noqa: E402
 
 from tests.contract.makers import TRAINING, samples  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
@@ -27,7 +27,7 @@ from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.loras.adapter import understood  # noqa: E402
 from twinloop.loras.lora import Layer, read_lora  # noqa: E402
 from twinloop.ports import TrainingSettings  # noqa: E402
-from twinloop.store.lora_file import header_texts  # noqa: E402
+from twinloop.store.models.lora_file import header_texts  # noqa: E402
 
 SDXL = FAMILIES["sdxl"]
 LIMIT = 0.02

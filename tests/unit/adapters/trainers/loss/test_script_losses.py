@@ -23,7 +23,7 @@ from diffusers import DDPMScheduler, StableDiffusionXLPipeline  # noqa: E402
 from peft import LoraConfig  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from tests.tiny_models import build_tiny_sdxl  # noqa: E402
+from tests.helpers.tiny_models import build_tiny_sdxl  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.trainers.data.sampler import SampleSchedule  # noqa: E402

@@ -14,8 +14,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from tests.contract.makers import TRAINING, samples  # noqa: E402
-from tests.saved_tensors import bytes_kept  # noqa: E402
-from tests.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.saved_tensors import bytes_kept  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.compute import Compute  # noqa: E402

@@ -16,7 +16,7 @@ import pytest
 from tests.contract.makers import TRAINING
 from twinloop.adapters.trainers.records.metrics import JsonLines, Metrics, keep_log, open_metrics
 from twinloop.errors import MissingExtra
-from twinloop.store.lora_file import metrics_path
+from twinloop.store.models.lora_file import metrics_path
 
 
 @pytest.fixture(autouse=True)

@@ -17,8 +17,8 @@ from twinloop.stages.vault.copies.alignment import Thumbnail
 from twinloop.stages.vault.measure import PhotoMeasurer
 from twinloop.stages.vault.opened import OpenVault, ScanRecord
 from twinloop.stages.vault.opening import open_vault
-from twinloop.store.vault import Vault
-from twinloop.store.vault_catalog import FileEntry, VaultCatalog
+from twinloop.store.vault.catalog import FileEntry, VaultCatalog
+from twinloop.store.vault.folder import Vault
 
 MEASURER = PhotoMeasurer()
 SIZE = (320, 240)

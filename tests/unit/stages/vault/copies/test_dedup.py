@@ -19,7 +19,7 @@ from twinloop.stages.vault.copies.dedup import DedupOptions, current, dedup
 from twinloop.stages.vault.copies.record import Duplicates, dropped, read_duplicates
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.opening import open_vault
-from twinloop.store.vault import Vault
+from twinloop.store.vault.folder import Vault
 
 ALICE, BOB = unit_vector(1.0), unit_vector(0.0, 1.0)
 

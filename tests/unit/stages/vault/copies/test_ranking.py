@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from twinloop.stages.vault.copies.ranking import Ranking, score
-from twinloop.store.vault_catalog import PhotoSummary
+from twinloop.store.vault.catalog import PhotoSummary
 
 
 def photo(name: str, **changes: Any) -> PhotoSummary:

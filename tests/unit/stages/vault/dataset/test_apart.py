@@ -19,9 +19,9 @@ from twinloop.stages.vault.dataset.folder.apart import check_apart
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.opening import open_vault
 from twinloop.stages.vault.people.record import people_of, write_people
-from twinloop.store.images import load_image
-from twinloop.store.provenance import clean_png
-from twinloop.store.vault import Vault
+from twinloop.store.pictures.images import load_image
+from twinloop.store.pictures.provenance import clean_png
+from twinloop.store.vault.folder import Vault
 
 
 @contextmanager

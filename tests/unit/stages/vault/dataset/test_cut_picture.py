@@ -7,8 +7,8 @@ from pathlib import Path
 from tests.unit.stages.vault.dataset.test_prep import prepare
 from tests.unit.stages.vault.makers import fake_vault
 from twinloop.domain.scanned import ListedFile
-from twinloop.store.vault_catalog import FileEntry
-from twinloop.store.vault_files import FileIndex, Found
+from twinloop.store.vault.catalog import FileEntry
+from twinloop.store.vault.files import FileIndex, Found
 
 
 def listed(path: Path) -> Found:

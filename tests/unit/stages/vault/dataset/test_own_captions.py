@@ -13,7 +13,7 @@ from twinloop.errors import InputError
 from twinloop.stages.vault.dataset.folder.prepared import adopt_edits
 from twinloop.stages.vault.dataset.own_captions import edit, edit_many, edits_of, photo_meant
 from twinloop.stages.vault.dataset.prep import PrepOptions, prep
-from twinloop.store.vault_catalog import FileEntry
+from twinloop.store.vault.catalog import FileEntry
 
 LABEL = Label("p001", "ohwx", "woman")
 

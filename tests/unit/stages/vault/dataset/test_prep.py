@@ -28,9 +28,9 @@ from twinloop.stages.vault.dataset.prep import Prepared, PrepOptions, prep
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.opening import open_vault
 from twinloop.store import atomic
-from twinloop.store.images import load_image
-from twinloop.store.provenance import is_marked_synthetic, synthetic_xmp
-from twinloop.store.vault_files import FileIndex
+from twinloop.store.pictures.images import load_image
+from twinloop.store.pictures.provenance import is_marked_synthetic, synthetic_xmp
+from twinloop.store.vault.files import FileIndex
 
 LABEL = Label("p001", "ohwx alice", "woman", Consent("self", "alice", "2024-05-06", "training"))
 

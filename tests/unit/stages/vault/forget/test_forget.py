@@ -35,12 +35,12 @@ from twinloop.stages.vault.opening import looked_into, open_vault
 from twinloop.stages.vault.people.record import find_person, people_of, read_people, write_people
 from twinloop.stages.vault.scan import ScanPlan, scan
 from twinloop.store.atomic import sha256_file, write_json
-from twinloop.store.catalog import Catalog
-from twinloop.store.decisions import REDACTED, DecisionLog
 from twinloop.store.journal import Journal
 from twinloop.store.lock import VAULT, locked
-from twinloop.store.vault import COMMON_CATALOG, Vault
-from twinloop.store.vault_catalog import FileEntry
+from twinloop.store.run.catalog import Catalog
+from twinloop.store.vault.catalog import FileEntry
+from twinloop.store.vault.decisions import REDACTED, DecisionLog
+from twinloop.store.vault.folder import COMMON_CATALOG, Vault
 
 
 @pytest.fixture(autouse=True)

@@ -16,9 +16,9 @@ from twinloop.ports import NeighbourSearch, Reporter, SilentReporter
 from twinloop.stages.vault.opened import OpenVault, ScanRecord
 from twinloop.stages.vault.opening import open_vault
 from twinloop.stages.vault.people.cluster import Clustered, ClusterOptions, cluster
-from twinloop.store.vault import Vault
-from twinloop.store.vault_catalog import FileEntry, VaultCatalog
-from twinloop.store.vault_files import FileIndex
+from twinloop.store.vault.catalog import FileEntry, VaultCatalog
+from twinloop.store.vault.files import FileIndex
+from twinloop.store.vault.folder import Vault
 
 DIMENSIONS = 128
 STRANGERS = (0.0, DIMENSIONS**-0.5)

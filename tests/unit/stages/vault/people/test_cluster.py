@@ -26,7 +26,7 @@ from twinloop.ports import NeighbourSearch, SilentReporter
 from twinloop.stages.vault.people import cluster as stage
 from twinloop.stages.vault.people import edits
 from twinloop.stages.vault.people.record import People, find_person, read_people
-from twinloop.store.vault import Vault
+from twinloop.store.vault.folder import Vault
 
 ANN, BEA = album(1, 6, "ann"), album(2, 5, "bea")
 OTHERS = [made_photo(f"other{number}.jpg", [row]) for number, row in enumerate(strangers(4))]

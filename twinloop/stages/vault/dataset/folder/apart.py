@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from twinloop.errors import InputError
-from twinloop.store.vault import Vault
-from twinloop.store.vault_files import FileIndex
+from twinloop.store.vault.files import FileIndex
+from twinloop.store.vault.folder import Vault
 
 
 def check_apart(

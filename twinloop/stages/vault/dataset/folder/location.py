@@ -16,8 +16,8 @@ from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.membership import ids_merged_into
 from twinloop.stages.vault.people.record import read_people
 from twinloop.store.atomic import fsync_folder, storage_errors
-from twinloop.store.vault import Vault
-from twinloop.store.vault_id import vault_id
+from twinloop.store.vault.folder import Vault
+from twinloop.store.vault.vault_id import vault_id
 
 
 @dataclass(frozen=True)

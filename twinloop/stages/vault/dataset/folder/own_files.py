@@ -14,9 +14,9 @@ from typing import Any
 from twinloop.errors import StateError
 from twinloop.stages.vault.dataset.folder.owner import owner_of
 from twinloop.store.atomic import fsync_folder, read_json, sha256_file, storage_errors
-from twinloop.store.images import SUFFIXES
 from twinloop.store.journal import Journal
-from twinloop.store.sidecar import PERSON
+from twinloop.store.pictures.images import SUFFIXES
+from twinloop.store.pictures.sidecar import PERSON
 
 NOTES = ".prep.jsonl"
 

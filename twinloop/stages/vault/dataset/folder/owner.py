@@ -9,8 +9,8 @@ from pathlib import Path
 
 from twinloop.errors import StateError
 from twinloop.store.atomic import read_json
-from twinloop.store.sidecar import PERSON
-from twinloop.store.vault import Vault
+from twinloop.store.pictures.sidecar import PERSON
+from twinloop.store.vault.folder import Vault
 
 
 def folders_of(vault: Vault, ids: Set[str]) -> tuple[Path, ...]:

@@ -21,9 +21,9 @@ from twinloop.stages.vault.dataset.folder.own_files import NOTES, Origin, noted,
 from twinloop.stages.vault.dataset.own_captions import edit
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.store.atomic import read_json, sha256_file, storage_errors, write_bytes, write_json
-from twinloop.store.images import SUFFIXES
 from twinloop.store.journal import Journal
-from twinloop.store.sidecar import METADATA, PERSON, json_lines
+from twinloop.store.pictures.images import SUFFIXES
+from twinloop.store.pictures.sidecar import METADATA, PERSON, json_lines
 
 
 class PreparedFolder:

@@ -1,0 +1,366 @@
+"""Reading what phones, scanners and tools write, and refusing the rest with a reason."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import random
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from twinloop.domain.faces import ImageArray
+from twinloop.errors import InputError, UnreadableImage
+from twinloop.store.pictures import images
+from twinloop.store.pictures.images import decode, find_images, load_image, upright_size
+
+ORIENTATION = 0x0112
+W, H = 48, 32
+
+
+def picture() -> ImageArray:
+    """(32, 48, 3): red, green / blue, white quarters, so that every turn and flip is another picture."""
+    pixels = np.zeros((H, W, 3), np.uint8)
+    pixels[: H // 2, : W // 2], pixels[: H // 2, W // 2 :] = (220, 30, 30), (30, 200, 30)
+    pixels[H // 2 :, : W // 2], pixels[H // 2 :, W // 2 :] = (30, 30, 220), (240, 240, 240)
+    return pixels
+
+
+def stored_as(orientation: int, upright: ImageArray) -> ImageArray:
+    """How a camera stores the upright picture under an EXIF orientation."""
+    turns: dict[int, Callable[[ImageArray], ImageArray]] = {
+        1: lambda p: p, 2: np.fliplr, 3: lambda p: np.rot90(p, 2), 4: np.flipud, 5: lambda p: p.transpose(1, 0, 2),
+        6: lambda p: np.rot90(p, 1), 7: lambda p: np.rot90(p, 2).transpose(1, 0, 2), 8: lambda p: np.rot90(p, 3),
+    }  # fmt: skip
+    return np.ascontiguousarray(turns[orientation](upright))
+
+
+def written(pixels: ImageArray, kind: str, orientation: int | None = None, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    if orientation is not None:
+        exif = Image.Exif()
+        exif[ORIENTATION] = orientation
+        options["exif"] = exif.tobytes()
+    Image.fromarray(pixels).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def near(a: ImageArray, b: ImageArray, tolerance: float = 12) -> bool:
+    return a.shape == b.shape and float(np.abs(a.astype(int) - b).mean()) < tolerance
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_orientation_is_applied_exactly_once(kind: str, orientation: int) -> None:
+    upright = picture()
+    data = written(stored_as(orientation, upright), kind, orientation)
+    assert near(decode(data), upright)
+    assert upright_size(data) == decode(data).shape[1::-1]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_heic_is_not_turned_twice(orientation: int) -> None:
+    """HEIC carries the turn in its own box and, as a copy, in EXIF."""
+    images._enable_heif()
+    upright = picture()
+    data = written(stored_as(orientation, upright), "HEIF", orientation, quality=95)
+    assert near(decode(data), upright)
+
+
+def test_heic_is_opened_by_the_product_itself(tmp_path: Path) -> None:
+    """In a process of its own: here other tests may have registered the opener."""
+    images._enable_heif()
+    (tmp_path / "a.heic").write_bytes(written(picture(), "HEIF"))
+    code = (
+        "import sys, pathlib; from twinloop.store.pictures import images;"
+        "print(images.load_image(pathlib.Path(sys.argv[1])).pixels.shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.heic")], capture_output=True, text=True)
+    assert done.stdout.strip() == str((H, W, 3)), done.stderr
+
+
+def test_real_photos_of_all_orientations_are_one_picture(fixtures: Path) -> None:
+    folder = fixtures / "images" / "exif_orientation"
+    seen = [decode((folder / f"Landscape_{n}.jpg").read_bytes()) for n in (1, 3, 6, 8)]
+    small = [np.asarray(Image.fromarray(p).resize((32, 32)), np.int16) for p in seen]
+    assert all(p.shape == seen[0].shape for p in seen)
+    assert all(float(np.abs(p - small[0]).mean()) < 6 for p in small)
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 255, 65535])
+def test_a_nonsense_orientation_means_as_it_is(orientation: int) -> None:
+    assert near(decode(written(picture(), "JPEG", orientation)), picture())
+
+
+def test_broken_exif_does_not_lose_the_picture() -> None:
+    data = bytearray(written(picture(), "JPEG", 6))
+    start = data.index(b"Exif\0\0") + 6
+    data[start + 8 : start + 20] = b"\xff" * 12
+    assert near(decode(bytes(data)), picture())
+
+
+def test_a_phones_mpo_counts_as_its_first_picture() -> None:
+    """Portrait and HDR shots of many phones: a JPEG with a second picture, which Pillow calls MPO."""
+    first, second = Image.fromarray(picture()), Image.fromarray(np.zeros((H, W, 3), np.uint8))
+    buffer = io.BytesIO()
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    first.save(buffer, "MPO", save_all=True, append_images=[second], exif=exif)
+    assert Image.open(io.BytesIO(buffer.getvalue())).format == "MPO"
+    assert near(decode(buffer.getvalue()), np.rot90(picture(), 3))
+
+
+def test_transparency_is_laid_on_white() -> None:
+    clear = np.dstack([picture(), np.zeros((H, W), np.uint8)])
+    half = np.dstack([picture(), np.full((H, W), 128, np.uint8)])
+    assert (decode(written(clear, "PNG")) == 255).all()
+    assert near(decode(written(half, "PNG")), (picture().astype(int) + 255) // 2, 2)
+
+
+def test_transparent_palettes_and_grey_with_alpha() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(picture()).quantize(8).save(buffer, "PNG", transparency=bytes([0] * 8))
+    assert (decode(buffer.getvalue()) == 255).all()
+    buffer = io.BytesIO()
+    Image.fromarray(picture()).convert("LA").save(buffer, "PNG")
+    assert decode(buffer.getvalue()).shape == (H, W, 3)
+
+
+def test_a_palette_without_transparency_keeps_its_colours() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(picture()).quantize(8).save(buffer, "GIF")
+    assert near(decode(buffer.getvalue()), picture(), 3)
+
+
+def test_of_an_animation_the_first_frame_counts() -> None:
+    frames = [Image.fromarray(picture()), Image.fromarray(np.zeros((H, W, 3), np.uint8))]
+    for kind in ("GIF", "WEBP", "PNG"):
+        buffer = io.BytesIO()
+        frames[0].save(buffer, kind, save_all=True, append_images=frames[1:], duration=100)
+        assert near(decode(buffer.getvalue()), picture())
+
+
+@pytest.mark.parametrize("level", [0.004, 0.25, 0.5, 1.0])
+def test_16_bit_grey_keeps_its_exposure(level: float) -> None:
+    """Also an almost black one: scaling by content would turn night into day."""
+    grey = np.full((H, W), round(level * 65535), np.uint16)
+    for kind in ("PNG", "TIFF"):
+        buffer = io.BytesIO()
+        Image.fromarray(grey).save(buffer, kind)
+        assert abs(float(decode(buffer.getvalue()).mean()) - 255 * level) <= 1
+
+
+@pytest.mark.parametrize("top", [1.0, 255.0])
+def test_float_greys_in_both_usual_ranges(top: float) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(np.linspace(0, top, H * W, dtype=np.float32).reshape(H, W)).save(buffer, "TIFF")
+    values = decode(buffer.getvalue())
+    assert values.min() == 0 and values.max() == 255
+    assert abs(float(values.mean()) - 127.5) < 1
+
+
+def test_a_scan_in_cmyk_keeps_light_and_dark() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(picture()).convert("CMYK").save(buffer, "JPEG", quality=95)
+    assert near(decode(buffer.getvalue()), picture(), 25)
+
+
+def test_every_fixture_is_read_or_refused_with_a_reason(fixtures: Path) -> None:
+    """Nothing else may come out of it, whatever is in the file; and a reason never holds a memory address."""
+    read, refused = 0, 0
+    for path in sorted(
+        p for p in (fixtures / "images").rglob("*") if p.is_file() and p.suffix != ".md" and p.stat().st_size < 100_000
+    ):
+        try:
+            pixels = load_image(path).pixels
+            assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.flags.c_contiguous
+            read += 1
+        except UnreadableImage as error:
+            assert str(error) and "0x" not in str(error) and "\n" not in str(error)
+            refused += 1
+    assert read > 180
+    assert refused >= 12
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("p_16.png", (128, 128)),
+        ("tiff_strip_cmyk_jpeg.tif", (100, 100)),
+        ("lab-green.tif", (10, 10)),
+        ("hopper_orientation_6.jpg", (128, 128)),
+        ("g4_orientation_7.tif", (88, 590)),
+    ],
+)
+def test_odd_fixtures_have_their_size(fixtures: Path, name: str, size: tuple[int, int]) -> None:
+    assert decode((fixtures / "images" / "pillow_tests" / name).read_bytes()).shape[:2] == size
+
+
+def test_the_same_picture_as_png_and_as_heif(fixtures: Path) -> None:
+    folder = fixtures / "images" / "heif_pillow_heif"
+    for name in ("RGB_8__128x128", "RGBA_8__29x100", "L_8__29x100"):
+        assert near(
+            decode((folder / "heif" / f"{name}.heif").read_bytes()),
+            decode((folder / "non_heif" / f"{name}.png").read_bytes()),
+        )
+
+
+def test_formats_that_can_run_programs_or_hide_surprises_stay_shut() -> None:
+    """EPS starts Ghostscript; the others are no photos. They are refused whatever their name says."""
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n"
+    ppm = b"P6 2 2 255\n" + bytes(12)
+    pcx, ico = io.BytesIO(), io.BytesIO()
+    Image.fromarray(picture()).save(pcx, "PCX")
+    Image.fromarray(picture()).save(ico, "ICO")
+    for data in (pcx.getvalue(), ico.getvalue(), b"not an image"):
+        with pytest.raises(UnreadableImage, match="damaged, or no picture"):
+            decode(data)
+    named = {
+        "EPS": eps,
+        "PNM": ppm,
+        "PDF": b"%PDF-1.7",
+        "SVG": b"<svg/>",
+        "ZIP": b"PK\x03\x04",
+        "web page": b"<!DOCTYPE html><html>",
+        "zeros": bytes(64),
+    }
+    for name, data in named.items():
+        with pytest.raises(UnreadableImage, match=name):
+            decode(data)
+
+
+def png_claiming(width: int, height: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("side", [13_400, 60_000])
+def test_a_decompression_bomb_is_refused_before_it_is_unpacked(side: int) -> None:
+    with pytest.raises(UnreadableImage, match="more than this tool opens"):
+        decode(png_claiming(side, side))
+
+
+def test_our_own_limit_holds_where_pillows_is_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    with pytest.raises(UnreadableImage, match="60000 x 60000 pixels"):
+        decode(png_claiming(60_000, 60_000))
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MAX_BYTES", 10)
+    (tmp_path / "big.png").write_bytes(bytes(11))
+    with pytest.raises(UnreadableImage, match="larger than"):
+        load_image(tmp_path / "big.png")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF"])
+def test_truncated_files_are_refused_whatever_is_left(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    data = written(rng.integers(0, 255, (H, W, 3), dtype=np.uint8), kind)
+    for share in (0.0, 0.01, 0.3, 0.6):
+        with pytest.raises(UnreadableImage) as caught:
+            decode(data[: int(len(data) * share)])
+        assert str(caught.value)
+
+
+def test_nothing_at_all_is_called_empty() -> None:
+    with pytest.raises(UnreadableImage, match=r"^is empty$"):
+        decode(b"")
+
+
+def test_damaged_files_never_raise_anything_else() -> None:
+    """Random damage to every format, the same every time; AVIF and EXIF parsers are known to raise what they should
+    not.
+    """
+    rng = random.Random(5)
+    sources = [written(picture(), kind, 6) for kind in ("JPEG", "PNG", "WEBP", "AVIF", "MPO")]
+    outcomes = {"read": 0, "refused": 0}
+    for _ in range(600):
+        data = bytearray(rng.choice(sources))
+        for _ in range(rng.randint(1, 4)):
+            data[rng.randrange(len(data) if rng.random() < 0.3 else min(300, len(data)))] = rng.randrange(256)
+        try:
+            assert decode(bytes(data)).shape[2] == 3
+            outcomes["read"] += 1
+        except UnreadableImage:
+            outcomes["refused"] += 1
+    assert min(outcomes.values()) > 60
+
+
+def test_identity_is_the_hash_of_the_bytes(tmp_path: Path) -> None:
+    data = written(picture(), "PNG")
+    for name in ("a.png", "renamed to jpg.jpg", "wide … ünïcode 写真.PNG"):
+        (tmp_path / name).write_bytes(data)
+        loaded = load_image(tmp_path / name)
+        assert loaded.sha256 == hashlib.sha256(data).hexdigest()
+        assert loaded.path == tmp_path / name
+
+
+def test_a_missing_file_is_a_reason_too(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImage, match="cannot be read: No such file"):
+        load_image(tmp_path / "gone.png")
+
+
+def test_images_are_found_by_suffix_in_a_fixed_order(tmp_path: Path) -> None:
+    wanted = ["B.JPG", "a/1.heic", "a/b/2.webp", "sp ace.jpeg", "ü.png", "z.mpo"]
+    others = ["notes.txt", ".hidden.png", "._B.JPG", ".git/x.png", "a/Thumbs.db", "clip.mp4", "raw.eps"]
+    for name in (*wanted, *others):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "folder.png").mkdir()
+    found = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
+    assert found == sorted(wanted)
+
+
+def test_only_beside_its_photo_a_picture_is_taken_for_a_mask(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a-masklabel.png", "b-masklabel.png", "c/a-masklabel.png", "a-masklabel.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    photos = ["a-masklabel.jpg", "a.jpg", "b-masklabel.png", "c/a-masklabel.png"]
+    assert [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)] == photos
+    assert len(find_images(tmp_path, masks=True)) == 5
+
+
+def test_names_that_are_no_text_are_found(tmp_path: Path) -> None:
+    raw = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    Path(os.fsdecode(raw)).write_bytes(written(picture(), "PNG"))
+    (path,) = find_images(tmp_path)
+    assert near(load_image(path).pixels, picture())
+
+
+def test_links_to_folders_are_not_followed_and_dead_links_skipped(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.png").write_bytes(b"")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "dead.png").symlink_to(tmp_path / "nowhere.png")
+    assert [p.name for p in find_images(tmp_path)] == ["a.png"]
+
+
+def test_one_file_is_a_folder_of_one_and_no_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    assert find_images(tmp_path / "a.png") == [tmp_path / "a.png"]
+    with pytest.raises(InputError, match="Folder not found"):
+        find_images(tmp_path / "nothing")
+
+
+def test_a_folder_that_may_not_be_read_is_not_an_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: object) -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match=r"Cannot look into the folder .*Permission denied"):
+        find_images(tmp_path)

@@ -1,0 +1,24 @@
+"""The LoRAs of a run that is named by its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from twinloop.store.atomic import write_json
+from twinloop.store.models.step_saves import step_path
+from twinloop.store.run.found_run import found_run
+from twinloop.store.run.workspace import Workspace
+
+
+def test_what_lies_on_the_way_to_the_first_lora_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = Path("outputs", "lora_models", "ana")
+    space = Workspace(Path("out"), place)
+    write_json(space.run_record, {"settings": {"person_name": "ana"}})
+    place.mkdir(parents=True)
+    step_path(space.lora(1), 250).write_bytes(b"x")
+    assert found_run(Path("out")).lora_dir == Path("out")
+    space.lora(1).write_bytes(b"x")
+    assert found_run(Path("out")).lora_dir.resolve() == place.resolve()

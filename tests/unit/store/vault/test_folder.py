@@ -1,0 +1,23 @@
+"""Where a person's training set lies: always right below organized/."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from twinloop.errors import InputError
+from twinloop.store.vault.folder import Vault
+
+
+@pytest.mark.parametrize("name", ["José", "अनिल", "தமிழ்", "김민수"])
+def test_one_name_is_one_folder_however_it_is_composed(tmp_path: Path, name: str) -> None:
+    folders = {Vault(tmp_path).person(unicodedata.normalize(form, name)) for form in ("NFC", "NFD")}
+    assert folders == {tmp_path / "organized" / unicodedata.normalize("NFC", name)}
+
+
+@pytest.mark.parametrize("name", ["", "..", "../alice", "a/b", ".a", " a", "a\x00", "x" * 121])
+def test_no_other_folder_is_ever_meant(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="name of a folder"):
+        Vault(tmp_path).person(name)

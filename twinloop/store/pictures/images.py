@@ -1,0 +1,259 @@
+"""Reading image files: formats by allow-list, orientation applied exactly once, one decode for everything."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from twinloop.domain.faces import ImageArray
+from twinloop.errors import InputError, UnreadableImage
+from twinloop.store.pictures.colours import to_srgb
+from twinloop.store.pictures.provenance import is_marked_synthetic
+from twinloop.store.pictures.signatures import what_else
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
+"""Pillow's names. JPEG takes the MPO of iPhones and Samsungs in: a JPEG with further pictures behind the first, which
+counts."""
+SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .mpo .png .webp .tif .tiff .bmp .gif .avif .heic .heif".split())
+MAX_PIXELS = 178_956_970
+"""Where Pillow, too, sees a decompression bomb: half a gigabyte as RGB."""
+MAX_BYTES = 512 << 20
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = (
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+)
+DECODER_ERRORS = (
+    OSError,
+    ValueError,
+    TypeError,
+    SyntaxError,
+    EOFError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
+"""What decoders were seen to raise on damaged files (RuntimeError: AVIF and HEIC); a photo of the user's must never
+stop a run."""
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedImage:
+    """One decoded file.
+
+    Attributes:
+        path: as found. sha256: of the file's bytes.
+        pixels: uint8 HxWx3 RGB, upright.
+        origin: ``synthetic`` if the file carries the mark of one, else ``real``.
+    """
+
+    path: Path
+    sha256: str
+    pixels: ImageArray
+    origin: str
+
+
+MASK_LABEL = "-masklabel.png"
+"""At the end of the names of masks that lie beside their photos, as OneTrainer has them."""
+
+
+def find_images(folder: Path, *, masks: bool = False) -> list[Path]:
+    """Image files under ``folder`` (by suffix), sorted by path; hidden files and links to folders are not followed.
+
+    Args:
+        masks: also those whose names say that they are the masks of photos beside them (`MASK_LABEL`).
+
+    Raises:
+        InputError: no such folder, or one (also a folder in it) that may not be read.
+    """
+    if folder.is_file():
+        return [folder]
+    if not folder.is_dir():
+        raise InputError(f"Folder not found: {folder}")
+    found: list[Path] = []
+    for root, folders, names in os.walk(folder, onerror=_refuse, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        images = [name for name in names if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")]
+        photos = set() if masks else {Path(name).stem for name in images}
+        # without its photo it is no mask of it, but a picture that happens to be called so
+        found += [Path(root) / name for name in images if not _labels_one_of(name, photos)]
+    return sorted((path for path in found if path.is_file()), key=os.fspath)
+
+
+def _labels_one_of(name: str, photos: Set[str]) -> bool:
+    return name.endswith(MASK_LABEL) and name.removesuffix(MASK_LABEL) in photos
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(
+        f"Cannot look into the folder {error.filename}: {error.strerror}. Change its permissions or move it away."
+    )
+
+
+def load_image(path: Path) -> LoadedImage:
+    """Read, hash and decode one file.
+
+    Raises:
+        UnreadableImage: not an allowed format, too large, truncated or damaged; says which.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UnreadableImage(f"larger than {MAX_BYTES >> 20} MB")
+        data = path.read_bytes()
+    except OSError as error:
+        raise UnreadableImage(f"cannot be read: {error.strerror or error}") from error
+    return LoadedImage(
+        path, hashlib.sha256(data).hexdigest(), decode(data), "synthetic" if is_marked_synthetic(data) else "real"
+    )
+
+
+def decode(data: bytes) -> ImageArray:
+    """Bytes of an image file -> uint8 HxWx3 RGB, upright.
+
+    Transparency is laid on white; of an animation the first frame counts.
+
+    Raises:
+        UnreadableImage: with the reason.
+    """
+    with opened_image(data) as image:
+        return decoded(image)
+
+
+@contextmanager
+def opened_image(data: bytes) -> Iterator[Image.Image]:
+    """The image in these bytes, its header read and its size checked; what its decoder raises inside becomes one clear
+    error.
+
+    Raises:
+        UnreadableImage: with the reason.
+    """
+    if not data:
+        raise UnreadableImage("is empty")
+    _enable_heif()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise UnreadableImage(f"has {image.width} x {image.height} pixels, more than this tool opens")
+                yield image
+    except UnreadableImage:
+        raise
+    except Image.DecompressionBombError as error:
+        raise UnreadableImage(f"has more than {MAX_PIXELS:,} pixels, more than this tool opens") from error
+    except UnidentifiedImageError as error:
+        # Pillow's own text holds a memory address, and what is written down must be the same in every run
+        raise UnreadableImage(what_else(data)) from error
+    except MemoryError as error:
+        raise UnreadableImage("needs more memory to decode than this program may take") from error
+    except DECODER_ERRORS as error:
+        raise UnreadableImage(
+            f"cannot be decoded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        ) from error
+
+
+def decoded(image: Image.Image) -> ImageArray:
+    """The pixels of an opened image (uint8 HxWx3 RGB, upright), at full size or at the one it was drafted to."""
+    return np.ascontiguousarray(np.asarray(upright_rgb(image), dtype=np.uint8))
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """The same as a picture: a quarter of a large one can be had without ever holding all of it twice."""
+    image.load()
+    return _to_rgb(to_srgb(_upright(image)))
+
+
+def upright_size(data: bytes) -> tuple[int, int]:
+    """(width, height) of what `decode` would give; of a JPEG its header is enough.
+
+    Raises:
+        UnreadableImage: with the reason.
+    """
+    with opened_image(data) as image:
+        if image.format not in ("JPEG", "MPO"):
+            image.load()  # a TIFF turns itself, a PNG may tell its orientation behind the picture
+        width, height = image.size
+        return (height, width) if turn_of(image) in _SIDEWAYS else (width, height)
+
+
+def turn_of(image: Image.Image) -> Image.Transpose | None:
+    """How the picture must be turned as EXIF says.
+
+    HEIC comes turned, and says so; unreadable EXIF means "as it is": the picture itself is good.
+    """
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except DECODER_ERRORS:
+        return None
+    return _TURNS.get(orientation) if isinstance(orientation, int) else None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    turn = turn_of(image)
+    return image if turn is None else image.transpose(turn)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        return _deep_grey(image).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA") or (image.mode == "P" and "transparency" in image.info):
+        layered = image.convert("RGBA")
+        white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, layered).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _deep_grey(image: Image.Image) -> Image.Image:
+    """Greys of more than 8 bits.
+
+    16-bit ones are scaled by their format's range, so that exposure stays what it was; 32-bit ones do not say their
+    range: it is the smallest usual one that holds them."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    highest = float(values.max())
+    usual = (
+        (65535.0,)
+        if image.mode.startswith("I;16")
+        else (255.0, 65535.0)
+        if image.mode == "I"
+        else (1.0, 255.0, 65535.0)
+    )
+    top = next((limit for limit in usual if highest <= limit), highest)
+    return Image.fromarray(np.clip(values / top * 255.0, 0, 255).astype(np.uint8))
+
+
+_heif_ready = False
+
+
+def _enable_heif() -> None:
+    global _heif_ready
+    if not _heif_ready:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        _heif_ready = True

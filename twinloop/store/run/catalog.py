@@ -1,0 +1,248 @@
+"""The catalogue: what was observed, in SQLite. A cache: delete it and only time is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping, Set
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinloop.domain.captions import Description
+from twinloop.domain.faces import Box, Face, HandShape, HeadPose, Part
+from twinloop.domain.observation import Observation
+from twinloop.store.private_db import empty_log, open_private, unusable
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS observation (
+    sha256 TEXT NOT NULL, fingerprint TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY (sha256, fingerprint)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS description (
+    sha256 TEXT NOT NULL, fingerprint TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY (sha256, fingerprint)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS file (
+    path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL, origin TEXT NOT NULL,
+    ctime_ns INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+"""
+
+
+_ORIGINS = 1
+"""Version of the rules by which a file is told to be made by a model (`twinloop.store.pictures.provenance`)."""
+
+
+class Catalog:
+    """Observations by content hash and model fingerprint; file stats by path, so that an unchanged file is not read
+    again.
+
+    Faces are biometric data: the file is readable by its owner only.
+
+    Args:
+        path: database file, or None for memory only.
+
+    Raises:
+        StorageError: the file cannot be created or is no database.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        try:
+            self._db = open_private(path)
+            self._db.execute("PRAGMA secure_delete = ON")  # nothing that was seen of a face lingers in free pages
+            self._db.executescript(_SCHEMA)
+            self._add_ctime()
+            self._doubt_old_origins()
+        except (OSError, sqlite3.Error) as error:
+            raise unusable("open", path, error) from error
+
+    def _add_ctime(self) -> None:
+        """Where a file was noted without it, it is read again: what was seen of its content is kept."""
+        if self._has_ctime():
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        if not self._has_ctime():  # another process may have been faster
+            self._db.execute("ALTER TABLE file ADD COLUMN ctime_ns INTEGER NOT NULL DEFAULT 0")
+        self._db.execute("COMMIT")
+
+    def _has_ctime(self) -> bool:
+        return any(row[1] == "ctime_ns" for row in self._db.execute("PRAGMA table_info(file)"))
+
+    def _doubt_old_origins(self) -> None:
+        """Files whose origin was told by other rules are read again when they are next asked for."""
+        if self._db.execute("PRAGMA user_version").fetchone()[0] != _ORIGINS:
+            self._db.execute("UPDATE file SET mtime_ns = -1")
+            self._db.execute(f"PRAGMA user_version = {_ORIGINS}")
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> Catalog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def known_file(self, path: Path, stat: os.stat_result) -> tuple[str, str] | None:
+        """(sha256, origin) of a file that still has this ``stat``, or None when it must be read."""
+        row = self._read("SELECT size, mtime_ns, ctime_ns, sha256, origin FROM file WHERE path = ?", (_key(path),))
+        return (row[3], row[4]) if row is not None and row[:3] == _stat(stat) else None
+
+    def remember_file(self, path: Path, stat: os.stat_result, sha256: str, origin: str) -> None:
+        """Note what a file holds.
+
+        ``stat`` was taken before it was read: if it changed meanwhile, it is read again next time.
+        """
+        self._write(
+            "INSERT OR REPLACE INTO file (path, size, mtime_ns, ctime_ns, sha256, origin) VALUES (?, ?, ?, ?, ?, ?)",
+            (_key(path), *_stat(stat), sha256, origin),
+        )
+
+    def get(self, sha256: str, fingerprint: str) -> Observation | None:
+        row = self._read("SELECT data FROM observation WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint))
+        return observation_from_json(json.loads(row[0])) if row is not None else None
+
+    def put(self, seen: Observation) -> None:
+        self._write(
+            "INSERT OR REPLACE INTO observation VALUES (?, ?, ?)",
+            (seen.sha256, seen.fingerprint, json.dumps(observation_to_json(seen))),
+        )
+
+    def described(self, sha256: str, fingerprint: str) -> Description | None:
+        """What a captioner of that fingerprint said of this content."""
+        row = self._read("SELECT data FROM description WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint))
+        return Description.from_json(json.loads(row[0])) if row is not None else None
+
+    def put_described(self, sha256: str, fingerprint: str, said: Description) -> None:
+        self._write(
+            "INSERT OR REPLACE INTO description VALUES (?, ?, ?)", (sha256, fingerprint, json.dumps(said.to_json()))
+        )
+
+    def contents_below(self, folders: Iterable[Path]) -> set[str]:
+        """sha256 of every file at or below one of these paths, as it was when it was last read."""
+        roots = [_key(folder) for folder in folders]
+        return {
+            sha256
+            for path, sha256 in self._rows("SELECT path, sha256 FROM file")
+            if any(path == root or path.startswith(f"{root.rstrip('/')}/") for root in roots)
+        }
+
+    def observed(self, contents: Set[str]) -> Set[str]:
+        """Those of these contents that something is known of."""
+        return contents & {sha256 for (sha256,) in self._rows("SELECT DISTINCT sha256 FROM observation")}
+
+    def forget(self, contents: Iterable[str]) -> None:
+        """Delete for good what is known of these contents, and of any that no file has any more: of a picture that was
+        deleted or changed nobody can say whom it showed.
+
+        Raises:
+            StorageError: the file cannot be written, or another program reads what is to go.
+        """
+        missing = [path for (path,) in self._rows("SELECT path FROM file") if not os.path.lexists(path)]
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("DELETE FROM file WHERE path = ?", ((path,) for path in missing))
+            self._db.execute("CREATE TEMP TABLE gone (sha256 TEXT PRIMARY KEY) WITHOUT ROWID")
+            self._db.executemany("INSERT OR IGNORE INTO gone VALUES (?)", ((sha256,) for sha256 in contents))
+            self._db.execute("DELETE FROM file WHERE sha256 IN (SELECT sha256 FROM gone)")
+            for table in ("observation", "description"):
+                self._db.execute(f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT sha256 FROM file)")
+            self._db.execute("DROP TABLE gone")
+            self._db.execute("COMMIT")
+            empty_log(self._db, self.path)
+        except sqlite3.Error as error:
+            raise unusable("write", self.path, error) from error
+
+    def _read(self, sql: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        try:
+            row: tuple[Any, ...] | None = self._db.execute(sql, values).fetchone()
+        except sqlite3.Error as error:
+            raise unusable("read", self.path, error) from error
+        return row
+
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(sql).fetchall()
+        except sqlite3.Error as error:
+            raise unusable("read", self.path, error) from error
+
+    def _write(self, sql: str, values: tuple[Any, ...]) -> None:
+        try:
+            self._db.execute(sql, values)
+        except sqlite3.Error as error:
+            raise unusable("write", self.path, error) from error
+
+
+def _stat(stat: os.stat_result) -> tuple[int, int, int]:
+    """What of a file's stat tells that it was written to, or that another took its place."""
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def _key(path: Path) -> str:
+    return os.fsencode(Path(os.path.abspath(path)).as_posix()).decode("utf-8", "backslashreplace")
+
+
+def observation_to_json(seen: Observation) -> dict[str, Any]:
+    """All raw numbers, embeddings included: the catalogue's own form, not the exchange form."""
+    return {
+        "sha256": seen.sha256, "size": [seen.width, seen.height], "origin": seen.origin, "phash": seen.phash,
+        "fingerprint": seen.fingerprint, "measured": sorted(seen.measured), "measures": dict(seen.measures),
+        "faces": [_face_to_json(face) for face in seen.faces],
+        "parts": [_part_to_json(part) for part in seen.parts], "forms": seen.forms,
+    }  # fmt: skip
+
+
+def observation_from_json(data: Mapping[str, Any]) -> Observation:
+    return Observation(
+        sha256=data["sha256"],
+        width=data["size"][0],
+        height=data["size"][1],
+        origin=data["origin"],
+        phash=data["phash"],
+        fingerprint=data["fingerprint"],
+        measured=frozenset(data["measured"]),
+        measures=data["measures"],
+        faces=tuple(_face_from_json(face) for face in data["faces"]),
+        parts=tuple(_part_from_json(part) for part in data["parts"]),
+        forms=data["forms"],
+    )
+
+
+def _raw(box: Box) -> list[float]:
+    return [float(box.x0), float(box.y0), float(box.x1), float(box.y1)]
+
+
+def _part_to_json(part: Part) -> dict[str, Any]:
+    data: dict[str, Any] = {"kind": part.kind, "box": _raw(part.box), "confidence": part.confidence}
+    if part.box_only:
+        data["box_only"] = True
+    if (shape := part.shape) is not None:
+        data["landmarks"] = np.asarray(shape.landmarks, np.float32).tolist()
+        data["looks"] = [float(shape.handedness), float(shape.presence), float(shape.spread)]
+    return data
+
+
+def _part_from_json(data: Mapping[str, Any]) -> Part:
+    shape = HandShape(np.asarray(data["landmarks"], np.float32), *data["looks"]) if "landmarks" in data else None
+    return Part(data["kind"], Box(*data["box"]), data["confidence"], shape, data.get("box_only", False))
+
+
+def _face_to_json(face: Face) -> dict[str, Any]:
+    return {
+        "box": _raw(face.box), "confidence": float(face.confidence),
+        "landmarks": None if face.landmarks is None else np.asarray(face.landmarks, np.float32).tolist(),
+        "pose": None if face.pose is None else [float(face.pose.yaw), float(face.pose.pitch), float(face.pose.roll)],
+        "embedding": None if face.embedding is None else np.asarray(face.embedding, np.float32).tobytes().hex(),
+    }  # fmt: skip
+
+
+def _face_from_json(data: Mapping[str, Any]) -> Face:
+    embedding = data["embedding"]
+    return Face(
+        box=Box(*data["box"]), confidence=data["confidence"],
+        landmarks=None if data["landmarks"] is None else np.asarray(data["landmarks"], np.float32),
+        pose=None if data["pose"] is None else HeadPose(*data["pose"]),
+        embedding=None if embedding is None else np.frombuffer(bytes.fromhex(embedding), np.float32),
+    )  # fmt: skip

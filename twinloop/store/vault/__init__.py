@@ -1,0 +1,1 @@
+"""What a vault keeps: its paths, the catalogue of what was measured, and what the user decided."""

@@ -1,0 +1,410 @@
+"""The vault's catalogue: files, photos and faces as measured, in SQLite. A cache: delete it and only time is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinloop.domain.faces import Box, Face, FloatArray, HeadPose
+from twinloop.domain.vault import FaceKey, VaultFace, VaultPhoto
+from twinloop.errors import StorageError
+from twinloop.store.atomic import storage_errors
+from twinloop.store.private_db import empty_log, open_private, open_to_read, unusable
+from twinloop.store.vault.folder import Vault
+
+VERSION = 3
+_TABLES = """
+CREATE TABLE file (
+    path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT,
+    problem TEXT NOT NULL DEFAULT '', tried TEXT NOT NULL DEFAULT '', ctime_ns INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE INDEX file_by_content ON file (sha256);
+CREATE TABLE photo (
+    sha256 TEXT NOT NULL, fingerprint TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
+    phash TEXT NOT NULL, taken REAL, origin TEXT NOT NULL, measures TEXT NOT NULL, thumbnail BLOB,
+    PRIMARY KEY (sha256, fingerprint)
+);
+CREATE TABLE face (
+    sha256 TEXT NOT NULL, fingerprint TEXT NOT NULL, number INTEGER NOT NULL, x0 REAL, y0 REAL, x1 REAL, y1 REAL,
+    confidence REAL NOT NULL, landmarks BLOB, yaw REAL, pitch REAL, roll REAL, embedding BLOB,
+    quality REAL NOT NULL, measures TEXT NOT NULL, PRIMARY KEY (sha256, fingerprint, number)
+);
+"""
+_SUMMARIES = """
+SELECT p.sha256, min(h.path), h.size, p.width, p.height, p.phash, p.taken, p.origin, f.measures
+FROM photo p JOIN file h ON h.sha256 = p.sha256
+LEFT JOIN face f ON f.sha256 = p.sha256 AND f.fingerprint = p.fingerprint AND f.number = 0
+WHERE p.fingerprint = ? GROUP BY p.sha256 ORDER BY p.sha256
+"""
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """What is known of one file.
+
+    Attributes:
+        size, mtime_ns, ctime_ns: its stat. sha256: of its content; None where it could not be read.
+        problem: why it was skipped; "" when it was not.
+        tried: what was tried on a skipped file (programs and limits): it is tried again when that changes; "" = every
+            time.
+    """
+
+    path: Path
+    size: int
+    mtime_ns: int
+    sha256: str | None
+    problem: str = ""
+    tried: str = ""
+    ctime_ns: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class FaceTable:
+    """All faces with an embedding, as columns.
+
+    Attributes:
+        keys: n. embeddings: (n, D) float32 of unit norm. quality: (n,) 0..1. confidence: (n,). height: (n,) of the box
+            in pixels.
+        yaw: (n,) degrees, NaN where not measured.
+    """
+
+    keys: tuple[FaceKey, ...]
+    embeddings: FloatArray
+    quality: FloatArray
+    confidence: FloatArray
+    height: FloatArray
+    yaw: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoSummary:
+    """A photo in a few numbers, for work that looks at all photos at once.
+
+    Attributes:
+        path: the first of its files. size: bytes. taken: as in `VaultPhoto`. face: measures of its first face; {}
+            without one.
+    """
+
+    sha256: str
+    path: str
+    size: int
+    width: int
+    height: int
+    phash: int
+    taken: float | None
+    origin: str
+    face: Mapping[str, float]
+
+
+class OtherVersion(StorageError):
+    """The catalogue was made by another version of this program; a scan makes it anew."""
+
+
+class VaultCatalog:
+    """Photos by content hash and fingerprint of what measured them; files by path, so that an unchanged one is only
+    stat-ed.
+
+    Faces are biometric data: the file is readable by its owner only.
+
+    Args:
+        path: database file, or None for memory only.
+        reading: nothing is changed or made; where there is no file, nothing is known.
+        any_version: one of another version of this program is read as it is, else made anew: for who holds the vault's
+            lock.
+
+    Raises:
+        StorageError: the file cannot be created or is no database. OtherVersion: of this program made it.
+    """
+
+    def __init__(self, path: Path | None, *, reading: bool = False, any_version: bool = False) -> None:
+        self.path = path
+        try:
+            with storage_errors(path or Path()):
+                found = open_to_read(path) if reading and path is not None else None
+                self._db = open_private(None if reading else path) if found is None else found
+            try:
+                self._check_tables(reading=found is not None, any_version=any_version)
+            except BaseException:
+                self._db.close()
+                raise
+        except sqlite3.Error as error:
+            raise unusable("open", path, error) from error
+
+    def _check_tables(self, reading: bool, any_version: bool) -> None:
+        """Have the tables of this version, where they are not to be read as they are."""
+        if not reading:
+            self._db.execute("PRAGMA secure_delete = ON")  # nothing that was measured of a face lingers in free pages
+        if self._is_current() or (reading and any_version):
+            return
+        if self._tables() and not any_version:
+            command = Vault(self.path.parent).command("scan") if self.path is not None else "twinloop vault scan"
+            raise OtherVersion(
+                f"{self.path} was made by another version of this program. Bring it up to date: {command}"
+            )
+        if reading:  # it is just being made
+            self._db.close()
+            self._db = open_private(None)
+        self._make_tables()
+
+    def _is_current(self) -> bool:
+        return bool(self._db.execute("PRAGMA user_version").fetchone()[0] == VERSION)
+
+    def _tables(self) -> list[str]:
+        return [name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+
+    def _make_tables(self) -> None:
+        """Of another version of this program nothing is migrated: a cache is made anew."""
+        self._db.execute("BEGIN IMMEDIATE")
+        if not self._is_current():  # another process may have been faster
+            for name in self._tables():
+                self._db.execute(f'DROP TABLE "{name}"')
+            for statement in _TABLES.split(";"):
+                self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
+        self._db.execute("COMMIT")
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> VaultCatalog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Everything inside becomes durable together, or none of it."""
+        self.run("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self.run("COMMIT")
+
+    # files
+
+    def files(self) -> dict[str, FileEntry]:
+        """Every known file by its absolute path (as `os.fsdecode` gives it)."""
+        rows = self.run("SELECT path, size, mtime_ns, sha256, problem, tried, ctime_ns FROM file ORDER BY path")
+        return {path: FileEntry(Path(path), *rest) for path, *rest in ((os.fsdecode(row[0]), *row[1:]) for row in rows)}
+
+    def file(self, path: Path) -> FileEntry | None:
+        """One file, or None when it was never scanned."""
+        rows = self.run(
+            "SELECT path, size, mtime_ns, sha256, problem, tried, ctime_ns FROM file WHERE path = ?", (path_key(path),)
+        )
+        return FileEntry(Path(os.fsdecode(rows[0][0])), *rows[0][1:]) if rows else None
+
+    def put_file(self, entry: FileEntry) -> None:
+        """Note what a file holds.
+
+        Its stat was taken before it was read: if it changed meanwhile, it is read again next time.
+        """
+        stat = (entry.size, entry.mtime_ns)
+        values = (path_key(entry.path), *stat, entry.sha256, entry.problem, entry.tried, entry.ctime_ns)
+        self.run("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+    def knows_files(self) -> bool:
+        return bool(self.run("SELECT 1 FROM file LIMIT 1"))
+
+    def doubt(self, sha256: str) -> None:
+        """Have every file that is said to hold this content read again by the next scan, whatever its stat says."""
+        self.run("UPDATE file SET mtime_ns = -1 WHERE sha256 = ?", (sha256,))
+
+    # photos
+
+    def has(self, sha256: str, fingerprint: str) -> bool:
+        return bool(self.run("SELECT 1 FROM photo WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint)))
+
+    def put_photo(self, photo: VaultPhoto, fingerprint: str, thumbnail: bytes) -> None:
+        """What was measured of one content; ``photo.paths`` is not stored here.
+
+        Thumbnail: a small JPEG, or b"" for none.
+        """
+        values = (
+            photo.sha256,
+            fingerprint,
+            photo.width,
+            photo.height,
+            photo.phash,
+            photo.taken,
+            photo.origin,
+            json.dumps(dict(photo.measures)),
+            thumbnail or None,
+        )
+        self.run("INSERT OR REPLACE INTO photo VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        self.run("DELETE FROM face WHERE sha256 = ? AND fingerprint = ?", (photo.sha256, fingerprint))
+        for number, face in enumerate(photo.faces):
+            self.run(
+                f"INSERT INTO face VALUES ({', '.join('?' * 15)})",
+                (photo.sha256, fingerprint, number, *_face_row(face)),
+            )
+
+    def photos(self, fingerprint: str, only: Sequence[str] | None = None) -> Iterator[VaultPhoto]:
+        """Photos of which at least one file is there, by content hash; ``only``: these hashes.
+
+        Streams: memory stays flat.
+        """
+        wanted = self._hashes(fingerprint) if only is None else only
+        for sha256 in wanted:
+            photo = self.photo(sha256, fingerprint)
+            if photo is not None:
+                yield photo
+
+    def photo(self, sha256: str, fingerprint: str) -> VaultPhoto | None:
+        """One photo, or None when it is not known or no file holds it any more."""
+        rows = self.run(
+            "SELECT width, height, phash, taken, origin, measures FROM photo WHERE sha256 = ? AND fingerprint = ?",
+            (sha256, fingerprint),
+        )
+        paths = [
+            os.fsdecode(row[0])
+            for row in self.run("SELECT path FROM file WHERE sha256 = ? AND problem = '' ORDER BY path", (sha256,))
+        ]
+        if not rows or not paths:
+            return None
+        width, height, phash, taken, origin, measures = rows[0]
+        faces = self.run(
+            "SELECT * FROM face WHERE sha256 = ? AND fingerprint = ? ORDER BY number", (sha256, fingerprint)
+        )
+        return VaultPhoto(
+            sha256,
+            tuple(paths),
+            width,
+            height,
+            phash,
+            taken,
+            origin,
+            json.loads(measures),
+            tuple(_face(row[3:]) for row in faces),
+        )
+
+    def summaries(self, fingerprint: str) -> Iterator[PhotoSummary]:
+        """Photos of which at least one file is there, by content hash, without reading each one's faces."""
+        try:
+            for row in self._db.execute(_SUMMARIES, (fingerprint,)):
+                sha256, path, size, width, height, phash, taken, origin, measures = row
+                known: Mapping[str, float] = json.loads(measures) if measures else {}
+                yield PhotoSummary(sha256, os.fsdecode(path), size, width, height, int(phash, 16), taken, origin, known)
+        except sqlite3.Error as error:
+            raise unusable("use", self.path, error) from error
+
+    def copies(self) -> dict[str, list[str]]:
+        """Paths by content hash, of contents that several files have; sorted."""
+        rows = self.run(
+            "SELECT sha256, path FROM file WHERE sha256 IN (SELECT sha256 FROM file WHERE sha256 IS NOT NULL GROUP BY"
+            " sha256 HAVING count(*) > 1) ORDER BY sha256, path"
+        )
+        found: dict[str, list[str]] = {}
+        for sha256, path in rows:
+            found.setdefault(sha256, []).append(os.fsdecode(path))
+        return found
+
+    def _hashes(self, fingerprint: str) -> list[str]:
+        rows = self.run(
+            "SELECT sha256 FROM photo WHERE fingerprint = ? AND sha256 IN (SELECT sha256 FROM file WHERE problem = '')"
+            " ORDER BY sha256",
+            (fingerprint,),
+        )
+        return [row[0] for row in rows]
+
+    def thumbnail(self, sha256: str) -> bytes | None:
+        """The small JPEG of a photo, upright."""
+        rows = self.run("SELECT thumbnail FROM photo WHERE sha256 = ? AND thumbnail IS NOT NULL LIMIT 1", (sha256,))
+        return bytes(rows[0][0]) if rows else None
+
+    def faces(self, fingerprint: str) -> FaceTable:
+        """All faces with an embedding, of photos that are there, by content hash and number."""
+        rows = self.run(
+            "SELECT f.sha256, f.x0, f.y0, f.x1, f.y1, f.confidence, f.yaw, f.embedding, f.quality, p.width, p.height"
+            " FROM face f JOIN photo p ON p.sha256 = f.sha256 AND p.fingerprint = f.fingerprint WHERE f.fingerprint = ?"
+            " AND f.embedding IS NOT NULL AND f.sha256 IN (SELECT sha256 FROM file WHERE problem = '') ORDER BY"
+            " f.sha256, f.number",
+            (fingerprint,),
+        )
+        keys = tuple(FaceKey.of(row[0], Box(*row[1:5]), row[9], row[10]) for row in rows)
+        vectors = [np.frombuffer(row[7], np.float32) for row in rows]
+        return FaceTable(
+            keys,
+            np.stack(vectors) if vectors else np.zeros((0, 0), np.float32),
+            np.array([row[8] for row in rows], np.float32),
+            np.array([row[5] for row in rows], np.float32),
+            np.array([row[4] - row[2] for row in rows], np.float32),
+            np.array([np.nan if row[6] is None else row[6] for row in rows], np.float32),
+        )
+
+    def leave_nothing(self) -> None:
+        """Empty the write-ahead log. Errors as in `empty_log` and `run`."""
+        try:
+            empty_log(self._db, self.path)
+        except sqlite3.Error as error:
+            raise unusable("use", self.path, error) from error
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """One statement, and all its rows.
+
+        Raises:
+            StorageError: the disk is full, or the file is damaged.
+        """
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise unusable("use", self.path, error) from error
+
+    def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """One statement for many rows; they are taken one by one. Errors as in `run`."""
+        try:
+            self._db.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise unusable("use", self.path, error) from error
+
+
+def path_key(path: Path | str) -> bytes:
+    """A path as the tables hold it: the bytes of its absolute form, with forward slashes on every system."""
+    return os.fsencode(Path(os.path.abspath(path)).as_posix())
+
+
+def _face_row(found: VaultFace) -> tuple[Any, ...]:
+    face, box, pose = found.face, found.face.box, found.face.pose
+    angles = (None, None, None) if pose is None else (float(pose.yaw), float(pose.pitch), float(pose.roll))
+    return (
+        float(box.x0),
+        float(box.y0),
+        float(box.x1),
+        float(box.y1),
+        float(face.confidence),
+        _blob(face.landmarks),
+        *angles,
+        _blob(face.embedding),
+        float(found.quality),
+        json.dumps(dict(found.measures)),
+    )
+
+
+def _blob(values: FloatArray | None) -> bytes | None:
+    return None if values is None else np.ascontiguousarray(values, np.float32).tobytes()
+
+
+def _face(row: Sequence[Any]) -> VaultFace:
+    x0, y0, x1, y1, confidence, landmarks, yaw, pitch, roll, embedding, quality, measures = row
+    face = Face(
+        Box(x0, y0, x1, y1), confidence,
+        None if landmarks is None else np.frombuffer(landmarks, np.float32).reshape(-1, 2),
+        None if yaw is None else HeadPose(yaw, pitch, roll),
+        None if embedding is None else np.frombuffer(embedding, np.float32),
+    )  # fmt: skip
+    known: Mapping[str, float] = json.loads(measures)
+    return VaultFace(face, quality, known)
