@@ -56,7 +56,7 @@ def row(
         others = np.stack([_vector(one) for other, listed in people.items() if other != name for one in listed])
         for _ in range(DRAWS):
             order = rng.permutation(len(photos))
-            reference = freeze_reference([photos[i] for i in order[:size]], "bench", strangers)
+            reference = freeze_reference([photos[i] for i in order[:size]], "bench", strangers=strangers)
             assert reference is not None
             rest = [photos[i] for i in order[size:]]
             own = [(reference.similarity(one) or 0.0, reference.lower_limit(one, tolerance)) for one in rest]

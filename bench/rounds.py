@@ -36,14 +36,14 @@ from twinloop.stages.assess import assess
 from twinloop.stages.fixed_shots import plan_panel
 from twinloop.stages.generate import GenerationContext, generate
 from twinloop.stages.identity import reference_from_json
-from twinloop.stages.merge import first_dataset
 from twinloop.stages.observe import observe_files
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.train import train_file
 from twinloop.stages.training_spec import TrainingSpec
-from twinloop.steps.options import merge_limits
+from twinloop.steps import dataset_of
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.journal import Journal
+from twinloop.store.pictures.dataset_folders import PHOTOS_ONLY
 from twinloop.store.pictures.images import find_images
 from twinloop.store.run.catalog import Catalog
 from twinloop.store.run.workspace import workspace_of
@@ -111,9 +111,8 @@ def with_photos(settings: Settings, toolbox: Toolbox, seed: int, count: int) -> 
     with Catalog(None) as catalog:
         found = observe_files(find_images(folder), toolbox.observer, catalog, SilentReporter(), "Observing")
         chosen = select.select(list(found), select.READABLE_ONLY).photos[:count]
-    more = first_dataset(
-        chosen, toolbox.observer.facets, settings.person_trigger, toolbox.style, merge_limits(settings)
-    )
+    photos = select.Photos(folder, (), select.Selection(chosen, ()), PHOTOS_ONLY)
+    more = dataset_of(photos, settings, toolbox, held_out=frozenset(), made_in=0).dataset
     spec = TrainingSpec(settings.person_trigger, toolbox.training(len(own.members)))
     train_file(Dataset((*own.members, *more.members)), output, spec, toolbox)
     return output

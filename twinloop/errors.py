@@ -37,6 +37,8 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 NOT_PERMITTED = (errno.EACCES, errno.EPERM, errno.EROFS)
 FREE_SPACE = "Nothing is lost; free some space and run the same command again."
 """What to do where the disk is full."""
+START_ANEW = "start anew: a run with --restart, other commands with another --output"
+"""What to do where something is no longer what a run or a training began with, if it cannot be put back."""
 GET_ANOTHER = "Delete it, and get the model from its author as .safetensors or .onnx"
 """What to do about a model file that would act when loaded."""
 

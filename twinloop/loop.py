@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from twinloop import steps
 from twinloop.config import Settings
@@ -27,8 +28,13 @@ from twinloop.store.run.catalog import Catalog
 from twinloop.store.run.workspace import Workspace
 
 
-def run_loop(settings: Settings, toolbox: Toolbox, workspace: Workspace) -> RunResult:
+def run_loop(
+    settings: Settings, toolbox: Toolbox, workspace: Workspace, config: Path | None = None
+) -> RunResult:
     """Run or resume the whole loop.
+
+    Args:
+        config: the file of the settings, by which the page lets the run go on; None = they come from none.
 
     Raises:
         NothingToDo: no usable photo. StateError: the folder was started with other settings. Locked: it is in use.
@@ -36,7 +42,7 @@ def run_loop(settings: Settings, toolbox: Toolbox, workspace: Workspace) -> RunR
     """
     with _in(workspace) as (journal, catalog):
         reporter = steps.FinishedRunReporter(workspace, toolbox.reporter)
-        run = Run(settings, replace(toolbox, reporter=reporter), workspace, journal, catalog)
+        run = Run(settings, replace(toolbox, reporter=reporter), workspace, journal, catalog, config)
         over = steps.begin(run)
         if over is not None:
             steps.finish(run, over, earlier=reporter.nothing_new())

@@ -97,6 +97,27 @@ def test_naming_hiding_and_the_whole_photo(vault_home: Path, visit: Callable[...
         assert watched.hosts <= {"127.0.0.1"}
 
 
+def test_a_name_from_photo_programs_is_used_by_a_button(vault_home: Path, visit: Callable[..., Watched]) -> None:
+    vaults.call_in_photos(vault_home, "p002", "Bo <b>Maier")
+    with served(vault_home) as address:
+        watched = visit(address, "#/people?person=p002")
+        page = watched.page
+        page.get_by_text("In your photos: \u201cBo <b>Maier\u201d").wait_for()
+        people = page.get_by_role("navigation", name="People")
+        people.get_by_text("called \u201cBo <b>Maier\u201d in your photos").wait_for()
+        page.get_by_role("button", name="Use this name").click()
+        page.get_by_text("cannot be the name of a folder").wait_for()
+    vaults.call_in_photos(vault_home, "p002", "Bo Maier")
+    with served(vault_home) as address:
+        watched = visit(address, "#/people?person=p002")
+        page = watched.page
+        page.get_by_role("button", name="Use this name").click()
+        page.get_by_role("listbox", name="Faces of Bo Maier").wait_for()
+        assert page.get_by_role("button", name="Use this name").count() == 0
+        watched.clean()
+    assert [person.name for person in read_people(Vault(vault_home / "outputs/facevault")).persons][1] == "Bo Maier"
+
+
 def test_who_they_are_stays_chosen_while_more_are_marked(vault_home: Path, visit: Callable[..., Watched]) -> None:
     before = counts(vault_home)
     with served(vault_home) as address:

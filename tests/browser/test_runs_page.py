@@ -43,6 +43,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(home)
         loops.write_photos(home / "photos")
         loops.run(loops.settings(output_dir="outputs/ana", lora_output_dir="outputs/loras"))
+        loops.configuration(home / "small.json", output_dir="outputs/ana", lora_output_dir="outputs/loras")
+        (home / "outputs/ana/started_with.json").write_text('{"config": "small.json"}')
         configuration(home, output_dir="outputs/ana", lora_output_dir="outputs/loras")
     return home
 
@@ -73,6 +75,58 @@ def test_versions_are_compared_with_a_slider_and_one_is_picked(finished: Path, v
             history["iterations"]
         )
         picture(page, "runs")
+        watched.clean()
+
+
+def test_a_run_that_ended_says_why_and_whether_its_lora_is_better(
+    finished: Path, visit: Callable[..., Watched]
+) -> None:
+    with served(finished) as address:
+        watched = visit(address, "#/runs?run=outputs/ana")
+        page = watched.page
+        status = page.locator(".detail .status")
+        history = json.loads((finished / "outputs/ana/iteration_history.json").read_text())
+        status.get_by_text(f"Reason: {history['stop']['reason']}").wait_for()
+        status.get_by_text(f"Gaps left: {history['gaps_left']}").wait_for()
+        status.get_by_text(re.compile(r"Better than v1\? (Yes|No|Not shown|Only in part)")).wait_for()
+        page.get_by_text("bootstrap_config.json : outputs/ana holds a run of other settings").wait_for()
+        assert page.get_by_role("button", name="Start").count() == 0
+        page.get_by_role("button", name="Check again").click()
+        page.locator("strong.state", has_text="done").wait_for(timeout=60_000)
+        assert "small.json" in json.loads((finished / "outputs/ana/started_with.json").read_text())["config"]
+        watched.clean()
+
+
+def test_a_finished_run_stays_finished_when_a_check_fails(finished: Path, visit: Callable[..., Watched]) -> None:
+    job = {"id": 7, "key": "outputs/ana", "command": ["twinloop", "run", "--config", "x.json"], "state": "failed"}
+    job |= {"progress": None, "lines": ["error: other settings"], "exit_code": 6}
+    with served(finished) as address:
+        watched = visit(address, "#/people")
+        page = watched.page
+        of_run(page, job=job, config=None)
+        page.evaluate("location.hash = '#/runs?run=outputs/ana'")
+        status = page.locator(".detail .status")
+        status.get_by_text("The check failed; the run is as it was.").wait_for()
+        assert status.locator("strong.state").inner_text() in ("stopped", "converged")
+        status.get_by_text("error: other settings").wait_for()
+        status.get_by_text("start the page with --config FILE").wait_for()
+        assert status.get_by_role("button").count() == 0
+        watched.clean()
+
+
+def test_rounds_are_counted_in_words(finished: Path, visit: Callable[..., Watched]) -> None:
+    with served(finished) as address:
+        watched = visit(address, "#/people")
+        page = watched.page
+        for rounds, said in ((1, "1 round"), (2, "2 rounds")):
+            page.unroute_all()
+            overview = {"home": "x", "vault": None, "configs": []}
+            run = {"run": "outputs/ana", "person": "ana", "waiting": None, "rounds": rounds, "stop": None, "job": None}
+            page.route("**/api/overview", lambda route, run=run: route.fulfill(json={**overview, "runs": [run]}))
+            page.evaluate("location.hash = '#/runs?run=outputs/ana'")
+            page.get_by_text(re.compile(f"^outputs/ana: {said}$")).wait_for()
+            page.evaluate("location.hash = '#/people'")
+            page.locator(".part.people h1").wait_for()
         watched.clean()
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tests.helpers.fake_photos import fake_photo
 from twinloop.adapters.diffusion.base_choice import BaseChoice
-from twinloop.adapters.fakes import FakeGenerator, FakeTrainer, fake_photo
+from twinloop.adapters.fakes import FakeGenerator, FakeTrainer
 from twinloop.domain.records import TrainingSample
 from twinloop.domain.shots import Shot
 from twinloop.families import FAMILIES

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.contract.ports import MEASURERS, NOTHING, PARTS, Photo
 from twinloop.adapters.detectors.blaze_face import BlazeFace
 from twinloop.adapters.detectors.fsanet import FsaNet
 from twinloop.adapters.detectors.landmark_pose import LandmarkPose
 from twinloop.adapters.detectors.mediapipe_face import MediaPipeFace
-from twinloop.adapters.detectors.mediapipe_hands import MediaPipeHands
 from twinloop.adapters.detectors.yolov5_face import YoloV5Face
 from twinloop.adapters.detectors.yunet import YuNet
 from twinloop.adapters.embedders.aligned_face import AlignedFaceEmbedder
@@ -22,8 +22,6 @@ from twinloop.facets import expression, framing
 from twinloop.ports import DetectorPack, Embedder, FaceDetector, Measurer, PartDetector, PoseEstimator
 from twinloop.stages.observe import Observer
 from twinloop.store.pictures.images import load_image
-
-Photo = Callable[[str], ImageArray]
 
 FACES: dict[str, Callable[[Path], FaceDetector]] = {
     "yunet": lambda w: YuNet(w / "yunet/face_detection_yunet_2026may.onnx"),
@@ -38,19 +36,10 @@ POSES: dict[str, Callable[[Path], PoseEstimator]] = {
     "fsanet": lambda w: FsaNet(tuple(sorted((w / "headpose").glob("*.onnx")))),
     "landmarks": lambda w: LandmarkPose(),
 }
-PARTS: dict[str, Callable[[Path], PartDetector]] = {
-    "mediapipe-hands": lambda w: MediaPipeHands(
-        w / "mediapipe_hands/palm_detection_lite_pr_v1.onnx", w / "mediapipe_hands/hand_landmark_lite_pr_v1.onnx"
-    ),
-}
-MEASURERS: dict[str, Callable[[Path], Measurer]] = {
-    "mediapipe-face": lambda w: MediaPipeFace(w / "mediapipe_face/face_landmarker_v2_with_blendshapes.task"),
-}
 EMBEDDERS: dict[str, Callable[[Path], Embedder]] = {
     "mobilefacenet": lambda w: AlignedFaceEmbedder(w / "mobilefacenet/MobileFaceNet.onnx"),
 }
 TASK = "mediapipe_face/face_landmarker_v2_with_blendshapes.task"
-NOTHING = np.full((120, 90, 3), 128, dtype=np.uint8)
 
 
 def blaze_face(task: Path) -> BlazeFace:

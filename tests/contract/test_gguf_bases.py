@@ -18,7 +18,7 @@ pytest.importorskip("gguf", reason="the quant extra is not installed")
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
 from tests.helpers.gguf_files import build_gguf_zimage  # noqa: E402
-from tests.unit.adapters.diffusion.test_quantised import answer, opened  # noqa: E402
+from tests.unit.adapters.diffusion.quantised_models import answer, opened  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.quantised.gguf import FromGguf  # noqa: E402
 from twinloop.adapters.diffusion.quantised.sizes import plain_shape, real_bytes  # noqa: E402

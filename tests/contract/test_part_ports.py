@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import pytest
 
-from tests.contract.test_detector_ports import MEASURERS, NOTHING, PARTS, Photo
+from tests.contract.ports import MEASURERS, NOTHING, PARTS, Photo
 from tests.unit.adapters.detectors.onnx_files import quality_onnx
 from twinloop.adapters.detectors.face_quality import EDifFiqa
 from twinloop.adapters.detectors.yolov8 import PartsAsEyes, YoloV8Parts

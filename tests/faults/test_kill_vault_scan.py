@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from twinloop.adapters.fakes import fake_photo
+from tests.helpers.fake_photos import fake_photo
 from twinloop.stages.vault import scan as stage
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.store.vault.folder import Vault

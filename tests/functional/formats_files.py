@@ -16,12 +16,14 @@ from tests.contract.makers import TRAINING
 from tests.functional import loops, vaults
 from tests.functional.console import configuration
 from tests.functional.formats_page import nested
+from tests.helpers.fake_photos import fake_photo
 from tests.helpers.videos import fake_video
 from tests.unit.loras.makers import adapter, saved
 from twinloop import steps
-from twinloop.adapters.fakes import fake_photo
 from twinloop.adapters.trainers.records.metrics import JsonLines, Metrics
 from twinloop.cli.app import main
+from twinloop.domain.records import LoRA
+from twinloop.domain.validation_loss import TimeLoss, ValidationLoss
 from twinloop.families.sd15 import FAMILY
 from twinloop.loras.lora import Dialect
 from twinloop.stages.identity import reference_to_json
@@ -158,8 +160,14 @@ def by_others(folder: Path) -> Iterator[tuple[str, Any]]:
     log = folder / "lora_v1.metrics.jsonl"
     metrics = Metrics([JsonLines(log, 0)])
     metrics.add(1, loss=0.5, rate=1e-4, grad_norm=float("inf"))
+    validation = ValidationLoss(2, (TimeLoss(125, 0.4),))
+    metrics.add(2, loss=0.5, rate=1e-4, grad_norm=0.1, validation=validation)
     metrics.close()
-    yield log.name, json.loads(log.read_text())
+    yield from ((log.name, json.loads(line)) for line in log.read_text().splitlines())
+    history, record = read(folder / "out/iteration_history.json"), read(folder / "loras/lora_v1.json")
+    validated = replace(LoRA.from_json(record), validation=validation).to_json()
+    yield "lora_v1.json", {**record, **validated}
+    yield "iteration_history.json", {**history, "loras": [validated]}
     yield from (("lora_v1.safetensors", nested(texts)) for texts in headers(folder))
 
 
@@ -184,6 +192,7 @@ def headers(home: Path) -> Iterator[dict[str, str]]:
         **length_header(3),
         "twinloop.started_from": "0" * 64,
         "twinloop.assistant": "0" * 64,
+        "twinloop.trainer": "kohya 0.9.1",
     }
     weights = LoraWeights({"down_blocks.0.to_q": (torch.ones(1, 2), torch.ones(2, 1))}, 1, 1.0)
     for settings, texts in ((TRAINING, given), (more, begun)):

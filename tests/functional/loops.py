@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from tests.helpers.fake_photos import fake_photo
 from tests.unit.things import Recording
-from twinloop.adapters.fakes import fake_photo
 from twinloop.config import Settings, parse_settings
 from twinloop.loop import run_loop
 from twinloop.stages.rounds import RunResult
@@ -55,6 +56,12 @@ def settings(**changes: Any) -> Settings:
         "stop": {"patience": 5, "approval_rounds": 5},
     }
     return parse_settings({**data, **changes}, "test")
+
+
+def configuration(path: Path, **changes: Any) -> Path:
+    """The same settings as a file."""
+    path.write_text(json.dumps(settings(**changes).model_dump(mode="json", exclude_unset=True)))
+    return path
 
 
 def run(chosen: Settings, boundary: Any = None, reporter: Recording | None = None) -> RunResult:

@@ -14,6 +14,7 @@ from PIL import Image, PngImagePlugin
 
 from tests.functional import loops
 from tests.functional.console import twinloop
+from tests.helpers.fake_photos import fake_photo
 from tests.unit.things import Recording
 from twinloop.adapters import fakes
 from twinloop.adapters.fakes import FakeDetectors, fake_pack
@@ -125,7 +126,7 @@ def test_what_the_user_names_is_measured_all_the_same() -> None:
 def test_many_faces_that_all_read_alike_are_pointed_out(capsys: pytest.CaptureFixture[str]) -> None:
     Path("photos").mkdir()
     for number in range(13):
-        fakes.fake_photo(Path("photos", f"{number:02d}.png"), seed=number, yaw=3.0 * number, expression="neutral")
+        fake_photo(Path("photos", f"{number:02d}.png"), seed=number, yaw=3.0 * number, expression="neutral")
     said = twinloop(capsys, "analyze", "photos", "--models-dir", "fake", "--all")
     assert "all 13 faces read as neutral" in said.out and '"subject": "character"' in said.out
     said = twinloop(capsys, "analyze", "photos", "--models-dir", "fake", "--all", "--subject", "character")

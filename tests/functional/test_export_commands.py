@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from tests.functional.console import ROOT, python, twinloop
-from twinloop.adapters.fakes import FakeTruth, fake_image, fake_photo
+from tests.helpers.fake_photos import fake_photo
+from twinloop.adapters.fakes import FakeTruth, fake_image
 from twinloop.cli.export.pictures import COMMANDS
 from twinloop.cli.scripts import SCRIPTS
 from twinloop.domain.records import Dataset, Member

@@ -17,8 +17,8 @@ import yaml
 from PIL import Image
 
 from tests.functional.console import configuration, twinloop
+from tests.helpers.fake_photos import fake_photo
 from tests.unit.loras.makers import adapter, saved
-from twinloop.adapters.fakes import fake_photo
 from twinloop.cli.command import Command, script_parser
 from twinloop.cli.export import lora, trainers
 from twinloop.domain.records import Dataset, LoRA, Member
@@ -230,6 +230,37 @@ def test_photos_that_are_not_in_the_package_are_told(photos: Path, capsys: pytes
     assert said.code == 0 and "Left out: 1 of 4 photos (" in said.out and "manifest.json" in said.out
     assert "1 photo of the dataset is not here" in Path("out/README.txt").read_text()
     assert [item["file"] for item in json.loads(Path("out/manifest.json").read_text())["left_out"]] == ["d.jpg"]
+
+
+@pytest.mark.parametrize("target", TRAINERS)
+def test_a_copy_of_a_photo_is_no_second_one(target: str, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As in a training by this program; where all readable files are wanted, it is one."""
+    (photos / "z.png").write_bytes((photos / "b.png").read_bytes())
+    argv = ("export", target, "--dataset", "ana", "--output", "out", "--base-model", "me/sdxl", "--json")
+    data = twinloop(capsys, *argv).data
+    assert data["left_out"] == [{"file": "z.png", "reason": "same file as b.png"}]
+    assert [item["source"]["file"] for item in data["items"]] == ["a.jpg", "b.png", "c.png"]
+    config = configuration(Path.cwd(), dataset_dir="ana", base_model="me/sdxl", analysis={"keep_all": True})
+    whole = twinloop(capsys, "export", target, "--config", config, "--dataset", "ana", "--output", "all", "--json").data
+    assert not whole["left_out"] and len(whole["items"]) == 4
+
+
+@pytest.mark.parametrize("target", TRAINERS)
+def test_the_weight_of_prior_images_is_told_or_said_to_be_left_out(
+    target: str, photos: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "reg").mkdir()
+    Image.fromarray(PIXELS[::-1].copy()).save(photos / "reg" / "other.png")
+    training = {"prior_images": "ana/reg", "prior_weight": 0.3, "memory": 12}
+    config = configuration(here, dataset_dir="ana", base_model="me/sdxl", training=training)
+    said = twinloop(capsys, "export", target, "--config", config, "--dataset", "ana", "--output", "out")
+    assert said.code == 0, said.err
+    files = "".join(
+        path.read_text() for path in Path("out").glob("*.*") if path.name not in ("README.txt", "manifest.json")
+    )
+    unsaid = [line for line in said.err.splitlines() if "cannot be said to" in line]
+    assert len(unsaid) == 1 and "training.memory" in unsaid[0]
+    assert ("0.3" in files) is ("training.prior_weight" not in unsaid[0]) is (target != "simpletuner")
 
 
 @pytest.mark.parametrize(

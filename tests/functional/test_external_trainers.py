@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from tests.functional.console import configuration, twinloop
 from tests.helpers.external_trainers import sd_scripts
-from twinloop.adapters.fakes import fake_photo
+from tests.helpers.fake_photos import fake_photo
 from twinloop.loras.lora import Dialect, read_lora
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.functional import loops
 from tests.functional.console import Said, configuration, twinloop
-from twinloop.adapters.fakes import fake_photo
+from tests.helpers.fake_photos import fake_photo
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ import pytest
 
 from tests.functional import loops
 from tests.functional.console import ROOT, twinloop
+from tests.helpers.fake_photos import fake_photo
 from twinloop import registry
-from twinloop.adapters.fakes import fake_photo
 
 EXAMPLE = ["--facet", str(ROOT / "examples" / "lighting_facet.py")]
 

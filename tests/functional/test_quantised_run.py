@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-from tests.functional.test_real_bases import configured, run  # noqa: E402
+from tests.functional.real_bases import configured, run  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
 
 

@@ -19,41 +19,11 @@ pytest.importorskip("diffusers")
 
 from safetensors.torch import save_file  # noqa: E402
 
-from tests.functional.console import Said, twinloop  # noqa: E402
-from tests.functional.loops import write_photos  # noqa: E402
+from tests.functional.console import twinloop  # noqa: E402
+from tests.functional.real_bases import configured, run  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from tests.unit.pickles.files import EVIL  # noqa: E402
-from tests.unit.test_config import SEED  # noqa: E402
 from twinloop.store.models.lora_file import header_texts, kohya_path  # noqa: E402
-
-SMALL = {"width": 64, "height": 64, "batch_size": 4}
-
-
-def configured(folder: Path, base: Path, **training: Any) -> Path:
-    """The seed's configuration with paths of this machine, and sizes and steps that a test has time for."""
-    write_photos(folder / "photos", 6)
-    data = {
-        **SEED,
-        "base_model": str(base),
-        "dataset_dir": "photos",
-        "models_dir": "fake",
-        "max_iterations": 1,
-        "panel": {"images": 2},
-        "generation": {**SEED["generation"], **SMALL, "num_per_gap": 1, "num_inference_steps": 2},
-        "analysis": {"facets": ["face_angle"]},
-        "training": {**SEED["training"], "resolution": 64, "steps": 2, "rank": 4, **training},
-    }
-    path = folder / "bootstrap_config.json"
-    path.write_text(json.dumps(data))
-    return path
-
-
-def run(capsys: pytest.CaptureFixture[str], config: Path, **changes: Any) -> Said:
-    data = json.loads(config.read_text())
-    for name, value in changes.items():
-        data[name] = {**data[name], **value} if isinstance(value, dict) else value
-    config.write_text(json.dumps(data))
-    return twinloop(capsys, "run", "--config", config)
 
 
 @pytest.mark.parametrize(("family", "preset"), [("sdxl", "sdxl"), ("flux", "flux"), ("zimage", None)])

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tests.functional import loops
+from tests.helpers.fake_photos import fake_photo
 from tests.unit.things import Recording
-from twinloop.adapters.fakes import FakeGenerator, fake_photo
+from twinloop.adapters.fakes import FakeGenerator
 from twinloop.checks.novelty import Novelty
 from twinloop.config import Settings
 from twinloop.errors import StateError

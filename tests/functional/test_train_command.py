@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file
 
 from tests.functional import loops
 from tests.functional.console import Said, configuration, twinloop
@@ -154,7 +155,7 @@ def test_checkpoints_by_hand_are_measured_against_photos_that_were_held_out(
     train = FakeTrainer.train
 
     def counted(self: FakeTrainer, samples: Any, *rest: Any) -> Trained:
-        seen.append(len(samples))
+        seen.append(sum(sample.weight > 0 for sample in samples))
         return train(self, samples, *rest)
 
     monkeypatch.setattr(FakeTrainer, "train", counted)
@@ -162,6 +163,34 @@ def test_checkpoints_by_hand_are_measured_against_photos_that_were_held_out(
     assert twinloop(capsys, "train", "photos", *FAKES, "--output", "last.safetensors").code == 0
     *with_panel, without = seen
     assert len(with_panel) == 4 and len(set(with_panel)) == 1 and with_panel[0] < without
+
+
+def test_a_validation_loss_by_hand_holds_photos_out(many: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = twinloop(capsys, "train", "photos", *FAKES, "--output", "plain.safetensors", "--json")
+    assert plain.data["validation_loss"] is None and plain.data["validation_losses"] == []
+    validated = ("--validate-every", "2", "--validation-times", "3")
+    said = twinloop(capsys, "train", "photos", *FAKES, *validated, "--output", "mine.safetensors", "--json")
+    assert said.code == 0, said.err
+    assert [one["time"] for one in said.data["validation_losses"]] == [167, 500, 833]
+    assert said.data["dataset_id"] != plain.data["dataset_id"], "some photos are held out"
+    assert f"validation loss {said.data['validation_loss']:.4f})" in said.err and "no validation" not in said.err
+    assert json.loads((many / "mine.json").read_text())["validation_loss"] == said.data["validation_loss"]
+    measured = trained(capsys, "--output", "best.safetensors", "--json")
+    assert measured.data["validation_loss"] is not None, "photos are held out anyway"
+    off = trained(capsys, "--output", "off.safetensors", "--validate-every", "0", "--json")
+    assert off.data["validation_loss"] is None and off.data["dataset_id"] == measured.data["dataset_id"]
+    weights = [load_file(many / f"{name}.safetensors") for name in ("off", "best")]
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+
+
+def test_why_there_is_no_validation_loss_is_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "train", "photos", *FAKES, "--validate-every", "2")
+    assert said.code == 0 and said.err.count("no validation loss (training.validate_every)") == 1
+    assert "20 or more; there are 12\n" in said.err
+    assert "no validation loss" not in twinloop(capsys, "train", "photos", *FAKES, "--output", "b.safetensors").err
+    config = configuration(home, training={"preset": "fake", "steps": 3, "validate_every": 2}, max_iterations=1)
+    said = twinloop(capsys, "run", "--config", config)
+    assert said.err.count("no validation loss (training.validate_every)") == 1
 
 
 @pytest.mark.parametrize("killed_at", [2, 9])

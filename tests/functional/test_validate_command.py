@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from tests.functional.console import Said, twinloop
+from tests.helpers.fake_photos import fake_photo
 from twinloop.adapters.detectors import nano
-from twinloop.adapters.fakes import fake_photo
 from twinloop.ports import detectors as ports
 from twinloop.store.atomic import read_json
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from tests.functional.console import Said, twinloop
+from tests.helpers.fake_photos import fake_photo
 from tests.unit.stages.vault.copies.makers import picture
-from twinloop.adapters.fakes import fake_photo
 
 FAKE = ("--models-dir", "fake", "--workers", "0")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.functional.console import ROOT, twinloop
 from tests.unit.stages.vault.copies.makers import scanned
@@ -98,3 +99,27 @@ def person_of(folder: Path, path: Path) -> str:
         return path.parent.name
     identities = json.loads((folder / "derived_identities.json").read_text())["identities"]
     return next(person for person, files in identities.items() if path.name in files)
+
+
+def test_a_sideways_copy_of_a_photo_does_not_bring_its_other_copies_into_the_training_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Twenty photos of one man; one of them also on its side (the larger file, nobody's face) and resaved."""
+    monkeypatch.chdir(tmp_path)
+    caltech, photos = FIXTURES / "photos" / "caltech_faces_easy", tmp_path / "photos"
+    identities = json.loads((caltech / "derived_identities.json").read_text())["identities"]
+    files = max(identities.values(), key=len)[:20]
+    photos.mkdir()
+    for file in files:
+        (photos / Path(file).name).symlink_to(caltech / file)
+    with Image.open(caltech / files[0]) as first:
+        first.transpose(Image.Transpose.ROTATE_90).save(photos / "sideways.jpg", quality=97)
+        first.save(photos / "again.jpg", quality=80)
+    models = ("--models-dir", FIXTURES / "weights", "--workers", "0")
+    said = twinloop(capsys, "vault", "run", photos, "--person", "bob", "--consent", "fictional", *models, "--json")
+    assert said.code == 0, said.err
+    done = json.loads(said.out)
+    assert (done["dedup"]["photos"], done["dedup"]["kept"], len(done["prep"]["pictures"])) == (22, 20, 20)
+    chosen = twinloop(capsys, "vault", "keep", photos / "sideways.jpg")
+    assert chosen.code == 0, chosen.err
+    assert len(json.loads(twinloop(capsys, "vault", "prep", "bob", "--json").out)["pictures"]) == 20

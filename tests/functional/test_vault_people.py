@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.functional.console import Said, twinloop
-from twinloop.adapters.fakes import fake_photo
+from tests.helpers.fake_photos import fake_photo
 
 FIXTURES = Path(__file__).parents[2] / ".." / "shared" / "fixtures"
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import ExifTags, Image
 
 from tests.functional.console import Said, twinloop
+from tests.helpers.fake_photos import fake_photo
 from tests.unit.stages.vault.makers import fake_photos
-from twinloop.adapters.fakes import fake_photo
 
 
 @pytest.fixture
@@ -92,6 +92,25 @@ def test_what_is_missing_is_told_with_the_next_step(home: Path, capsys: pytest.C
     assert bare.code == 0 and "Consent: not recorded" in bare.out and "common word or name" in bare.err
     no_model = vault(capsys, "caption", "p001", "--captioner", "wd14")
     assert no_model.code == 2 and "--captioner-model" in no_model.err
+
+
+def test_a_label_keeps_what_no_flag_says_and_consent_can_be_taken_back(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = vault(capsys, "label", "p001", "--class", "woman")
+    assert first.code == 2 and "p001 has no trigger yet" in first.err and "--trigger" in first.err
+    before = labelled(capsys).data
+    corrected = vault(capsys, "label", "alice", "--trigger", "zwx alice", "--json")
+    assert corrected.data["prompt"] == "zwx alice woman" and corrected.data["consent"] == before["consent"]
+    lone = vault(capsys, "label", "alice", "--by", "Bob")
+    assert lone.code == 2 and "need a kind of consent" in lone.err, "who gave it is not mixed into another consent"
+    written = vault(capsys, "label", "alice", "--consent", "written", "--json").data
+    assert written["trigger"] == "zwx alice" and written["consent"]["text"] == "written consent"
+    taken_back = vault(capsys, "label", "alice", "--consent", "none")
+    assert taken_back.code == 0 and "Consent: not recorded" in taken_back.out and "--consent self" in taken_back.err
+    assert vault(capsys, "label", "alice", "--class", "girl", "--json").data["consent"]["kind"] is None
+    vault(capsys, "undo"), vault(capsys, "undo")
+    assert vault(capsys, "label", "alice", "--json").data["consent"]["kind"] == "written"
 
 
 def test_another_folder_and_photos_that_went_away(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from tests.functional.console import ROOT, twinloop
-from twinloop.adapters.fakes import fake_photo
+from tests.helpers.fake_photos import fake_photo
 
 FIXTURES = (ROOT / ".." / "shared" / "fixtures").resolve()
 needs_fixtures = pytest.mark.skipif(

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.functional.console import ROOT, twinloop
-from twinloop.adapters.fakes import fake_photo
+from tests.helpers.fake_photos import fake_photo
 from twinloop.domain.faces import ImageArray
 from twinloop.stages.pixels import hash_distance
 from twinloop.store.pictures.images import decode

@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from tests.functional.console import Said, twinloop
-from twinloop.adapters.fakes import fake_pack, fake_photo
+from tests.helpers.fake_photos import fake_photo
+from twinloop.adapters.fakes import fake_pack
 from twinloop.adapters.scanning.scanners import HereScanner
 from twinloop.domain.scanned import ScannedFile
 from twinloop.stages.vault.measure import PhotoMeasurer

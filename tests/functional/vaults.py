@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from twinloop.adapters.fakes import fake_photo
+from tests.helpers.fake_photos import fake_photo
 from twinloop.cli.app import main
+from twinloop.stages.vault.opening import open_vault
+from twinloop.stages.vault.people.photo_names import VERSION
+from twinloop.stages.vault.people.record import find_person, read_people
+from twinloop.store.pictures.face_regions import PhotoName
+from twinloop.store.vault.photo_names import PhotoNames
 
 PEOPLE = ((15, 10), (3, 6), (7, 4))
 """(number of the fake person, photos)."""
@@ -55,6 +60,18 @@ def make(root: Path, *, prepared: bool = True) -> Path:
             )
             command("prep", "ana")
     return home
+
+
+def call_in_photos(home: Path, person: str, name: str) -> None:
+    """Have photo programs call all faces of a person so; nobody gets the name."""
+    with open_vault(home / "outputs/facevault") as opened:
+        names = PhotoNames(opened.catalog)
+        names.make()
+        for key in find_person(read_people(opened.vault), person).faces:
+            names.put(key.sha256.encode(), key.sha256, VERSION, [PhotoName(name, key.box)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        command("cluster")
 
 
 def copied(home: Path, to: Path) -> Path:

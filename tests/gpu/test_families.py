@@ -18,10 +18,12 @@ from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
 from tests.contract.tiny_bases import offline  # noqa: E402
+from tests.helpers.gguf_files import build_gguf_zimage  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
+from twinloop.adapters.trainers.loss.objective import Objective  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.domain.quantised import Quantization  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -90,6 +92,16 @@ def test_a_lokr(base: tuple[str, Path], tmp_path: Path) -> None:
     assert len(pictures(base, choice, trained(base, choice, tmp_path, adapter="lokr"), offload="model")) == 3
 
 
+def test_swapped_blocks_of_a_gguf_file(tmp_path: Path) -> None:
+    pytest.importorskip("gguf")
+    file = build_gguf_zimage(tmp_path / "base")
+    tiny = ("zimage", file)
+    whole, swapped = (
+        load_file(trained(tiny, chosen(tiny), tmp_path / str(blocks), blocks_to_swap=blocks)) for blocks in (0, 3)
+    )
+    assert_same(whole, swapped)
+
+
 def test_activations_that_are_computed_again(base: tuple[str, Path], tmp_path: Path) -> None:
     kept, again = (
         load_file(trained(base, chosen(base), tmp_path / str(checkpointing), gradient_checkpointing=checkpointing))
@@ -97,6 +109,66 @@ def test_activations_that_are_computed_again(base: tuple[str, Path], tmp_path: P
     )
     for name, numbers in kept.items():
         torch.testing.assert_close(again[name], numbers, msg=name)
+
+
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    """Where the largest block lies whenever a loss is computed, and a part outside of all blocks."""
+    seen, real = list[set[str]](), Objective.terms
+
+    def terms(self: Objective, *given: Any) -> Any:
+        denoiser = self._denoiser._base.denoiser
+        inside = {name: part for name, part in denoiser.named_parameters() if not part.requires_grad}
+        seen.append({part.device.type for part in inside.values()})
+        return real(self, *given)
+
+    monkeypatch.setattr(Objective, "terms", terms)
+    return seen
+
+
+def test_swapped_blocks_change_no_lora(base: tuple[str, Path], waiting: list[set[str]], tmp_path: Path) -> None:
+    """Also where the training is stopped, images are made in between, and it goes on with more of them."""
+    choice = chosen(base)
+    whole = load_file(trained(base, choice, tmp_path / "whole", batch_size=2, blocks_to_swap=0))
+    assert all(places == {"cuda"} for places in waiting)
+    waiting.clear()
+    lora = trained(base, choice, tmp_path / "swapped", batch_size=2, blocks_to_swap=1, stop_at=2)
+    assert len(pictures(base, choice, lora, offload="sequential")) == 3
+    swapped = load_file(trained(base, choice, tmp_path / "swapped", batch_size=2, blocks_to_swap=2))
+    assert waiting and all(places == {"cpu", "cuda"} for places in waiting)
+    assert_same(whole, swapped)
+
+
+def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert one.keys() == other.keys()
+    for name, numbers in one.items():
+        torch.testing.assert_close(other[name], numbers, rtol=0, atol=0, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "quantization", "precision"),
+    [
+        ({"adapter": "dora"}, None, "auto"),
+        ({"adapter": "lokr"}, None, "auto"),
+        ({"output_preservation": 0.5, "trigger": "ohwx ana"}, None, "float16"),
+        ({"text_encoder": True, "ema_decay": 0.9}, None, "float32"),
+        ({}, "int8", "auto"),
+        ({}, "fp8", "auto"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["sdxl", "flux"])
+def test_swapped_blocks_go_with(
+    name: str, changes: dict[str, Any], quantization: Quantization | None, precision: str, tmp_path: Path
+) -> None:
+    if quantization is not None:
+        pytest.importorskip("torchao")
+    tiny = (name, build_tiny(name, tmp_path / "base"))
+    choice = chosen(tiny, precision, quantization)
+    whole, swapped = (
+        load_file(trained(tiny, choice, tmp_path / str(blocks), **changes, blocks_to_swap=blocks)) for blocks in (0, 1)
+    )
+    assert_same(whole, swapped)
 
 
 def test_text_encoders_learn_too(base: tuple[str, Path], tmp_path: Path) -> None:

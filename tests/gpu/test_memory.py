@@ -16,8 +16,11 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
+from diffusers import FluxTransformer2DModel  # noqa: E402
+
 from bench.peers.small_sdxl import build_small_sdxl  # noqa: E402
 from tests.contract.makers import GENERATION, TRAINING, shots  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion import base_model  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
@@ -29,7 +32,8 @@ from twinloop.adapters.trainers.memory.planning import demand_of  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
 from twinloop.errors import OutOfMemory  # noqa: E402
-from twinloop.families import FAMILIES  # noqa: E402
+from twinloop.families import FAMILIES, Family  # noqa: E402
+from twinloop.ports import TrainingSettings  # noqa: E402
 
 SDXL = FAMILIES["sdxl"]
 SETTINGS = replace(TRAINING, rank=32, alpha=32.0, resolution=256, batch_size=1, steps=2)
@@ -70,16 +74,30 @@ def empty_card() -> None:
         {"gradient_checkpointing": True, "optimizer": "adafactor"},
         {"gradient_checkpointing": True, "optimizer": "prodigy"},
         {"gradient_checkpointing": True, "ema_decay": 0.99},
+        {"blocks_to_swap": 30},
+        {"blocks_to_swap": 70, "rank": 4},
+        {"blocks_to_swap": 70, "rank": 4, "batch_size": 2, "gradient_accumulation": 2},
     ],
     ids=str,
 )
 def test_the_forecast_is_within_a_twentieth(
     small: BaseChoice, photos: tuple[TrainingSample, ...], changes: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Of the second step, when the optimizer has its state."""
     if changes.get("optimizer") == "prodigy":
         pytest.importorskip("prodigyopt")
     settings = replace(SETTINGS, **changes)
+    forecast, most = forecast_and_taken(small, SDXL, photos, settings, tmp_path)
+    assert forecast == pytest.approx(most, rel=0.05)
+
+
+def forecast_and_taken(
+    choice: BaseChoice,
+    family: Family,
+    photos: tuple[TrainingSample, ...],
+    settings: TrainingSettings,
+    work: Path,
+) -> tuple[int, int]:
+    """Bytes of the second step, when the optimizer has its state."""
     most = 0
 
     def progress(step: int, steps: int, loss: float) -> None:
@@ -87,10 +105,31 @@ def test_the_forecast_is_within_a_twentieth(
         most = torch.cuda.max_memory_allocated()
         torch.cuda.reset_peak_memory_stats()
 
-    DiffusersLoraTrainer(small, SDXL).train(photos, settings, tmp_path / "lora.safetensors", tmp_path, {}, progress)
-    demand, _ = demand_of(open_base(small, SDXL), settings)
-    forecast = demand.peak(settings.batch_size, bool(settings.gradient_checkpointing)) - CONTEXT
-    assert forecast == pytest.approx(most, rel=0.05)
+    DiffusersLoraTrainer(choice, family).train(photos, settings, work / "lora.safetensors", work, {}, progress)
+    demand, _ = demand_of(open_base(choice, family), settings)
+    swapped = settings.blocks_to_swap or 0
+    checkpointing = bool(swapped) or bool(settings.gradient_checkpointing)
+    return demand.peak(settings.batch_size, checkpointing, swapped) - CONTEXT, most
+
+
+def test_swapped_blocks_of_a_transformer_save_what_was_forecast(
+    photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    """FLUX.1's layout with fewer and narrower blocks."""
+    folder = build_tiny("flux", tmp_path / "flux")
+    tiny = FluxTransformer2DModel.from_pretrained(folder / "transformer").config
+    sizes = {"num_layers": 2, "num_single_layers": 4, "attention_head_dim": 64, "num_attention_heads": 8}
+    wide = FluxTransformer2DModel.from_config({**tiny, **sizes, "axes_dims_rope": (16, 24, 24)})
+    wide.to(torch.bfloat16).save_pretrained(folder / "transformer")
+    forecasts, taken = [], []
+    for blocks in (0, 3, 6):
+        settings = replace(SETTINGS, rank=4, resolution=64, gradient_checkpointing=True, blocks_to_swap=blocks)
+        given = (BaseChoice(str(folder), "cuda"), FAMILIES["flux"], photos, settings, tmp_path / str(blocks))
+        forecast, most = forecast_and_taken(*given)
+        forecasts.append(forecast)
+        taken.append(most)
+    for blocks in (1, 2):
+        assert forecasts[0] - forecasts[blocks] == pytest.approx(taken[0] - taken[blocks], rel=0.1)
 
 
 def test_the_denoiser_waits_in_main_memory_while_captions_and_photos_are_encoded(

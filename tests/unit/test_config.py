@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from twinloop.config import ELSEWHERE, Settings, load_settings, parse_settings
+from tests.unit.seed_config import SEED
+from twinloop.config import ELSEWHERE, Settings, describe_fields, load_settings, parse_settings
 from twinloop.errors import ConfigError, InputError
 
-SEED: dict[str, Any] = {
-    "person_name": "alice",
-    "person_trigger": "ohwx alice",
-    "base_model": "stabilityai/stable-diffusion-xl-base-1.0",
-    "dataset_dir": "outputs/facevault/organized/alice",
-    "models_dir": "models",
-    "output_dir": "outputs/bootstrap",
-    "lora_output_dir": "outputs/lora_models/alice",
-    "max_iterations": 5,
-    "convergence_threshold": 0.05,
-    "generation": {"num_per_gap": 5, "num_inference_steps": 30, "guidance_scale": 7.5},
-    "validation": {"auto_filter": True},
-    "training": {"preset": "sdxl", "epochs": 10},
-}
 LEAST = {"person_name": "alice", "person_trigger": "ohwx alice", "dataset_dir": "photos"}
 
 
@@ -44,6 +31,24 @@ def test_the_documented_file_is_read_as_it_is() -> None:
     for key, value in SEED.items():
         assert dumped[key] == value or {k: dumped[key][k] for k in value} == value
     assert settings.lora_dir == Path("outputs/lora_models/alice")
+
+
+def fields() -> dict[str, Any]:
+    """Field, dots for sections -> what pydantic knows of it."""
+    found = {}
+    for name, info in Settings.model_fields.items():
+        inner = getattr(info.annotation, "model_fields", None)
+        found |= {f"{name}.{field}": each for field, each in inner.items()} if inner else {name: info}
+    return found
+
+
+def test_every_field_is_explained_and_what_null_means() -> None:
+    explained, known = describe_fields(), fields()
+    assert explained.keys() == known.keys() and len(known) > 100
+    assert all(len(text) > 10 for text in explained.values())
+    for name, info in known.items():
+        if type(None) in get_args(info.annotation):
+            assert "null = " in explained[name], name
 
 
 def test_the_documented_values_are_the_defaults() -> None:
@@ -242,8 +247,8 @@ def test_settings_of_the_training_that_do_not_fit_together() -> None:
 
     with pytest.raises(ConfigError, match="early_stop needs keep_checkpoints of 2 or more"):
         loops.settings(training={"early_stop": 2})
-    with pytest.raises(ConfigError, match="only the built-in trainer knows keep_checkpoints, face_weight"):
-        loops.settings(training={"trainer": "kohya", "keep_checkpoints": 4, "face_weight": 2.0})
+    with pytest.raises(ConfigError, match="only the built-in trainer knows keep_checkpoints, processes"):
+        loops.settings(training={"trainer": "kohya", "keep_checkpoints": 4, "processes": 2})
     assert loops.settings(training={"memory": 12}).training.memory == 12
     with pytest.raises(ConfigError, match=r"training\.memory"):
         loops.settings(training={"memory": 10})
@@ -369,10 +374,10 @@ def test_lora_plus_and_the_longest_change_go_with_pairs_of_matrices(training: di
 
 
 def test_all_that_does_not_fit_together_is_said_at_once() -> None:
-    training = {"trainer": "kohya", "face_weight": 2.0, "lokr_factor": 8, "rank": 10000, "text_encoder_share": 0.5}
+    training = {"trainer": "kohya", "processes": 2, "lokr_factor": 8, "rank": 10000, "text_encoder_share": 0.5}
     listed = problems({**LEAST, "quantization": "int4", "training": {**training, "early_stop": 2}})
     assert [line.split(":")[0] for line in listed] == ["quantization"] + ["training"] * 5
-    for words in ("face_weight", "lokr_factor", "rank 10000", "text_encoder: true", "keep_checkpoints of 2"):
+    for words in ("processes", "lokr_factor", "rank 10000", "text_encoder: true", "keep_checkpoints of 2"):
         assert sum(words in line for line in listed) == 1
 
 
@@ -407,7 +412,7 @@ def test_nothing_is_concluded_from_a_field_that_is_wrong_itself(wrong: dict[str,
 def test_every_clash_names_fields_that_there_are() -> None:
     """A name that is none would let a mistake be told that follows from a wrong field."""
     training = {
-        "trainer": "kohya", "keep_checkpoints": 1, "face_weight": 2.0, "lokr_factor": 8, "rank": 10000,
+        "trainer": "kohya", "keep_checkpoints": 1, "processes": 2, "lokr_factor": 8, "rank": 10000,
         "text_encoder_share": 0.5, "optimizer": "prodigy", "text_encoder_learning_rate": 0.1, "early_stop": 2,
         "optimizer_args": {"lr": 1, "weight_decay": 0.1}, "weight_decay": 0.1,
     }  # fmt: skip
@@ -483,8 +488,10 @@ def test_names_of_other_programs_are_known() -> None:
         ({"max_train_steps": 1600}, "max_train_steps is about the steps"),
         ({"repeats": 2, "max_train_steps": 9, "epochs": 3, "steps": 50}, "repeats and max_train_steps are about"),
         ({"max_step_saves_to_keep": 3}, "max_step_saves_to_keep are those of save_every steps"),
-        ({"save_every": 100, "trainer": "kohya"}, "only the built-in trainer knows save_every"),
+        ({"sample_every": 100, "trainer": "kohya"}, "only the built-in trainer knows sample_every"),
         ({"save_every_n_steps": 100}, "here it is called training.save_every"),
+        ({"validate_every_n_steps": 100}, "here it is called training.validate_every"),
+        ({"validate_every": 0, "validation_times": 3}, "validation_times say nothing with validate_every 0"),
     ],
 )
 def test_settings_of_steps_that_say_nothing(training: dict[str, Any], told: str) -> None:

@@ -62,3 +62,11 @@ def test_no_package_is_unguarded_against_heavy_libraries() -> None:
     wanted = {f"twinloop.{name}" for name in there - {"__init__"} - MAY_BE_HEAVY}
     assert sorted(guard["source_modules"]) == sorted(wanted)
     assert {"torch", "diffusers", "transformers", "peft", "onnxruntime", "cv2"} <= set(guard["forbidden_modules"])
+
+
+def test_no_test_module_imports_another() -> None:
+    """What several need lies in a module of its own, so that a test can be read, moved and deleted alone."""
+    asks = re.compile(r"^\s*(?:from|import) tests[\w.]*\.test_\w+", re.MULTILINE)
+    found = {str(path.relative_to(ROOT)): asks.findall(path.read_text()) for path in (ROOT / "tests").rglob("*.py")}
+    assert len(found) > 500, "the tests are where they are looked for"
+    assert {path: lines for path, lines in found.items() if lines} == {}

@@ -14,10 +14,12 @@ import pytest
 
 from twinloop import wiring
 from twinloop.adapters.scanning.scanners import HereScanner, WorkerScanner
+from twinloop.adapters.videos.takers import HereTaker
 from twinloop.errors import MissingModel
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.store.vault.folder import Vault
 from twinloop.wiring import scanning
+from twinloop.wiring.workers import worker_count
 
 VERSIONS = {
     "aligned_face._VERSION": 1,
@@ -95,14 +97,27 @@ def test_the_stamp_rises_with_the_versions_of_the_detectors() -> None:
 
 
 def test_no_models_is_told_when_the_scanner_is_entered_with_and_without_workers(tmp_path: Path) -> None:
-    for workers, kind in ((0, HereScanner), (1, WorkerScanner)):
+    for workers in (0, 1):
         scanner = wiring.build_scanner(str(tmp_path), 40, workers, 30.0, 512)
-        assert isinstance(scanner, kind)
         with pytest.raises(MissingModel, match="no usable face detector"), scanner:
             pass
 
 
+def test_without_workers_all_is_done_in_this_process() -> None:
+    with wiring.build_scanner("fake", 40, 0, 30.0, 512) as scanner:
+        assert isinstance(scanner, HereScanner)
+    with wiring.build_frame_taker("", 0) as taker:
+        assert isinstance(taker, HereTaker)
+
+
+def test_there_are_as_many_workers_as_asked_for_else_one_for_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twinloop.adapters.cores.usable_cores", lambda: 8)
+    assert [worker_count(asked, 4) for asked in (0, 1, 32, None)] == [0, 1, 32, 4]
+    assert worker_count(None, 16) == 8
+
+
 def test_the_embedded_pack_scans_in_a_worker(tmp_path: Path) -> None:
     with wiring.build_scanner("nano", 40, 1, 30.0, 1024) as scanner:
+        assert isinstance(scanner, WorkerScanner)
         assert "nano" in scanner.greeting.fingerprint and scanner.greeting.likeness.strangers is not None
         assert list(scanner.scan([], 0, lambda _: True)) == []

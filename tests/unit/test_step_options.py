@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.functional import loops
-from tests.unit.things import face, observation, unit_vector
+from tests.unit.things import face, observation, reference_of, unit_vector
 from twinloop.adapters.fakes import fake_pack
 from twinloop.facets import BUILTIN
 from twinloop.stages import decide
-from twinloop.stages.identity import freeze_reference
 from twinloop.stages.observe import Observer
 from twinloop.steps import options
 
@@ -41,7 +40,7 @@ def test_the_limit_of_face_quality_is_named_or_the_packs_or_learned() -> None:
         observation(n, faces=[face(embedding=unit_vector(1))], measures={"face_quality": 0.5 + n / 100})
         for n in range(6)
     ]
-    reference = freeze_reference(seen, "r")
+    reference = reference_of(seen, "r")
     named = loops.settings(validation={"min_face_quality": 0.55})
     for one in (observer, unknown):
         assert options.limits_of(named, one, reference).min_face_quality == 0.55

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from tests.functional import loops
+from tests.helpers.fake_photos import fake_photo
 from tests.unit.things import Recording, gap
 from twinloop import steps
-from twinloop.adapters.fakes import fake_pack, fake_photo
+from twinloop.adapters.fakes import fake_pack
 from twinloop.config import Settings
 from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
 from twinloop.domain.records import Dataset, LoRA, Member

@@ -115,6 +115,14 @@ def test_repeats_and_a_cap_on_what_epochs_ask_for(asked: dict[str, int], steps: 
     assert makers.training(100).steps == steps and makers.usual_steps == 1500
 
 
+def test_a_training_validates_ten_times_unless_another_program_trains() -> None:
+    def every(**asked: Any) -> int:
+        return build_makers(settings(base_model="some/sdxl", training=asked)).training(100).validate_every
+
+    assert (every(), every(steps=7), every(epochs=10), every(validate_every=0)) == (150, 1, 500, 0)
+    assert every(validate_every=42) == 42 and every(trainer="kohya") == 0
+
+
 def test_min_snr_is_off_on_a_v_base_with_zero_terminal_snr_unless_it_is_asked_for() -> None:
     def gamma(base: str = "some/sdxl", **changes: Any) -> float:
         return build_makers(settings(base_model=base, **{"training": {}, **changes})).training(10).min_snr_gamma

@@ -15,9 +15,15 @@ from twinloop.domain.records import Dataset, Member, PanelScore
 from twinloop.domain.shots import Gap, Shot
 from twinloop.domain.statistics import bootstrap_mean
 from twinloop.domain.verdicts import CheckResult, Outcome, Verdict
+from twinloop.facets import BUILTIN
+from twinloop.stages.first_dataset import first_dataset
+from twinloop.stages.identity import IdentityReference, freeze_reference
+from twinloop.stages.merge import MergeLimits
 from twinloop.stages.observe import Seen
-from twinloop.stages.select import Photo
+from twinloop.stages.select import Photo, Photos, Selection
 from twinloop.stages.validate import Asked, Judged
+from twinloop.stages.words import caption
+from twinloop.store.pictures.dataset_folders import PHOTOS_ONLY, DatasetFolders
 
 ALL_MEASURED = frozenset({"faces", "pose", "hands", "eyes", "identity", "expression", "setting", "lighting"})
 
@@ -82,6 +88,31 @@ def photo(name: str, seen: Observation | None = None, **kwargs: Any) -> Photo:
 
 def found(photos: Sequence[Photo]) -> list[Seen]:
     return [Seen(p.path, p.seen) for p in photos]
+
+
+def described(seen: Observation) -> str:
+    """Its caption, as a run of ``ohwx ana`` would write it."""
+    return caption("ohwx ana", BUILTIN, seen, "prose")
+
+
+def dataset_of(
+    photos: Sequence[Photo],
+    held_out: Iterable[str] = (),
+    made_in: int = 0,
+    folders: DatasetFolders = PHOTOS_ONLY,
+    limits: MergeLimits | None = None,
+) -> Dataset:
+    """The dataset of a folder with these photos."""
+    seen = Photos(Path(), (), Selection(tuple(photos), ()), folders)
+    caps = limits or MergeLimits()
+    return first_dataset(seen, "ohwx ana", described, caps, held_out=frozenset(held_out), made_in=made_in).dataset
+
+
+def reference_of(
+    photos: Sequence[Observation], fingerprint: str = "r", strangers: tuple[float, float] | None = None
+) -> IdentityReference | None:
+    """What photos teach of a person, by an embedder of which no more is known unless told otherwise."""
+    return freeze_reference(photos, fingerprint, strangers=strangers)
 
 
 def gap(facet: str = "face_angle", value: str = "profile", count: int = 5, **kwargs: Any) -> Gap:

@@ -10,23 +10,24 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from twinloop.domain.faces import Box, Face, FloatArray, HeadPose, ImageArray, Part
 from twinloop.domain.likeness import USUAL
 from twinloop.domain.records import TrainingSample
 from twinloop.domain.shots import Shot, derive_seed
+from twinloop.domain.validation_loss import TimeLoss, ValidationLoss
 from twinloop.errors import MissingModel
 from twinloop.ports import (
     DetectorPack,
     EarlyLook,
     GenerationSettings,
+    Progress,
     Trained,
     TrainingSettings,
     decisive_settings,
@@ -34,6 +35,7 @@ from twinloop.ports import (
 from twinloop.store.atomic import read_json, write_bytes, write_json
 from twinloop.store.models.lora_file import with_texts
 from twinloop.store.models.step_saves import StepSaves
+from twinloop.store.pictures.images import load_image
 
 BLOCK = 8
 PER_ROW = 8
@@ -79,14 +81,6 @@ def fake_image(truth: FakeTruth, seed: int, size: int = SIZE) -> ImageArray:
         row, column = divmod(index, PER_ROW)
         image[row * BLOCK : (row + 1) * BLOCK, column * BLOCK : (column + 1) * BLOCK] = code * _STEP + _STEP // 2
     return np.asarray(np.clip(image, 0, 255), np.uint8)
-
-
-def fake_photo(path: Path, *, seed: int, size: int = SIZE, **truth: object) -> FakeTruth:
-    """Write a fake photo; keywords are the fields of `FakeTruth`. The suffix of ``path`` chooses the format."""
-    shown = replace(FakeTruth(), **truth)  # type: ignore[arg-type]
-    # noise: zlib's other levels take five times as long and pack no tighter
-    Image.fromarray(fake_image(shown, seed, size)).save(path, quality=95, compress_level=1)
-    return shown
 
 
 def _encode(truth: FakeTruth) -> list[int]:
@@ -267,8 +261,10 @@ class FakeTrainer:
         output: Path,
         work: Path,
         metadata: Mapping[str, str],
-        progress: Callable[[int, int, float], None],
+        progress: Progress,
     ) -> Trained:
+        held_out = [sample for sample in samples if not sample.weight and not sample.prior]
+        samples = [sample for sample in samples if sample.weight > 0]
         truths = [
             truth for truth in (_truth_of(sample.path) for sample in samples if not sample.prior) if truth is not None
         ]
@@ -290,7 +286,16 @@ class FakeTrainer:
             write_json(checkpoint, state)
             progress(step, settings.steps, 1.0 / step)
         _write_fake(output, truths, settings, state["state"], metadata)
-        return Trained(settings.last_step, 1.0 / settings.last_step)
+        validated = bool(held_out and settings.validates_at(settings.last_step))
+        return Trained(settings.last_step, 1.0 / settings.last_step, _fake_validation(settings) if validated else None)
+
+
+def _fake_validation(settings: TrainingSettings) -> ValidationLoss:
+    """A little more than the loss of the last step, the same at all times."""
+    times = settings.validation_times
+    middles = [round(1000 * (number + 0.5) / times) for number in range(times)]
+    losses = tuple(TimeLoss(time, round(1.1 / settings.last_step, 6)) for time in middles)
+    return ValidationLoss(settings.last_step, losses)
 
 
 def _write_fake(
@@ -320,8 +325,7 @@ def _ripeness(settings: TrainingSettings) -> float:
 
 
 def _truth_of(path: Path) -> FakeTruth | None:
-    with Image.open(path) as image:
-        return read_truth(np.asarray(image.convert("RGB")))
+    return read_truth(load_image(path).pixels)
 
 
 def _lora_info(path: Path) -> Mapping[str, str]:
@@ -329,7 +333,3 @@ def _lora_info(path: Path) -> Mapping[str, str]:
 
     with safe_open(str(path), "numpy") as file:
         return dict(file.metadata() or {})
-
-
-FIELDS = tuple(field.name for field in fields(FakeTruth))
-"""Names that `fake_photo` takes."""

@@ -28,6 +28,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "train": ("torch", "diffusers", "transformers", "peft", "accelerate"),
     "quant": ("torchao", "bitsandbytes", "gguf"),
     "nano": ("numba",),
+    "raw": ("rawpy",),
 }
 
 

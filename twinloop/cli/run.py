@@ -57,7 +57,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         _put_aside(settings, workspace, terminal)
         spend(args, "--restart")
     try:
-        run_loop(settings, toolbox, workspace)
+        run_loop(settings, toolbox, workspace, args.config)
     except WaitingForReview as waiting:  # not an error: the run has come as far as it can without a person
         terminal.line(f"\n{waiting} Then go on with: {typed(args.parser)} --config {shell.quote(str(args.config))}")
         return Finished(read_json(workspace.history), waiting.exit_code)

@@ -36,6 +36,7 @@ FLAGS = {
     "scale_weight_norms": "training.scale_weight_norms",
     "optimizer": "training.optimizer",
     "batch_size": "training.batch_size",
+    "blocks_to_swap": "training.blocks_to_swap",
     "resolution": "training.resolution",
     "start_from": "training.start_from",
     "assistant_lora": "training.assistant_lora",
@@ -44,6 +45,8 @@ FLAGS = {
     "sample_prompt": "training.sample_prompts",
     "save_every": "training.save_every",
     "max_step_saves_to_keep": "training.max_step_saves_to_keep",
+    "validate_every": "training.validate_every",
+    "validation_times": "training.validation_times",
     "seed": "seed",
     "device": "device",
     "allow_download": "allow_download",
@@ -130,6 +133,15 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch-size", type=positive, metavar="N", help="images at a time (default: the preset's)")
     parser.add_argument(
+        "--blocks-to-swap",
+        type=not_negative,
+        metavar="N",
+        help=(
+            "keep N of the model's blocks in main memory, each on the GPU only while it computes, which is slower"
+            " (default: as many as it takes where the training does not fit otherwise; 0 = never)"
+        ),
+    )
+    parser.add_argument(
         "--resolution", type=positive, metavar="PX", help="side of the training images (default: the preset's)"
     )
     parser.add_argument(
@@ -176,6 +188,21 @@ def _add_looking(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of these files, the newest N stay (default: 0, all)",
     )
+    parser.add_argument(
+        "--validate-every",
+        type=not_negative,
+        metavar="N",
+        help=(
+            "hold photos out where there are 20 or more, and measure the loss on them after every N steps, with the"
+            " same noise each time (default: where photos are held out anyway, ten times; 0 = never)"
+        ),
+    )
+    parser.add_argument(
+        "--validation-times",
+        type=positive,
+        metavar="N",
+        help="with the noise of N times, for each held-out photo (default: 4)",
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
@@ -187,7 +214,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     else:
         lora, left_out = _of_folder(args, terminal)
         data = {**lora.to_json(), "left_out": left_out}
-    terminal.line(f"LoRA: {lora.path} ({lora.steps} steps, loss {lora.final_loss:.3f})")
+    validated = "" if lora.validation is None else f", validation loss {lora.validation.loss:.4f}"
+    terminal.line(f"LoRA: {lora.path} ({lora.steps} steps, loss {lora.final_loss:.3f}{validated})")
     return data
 
 
@@ -233,6 +261,8 @@ def _of_folder(args: argparse.Namespace, terminal: Terminal) -> tuple[LoRA, list
             terminal.line(line)
         if few := steps.few_photos_message(len(chosen.dataset.real), settings.subject):
             terminal.warn(few)
+        if none := steps.no_validation_message(chosen.dataset, settings):
+            terminal.warn(none)
         return manual.train_folder(chosen, output, settings, toolbox, catalog), left_out
 
 

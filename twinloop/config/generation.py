@@ -18,11 +18,15 @@ class ExtraLora(Section):
 
 
 class GenerationConfig(Section):
-    """How images are made. A null means: the default of the base model's family."""
+    """How images are made."""
 
-    num_per_gap: Positive = 5
-    num_inference_steps: Positive | None = None
-    guidance_scale: Annotated[float, Field(ge=0.0, le=50.0)] | None = None
+    num_per_gap: Positive = Field(5, description="images that are made for each gap in a round")
+    num_inference_steps: Positive | None = Field(
+        None, description="denoising steps of an image; null = the preset's (docs/families.md)"
+    )
+    guidance_scale: Annotated[float, Field(ge=0.0, le=50.0)] | None = Field(
+        None, description="how closely images follow the prompt (CFG scale); null = the preset's"
+    )
     guidance_rescale: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         0.0,
         description=(
@@ -30,17 +34,29 @@ class GenerationConfig(Section):
             " and SD 1.5"
         ),
     )
-    width: Annotated[int, Field(ge=64, le=4096)] | None = None
-    height: Annotated[int, Field(ge=64, le=4096)] | None = None
-    batch_size: Positive | None = None
-    lora_scale: Annotated[float, Field(ge=0.0, le=4.0)] = 1.0
+    width: Annotated[int, Field(ge=64, le=4096)] | None = Field(
+        None, description="of images, in pixels; null = the preset's"
+    )
+    height: Annotated[int, Field(ge=64, le=4096)] | None = Field(
+        None, description="of images, in pixels; null = the preset's"
+    )
+    batch_size: Positive | None = Field(None, description="images that are drawn at once; null = the preset's")
+    lora_scale: Annotated[float, Field(ge=0.0, le=4.0)] = Field(
+        1.0, description="strength of the loop's own LoRA while images are made; 1 = as trained"
+    )
     prompt_prefix: str | None = Field(
         None, description="words before the trigger in every prompt, in no caption; null = by the preset's style"
     )
     prompt_suffix: str | None = Field(
         None, description="words at the end of every prompt, in no caption; null = the preset's quality words"
     )
-    negative_prompt: str | None = None
+    negative_prompt: str | None = Field(
+        None,
+        description=(
+            "what is kept out of every image, after the words of its shot; null = the usual one of the prompt style,"
+            ' "" = none'
+        ),
+    )
     prompt_style: PromptStyle | None = Field(
         None,
         description=(
@@ -54,7 +70,9 @@ class GenerationConfig(Section):
             "share of the shots that start from a real photo (image-to-image, or editing where the model edits)"
         ),
     )
-    strength: Annotated[float, Field(gt=0.0, le=1.0)] = 0.6
+    strength: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.6, description="with from_photos, image-to-image: how much of the photo is drawn anew; 1 = all of it"
+    )
     references: Annotated[int, Field(ge=1, le=10)] | None = Field(
         None,
         description=(

@@ -24,10 +24,16 @@ from twinloop.ports import FREE_SETTINGS
 class Settings(Section):
     """One run of the loop."""
 
-    person_name: Name
-    person_trigger: Name
-    base_model: Annotated[str, Field(min_length=1)] = SDXL
-    dataset_dir: Annotated[str, Field(min_length=1)]
+    person_name: Name = Field(description="of the person or character, for folders and reports")
+    person_trigger: Name = Field(
+        description="words that stand for the person in prompts and captions, with a rare one among them (ohwx alice)"
+    )
+    base_model: Annotated[str, Field(min_length=1)] = Field(
+        SDXL, description="hub id, diffusers folder, .safetensors or .gguf file, or 'nano' for the embedded one"
+    )
+    dataset_dir: Annotated[str, Field(min_length=1)] = Field(
+        description="folder of the photos, with their captions beside them where there are any; it is only read"
+    )
     subject: Subject = Field(
         "person",
         description=(
@@ -42,15 +48,25 @@ class Settings(Section):
             " 'nano' for the embedded pack, which knows only the demo's people"
         ),
     )
-    output_dir: str = "outputs/bootstrap"
-    lora_output_dir: str | None = None
-    max_iterations: Positive = 5
-    convergence_threshold: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
-    seed: Annotated[int, Field(ge=0)] = 0
+    output_dir: str = Field(
+        "outputs/bootstrap", description="folder of the run: gaps, images, verdicts, report; a run of its own each"
+    )
+    lora_output_dir: str | None = Field(
+        None, description="folder of the LoRAs; null = outputs/lora_models/<person_name>"
+    )
+    max_iterations: Positive = Field(5, description="most rounds; the stop rules may end the run earlier")
+    convergence_threshold: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.05,
+        description=(
+            "stop where a round improves the overall score by less than this share of it, and the gain cannot be told"
+            " from zero"
+        ),
+    )
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="every random choice of the run follows from it")
     review: Literal["never", "first_round", "always"] = Field(
         "never", description="which rounds wait for a person to look at the images (twinloop ui, or twinloop review)"
     )
-    device: Device = "auto"
+    device: Device = Field("auto", description="where models run; auto = a GPU where there is one, else the CPU")
     precision: Precision = Field(
         "auto", description="of the base model; auto = the fastest that the device computes well"
     )
@@ -58,7 +74,7 @@ class Settings(Section):
         None,
         description=(
             "weights of the base model in fewer bits: int8 or fp8 halve them, nf4 quarters them (pip install"
-            " 'twinloop[quant]')"
+            " 'twinloop[quant]'); null = as they are"
         ),
     )
     base_prediction: BasePrediction | None = Field(
@@ -79,7 +95,9 @@ class Settings(Section):
             " GPU, where the work is long enough"
         ),
     )
-    allow_download: bool = False
+    allow_download: bool = Field(
+        False, description="models that are named by a hub id may be fetched; false = nothing is, ever"
+    )
     analysis: AnalysisSettings = AnalysisSettings()
     generation: GenerationConfig = GenerationConfig()
     validation: ValidationConfig = ValidationConfig()
@@ -167,7 +185,7 @@ class Settings(Section):
 
 
 def describe_fields() -> dict[str, str]:
-    """Field, dots for sections -> what it means, for the fields whose name alone does not say."""
+    """Field, dots for sections -> what it means."""
     described: dict[str, str] = {}
     for name, info in Settings.model_fields.items():
         section = info.annotation

@@ -14,7 +14,7 @@ from twinloop.domain.choices import Adapter, FlowSampling, HuberSchedule, Loss, 
 
 
 class TrainingConfig(Section):
-    """How LoRAs are trained. A null means: the preset's default."""
+    """How LoRAs are trained."""
 
     preset: str | None = Field(
         None, description="sdxl, animagine (alias zit), flux, zimage... (docs/families.md); null = by the base model"
@@ -23,7 +23,8 @@ class TrainingConfig(Section):
         None,
         description=(
             "passes over the dataset, in which each image comes as often as the preset repeats it (10 times for sdxl);"
-            " steps = epochs x repeats x images / images per step, unless steps is given"
+            " steps = epochs x repeats x images / images per step, unless steps"
+            " is given; null = the preset's number of steps"
         ),
     )
     repeats: Positive | None = Field(
@@ -32,20 +33,34 @@ class TrainingConfig(Section):
     max_train_steps: Annotated[int, Field(ge=0)] = Field(
         0, description="at most so many of the steps that epochs ask for; 0 = all of them"
     )
-    steps: Positive | None = None
-    rank: Annotated[int, Field(ge=1, le=10**10)] | None = Field(
-        None, description="at most 1024; with adapter lokr more means whole matrices, such as 10000"
+    steps: Positive | None = Field(
+        None, description="optimizer steps of each training, whatever epochs says; null = the preset's"
     )
-    alpha: Annotated[float, Field(gt=0.0)] | None = None
-    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] | None = None
-    batch_size: Positive | None = None
-    resolution: Annotated[int, Field(ge=64, le=4096)] | None = None
+    rank: Annotated[int, Field(ge=1, le=10**10)] | None = Field(
+        None, description="at most 1024; with adapter lokr more (10000) means whole matrices; null = the preset's"
+    )
+    alpha: Annotated[float, Field(gt=0.0)] | None = Field(
+        None, description="the LoRA's change is scaled by alpha / rank; null = the preset's, whatever the rank is"
+    )
+    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] | None = Field(
+        None, description="highest rate of the schedule; null = the preset's, and 1.0 with prodigy"
+    )
+    batch_size: Positive | None = Field(
+        None, description="images that go through at once, where the memory allows it; null = the preset's"
+    )
+    resolution: Annotated[int, Field(ge=64, le=4096)] | None = Field(
+        None, description="side of a square with the area of the training images, in pixels; null = the preset's"
+    )
     smaller_resolutions: tuple[Annotated[int, Field(ge=64, le=4096)], ...] = Field(
         (), description="train each picture at these too, as 512 and 768 beside a resolution of 1024"
     )
-    checkpoint_every: Positive | None = None
-    initial_lora: str | None = Field(None, description="an existing LoRA to start round 1 with, instead of training v1")
-    start_from: str | None = Field(None, description="a LoRA that every training begins from, instead of from nothing")
+    checkpoint_every: Positive | None = Field(
+        None, description="steps between checkpoints, at most so many of which a kill costs; null = the preset's"
+    )
+    initial_lora: str | None = Field(
+        None, description="an existing LoRA to start round 1 with, instead of training v1; null = v1 is trained"
+    )
+    start_from: str | None = Field(None, description="a LoRA that every training begins from; null = from nothing")
     warm_start: bool = Field(
         False,
         description=(
@@ -56,14 +71,14 @@ class TrainingConfig(Section):
         None,
         description=(
             "a LoRA that a distilled base wears while it is trained and only then, so that it stays distilled:"
-            " ai-toolkit's training adapters"
+            " ai-toolkit's training adapters; null = none"
         ),
     )
     trainer: Literal["builtin", "kohya", "ai-toolkit"] = Field(
         "builtin",
         description="who trains: this program, or kohya's sd-scripts or ai-toolkit on this machine (docs/trainers.md)",
     )
-    trainer_path: str | None = Field(None, description="folder of sd-scripts or ai-toolkit")
+    trainer_path: str | None = Field(None, description="folder of sd-scripts or ai-toolkit; null = none")
     trainer_python: str | None = Field(
         None, description="its Python; null = the environment in that folder (venv, .venv)"
     )
@@ -123,14 +138,27 @@ class TrainingConfig(Section):
         default_factory=dict,
         description='further numbers of the optimizer: {"betas": [0.9, 0.99]}, {"d_coef": 2}... (docs/training.md)',
     )
-    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
-    clip_norm: Annotated[float, Field(ge=0.0)] | None = Field(None, description="longest gradient; 0 = any")
-    schedule: Schedule | None = None
-    warmup_steps: Annotated[int, Field(ge=0)] | None = None
+    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(
+        None, description="how strongly weights are pulled towards zero; null = 0.01"
+    )
+    clip_norm: Annotated[float, Field(ge=0.0)] | None = Field(None, description="longest gradient; 0 = any, null = 1.0")
+    schedule: Schedule | None = Field(
+        None, description="of the learning rate after the warm-up (docs/training.md); null = cosine"
+    )
+    warmup_steps: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="in which the rate rises to its peak; null = the preset's, at most a tenth of the steps"
+    )
     restarts: Positive = Field(1, description="of the schedule cosine_restarts: how often the rate falls from its peak")
     gradient_accumulation: Positive = Field(1, description="batches per optimizer step")
     gradient_checkpointing: bool | None = Field(
         None, description="less memory, a third slower; null = where the memory is tight"
+    )
+    blocks_to_swap: Annotated[int, Field(ge=0)] | None = Field(
+        None,
+        description=(
+            "so many of the model's blocks wait in main memory and come to the GPU only while they compute, which is"
+            " slower; null = as many as it takes where the training does not fit otherwise, 0 = never"
+        ),
     )
     memory: Literal["auto", 8, 12, 16, 24] = Field(
         "auto",
@@ -139,7 +167,13 @@ class TrainingConfig(Section):
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         0.0, description="write an average over the latest weights, 0.99 to 0.999; 0 = the last weights"
     )
-    min_snr_gamma: Annotated[float, Field(ge=0.0)] | None = None
+    min_snr_gamma: Annotated[float, Field(ge=0.0)] | None = Field(
+        None,
+        description=(
+            "min-SNR weights of the loss, epsilon and v models only; 0 = none; null = the preset's, and 0 for a v model"
+            " with zero terminal SNR"
+        ),
+    )
     loss: Loss = Field(
         "l2", description="what an error costs: its square, or less beyond a threshold, so that odd pictures teach less"
     )
@@ -155,9 +189,17 @@ class TrainingConfig(Section):
             "how the threshold rises from huber_c to 1 with less noise; null = snr, with flow models exponential"
         ),
     )
-    noise_offset: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
-    caption_dropout: Share | None = Field(None, description="share of draws that see no caption")
-    keep_trigger: bool | None = Field(None, description="a dropped caption leaves the trigger words; false = nothing")
+    noise_offset: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(
+        None,
+        description=(
+            "noise that is the same all over a channel, for darker darks; epsilon and v models only; null = the"
+            " preset's, and 0 with zero terminal SNR"
+        ),
+    )
+    caption_dropout: Share | None = Field(None, description="share of draws that see no caption; null = 0.05")
+    keep_trigger: bool | None = Field(
+        None, description="a dropped caption leaves the trigger words, false = nothing; null = the preset's"
+    )
     shuffle_captions: bool | None = Field(
         None,
         description=(
@@ -186,14 +228,16 @@ class TrainingConfig(Section):
         ),
     )
     prior_images: str | None = Field(
-        None, description="folder of pictures of other people of the class (prior preservation)"
+        None, description="folder of pictures of other people of the class (prior preservation); null = none"
     )
-    prior_weight: Annotated[float, Field(ge=0.0, le=10.0)] = 1.0
+    prior_weight: Annotated[float, Field(ge=0.0, le=10.0)] = Field(
+        1.0, description="how much an error on prior_images counts against one on the subject's"
+    )
     face_weight: Annotated[float, Field(ge=1.0, le=100.0)] = Field(
         1.0, description="how much more an error inside the face counts than one outside; 1 = the same"
     )
     masks: str | None = Field(
-        None, description="folder of grey pictures named as the photos: white = learned, black = not (docs/training.md)"
+        None, description="folder of grey pictures named as the photos: white = learned, black = not; null = none"
     )
     mask_floor: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         0.0, description="how much is learned where a mask is black, against where it is white"
@@ -239,10 +283,20 @@ class TrainingConfig(Section):
     max_step_saves_to_keep: Annotated[int, Field(ge=0)] = Field(
         0, description="so many of the newest of these files stay; 0 = all"
     )
+    validate_every: Annotated[int, Field(ge=0)] | None = Field(
+        None,
+        description=(
+            "measure the loss on the held-out photos after every so many steps, with the same noise each time; null ="
+            " ten times in a training, where photos are held out; 0 = never"
+        ),
+    )
+    validation_times: Annotated[int, Field(ge=1, le=20)] = Field(
+        4, description="with the noise of so many times, for each held-out photo, evenly over those that are trained"
+    )
     tensorboard: bool = Field(
         True, description="write TensorBoard files beside the LoRA, where tensorboardX is installed"
     )
-    wandb: str | None = Field(None, description="Weights & Biases project to report to; sends figures over the network")
+    wandb: str | None = Field(None, description="Weights & Biases project to report to, over the network; null = none")
 
     def clashes(self) -> Iterator[Clash]:
         yield from training_clashes.clashes(self)

@@ -17,16 +17,11 @@ BUILTIN_ONLY = (
     "keep_checkpoints",
     "early_stop",
     "sample_every",
-    "save_every",
-    "max_step_saves_to_keep",
-    "face_weight",
-    "memory",
     "processes",
-    "wandb",
-    "start_from",
     "warm_start",
 )
-"""Settings of the training that no other program's trainer is told."""
+"""Settings of the training that other programs' trainers cannot follow, as far as `ports.TrainingSettings` has no such
+field: those fields that are among its own, a trainer refuses by itself (`foreign.program.beyond`)."""
 OTHERS_ONLY = ("trainer_path", "trainer_python", "extra_args")
 """Settings that only another program's trainer is told."""
 
@@ -74,6 +69,7 @@ LARGEST_RANK = 1024
 def clashes(training: TrainingConfig) -> Iterator[Clash]:
     """All of it, each with the fields that it is about."""
     yield from _beyond_trainer(training)
+    yield from _about_memory(training)
     yield from _about_optimizer(training)
     yield from _about_adapter(training)
     yield from _about_text_encoder(training)
@@ -125,6 +121,8 @@ def _said_in_vain(training: TrainingConfig) -> Iterator[Clash]:
         yield Clash(
             ("max_step_saves_to_keep", "save_every"), "max_step_saves_to_keep are those of save_every steps; set it"
         )
+    if training.validate_every == 0 and "validation_times" in training.model_fields_set:
+        yield Clash(("validation_times", "validate_every"), "validation_times say nothing with validate_every 0")
     if vain := [name for name in ("repeats", "max_train_steps") if _in_vain(training, name)]:
         yield Clash(
             (*vain, "epochs", "steps"),
@@ -157,6 +155,15 @@ def _said_in_vain(training: TrainingConfig) -> Iterator[Clash]:
 def _in_vain(training: TrainingConfig, name: str) -> bool:
     """Whether a field is set that has no meaning beside the others."""
     return bool(_asked(training, name)) and SAYS_NOTHING_WITHOUT[name](vars(training))
+
+
+def _about_memory(training: TrainingConfig) -> Iterator[Clash]:
+    if training.blocks_to_swap and training.gradient_checkpointing is False:
+        yield Clash(
+            ("blocks_to_swap", "gradient_checkpointing"),
+            "blocks_to_swap needs gradient checkpointing: the backward pass would keep what it brings over; leave"
+            " gradient_checkpointing out",
+        )
 
 
 def _about_optimizer(training: TrainingConfig) -> Iterator[Clash]:

@@ -29,10 +29,18 @@ class ValidationConfig(Section):
             " which draws softly"
         ),
     )
-    blur_threshold: Annotated[float, Field(ge=0.0)] = 100.0
-    min_brightness: Annotated[float, Field(ge=0.0, le=255.0)] = 30.0
-    max_brightness: Annotated[float, Field(ge=0.0, le=255.0)] = 225.0
-    min_face_confidence: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    blur_threshold: Annotated[float, Field(ge=0.0)] = Field(
+        100.0, description="with sharpness image: least Laplacian variance of the whole image"
+    )
+    min_brightness: Annotated[float, Field(ge=0.0, le=255.0)] = Field(
+        30.0, description="least mean grey of an image, 0 to 255; less where low-key light was asked for"
+    )
+    max_brightness: Annotated[float, Field(ge=0.0, le=255.0)] = Field(
+        225.0, description="most mean grey of an image, 0 to 255; more where high-key light was asked for"
+    )
+    min_face_confidence: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        0.5, description="least confidence of the face detector, with an allowance for profiles"
+    )
     min_face_quality: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(
         None,
         description=(

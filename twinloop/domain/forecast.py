@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from twinloop.domain.quantised import Quantization
+from twinloop.domain.wording import agree, plural
 
 GIB = 1 << 30
 BUDGETS = (8, 12, 16, 24)
@@ -21,17 +22,21 @@ class MemoryPlan:
     Attributes:
         micro_batch: pictures at once. checkpointing: activations are computed again on the way back. peak: bytes.
         quantization: of the base model's weights, where it is another than the configured one.
+        blocks_to_swap: so many of the model's blocks wait in main memory while others compute.
     """
 
     micro_batch: int
     checkpointing: bool
     peak: int
     quantization: Quantization | None = None
+    blocks_to_swap: int = 0
 
     def __str__(self) -> str:
         how = "with" if self.checkpointing else "without"
         weights = "" if self.quantization is None else f', with "quantization": "{self.quantization}"'
-        return f"{self.peak / GIB:.1f} GiB: {self.micro_batch} at a time, {how} gradient checkpointing{weights}"
+        swapped = f", {plural(self.blocks_to_swap, 'block')} swapped, which is slower" if self.blocks_to_swap else ""
+        way = f"{self.micro_batch} at a time, {how} gradient checkpointing{swapped}{weights}"
+        return f"{self.peak / GIB:.1f} GiB: {way}"
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,15 @@ class Forecast:
         """For the start of a run."""
         time = "" if self.seconds is None else f", about {_duration(self.seconds)}"
         room = "" if self.memory is None else f" of {self.memory / GIB:.1f}"
+        swapped = self.plan.blocks_to_swap
+        slower = "" if not swapped else (
+            f" {plural(swapped, 'block')} of the model {agree(swapped, 'waits', 'wait')} in main memory and"
+            f" {agree(swapped, 'is', 'are')} brought over in every step (training.blocks_to_swap). That is slower; how"
+            " much was not measured, and the time does not count it."
+        )  # fmt: skip
         return (
-            f"Training needs {self.plan.peak / GIB:.1f}{room} GiB of memory, {self.disk / GIB:.2f} GiB of disk{time}."
+            f"Training needs {self.plan.peak / GIB:.1f}{room} GiB of memory, {self.disk / GIB:.2f} GiB of"
+            f" disk{time}.{slower}"
         )
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 
 from twinloop.domain.faces import Box
 from twinloop.domain.statistics import Estimate
+from twinloop.domain.validation_loss import ValidationLoss, validation_json, validation_of
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ class Mask:
 class TrainingSample:
     """What a trainer gets for one image: file, caption, weight (relative frequency) and content hash (cache key).
 
+    One of weight 0 is held out: it is never trained on, and the validation loss is measured on it.
+
     Attributes:
         prior: it shows another one of the subject's class, and keeps the base from forgetting that there are others.
         face: the subject's face in pixels of the upright photo; None = not known.
@@ -109,6 +112,7 @@ class LoRA:
     Attributes:
         adapter: ``lora``, ``dora`` or ``lokr``. rank, alpha: of all its layers. None = the file does not tell, or
             its layers differ.
+        validation: the loss on the held-out photos after its last step; None = not measured.
     """
 
     path: str
@@ -123,14 +127,17 @@ class LoRA:
     adapter: str | None = None
     rank: int | None = None
     alpha: float | None = None
+    validation: ValidationLoss | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return dict(self.__dict__)
+        fields = {name: value for name, value in self.__dict__.items() if name != "validation"}
+        return {**fields, **validation_json(self.validation)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> LoRA:
-        """Raises KeyError for a field that is not there."""
-        return cls(**{name: data[name] for name in cls.__dataclass_fields__})
+        """Raises KeyError for a field that is not there, but for those of the validation."""
+        names = [name for name in cls.__dataclass_fields__ if name != "validation"]
+        return cls(**{name: data[name] for name in names}, validation=validation_of(int(data["steps"]), data))
 
 
 @dataclass(frozen=True)

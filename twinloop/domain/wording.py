@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 NAMED = 3
 """Of many things so many are named in a sentence."""
@@ -22,6 +22,17 @@ def some(names: Sequence[str]) -> str:
     """``a, b, c and 7 more``: the first of many, and how many more."""
     more = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def by_reason(entries: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """(name, reason) of many things -> (names, reason), each reason once: ``a.jpg``, ``a.jpg and 7 more``."""
+    alike: dict[str, list[str]] = {}
+    for name, reason in entries:
+        alike.setdefault(reason, []).append(name)
+    return [
+        (names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else ""), reason)
+        for reason, names in alike.items()
+    ]
 
 
 def percent(share: float) -> str:

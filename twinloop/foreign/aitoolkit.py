@@ -12,9 +12,12 @@ import yaml
 
 from twinloop.config import LARGEST_RANK
 from twinloop.errors import InputError
+from twinloop.foreign import TITLES
 from twinloop.foreign.job import Job, check_convolutions, known, quantized
+from twinloop.foreign.program import MASKED, Program
+from twinloop.system import shell
 
-PROGRAM = "ai-toolkit"
+TITLE = TITLES["ai-toolkit"]
 ARCHITECTURES = {
     "sd15": "sd1", "sdxl": "sdxl", "sd35": "sd3", "flux": "flux", "flux2": "flux2", "flux2-klein": "flux2_klein_4b",
     "zimage": "zimage", "qwen-image": "qwen_image",
@@ -35,19 +38,26 @@ ABLE = frozenset(
     (
         "ema_decay",
         "output_preservation",
+        "prior_weight",
         "adapter lokr",
+        "lokr_factor",
         "text_encoder",
+        "text_encoder_learning_rate",
         "smaller_resolutions",
         "only_layers",
         "skip_layers",
         "shuffle_captions",
+        "keep_tokens",
         "caption_tag_dropout_rate",
         "optimizer_args",
         "network_dropout",
         "rank_dropout",
-        "masks",
+        MASKED,
+        "mask_floor",
         "assistant_lora",
         "conv_rank",
+        "conv_alpha",
+        "max_step_saves_to_keep",
     )
 )
 """Not ``module_dropout``: its network takes the argument, and breaks at the first layer that is left out."""
@@ -69,7 +79,7 @@ def job_yaml(job: Job) -> str:
     """
     if job.settings.text_encoder and job.family.name not in TEXT_ENCODERS:
         raise InputError(
-            f"training.text_encoder: {PROGRAM} trains the text encoders of {' and '.join(TEXT_ENCODERS)} only, not of"
+            f"training.text_encoder: {TITLE} trains the text encoders of {' and '.join(TEXT_ENCODERS)} only, not of"
             f" {job.family.name}. Set it to false."
         )
     process = {
@@ -110,7 +120,7 @@ def _network(job: Job) -> dict[str, Any]:
         network |= {"lokr_factor": settings.lokr_factor, "lokr_full_rank": settings.rank > LARGEST_RANK}
     network |= {"dropout": settings.network_dropout} if settings.network_dropout else {}
     if settings.conv_rank:
-        check_convolutions(PROGRAM, job.family)
+        check_convolutions(TITLE, job.family)
         network |= {"conv": settings.conv_rank, "conv_alpha": settings.convolution_alpha}
     layers = {"only_if_contains": settings.only_layers, "ignore_if_contains": settings.skip_layers}
     chosen: dict[str, Any] = {name: list(texts) for name, texts in layers.items() if texts}
@@ -186,8 +196,7 @@ def _optimizer_arguments(job: Job) -> dict[str, Any]:
     given = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.optimizer_args}
     if "eps" in given and settings.optimizer != "adafactor":
         raise InputError(
-            f"training.optimizer_args: {PROGRAM} has an eps of 1e-6 of its own with {settings.optimizer}. Leave eps"
-            " out."
+            f"training.optimizer_args: {TITLE} has an eps of 1e-6 of its own with {settings.optimizer}. Leave eps out."
         )
     return {"weight_decay": settings.weight_decay, **given}
 
@@ -210,20 +219,20 @@ def _scheduler(job: Job) -> str:
 
 
 def _model(job: Job) -> dict[str, Any]:
-    name = known(PROGRAM, ARCHITECTURES, job.family)
+    name = known(TITLE, ARCHITECTURES, job.family)
     if name == "flux2_klein_4b" and "9b" in job.base.lower():
         name = "flux2_klein_9b"
     model: dict[str, Any] = {"name_or_path": job.base, "arch": name}
     if job.family.flow:
         model |= {"quantize": True, "quantize_te": True}
-    if wanted := quantized(PROGRAM, QUANTIZATIONS, job.quantization):
+    if wanted := quantized(TITLE, QUANTIZATIONS, job.quantization):
         model |= {"quantize": True, "qtype": wanted} | ({"qtype_te": wanted} if job.family.flow else {})
     if job.prediction.velocity:
         model["is_v_pred"] = True
     if job.settings.assistant_lora:
         if job.family.name not in ASSISTED:
             raise InputError(
-                f"training.assistant_lora: {PROGRAM} puts a training adapter on models of {' and '.join(ASSISTED)}"
+                f"training.assistant_lora: {TITLE} puts a training adapter on models of {' and '.join(ASSISTED)}"
                 f' only, not of {job.family.name}. Leave it out, or let this program train: "trainer": "builtin".'
             )
         model["assistant_lora_path"] = str(Path(job.settings.assistant_lora).absolute())
@@ -245,9 +254,18 @@ def notes(job: Job) -> tuple[str, ...]:
         told.append("the learning rate is not warmed up: ai-toolkit can do that with a constant one only")
     if settings.schedule == "cosine_restarts" and settings.restarts > 1:
         told.append("the learning rate falls once, without restarts")
+    if settings.caption_dropout and not settings.keep_trigger:
+        told.append("dropped captions keep the trigger words: ai-toolkit puts them back (training.keep_trigger)")
     if job.prediction.zero_snr:
         told.append(
             "this base model's noise ends without any signal, which ai-toolkit has no word for: the darkest and"
             " brightest pictures may suffer"
         )
     return tuple(told)
+
+
+def _start(job: Job) -> tuple[str, ...]:
+    return ("In the folder of ai-toolkit:", f"  python run.py {shell.quote(job.file('job.yaml'))}")
+
+
+PROGRAM = Program("ai-toolkit", lambda job: {"job.yaml": job_yaml(job)}, _start, notes, ABLE, QUANTIZATIONS)

@@ -48,6 +48,10 @@ class Job:
         """The path of one of the dataset's folders."""
         return str(self.root / folder.name)
 
+    def file(self, name: str) -> str:
+        """The path of one of the configuration's files, which lie beside the dataset."""
+        return str(self.root.parent / name)
+
     @property
     def masked(self) -> bool:
         """Whether any picture has a mask."""
@@ -96,52 +100,6 @@ class Job:
 
 SHIFTS = {"sd35": 3.0, "zimage": 2.0}
 """Of flow families whose times are shifted by one number; with the others it follows from the size of the pictures."""
-_OFF: tuple[tuple[str, object], ...] = (
-    ("adapter", "lora"),
-    ("ema_decay", 0.0),
-    ("output_preservation", 0.0),
-    ("face_weight", 1.0),
-    ("stop_at", 0),
-    ("text_encoder", False),
-    ("text_encoder_share", 1.0),
-    ("smaller_resolutions", ()),
-    ("flow_sampling", ""),
-    ("flow_shift", 0.0),
-    ("only_layers", ()),
-    ("skip_layers", ()),
-    ("start_from", ""),
-    ("assistant_lora", ""),
-    ("conv_rank", 0),
-    ("shuffle_captions", False),
-    ("caption_tag_dropout_rate", 0.0),
-    ("optimizer_args", ()),
-    ("loss", "l2"),
-    ("network_dropout", 0.0),
-    ("rank_dropout", 0.0),
-    ("module_dropout", 0.0),
-    ("loraplus_lr_ratio", 0.0),
-    ("scale_weight_norms", 0.0),
-)
-_FIELDS = {"stop_at": "keep_checkpoints"}
-"""What other trainers may not be able to do, and the value that asks for nothing; the name in the configuration where
-it is another."""
-
-
-def beyond(settings: TrainingSettings, able: frozenset[str] = frozenset()) -> tuple[str, ...]:
-    """Fields of ``training`` that are set and that a program has no word for.
-
-    Args:
-        able: names of fields that it knows, or of one value of a field: ``adapter lokr``.
-    """
-    asked = (
-        (name, getattr(settings, name)) for name, off in _OFF if name not in able and getattr(settings, name) != off
-    )
-    told = (
-        f"training.{_FIELDS.get(name, name)}{f' {value}' if name == 'adapter' else ''}"
-        for name, value in asked
-        if f"{name} {value}" not in able
-    )
-    return tuple(told)
 
 
 def quantized(program: str, table: Mapping[str, str], how: str | None) -> str | None:
@@ -183,3 +141,12 @@ def known(program: str, table: dict[str, str], family: Family) -> str:
             'Use another trainer ("training": {"trainer": "builtin"}).'
         )
     return table[family.name]
+
+
+def trigger_goes(program: str, job: Job) -> tuple[str, ...]:
+    """What is to be said of a program that drops captions as a whole, where the trigger should stay."""
+    if not (job.settings.keep_trigger and job.settings.caption_dropout):
+        return ()
+    return (
+        f"dropped captions lose the trigger words, too: {program} has no setting to keep them (training.keep_trigger)",
+    )

@@ -5,17 +5,21 @@ library/config_util.py, and its docs/*_train_network.md."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from twinloop.config import LARGEST_RANK
 from twinloop.domain.optimizer_args import in_python
 from twinloop.errors import InputError
 from twinloop.families.clip import CHUNKS, TOKENS, about_tokens
-from twinloop.foreign.job import Job, check_convolutions, known, quantized
+from twinloop.foreign import TITLES
+from twinloop.foreign.job import Job, check_convolutions, known, quantized, trigger_goes
 from twinloop.foreign.pictures import Folder
+from twinloop.foreign.program import MASKED, Program
 from twinloop.foreign.toml import dumps
+from twinloop.system import shell
 
-PROGRAM = "kohya's sd-scripts"
+TITLE = TITLES["kohya"]
 SCRIPTS = {
     "sd15": "train_network.py",
     "sdxl": "sdxl_train_network.py",
@@ -35,18 +39,28 @@ LYCORIS = "lycoris.kohya"
 ABLE = frozenset(
     (
         "adapter lokr",
+        "lokr_factor",
         "text_encoder",
+        "text_encoder_learning_rate",
         "shuffle_captions",
+        "keep_tokens",
         "caption_tag_dropout_rate",
         "optimizer_args",
         "loss",
-        "masks",
+        "huber_c",
+        "huber_schedule",
+        "prior_weight",
+        MASKED,
+        "mask_floor",
         "network_dropout",
         "rank_dropout",
         "module_dropout",
         "loraplus_lr_ratio",
         "scale_weight_norms",
         "conv_rank",
+        "conv_alpha",
+        "max_step_saves_to_keep",
+        "blocks_to_swap",
     )
 )
 QUANTIZATIONS = {"fp8": "fp8_base"}
@@ -56,6 +70,8 @@ PARTS = {"flux": ("clip_l", "t5xxl", "ae"), "sd35": ("clip_l", "clip_g", "t5xxl"
 _CACHED_TEXTS = ("flux", "sd35")
 """Families whose text encoders are too large to stay beside the denoiser, so that their outputs are cached: captions
 then cannot be dropped."""
+SWAPPING = ("flux", "sd35")
+"""Families whose scripts keep blocks in main memory."""
 _BUCKET_STEP = 64
 
 
@@ -65,7 +81,7 @@ def script(job: Job) -> str:
     Raises:
         InputError: none does.
     """
-    return known(PROGRAM, SCRIPTS, job.family)
+    return known(TITLE, SCRIPTS, job.family)
 
 
 def dataset_toml(job: Job) -> str:
@@ -119,7 +135,7 @@ def _kind(job: Job, folder: Folder) -> dict[str, Any]:
     if not job.masked:
         return {"is_reg": folder.prior, "class_tokens": job.settings.class_word if folder.prior else job.trigger}
     if any(one.prior for one in job.folders):
-        raise InputError(f"{PROGRAM} takes training.masks or prior_images, not both. Leave one out.")
+        raise InputError(f"{TITLE} takes training.masks or prior_images, not both. Leave one out.")
     return {"conditioning_data_dir": job.place_of_masks(folder)}
 
 
@@ -193,7 +209,7 @@ def _predicts(job: Job) -> dict[str, Any]:
 def _network(job: Job) -> dict[str, Any]:
     settings = job.settings
     network: dict[str, Any] = {
-        "network_module": known(PROGRAM, NETWORKS, job.family),
+        "network_module": known(TITLE, NETWORKS, job.family),
         "network_dim": settings.rank,
         "network_alpha": float(settings.alpha),
         # with the text encoders it is CLIP's that are trained; T5 needs an argument of its own
@@ -210,7 +226,7 @@ def _network(job: Job) -> dict[str, Any]:
     if arguments := [f"{name}={number:g}" for name, number in told.items() if number]:
         network["network_args"] = arguments
     if settings.conv_rank:
-        check_convolutions(PROGRAM, job.family)
+        check_convolutions(TITLE, job.family)
         own = [f"conv_dim={settings.conv_rank}", f"conv_alpha={settings.convolution_alpha:g}"]
         network["network_args"] = [*network.get("network_args", ()), *own]
     if settings.lokr:
@@ -237,7 +253,9 @@ def _training(job: Job) -> dict[str, Any]:
         "sdpa": True,
         "max_data_loader_n_workers": 2,
     }
-    if wanted := quantized(PROGRAM, QUANTIZATIONS, job.quantization):
+    if settings.blocks_to_swap and job.family.name in SWAPPING:
+        arguments["blocks_to_swap"] = settings.blocks_to_swap
+    if wanted := quantized(TITLE, QUANTIZATIONS, job.quantization):
         arguments[wanted] = True
     if settings.schedule == "cosine_restarts":
         arguments["lr_scheduler_num_cycles"] = settings.restarts
@@ -269,7 +287,7 @@ def _loss(job: Job) -> dict[str, Any]:
     schedule = settings.huber_schedule_of(flow=flow)
     if flow and schedule == "snr":
         raise InputError(
-            f'training.huber_schedule: {PROGRAM} has no "snr" for {job.family.name}, a flow model. Set "constant" or'
+            f'training.huber_schedule: {TITLE} has no "snr" for {job.family.name}, a flow model. Set "constant" or'
             ' "exponential".'
         )
     return {"loss_type": settings.loss, "huber_schedule": schedule, "huber_c": float(settings.huber_c)}
@@ -307,10 +325,14 @@ def notes(job: Job) -> tuple[str, ...]:
     lines = []
     if job.family.name in _CACHED_TEXTS and job.settings.caption_dropout > 0:
         lines.append("captions are not dropped: sd-scripts caches the text encoders' outputs for this family")
+    else:
+        lines += trigger_goes("sd-scripts", job)
     if job.family.name in _CACHED_TEXTS and job.settings.caption_tag_dropout_rate > 0:
         lines.append("captions keep all their parts: sd-scripts caches the text encoders' outputs for this family")
     if job.family.name in _CACHED_TEXTS and job.settings.shuffle_captions:
         lines.append("captions keep their order: sd-scripts caches the text encoders' outputs for this family")
+    if job.settings.blocks_to_swap and job.family.name not in SWAPPING:
+        lines.append(f"all blocks stay on the GPU: sd-scripts swaps those of {' and '.join(SWAPPING)} only")
     return tuple(lines)
 
 
@@ -322,6 +344,36 @@ def check_parts(job: Job, arguments: tuple[str, ...]) -> None:
         return  # a single file may hold them all
     if missing:
         raise InputError(
-            f"{PROGRAM} trains {job.family.name} from single files. Name the others in training.extra_args: "
+            f"{TITLE} trains {job.family.name} from single files. Name the others in training.extra_args: "
             f"{', '.join(f'--{part}=FILE' for part in missing)}; base_model is the denoiser's .safetensors file."
         )
+
+
+def check_swapping(job: Job) -> None:
+    """Raises InputError where blocks cannot be swapped, though that is asked for."""
+    if job.settings.blocks_to_swap and job.family.name not in SWAPPING:
+        raise InputError(
+            f"training.blocks_to_swap: {TITLE} swaps blocks of {' and '.join(SWAPPING)} only, not of"
+            f" {job.family.name}. Leave it out."
+        )
+
+
+def _files(job: Job) -> Mapping[str, str]:
+    script(job)
+    return {"dataset.toml": dataset_toml(job), "training.toml": training_toml(job, job.file("dataset.toml"))}
+
+
+def _start(job: Job) -> tuple[str, ...]:
+    parts = PARTS.get(job.family.name, ())
+    command = (
+        "accelerate launch --num_cpu_threads_per_process 1",
+        script(job),
+        "--config_file",
+        shell.quote(job.file("training.toml")),
+        *(f"--{part} FILE" for part in parts),
+    )
+    singly = (f"Put the path of each FILE: sd-scripts takes {job.family.name} from single files.",) if parts else ()
+    return ("In the folder of sd-scripts:", f"  {' '.join(command)}", *singly)
+
+
+PROGRAM = Program("kohya", _files, _start, notes, ABLE, QUANTIZATIONS)

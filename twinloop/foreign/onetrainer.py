@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from twinloop.foreign.job import SHIFTS, Job, known, quantized
+from twinloop.foreign import TITLES
+from twinloop.foreign.job import SHIFTS, Job, known, quantized, trigger_goes
+from twinloop.foreign.program import Program
+from twinloop.system import shell
 
-PROGRAM = "OneTrainer"
+TITLE = TITLES["onetrainer"]
 VERSION = 10
 """Of its configuration, as these keys have it. Without the number they are taken for those of its first version, and
 ``optimizer`` breaks."""
@@ -24,7 +28,18 @@ MODEL_TYPES = {
     "zimage": "Z_IMAGE",
     "qwen-image": "QWEN",
 }
-ABLE = frozenset({"text_encoder", "smaller_resolutions", "flow_sampling", "flow_shift", "shuffle_captions"})
+ABLE = frozenset(
+    (
+        "text_encoder",
+        "text_encoder_learning_rate",
+        "smaller_resolutions",
+        "flow_sampling",
+        "flow_shift",
+        "shuffle_captions",
+        "keep_tokens",
+        "prior_weight",
+    )
+)
 TEXT_ENCODERS = {"sdxl": 2, "sd35": 3, "flux": 2}
 SCHEDULES = {"cosine_restarts": "COSINE_WITH_HARD_RESTARTS"}
 QUANTIZATIONS = {"fp8": "FLOAT_8", "nf4": "NFLOAT_4"}
@@ -43,7 +58,7 @@ def config_json(job: Job, concepts: str) -> str:
     config: dict[str, Any] = {
         "__version": VERSION,
         "training_method": "LORA",
-        "model_type": known(PROGRAM, MODEL_TYPES, job.family),
+        "model_type": known(TITLE, MODEL_TYPES, job.family),
         "base_model_name": job.base,
         "workspace_dir": str(job.output / "workspace"),
         "cache_dir": str(job.output / "cache"),
@@ -70,11 +85,18 @@ def config_json(job: Job, concepts: str) -> str:
         "train_dtype": _half(job),
         "output_dtype": "FLOAT_16",
         "sample_after_unit": "NEVER",
+        **_checkpointing(job),
         **({"save_every": settings.save_every, "save_every_unit": "STEP"} if settings.save_every else {}),
         **_parts(job),
         **_loss(job),
     }
     return json.dumps(config, indent=4, ensure_ascii=False) + "\n"
+
+
+def _checkpointing(job: Job) -> dict[str, Any]:
+    """Of gradients; its own usual is ON."""
+    asked = job.settings.gradient_checkpointing
+    return {} if asked is None else {"gradient_checkpointing": "ON" if asked else "OFF"}
 
 
 def _parts(job: Job) -> dict[str, Any]:
@@ -85,7 +107,7 @@ def _parts(job: Job) -> dict[str, Any]:
     texts = {"weight_dtype": _half(job), "dropout_probability": settings.caption_dropout}
     names = [f"text_encoder{'' if n == 1 else f'_{n}'}" for n in range(1, TEXT_ENCODERS.get(job.family.name, 1) + 1)]
     return {
-        denoiser: {"train": True, "weight_dtype": quantized(PROGRAM, QUANTIZATIONS, job.quantization) or _half(job)},
+        denoiser: {"train": True, "weight_dtype": quantized(TITLE, QUANTIZATIONS, job.quantization) or _half(job)},
         **{name: {**texts, **_trained(job, name in clips)} for name in names},
         "vae": {"weight_dtype": "FLOAT_32"},
     }
@@ -137,3 +159,22 @@ def concepts_json(job: Job) -> str:
         for folder in job.folders
     ]
     return json.dumps(concepts, indent=4, ensure_ascii=False) + "\n"
+
+
+def notes(job: Job) -> tuple[str, ...]:
+    """What of the settings this program cannot do, in words."""
+    return trigger_goes(TITLE, job)
+
+
+def _files(job: Job) -> Mapping[str, str]:
+    return {"config.json": config_json(job, job.file("concepts.json")), "concepts.json": concepts_json(job)}
+
+
+def _start(job: Job) -> tuple[str, ...]:
+    return (
+        "Load config.json in the interface, or in the folder of OneTrainer:",
+        f"  python scripts/train.py --config-path {shell.quote(job.file('config.json'))}",
+    )
+
+
+PROGRAM = Program("onetrainer", _files, _start, notes, ABLE, QUANTIZATIONS)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from twinloop.foreign.job import SHIFTS, Job, known, quantized
+from twinloop.foreign import TITLES
+from twinloop.foreign.job import SHIFTS, Job, known, quantized, trigger_goes
+from twinloop.foreign.program import Program
 
-PROGRAM = "SimpleTuner"
+TITLE = TITLES["simpletuner"]
 FAMILIES = {
     "sd15": "sd1x",
     "sdxl": "sdxl",
@@ -26,6 +29,7 @@ FLOAT16_OPTIMIZER = "optimi-adamw"
 """Instead of ``adamw_bf16``, which takes bfloat16 only."""
 QUANTIZATIONS = {"int8": "int8-quanto", "fp8": "fp8-quanto", "nf4": "nf4-bnb"}
 """Its ``base_model_precision``."""
+ABLE = frozenset(("max_step_saves_to_keep",))
 
 
 def config_json(job: Job, backends: str) -> str:
@@ -38,7 +42,7 @@ def config_json(job: Job, backends: str) -> str:
     config: dict[str, Any] = {
         "model_type": "lora",
         "lora_type": "standard",
-        "model_family": known(PROGRAM, FAMILIES, job.family),
+        "model_family": known(TITLE, FAMILIES, job.family),
         "pretrained_model_name_or_path": job.base,
         "data_backend_config": backends,
         "output_dir": str(job.output),
@@ -71,7 +75,7 @@ def config_json(job: Job, backends: str) -> str:
     }
     config |= {"snr_gamma": job.min_snr_gamma} if job.min_snr_gamma > 0 else {}
     config |= {"offset_noise": True, "noise_offset": job.noise_offset} if job.noise_offset > 0 else {}
-    if wanted := quantized(PROGRAM, QUANTIZATIONS, job.quantization):
+    if wanted := quantized(TITLE, QUANTIZATIONS, job.quantization):
         config["base_model_precision"] = wanted
     config |= _predicts(job)
     return json.dumps(config, indent=4, ensure_ascii=False) + "\n"
@@ -127,7 +131,7 @@ def backends_json(job: Job) -> str:
 
 def notes(job: Job) -> tuple[str, ...]:
     """What of the settings this program cannot do, in words."""
-    told = []
+    told = [*trigger_goes(TITLE, job)]
     if job.settings.flip:
         told.append("photos are not mirrored, which SimpleTuner has no word for")
     if job.settings.optimizer not in OPTIMIZERS:
@@ -138,3 +142,18 @@ def notes(job: Job) -> tuple[str, ...]:
             " break down"
         )
     return tuple(told)
+
+
+def _files(job: Job) -> Mapping[str, str]:
+    backends = "multidatabackend.json"
+    return {"config.json": config_json(job, job.file(backends)), backends: backends_json(job)}
+
+
+def _start(job: Job) -> tuple[str, ...]:
+    return (
+        "Put both files into a folder of SimpleTuner's config/, as config/NAME, and:",
+        "  simpletuner train --env NAME",
+    )
+
+
+PROGRAM = Program("simpletuner", _files, _start, notes, ABLE, QUANTIZATIONS)

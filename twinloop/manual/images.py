@@ -13,6 +13,7 @@ from twinloop.config import Settings
 from twinloop.domain.facet import Facet
 from twinloop.domain.records import Dataset
 from twinloop.domain.shots import Gap, Shot
+from twinloop.domain.wording import by_reason
 from twinloop.errors import InputError, NothingToDo, StateError, UnreadableImage
 from twinloop.ports import Clock, GenerationSettings, Generator, Reporter, decisive_generation
 from twinloop.stages import generate as generating
@@ -184,12 +185,13 @@ def usable_sources(folder: Path, reporter: Reporter) -> tuple[Source, ...]:
     Raises:
         InputError: no such folder, or none in it can be used.
     """
-    found = []
+    found, skipped = [], []
     for path in subject_images(folder):
         try:
             found.append((load_image(path).origin, Source(shown_path(path))))
         except UnreadableImage as error:
-            reporter.warn(f"skipped {path.name}: {error}")
+            skipped.append((path.name, str(error)))
+    _tell(skipped, reporter)
     return _some(found, folder)
 
 
@@ -200,13 +202,19 @@ def observed_sources(folder: Path, observer: Observer, catalog: Catalog, reporte
     Raises:
         as `usable_sources`.
     """
-    found = []
+    found, skipped = [], []
     for seen in observe_files(subject_images(folder), observer, catalog, reporter, "Observing"):
         if seen.observation is None:
-            reporter.warn(f"skipped {seen.path.name}: {seen.problem}")
+            skipped.append((seen.path.name, seen.problem))
         else:
             found.append((seen.observation.origin, source_of(shown_path(seen.path), seen.observation)))
+    _tell(skipped, reporter)
     return _some(found, folder)
+
+
+def _tell(skipped: Sequence[tuple[str, str]], reporter: Reporter) -> None:
+    for names, reason in by_reason(skipped):
+        reporter.warn(f"skipped {names}: {reason}")
 
 
 def _some(found: Sequence[tuple[str, Source]], folder: Path) -> tuple[Source, ...]:

@@ -14,23 +14,19 @@ from twinloop.ports import Reporter
 from twinloop.stages import analyze, select
 from twinloop.stages.observe import Observer
 from twinloop.stages.select import Photos
-from twinloop.steps import options
 from twinloop.store.atomic import read_json
 from twinloop.store.run.catalog import Catalog
 from twinloop.store.run.workspace import GENERATION_METADATA, shown_path
 
 
 def look_at(folder: Path, settings: Settings, observer: Observer, catalog: Catalog, reporter: Reporter) -> Photos:
-    """Observe a folder and select from it as the loop does.
+    """Observe a folder and select from it as the loop does, and tell what was found.
 
     Raises:
         as `select.look_at`.
     """
-    character = settings.subject == "character"
-    rules = options.selection_rules(settings, observer.pack.likeness)
-    prior = settings.training.prior_images
-    photos = select.look_at(folder, rules, observer, catalog, reporter, character, prior)
-    found = photos.selection
+    photos = steps.look_at_folder(folder, settings, observer, catalog, reporter)
+    found, character = photos.selection, settings.subject == "character"
     if made := select.made_message(len(found.photos), found.made_elsewhere, found.drawn, character):
         reporter.line(made)
     if observer.pack.faceless:
@@ -48,13 +44,8 @@ def find_gaps(
     """
     analyze.check_shares(observer.facets, settings.analysis.shares)
     seen = [photo.seen for photo in photos.selection.photos]
-    result = analyze.analyze(seen, observer.facets, settings.analysis.shares, settings.subject, observer.pack.unread)
-    data = analyze.analysis_json(
-        result, person=settings.person_name, dataset=shown_path(photos.folder), iteration=iteration,
-        left_out=[(shown_path(path), reason) for path, reason in photos.selection.left_out],
-        missing=observer.pack.missing, settings=options.settings_fingerprint(settings),
-    )  # fmt: skip
-    return result, data
+    left_out = [(shown_path(path), reason) for path, reason in photos.selection.left_out]
+    return steps.analysed(seen, photos.folder, left_out, settings, observer, iteration)
 
 
 def read_gaps(path: Path) -> tuple[tuple[Gap, ...], dict[str, Any]]:

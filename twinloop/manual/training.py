@@ -15,7 +15,6 @@ from twinloop.domain.records import Dataset, LoRA, TrainingSample
 from twinloop.errors import InputError
 from twinloop.manual.verdicts import learn_person
 from twinloop.ports import TrainingSettings, decisive_generation, decisive_samples, decisive_settings
-from twinloop.stages import merge as merging
 from twinloop.stages import preflight
 from twinloop.stages import train as training
 from twinloop.stages.caption_style import mismatch
@@ -24,7 +23,7 @@ from twinloop.stages.samples import beside_dataset, training_samples
 from twinloop.stages.select import Photos
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.training_spec import TrainingSpec
-from twinloop.steps.options import merge_limits, trained_with
+from twinloop.steps.options import trained_with
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.journal import Journal
 from twinloop.store.pictures.sidecar import consent_of
@@ -36,7 +35,7 @@ from twinloop.store.run.workspace import Workspace
 class TrainingSet:
     """What of a folder is trained on.
 
-    ``person``: what the photos taught, where checkpoints are measured; ``left_out``: (path, reason) of all others.
+    ``person``: what the photos taught, where photos are held out; ``left_out``: (path, reason) of all others.
     """
 
     photos: Photos
@@ -47,28 +46,20 @@ class TrainingSet:
 
 def training_set(photos: Photos, settings: Settings, toolbox: Toolbox) -> TrainingSet:
     """The pictures of a folder that a LoRA is trained on, with their captions and weights."""
-    person = learn_person(photos, settings, toolbox.observer) if settings.training.keep_checkpoints > 1 else None
-    usable = photos.selection.photos
-    dataset = merging.first_dataset(
-        usable,
-        toolbox.observer.facets,
-        settings.person_trigger,
-        toolbox.style,
-        merge_limits(settings),
-        frozenset() if person is None else person.held_out,
-        made_in=1,
-        class_word=toolbox.around.class_word,
-        folders=photos.folders,
-    )
-    return TrainingSet(photos, person, dataset, steps.left_out_of(photos.selection, dataset))
+    wanted = settings.training
+    holds_out = wanted.keep_checkpoints > 1 or bool(wanted.validate_every)
+    person = learn_person(photos, settings, toolbox.observer) if holds_out else None
+    held_out = frozenset[str]() if person is None else person.held_out
+    first = steps.dataset_of(photos, settings, toolbox, held_out=held_out, made_in=1)
+    return TrainingSet(photos, person, first.dataset, first.left_out)
 
 
 def train_folder(learned: TrainingSet, output: Path, settings: Settings, toolbox: Toolbox, catalog: Catalog) -> LoRA:
     """Train one LoRA on a folder of photos, approved images that were copied into it included.
 
-    Where ``training.keep_checkpoints`` asks for it, checkpoints are measured as in a run: photos are held out in the
-    same way, and ``<stem>.checkpoints.json`` says what each came to. With ``training.sample_every`` images are drawn on
-    the way, into ``<stem>_samples/``.
+    Where ``training.keep_checkpoints`` or ``training.validate_every`` asks for it, photos are held out as in a run.
+    Checkpoints are then measured in the same way, and ``<stem>.checkpoints.json`` says what each came to. With
+    ``training.sample_every`` images are drawn on the way, into ``<stem>_samples/``.
 
     Raises:
         NothingToDo: no photo to train on. StateError: ``output`` is there and was made from something else.

@@ -9,13 +9,11 @@ from pathlib import Path
 
 from twinloop.errors import ModelFileError
 from twinloop.pickles.blob import Blob
-from twinloop.pickles.budget import DEFAULT_LIMITS, Limits
 from twinloop.pickles.disguise import acts_as_pickle
 from twinloop.pickles.joblibfile import Inline, decompress
 from twinloop.pickles.kinds import Kind, kind_of
 from twinloop.pickles.machine import Beside
 from twinloop.pickles.names import ARRAY_RECORD
-from twinloop.pickles.policy import DEFAULT_POLICY, Policy
 from twinloop.pickles.reader import Loaded, Reader
 from twinloop.pickles.torchlegacy import NestedFiles, read_torch_legacy, read_torch_tar
 from twinloop.pickles.torchzip import read_torch_zip
@@ -37,7 +35,7 @@ class TorchFile:
         return self.loaded.value
 
 
-def read_torch_file(path: Path, *, policy: Policy = DEFAULT_POLICY, limits: Limits = DEFAULT_LIMITS) -> TorchFile:
+def read_torch_file(path: Path) -> TorchFile:
     """Read a file that torch wrote (zip, older format, tar) without unpickling it; needs no torch.
 
     Raises:
@@ -45,7 +43,7 @@ def read_torch_file(path: Path, *, policy: Policy = DEFAULT_POLICY, limits: Limi
     """
     blob = Blob(path.name, path)
     kind, words = kind_of(blob)
-    reader = Reader(path.name, policy, limits)
+    reader = Reader(path.name)
     if kind is Kind.OTHER:
         raise ModelFileError(f"{path.name}: {words}.")
     value = read_value(blob, kind, reader)

@@ -16,6 +16,7 @@ from twinloop.ports.reporting import Clock, Reporter, SilentReporter, nobody_lis
 from twinloop.ports.scanning import Greeting, NeighbourSearch, ScanJob, Scanner, Wanted
 from twinloop.ports.training import (
     FREE_SETTINGS,
+    Progress,
     Trained,
     Trainer,
     TrainingSettings,
@@ -43,6 +44,7 @@ __all__ = [
     "NeighbourSearch",
     "PartDetector",
     "PoseEstimator",
+    "Progress",
     "Reporter",
     "ScanJob",
     "Scanner",

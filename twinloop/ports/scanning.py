@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Protocol
 
 import numpy as np
@@ -37,15 +36,9 @@ ScanJob = Callable[[bytes, Callable[[bytes], bytes]], bytes]
 
 
 class Scanner(Protocol):
-    """Looks at many files, each once and completely, here or in other processes. A context: leaving it ends them."""
+    """Looks at many files, each once and completely, here or in other processes."""
 
     greeting: Greeting
-
-    def __enter__(self) -> Scanner: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None: ...
 
     def scan(self, files: Iterable[ListedFile], count: int, wanted: Wanted) -> Iterator[ScannedFile]:
         """Every file once, in any order.

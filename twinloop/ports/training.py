@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from twinloop.domain.optimizer_args import Arguments
 from twinloop.domain.records import TrainingSample
+from twinloop.domain.validation_loss import ValidationLoss
 
 FREE_SETTINGS = (
     "stop_at",
     "save_every",
     "max_step_saves_to_keep",
+    "validate_every",
+    "validation_times",
     "saves_beside",
     "gradient_checkpointing",
+    "blocks_to_swap",
     "memory",
     "tensorboard",
     "wandb",
@@ -59,6 +63,8 @@ class TrainingSettings:
         mask_floor: how much is learned where a sample's mask is black, of what is learned where it is white.
         ema_decay: of the average over the weights that is written instead of the last ones; 0 = none.
         gradient_checkpointing: compute activations again on the way back, to save memory; None = where memory is tight.
+        blocks_to_swap: so many of the denoiser's blocks wait in main memory and are on the GPU only while they compute;
+            None = as many as it takes where nothing else makes the training fit.
         memory: GiB that the training may use, 0 = what the GPU has; where it is short, batches go through in
             micro-batches.
         flip: also train on mirror images, which loses what is asymmetric in a face.
@@ -89,6 +95,8 @@ class TrainingSettings:
             other step.
         save_every: also write the LoRA as it is after every so many steps (`store.step_saves`), beside the file
             ``saves_beside``, "" = beside the one that is trained; 0 = do not. max_step_saves_to_keep: 0 = all.
+        validate_every: measure the loss on the held-out samples (those of weight 0) after every so many steps and after
+            the last; 0 = never. validation_times: with the noise of so many times, each photo. Decide no weight.
         tensorboard: write event files where the library is there. wandb: project to report to, "" = nothing leaves this
             machine.
     """
@@ -110,6 +118,7 @@ class TrainingSettings:
     restarts: int = 1
     gradient_accumulation: int = 1
     gradient_checkpointing: bool | None = None
+    blocks_to_swap: int | None = None
     memory: int = 0
     ema_decay: float = 0.0
     min_snr_gamma: float = 5.0
@@ -156,6 +165,8 @@ class TrainingSettings:
     save_every: int = 0
     max_step_saves_to_keep: int = 0
     saves_beside: str = ""
+    validate_every: int = 0
+    validation_times: int = 4
     tensorboard: bool = True
     wandb: str = ""
 
@@ -193,6 +204,10 @@ class TrainingSettings:
         """The step whose weights are written."""
         return min(self.stop_at or self.steps, self.steps)
 
+    def validates_at(self, step: int) -> bool:
+        """Whether the validation loss is measured after a step: that of the weights which are written is among them."""
+        return self.validate_every > 0 and (step % self.validate_every == 0 or step == self.last_step)
+
 
 def decisive_settings(settings: TrainingSettings) -> dict[str, Any]:
     """The settings that decide the weights, as JSON has them."""
@@ -204,7 +219,9 @@ def decisive_settings(settings: TrainingSettings) -> dict[str, Any]:
 
 
 def decisive_samples(samples: Sequence[TrainingSample]) -> list[list[Any]]:
-    """What of the samples decides the weights, as JSON has it; where the files lie does not matter."""
+    """What of the samples decides the weights, as JSON has it: where the files lie does not matter, nor those that are
+    held out.
+    """
     return [
         [
             sample.sha256,
@@ -215,6 +232,7 @@ def decisive_samples(samples: Sequence[TrainingSample]) -> list[list[Any]]:
             sample.mask and sample.mask.sha256,
         ]
         for sample in samples
+        if sample.weight > 0
     ]
 
 
@@ -228,10 +246,19 @@ class Trained:
 
     Attributes:
         steps: after which the weights are written. loss: at the last of them, smoothed as the trainer does it.
+        validation: after the last of them, where it was measured.
     """
 
     steps: int
     loss: float
+    validation: ValidationLoss | None = None
+
+
+class Progress(Protocol):
+    """Told after every step."""
+
+    def __call__(self, step: int, steps: int, loss: float, validation: float | None = None, /) -> None:
+        """``loss``: smoothed. ``validation``: the newest validation loss; left out where there is none."""
 
 
 class Trainer(Protocol):
@@ -250,7 +277,7 @@ class Trainer(Protocol):
         output: Path,
         work: Path,
         metadata: Mapping[str, str],
-        progress: Callable[[int, int, float], None],
+        progress: Progress,
     ) -> Trained:
         """Write ``output`` (safetensors) as a whole or not at all, and on the way the files that ``save_every`` asks
         for, of which trainers that are other programs know nothing.
@@ -258,7 +285,7 @@ class Trainer(Protocol):
         Args:
             work: folder for checkpoints and caches of this training; may be deleted when it is done.
             metadata: strings for the safetensors header.
-            progress: called with (step, steps, loss).
+            progress: told after every step.
         """
         ...
 

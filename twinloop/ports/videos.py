@@ -50,18 +50,12 @@ class FrameDesk(Protocol):
 
 
 class FrameTaker(Protocol):
-    """Takes pictures out of many videos, here or in other processes. A context: leaving it ends them.
+    """Takes pictures out of many videos, here or in other processes.
 
     ``notes``: human lines about models that are missing or broken.
     """
 
     notes: tuple[str, ...]
-
-    def __enter__(self) -> FrameTaker: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None: ...
 
     def take(self, tasks: Iterable[VideoTask], count: int, desk: FrameDesk) -> Iterator[tuple[VideoTask, str]]:
         """Every video once, in any order, each with why it could not be read; "" where it could.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup, escape
 
@@ -16,6 +16,8 @@ from twinloop.domain.statistics import Estimate
 
 _WIDTH, _HEIGHT = 280.0, 150.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 14.0, 14.0, 24.0
+_NAMES, _LETTER = 22.0, 11.0
+"""Room for the names of lines at their ends, and the height of one."""
 _LABELS = 8
 """As many marks below an axis as fit side by side."""
 
@@ -102,6 +104,54 @@ def curve(
                 f' text-anchor="middle">{escape(point.label)}</text>'
             )
     return _svg(_box(_WIDTH, _HEIGHT), label, parts, "chart")
+
+
+@dataclass(frozen=True)
+class Line:
+    """Values over steps, ascending. ``strong``: it is the one that matters most."""
+
+    name: str
+    points: Sequence[tuple[int, float]]
+    strong: bool = False
+
+
+def lines(series: Sequence[Line], label: str) -> Markup:
+    """Several lines over one axis of steps from 0, each with its name at its end."""
+    finite = [
+        replace(line, points=kept)
+        for line in series
+        if (kept := tuple((step, value) for step, value in line.points if step >= 0 and math.isfinite(value)))
+    ]
+    if not finite:
+        return Markup("")
+    values = [value for line in finite for _, value in line.points]
+    scale = nice_scale(min(values), max(values), 0.0, least=max(1e-4, 0.02 * abs(max(values))))
+    last = max(1, *(line.points[-1][0] for line in finite))
+    end = _WIDTH - _RIGHT - _NAMES
+    parts = [_grid(scale, False)]
+    for x, step, anchor in ((_LEFT, "0", "start"), (end, f"step {last}", "end")):
+        parts.append(f'<text class="axis" x="{_n(x)}" y="{_n(_HEIGHT - 6)}" text-anchor="{anchor}">{step}</text>')
+    names = _apart([_y(scale, line.points[-1][1]) for line in finite])
+    for line, name_y in zip(finite, names, strict=True):
+        places = [(Scale(0.0, float(last), ()).at(step, _LEFT, end), _y(scale, value)) for step, value in line.points]
+        way = " ".join(f"{_n(x)},{_n(y)}" for x, y in places)
+        parts.append(f'<polyline class="curve{" strong" if line.strong else ""}" points="{way}"/>')
+        x, y = places[-1]
+        parts.append(f'<circle class="dot" cx="{_n(x)}" cy="{_n(y)}" r="{3 if line.strong else 2}"/>')
+        parts.append(
+            f'<text class="{"strong" if line.strong else "axis"}" x="{_n(x + 6)}" y="{_n(name_y)}"'
+            f' dy="0.32em">{escape(line.name)}</text>'
+        )
+    return _svg(_box(_WIDTH, _HEIGHT), label, parts, "chart")
+
+
+def _apart(ys: Sequence[float]) -> list[float]:
+    """The heights of names, moved as little down or up as it takes for none to lie on another."""
+    places, before = [0.0] * len(ys), _TOP - _LETTER
+    for index in sorted(range(len(ys)), key=lambda number: ys[number]):
+        before = places[index] = max(ys[index], before + _LETTER)
+    over = max(0.0, max(places, default=0.0) - (_HEIGHT - _BOTTOM))
+    return [max(_TOP, place - over) for place in places]
 
 
 def _y(scale: Scale, value: float) -> float:

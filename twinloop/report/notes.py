@@ -47,6 +47,7 @@ class LoraRow:
     steps: int
     seed: int
     loss: str
+    validation: str
     sha256: str
 
 
@@ -102,6 +103,7 @@ def lora_rows(run: RunRecord) -> tuple[LoraRow, ...]:
                 lora.steps,
                 lora.seed,
                 loss,
+                "none" if lora.validation is None else number(lora.validation.loss, 4),
                 lora.sha256[:12],
             )
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from twinloop.report import answer, histograms, lacking, notes, panel, reproduce, shares, sheets, trends
+from twinloop.report import answer, histograms, lacking, notes, panel, reproduce, shares, sheets, training, trends
 from twinloop.report.model import RunRecord
 from twinloop.report.reading import read_run
 from twinloop.report.templating import rendered
@@ -48,6 +48,7 @@ def _chapters(run: RunRecord, workspace: Workspace) -> dict[str, Any]:
         "panel_open": panel.AT_ONCE,
         "metric_curves": trends.metric_curves(run),
         "round_curves": trends.round_curves(run),
+        "trainings": training.trainings(run, workspace),
         "histograms": histograms.check_histograms(run),
         "made": reproduce.made_rows(run, workspace),
         "commands": reproduce.commands(run, workspace),

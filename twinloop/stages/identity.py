@@ -110,7 +110,7 @@ class IdentityReference:
 
 
 def freeze_reference(
-    photos: Sequence[Observation], fingerprint: str, strangers: tuple[float, float] | None = None
+    photos: Sequence[Observation], fingerprint: str, *, strangers: tuple[float, float] | None
 ) -> IdentityReference | None:
     """Learn a person from real photos; None when nothing was embedded, or one photo by an embedder of which no more is
     known.
@@ -148,7 +148,9 @@ def learned(photos: Sequence[Observation], observer: Observer, wanted: bool) -> 
     """What a person looks like to this observer, from real photos; None where that is not wanted (``wanted``), and as
     in `freeze_reference`.
     """
-    return freeze_reference(photos, observer.fingerprint, observer.pack.likeness.strangers) if wanted else None
+    return (
+        freeze_reference(photos, observer.fingerprint, strangers=observer.pack.likeness.strangers) if wanted else None
+    )
 
 
 def _spread(scores: npt.NDArray[Any]) -> tuple[float, float, int]:

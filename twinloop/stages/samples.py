@@ -12,6 +12,7 @@ from twinloop.config import TrainingConfig
 from twinloop.domain.faces import Box
 from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset, Mask, TrainingSample
+from twinloop.domain.wording import by_reason
 from twinloop.errors import InputError, NothingToDo, UnreadableImage
 from twinloop.ports import Reporter, TrainingSettings
 from twinloop.stages import words
@@ -70,7 +71,8 @@ def faces_of(seen: Iterable[Observation]) -> dict[str, Box]:
 def training_samples(
     dataset: Dataset, settings: TrainingSettings, beside: Beside, style: str, reporter: Reporter
 ) -> list[TrainingSample]:
-    """All samples with a weight, the dataset's first.
+    """All samples with a weight, the dataset's first; with the photos that are held out, of weight 0, where the
+    validation loss is measured on them.
 
     Raises:
         NothingToDo: the dataset has no photo to train on. InputError: nothing in the folder of prior images can be
@@ -86,9 +88,9 @@ def training_samples(
             mask=beside.masks.get(Path(m.path)),
         )
         for m in dataset.members
-        if m.weight > 0
+        if m.weight > 0 or (settings.validate_every and m.origin == "real")
     ]
-    if not samples:
+    if not any(sample.weight > 0 for sample in samples):
         raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
     return (
         samples if beside.prior is None else samples + prior_samples(beside.prior, settings.class_word, style, reporter)
@@ -111,12 +113,14 @@ def prior_samples(folder: Path, class_word: str, style: str, reporter: Reporter)
     if style in words.TAGGED:
         counts = words.head("", style, class_word)
         usual = f"{class_word}, {counts}" if counts == "solo" else counts
-    found = []
+    found, skipped = [], []
     for path in find_images(folder):
         try:
             found.append(TrainingSample(path, load_image(path).sha256, caption_beside(path) or usual, 1.0, prior=True))
         except UnreadableImage as error:
-            reporter.warn(f"skipped {path.name} of training.prior_images: {error}")
+            skipped.append((path.name, str(error)))
+    for names, reason in by_reason(skipped):
+        reporter.warn(f"skipped {names} of training.prior_images: {reason}")
     if not found:
         raise InputError(
             f"training.prior_images: no usable image in {folder}. Put pictures of other people of the class there, or"

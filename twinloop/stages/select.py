@@ -12,16 +12,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from twinloop.domain.likeness import USUAL, Likeness
+from twinloop.domain.likeness import Likeness
 from twinloop.domain.observation import Observation
-from twinloop.domain.wording import agree, none_can_be_used, plural
+from twinloop.domain.wording import agree, by_reason, none_can_be_used, plural
 from twinloop.errors import NothingToDo, UnreadableImage
 from twinloop.ports import Reporter
 from twinloop.stages.observe import Observer, Seen, observe_files
 from twinloop.stages.pixels import hash_distance
 from twinloop.stages.vault.copies.alignment import Thumbnail, Window
 from twinloop.stages.vault.copies.likeness import differs_in_a_face
-from twinloop.store.pictures.dataset_folders import PHOTOS_ONLY, DatasetFolders, read_folders
+from twinloop.store.pictures.dataset_folders import DatasetFolders, read_folders
 from twinloop.store.pictures.images import load_image
 from twinloop.store.pictures.provenance import made_here
 from twinloop.store.run.catalog import Catalog
@@ -86,7 +86,7 @@ class Photos:
     folder: Path
     found: tuple[Seen, ...]
     selection: Selection
-    folders: DatasetFolders = PHOTOS_ONLY
+    folders: DatasetFolders
 
 
 def look_at(
@@ -95,8 +95,9 @@ def look_at(
     observer: Observer,
     catalog: Catalog,
     reporter: Reporter,
-    character: bool = False,
-    prior: str | None = None,
+    *,
+    character: bool,
+    prior: str | None,
 ) -> Photos:
     """Observe a folder and select from it. What the names of its folders mean is told. Files that cannot be read are
     named, and so is that it seems to show several people, or pictures that the detectors are not made for.
@@ -111,12 +112,11 @@ def look_at(
     for remark in folders.remarks(prior):
         reporter.line(f"{remark}.")
     found = tuple(observe_files(folders.images, observer, catalog, reporter, "Observing"))
-    for item in found:
-        if item.problem:
-            reporter.warn(f"skipped {item.path.name}: {item.problem}")
+    for names, problem in by_reason((item.path.name, item.problem) for item in found if item.problem):
+        reporter.warn(f"skipped {names}: {problem}")
     if strange := strange_pictures_message(found, observer, character):
         reporter.warn(strange)
-    selection = originals(select(found, rules), character)
+    selection = originals(select(found, rules), character=character)
     if not selection.photos:
         raise NothingToDo(_no_photos_message(folder, selection.left_out))
     if several := several_people_message(selection.photos, str(folder), observer.pack.likeness):
@@ -124,10 +124,39 @@ def look_at(
     return Photos(folder, found, selection, folders)
 
 
+def look_without_detectors(folder: Path, rules: Sequence[Rule], *, character: bool) -> Photos:
+    """Select from a folder by nothing but its files.
+
+    Args:
+        rules: `UNMEASURED`, or `READABLE_ONLY`. character: as in `look_at`.
+
+    Raises:
+        InputError: no such folder.
+    """
+    folders = read_folders(folder)
+    found = tuple(_read(path) for path in folders.images)
+    return Photos(folder, found, originals(select(found, rules), character=character), folders)
+
+
+def _read(path: Path) -> Seen:
+    try:
+        image = load_image(path)
+    except UnreadableImage as error:
+        return Seen(path, None, str(error))
+    height, width = image.pixels.shape[:2]
+    unmeasured = Observation(
+        image.sha256, width, height, faces=(), parts=(), measures={}, measured=frozenset(), phash="", fingerprint="",
+        origin=image.origin,
+    )  # fmt: skip
+    return Seen(path, unmeasured)
+
+
 def _no_photos_message(folder: Path, left_out: Sequence[tuple[Path, str]]) -> str:
     """Why nothing is left: the most frequent kinds of reasons, each with its first file."""
     if not left_out:
-        return f"No images in {folder}. Put photos of the person there (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC)."
+        return (
+            f"No images in {folder}. Put photos of the person there (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC, raw)."
+        )
     alike: dict[str, list[tuple[Path, str]]] = {}
     for path, reason in left_out:
         alike.setdefault(kind_of_reason(reason), []).append((path, reason))
@@ -173,7 +202,7 @@ def select(found: Sequence[Seen], rules: Sequence[Rule]) -> Selection:
     return Selection(tuple(kept), tuple(sorted(left_out.items(), key=lambda entry: order[entry[0]])))
 
 
-def originals(selection: Selection, character: bool = False) -> Selection:
+def originals(selection: Selection, *, character: bool) -> Selection:
     """The same; images with the mark of a generator that are what a character looks like count as photos do: all, where
     every one carries it, and of a ``character`` those that this program did not make.
     """
@@ -226,7 +255,7 @@ def exact_duplicate(photos: Sequence[Photo]) -> dict[Path, str]:
     return dropped
 
 
-def near_duplicate(photos: Sequence[Photo], drawn: bool = False) -> dict[Path, str]:
+def near_duplicate(photos: Sequence[Photo], *, drawn: bool) -> dict[Path, str]:
     """Nearly the same picture; the sharpest of a group stays. Synthetic images never push out a real photo.
 
     Args:
@@ -290,7 +319,7 @@ def blurred(photos: Sequence[Photo]) -> dict[Path, str]:
     }
 
 
-def other_person(photos: Sequence[Photo], likeness: Likeness = USUAL) -> dict[Path, str]:
+def other_person(photos: Sequence[Photo], *, likeness: Likeness) -> dict[Path, str]:
     """Faces of other people, when one person clearly fills the folder.
 
     The main person = the largest group of photos linked by cosine (`Likeness.same_person`), if it is large and alike
@@ -317,7 +346,7 @@ def other_person(photos: Sequence[Photo], likeness: Likeness = USUAL) -> dict[Pa
     }
 
 
-def several_people(photos: Sequence[Photo], likeness: Likeness = USUAL) -> tuple[int, ...]:
+def several_people(photos: Sequence[Photo], likeness: Likeness) -> tuple[int, ...]:
     """How many photos each of several people has, the most first; () where the photos may well show one person.
 
     Counted are groups of faces that are alike within and clearly not alike between each other. A single person can fall
@@ -336,7 +365,7 @@ def several_people(photos: Sequence[Photo], likeness: Likeness = USUAL) -> tuple
     return tuple(len(group) for group in people) if len(people) > 1 else ()
 
 
-def several_people_message(photos: Sequence[Photo], folder: str, likeness: Likeness = USUAL) -> str:
+def several_people_message(photos: Sequence[Photo], folder: str, likeness: Likeness) -> str:
     """What is to be said where the photos seem to show more than one person; "" where they do not."""
     people = several_people(photos, likeness)
     if not people:
@@ -370,9 +399,11 @@ def _groups(linked: npt.NDArray[np.bool_]) -> list[list[int]]:
 
 
 READABLE_ONLY: tuple[Rule, ...] = ()
+UNMEASURED: tuple[Rule, ...] = (exact_duplicate,)
+"""Of `dataset_rules` those that need no detector."""
 
 
-def dataset_rules(likeness: Likeness = USUAL, drawn: bool = False) -> tuple[Rule, ...]:
+def dataset_rules(likeness: Likeness, *, drawn: bool) -> tuple[Rule, ...]:
     """What a dataset is made by. ``likeness``: of the embedder that measured the photos. ``drawn``: as in
     `near_duplicate`.
     """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from twinloop.domain.records import Dataset, LoRA
 from twinloop.errors import NothingToDo, StateError
 from twinloop.loras.header_facts import adapter_facts
-from twinloop.ports import Reporter, TrainingSettings
+from twinloop.ports import Progress, Reporter, TrainingSettings
 from twinloop.stages.samples import training_samples
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.training_spec import TrainingSpec
@@ -175,20 +175,22 @@ def _made(order: TrainingOrder, file: Path, toolbox: Toolbox, stop_at: int = 0, 
         seed=settings.seed,
         final_loss=round(trained.loss, 6),
         adapter=settings.adapter,
+        validation=trained.validation,
         **_rank_and_alpha(file, settings),
     )
 
 
-def _progress(name: str, reporter: Reporter, begins: bool) -> Callable[[int, int, float], None]:
+def _progress(name: str, reporter: Reporter, begins: bool) -> Progress:
     """Tells every step, and where a training that was stopped goes on."""
     first = begins
 
-    def told(step: int, steps: int, loss: float) -> None:
+    def told(step: int, steps: int, loss: float, validation: float | None = None) -> None:
         nonlocal first
         if first and step > 1:
             reporter.line(f"Training LoRA {name} goes on at step {step} of {steps}")
         first = False
-        reporter.progress(f"Training LoRA {name} (loss {loss:.3f})", step, steps)
+        validated = "" if validation is None else f", validation {validation:.4f}"
+        reporter.progress(f"Training LoRA {name} (loss {loss:.3f}{validated})", step, steps)
 
     return told
 

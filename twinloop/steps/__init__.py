@@ -4,11 +4,11 @@ A step is done when its artefact is there; the journal says what was decided. `o
 each stage.
 """
 
-from twinloop.steps.beginning import begin, check_same_run
-from twinloop.steps.datasets import merge
+from twinloop.steps.beginning import begin, check_same_run, same_settings
+from twinloop.steps.datasets import dataset_of, merge
 from twinloop.steps.ending import close_round, decide_on, finish, record
 from twinloop.steps.finished_run import FinishedRunReporter
-from twinloop.steps.gaps import find_gaps, say_gaps
+from twinloop.steps.gaps import analysed, find_gaps, say_gaps
 from twinloop.steps.images import generate
 from twinloop.steps.loras import look_ahead, look_at_captions, pauses, train
 from twinloop.steps.panels import measure
@@ -17,9 +17,10 @@ from twinloop.steps.photos import (
     collect,
     few_photos_message,
     freeze,
-    left_out_of,
+    look_at_folder,
     look_at_masks,
     look_for_new_photos,
+    no_validation_message,
     observations,
 )
 from twinloop.steps.picking import pick_final
@@ -30,28 +31,32 @@ __all__ = [
     "NO_FACES",
     "FinishedRunReporter",
     "Run",
+    "analysed",
     "begin",
     "check_same_run",
     "close_round",
     "collect",
+    "dataset_of",
     "decide_on",
     "few_photos_message",
     "find_gaps",
     "finish",
     "freeze",
     "generate",
-    "left_out_of",
     "look_ahead",
     "look_at_captions",
+    "look_at_folder",
     "look_at_masks",
     "look_for_new_photos",
     "measure",
     "merge",
+    "no_validation_message",
     "observations",
     "pauses",
     "pick_final",
     "record",
     "review",
+    "same_settings",
     "say_gaps",
     "train",
     "validate",

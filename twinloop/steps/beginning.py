@@ -18,7 +18,7 @@ from twinloop.steps.finished_run import ended
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json, remove_leftovers, write_json
 from twinloop.store.models.lora_file import kohya_path
-from twinloop.store.run.workspace import Workspace
+from twinloop.store.run.workspace import Workspace, shown_path
 from twinloop.store.versions import versions
 
 _OBSERVER = "observer"
@@ -45,7 +45,10 @@ def begin(run: Run) -> RunResult | None:
     kept = run.artefact("run", run.workspace.run_record, lambda: record)
     if not run.workspace.versions.exists():
         write_json(run.workspace.versions, versions())
-    return _check_same(kept, run.settings, run.toolbox, run.workspace)
+    over = _check_same(kept, run.settings, run.toolbox, run.workspace)
+    if run.config is not None:  # last: a start that is refused names no other one
+        write_json(run.workspace.started_with, {"config": shown_path(run.config)})
+    return over
 
 
 def check_same_run(settings: Settings, toolbox: Toolbox, workspace: Workspace) -> None:
@@ -56,6 +59,11 @@ def check_same_run(settings: Settings, toolbox: Toolbox, workspace: Workspace) -
     """
     if workspace.run_record.exists():
         _check_same(read_json(workspace.run_record), settings, toolbox, workspace)
+
+
+def same_settings(settings: Settings, kept: Mapping[str, Any]) -> bool:
+    """Whether a run that was begun with the settings ``kept``, as run.json has them, goes on with these."""
+    return not _changes(kept, settings.identity_fields())
 
 
 def _check_nothing_in_the_way(run: Run) -> None:

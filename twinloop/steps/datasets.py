@@ -4,14 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from twinloop.config import Settings
 from twinloop.domain.records import Dataset
 from twinloop.domain.shots import Gap
 from twinloop.domain.verdicts import Outcome
 from twinloop.domain.wording import plural
 from twinloop.stages import merge as merging
+from twinloop.stages.first_dataset import Captioner, FirstDataset, first_dataset
+from twinloop.stages.select import Photos
+from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.validate import Judged
+from twinloop.stages.words import caption
 from twinloop.steps.options import merge_limits
 from twinloop.steps.run import Run, sign
+
+
+def captioner(settings: Settings, toolbox: Toolbox) -> Captioner:
+    """What describes a picture by what was measured on it."""
+    trigger, facets = settings.person_trigger, toolbox.observer.facets
+    return lambda seen: caption(trigger, facets, seen, toolbox.style, toolbox.around.class_word)
+
+
+def dataset_of(
+    photos: Photos, settings: Settings, toolbox: Toolbox, *, held_out: frozenset[str], made_in: int
+) -> FirstDataset:
+    """As `first_dataset`, with what the settings say of it."""
+    return first_dataset(
+        photos,
+        settings.person_trigger,
+        captioner(settings, toolbox),
+        merge_limits(settings),
+        held_out=held_out,
+        made_in=made_in,
+    )
 
 
 def merge(
@@ -21,17 +46,7 @@ def merge(
     settings = run.settings
     limits = merge_limits(settings)
     approved = [item for item in judged if item.verdict.outcome is Outcome.APPROVED]
-    merged, _ = merging.merge(
-        dataset,
-        approved,
-        gaps,
-        run.toolbox.observer.facets,
-        settings.person_trigger,
-        run.toolbox.style,
-        iteration,
-        limits,
-        run.toolbox.around.class_word,
-    )
+    merged, _ = merging.merge(dataset, approved, gaps, captioner(settings, run.toolbox), iteration, limits)
     data = run.artefact(f"iter{iteration}.dataset", run.workspace.dataset(iteration), merged.to_json)
     kept = Dataset.from_json(data)
     count = len(kept.members) - len(dataset.members)

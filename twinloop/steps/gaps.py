@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinloop.config import Settings
 from twinloop.domain.model_roles import BLIND_BY_CHOICE, UNREAD_ON_DRAWINGS
+from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset
 from twinloop.domain.shots import Gap
 from twinloop.domain.wording import plural
 from twinloop.errors import StateError
 from twinloop.stages import analyze
+from twinloop.stages.observe import Observer
 from twinloop.stages.rounds import Round
 from twinloop.steps.options import settings_fingerprint
 from twinloop.steps.photos import observations
@@ -21,20 +24,39 @@ from twinloop.store.atomic import read_json
 from twinloop.store.run.workspace import shown_path
 
 
+def analysed(
+    seen: Sequence[Observation],
+    folder: Path,
+    left_out: Sequence[tuple[str, str]],
+    settings: Settings,
+    observer: Observer,
+    iteration: int,
+) -> tuple[analyze.Analysis, dict[str, Any]]:
+    """The analysis of pictures, and its gaps.json.
+
+    Args:
+        folder: of the photos. left_out: (path, reason) of those that are not among the pictures.
+    """
+    result = analyze.analyze(seen, observer.facets, settings.analysis.shares, settings.subject, observer.pack.unread)
+    data = analyze.analysis_json(
+        result,
+        person=settings.person_name,
+        dataset=shown_path(folder),
+        iteration=iteration,
+        left_out=left_out,
+        missing=observer.pack.missing,
+        settings=settings_fingerprint(settings),
+    )
+    return result, data
+
+
 def find_gaps(run: Run, dataset: Dataset, iteration: int) -> tuple[Gap, ...]:
     """gaps_iterN.json."""
 
     def make() -> Any:
-        observer, wanted = run.toolbox.observer, run.settings.analysis.shares
-        result = analyze.analyze(
-            observations(run, dataset), observer.facets, wanted, run.settings.subject, observer.pack.unread
-        )
+        seen, folder = observations(run, dataset), Path(run.settings.dataset_dir)
         left_out = [(item["path"], item["reason"]) for item in read_json(run.workspace.dataset(0))["left_out"]]
-        return analyze.analysis_json(
-            result, person=run.settings.person_name, dataset=shown_path(Path(run.settings.dataset_dir)),
-            iteration=iteration, left_out=left_out,
-            missing=run.toolbox.observer.pack.missing, settings=settings_fingerprint(run.settings),
-        )  # fmt: skip
+        return analysed(seen, folder, left_out, run.settings, run.toolbox.observer, iteration)[1]
 
     data = run.artefact(f"iter{iteration}.gaps", run.workspace.gaps(iteration), make)
     if iteration == 1:

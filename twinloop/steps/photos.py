@@ -14,21 +14,20 @@ from twinloop.domain.records import Dataset
 from twinloop.domain.wording import agree, plural
 from twinloop.errors import StateError
 from twinloop.ports import Reporter
-from twinloop.stages import merge as merging
 from twinloop.stages import select
-from twinloop.stages.identity import IdentityReference, learned, reference_from_json, reference_to_json
+from twinloop.stages.identity import HOLD_OUT_FROM, IdentityReference, learned, reference_from_json, reference_to_json
 from twinloop.stages.masks import check_masks
-from twinloop.stages.observe import observe_files
+from twinloop.stages.observe import Observer, observe_files
 from twinloop.stages.vault.dataset.readiness import SOME, TOO_FEW
-from twinloop.steps.options import merge_limits, selection_rules
+from twinloop.steps.datasets import dataset_of
+from twinloop.steps.options import selection_rules
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json
 from twinloop.store.pictures.dataset_folders import subject_images
 from twinloop.store.pictures.sidecar import consent_of
-from twinloop.store.run.workspace import shown_path
+from twinloop.store.run.catalog import Catalog
 
 NO_FACES = "No face is looked for (validation.faces is false): identity is not measured."
-TOO_MANY_MADE = "a made image more than merge.max_synthetic_share allows"
 
 
 def look_at_masks(settings: Settings) -> None:
@@ -39,6 +38,25 @@ def look_at_masks(settings: Settings) -> None:
     """
     if settings.training.masks:
         check_masks(Path(settings.training.masks), Path(settings.dataset_dir))
+
+
+def look_at_folder(
+    folder: Path, settings: Settings, observer: Observer, catalog: Catalog, reporter: Reporter
+) -> select.Photos:
+    """Observe a folder and select from it, as the settings say.
+
+    Raises:
+        as `select.look_at`.
+    """
+    return select.look_at(
+        folder,
+        selection_rules(settings, observer.pack.likeness),
+        observer,
+        catalog,
+        reporter,
+        character=settings.subject == "character",
+        prior=settings.training.prior_images,
+    )
 
 
 def collect(run: Run) -> Dataset:
@@ -82,45 +100,18 @@ def _place(path: Path) -> Path:
 def _first_dataset(run: Run) -> dict[str, Any]:
     settings, toolbox, folder = run.settings, run.toolbox, Path(run.settings.dataset_dir)
     look_at_masks(settings)
-    photos = select.look_at(
-        folder,
-        selection_rules(settings, toolbox.observer.pack.likeness),
-        toolbox.observer,
-        run.catalog,
-        toolbox.reporter,
-        settings.subject == "character",
-        settings.training.prior_images,
-    )
-    usable = photos.selection.photos
-    reference = learned([photo.seen for photo in usable], toolbox.observer, settings.validation.measures_identity)
+    photos = look_at_folder(folder, settings, toolbox.observer, run.catalog, toolbox.reporter)
+    seen = [photo.seen for photo in photos.selection.photos]
+    reference = learned(seen, toolbox.observer, settings.validation.measures_identity)
     held_out = frozenset[str]() if reference is None else reference.held_out
-    dataset = merging.first_dataset(
-        usable,
-        toolbox.observer.facets,
-        settings.person_trigger,
-        toolbox.style,
-        merge_limits(settings),
-        held_out,
-        class_word=toolbox.around.class_word,
-        folders=photos.folders,
-    )
+    first = dataset_of(photos, settings, toolbox, held_out=held_out, made_in=0)
     return {
-        **dataset.to_json(),
-        "left_out": [{"path": path, "reason": reason} for path, reason in left_out_of(photos.selection, dataset)],
+        **first.dataset.to_json(),
+        "left_out": [{"path": path, "reason": reason} for path, reason in first.left_out],
         "consent": consent_of(folder).to_json(),
         **({"drawn": True} if photos.selection.drawn else {}),
         **({"made_elsewhere": elsewhere} if (elsewhere := photos.selection.made_elsewhere) else {}),
     }
-
-
-def left_out_of(selection: select.Selection, dataset: Dataset) -> tuple[tuple[str, str], ...]:
-    """(path, reason) of a folder's pictures that its dataset does without: those that the rules left out, and made ones
-    that are too many.
-    """
-    used = {member.path for member in dataset.members}
-    found = [(shown_path(path), reason) for path, reason in selection.left_out]
-    usable = [shown_path(photo.path) for photo in selection.photos]
-    return (*found, *((path, TOO_MANY_MADE) for path in usable if path not in used))
 
 
 def _say_dataset(run: Run, dataset: Dataset, data: Mapping[str, Any]) -> None:
@@ -136,6 +127,8 @@ def _say_dataset(run: Run, dataset: Dataset, data: Mapping[str, Any]) -> None:
         run.say(NO_FACES)
     if few := few_photos_message(len(dataset.real), run.settings.subject):
         run.toolbox.reporter.warn(few)
+    if none := no_validation_message(dataset, run.settings):
+        run.toolbox.reporter.warn(none)
     if pack.brief:
         run.say(pack.brief)
     for line in pack.missing:
@@ -157,6 +150,18 @@ def few_photos_message(count: int, subject: Subject = "person") -> str:
     return (
         f"only {plural(count, one)}: a LoRA of so few learns the {many} by heart; add {TOO_FEW - count} at least,"
         f" better {SOME - count}"
+    )
+
+
+def no_validation_message(dataset: Dataset, settings: Settings) -> str:
+    """Why there is no validation loss though it is asked for; "" where there is one, or it is not."""
+    if not settings.training.validate_every or any(member.weight == 0 for member in dataset.real):
+        return ""
+    count = len(dataset.real)
+    measured = "" if count < HOLD_OUT_FROM else " in which identity is measured"
+    return (
+        "no validation loss (training.validate_every): photos are held out of the training only where there are"
+        f" {HOLD_OUT_FROM} or more{measured}; there are {'fewer' if measured else count}"
     )
 
 

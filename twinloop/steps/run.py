@@ -17,13 +17,14 @@ from twinloop.store.run.workspace import Workspace
 
 @dataclass(frozen=True)
 class Run:
-    """One run in progress."""
+    """One run in progress. ``config``: the file of its settings; None = they come from none."""
 
     settings: Settings
     toolbox: Toolbox
     workspace: Workspace
     journal: Journal
     catalog: Catalog
+    config: Path | None = None
 
     def say(self, text: str) -> None:
         self.toolbox.reporter.line(text)

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from twinloop.errors import InputError
+from twinloop.store.atomic import read_object
 from twinloop.store.run.workspace import Workspace
 from twinloop.store.vault.folder import DEFAULT, Vault
+from twinloop.web.recorded import recorded
 
 HOST = "127.0.0.1"
 
@@ -72,12 +74,22 @@ class Site:
         )
 
     def configs(self) -> dict[str, Path]:
-        """Configurations by name: those that were named, those beside the runs' folders, and those in the working
-        directory.
+        """Configurations by name: those that were named, those beside the runs' folders, those in the working
+        directory, and those that runs were started with.
         """
         found = [*sorted(self.home.glob("*config*.json")), *sorted(self._outputs.glob("*/*config*.json"))]
         named = [self.home / path for path in self.named_configs]
-        return {self.show(path): path for path in dict.fromkeys([*named, *found]) if path.is_file()}
+        told = (self.told_config(space) for space in self.runs().values())
+        started = [path for path in told if path is not None]
+        return {self.show(path): path for path in dict.fromkeys([*named, *found, *started]) if path.is_file()}
+
+    def told_config(self, space: Workspace) -> Path | None:
+        """The configuration that a run says it was started with; None = it names none, or that file is gone."""
+        name = read_object(space.started_with, recorded).get("config") if space.started_with.is_file() else None
+        if not isinstance(name, str) or "\0" in name:
+            return None
+        path = self.home / name
+        return path if path.is_file() else None
 
     def show(self, path: Path) -> str:
         """Relative to the working directory where it lies below it."""

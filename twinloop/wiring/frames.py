@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from twinloop.domain.video import VideoTask
 from twinloop.ports import DetectorPack, FrameTaker, ScanJob
 from twinloop.stages.vault.frames.look import FrameWork
 from twinloop.wiring.detectors import build_pack, models_report
+from twinloop.wiring.workers import MIN_FACE, MODELS, worker_count
 
-_MODELS = "models"
-_MIN_FACE = 40
 _MOST_WORKERS = 4
 """Each holds its own models and a few pictures of a video, and decodes with threads of its own."""
 _SECONDS = 120
@@ -16,30 +19,33 @@ _MEGABYTES = 4096
 """Pictures of 8K videos, and those that a decoder refers to, are a hundred megabytes each."""
 
 
-def build_frame_taker(models_dir: str | None, workers: int | None) -> FrameTaker:
-    """Its models are opened when it is entered, in the processes that use them.
+@contextmanager
+def build_frame_taker(models_dir: str | None, workers: int | None) -> Iterator[FrameTaker]:
+    """Its models are opened when it is entered, in the processes that use them; leaving it ends those.
 
     Args:
         models_dir: None = ``models``, where that has detectors; without any, the sharpest frames are taken.
         workers: processes (None = one for each core, 4 at most); 0 = in this one, without protection.
 
-    Raises (on entering): as `build_pack`.
+    Raises (on entering): as `build_pack`. StateError: no worker can start.
     """
-    from twinloop.adapters.cores import usable_cores
-    from twinloop.adapters.scanning.supervisor import Limits
+    from twinloop.adapters.scanning.supervisor import Limits, Supervisor
     from twinloop.adapters.videos.takers import HereTaker, WorkerTaker
 
     models = usual_models() if models_dir is None else models_dir
-    if workers == 0:
-        return HereTaker(lambda: _work(models))
-    count = min(_MOST_WORKERS, usable_cores()) if workers is None else workers
-    return WorkerTaker("twinloop.wiring:frame_worker", {"models_dir": models}, count, Limits(_SECONDS, _MEGABYTES))
+    count = worker_count(workers, _MOST_WORKERS)
+    if count == 0:
+        yield HereTaker(_work(models))
+        return
+    arguments, limits = {"models_dir": models}, Limits(_SECONDS, _MEGABYTES)
+    with Supervisor[VideoTask]("twinloop.wiring:frame_worker", arguments, count, limits) as supervisor:
+        yield WorkerTaker(supervisor)
 
 
 def usual_models() -> str:
     """``models``, where anything in it can be used; "" = no detectors."""
-    report = models_report(_MODELS)
-    return _MODELS if report is not None and report.found else ""
+    report = models_report(MODELS)
+    return MODELS if report is not None and report.found else ""
 
 
 def frame_worker(models_dir: str) -> tuple[bytes, ScanJob]:
@@ -52,7 +58,7 @@ def frame_worker(models_dir: str) -> tuple[bytes, ScanJob]:
 def _work(models_dir: str) -> FrameWork:
     from twinloop.adapters.videos.decoder import CvVideo
 
-    return FrameWork(_pack(models_dir), _MIN_FACE, CvVideo)
+    return FrameWork(_pack(models_dir), MIN_FACE, CvVideo)
 
 
 def _pack(models_dir: str) -> DetectorPack | None:

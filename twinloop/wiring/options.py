@@ -43,6 +43,8 @@ PRODIGY_RATE = 1.0
 """Prodigy multiplies its own estimate by the rate."""
 WARMUP_SHARE = 10
 """A preset's warm-up is for its own number of steps; a shorter training warms up for a tenth of its own at most."""
+VALIDATIONS = 10
+"""Of a training where nothing else is asked for. Each is `validation_times` passes forward per held-out photo."""
 
 
 def training_settings(settings: Settings, default: TrainingSettings, repeats: int, images: int) -> TrainingSettings:
@@ -74,4 +76,6 @@ def training_settings(settings: Settings, default: TrainingSettings, repeats: in
         chosen = replace(chosen, steps=min(wanted, asked.max_train_steps or wanted))
     if asked.warmup_steps is None:
         chosen = replace(chosen, warmup_steps=min(chosen.warmup_steps, chosen.steps // WARMUP_SHARE))
+    if asked.validate_every is None and asked.trainer == "builtin":
+        chosen = replace(chosen, validate_every=math.ceil(chosen.steps / VALIDATIONS))
     return chosen

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from twinloop import __version__
 from twinloop.domain.choices import BUILT_IN
 from twinloop.domain.model_roles import pack_and_folder
+from twinloop.domain.scanned import ListedFile
 from twinloop.ports import NeighbourSearch, ScanJob, Scanner
 from twinloop.stages import pixels
 from twinloop.stages.vault.measure import VERSION as SCAN_VERSION
@@ -20,9 +22,8 @@ from twinloop.store.vault.folder import Vault
 from twinloop.wiring.detectors import build_pack, models_report
 from twinloop.wiring.extras import with_extra
 from twinloop.wiring.names import nano_detectors_path
+from twinloop.wiring.workers import MIN_FACE, MODELS, worker_count
 
-_MODELS = "models"
-_MIN_FACE = 40
 _MOST_WORKERS = 16
 _DETECTORS = 4
 """Raised with the version in any detector's own fingerprint."""
@@ -43,22 +44,30 @@ def build_neighbour_search() -> NeighbourSearch:
     return with_extra("Telling people apart among more than 100,000 faces", "large", load)
 
 
-def build_scanner(models_dir: str, min_face: int, workers: int, timeout: float, memory: int) -> Scanner:
-    """What looks at the files of a vault. Its models are opened when it is entered, in the processes that use them.
+@contextmanager
+def build_scanner(models_dir: str, min_face: int, workers: int, timeout: float, memory: int) -> Iterator[Scanner]:
+    """What looks at the files of a vault. Its models are opened when it is entered, in the processes that use them;
+    leaving it ends those.
 
     Args:
         min_face: pixels. workers: processes; 0 = in this one, without protection. timeout: seconds a file. memory:
             megabytes a worker.
 
-    Raises (on entering): as `build_pack`.
+    Raises (on entering): as `build_pack`. StateError: no worker can start.
     """
     from twinloop.adapters.scanning.scanners import HereScanner, WorkerScanner
-    from twinloop.adapters.scanning.supervisor import Limits
+    from twinloop.adapters.scanning.supervisor import Limits, Supervisor
 
     if workers == 0:
-        return HereScanner(lambda: PhotoMeasurer(build_pack(models_dir, scanning=True), min_face))
-    arguments = {"models_dir": models_dir, "min_face": min_face}
-    return WorkerScanner("twinloop.wiring:scan_worker", arguments, workers, Limits(timeout, memory))
+        yield HereScanner(_measurer(models_dir, min_face))
+        return
+    arguments, limits = {"models_dir": models_dir, "min_face": min_face}, Limits(timeout, memory)
+    with Supervisor[ListedFile]("twinloop.wiring:scan_worker", arguments, workers, limits) as supervisor:
+        yield WorkerScanner(supervisor)
+
+
+def _measurer(models_dir: str, min_face: int) -> PhotoMeasurer:
+    return PhotoMeasurer(build_pack(models_dir, scanning=True), min_face)
 
 
 def scan_plan(
@@ -71,6 +80,8 @@ def scan_plan(
     workers: int | None = None,
     timeout: float = 30,
     memory: int = 2048,
+    exclude: Sequence[str] = (),
+    only_these: bool = False,
 ) -> ScanPlan:
     """What to scan into a vault, and with what.
 
@@ -79,24 +90,17 @@ def scan_plan(
     Args:
         add, remove: folders or files. min_face: pixels (40). workers: processes (one per core, 16 at most: each holds
             its own models).
-        timeout: seconds a file. memory: megabytes that one file may take.
+        timeout: seconds a file. memory: megabytes that one file may take. exclude, only_these: as in `ScanPlan`.
     """
     record = ScanRecord.read(vault) if vault.scan_record.exists() else None
     known_models, known_least = ("", 0) if record is None else _last_made_with(record)
-    models = known_models if known_models and not models_dir else _from_anywhere(models_dir or _MODELS)
-    least = min_face or known_least or _MIN_FACE
-    count = _workers() if workers is None else workers
+    models = known_models if known_models and not models_dir else _from_anywhere(models_dir or MODELS)
+    least = min_face or known_least or MIN_FACE
+    count = worker_count(workers, _MOST_WORKERS)
     return ScanPlan(
         tuple(add), tuple(remove), models, least, scan_stamp(models, least), f"{timeout:g} s, {memory} MB",
-        lambda: build_scanner(models, least, count, timeout, memory),
+        lambda: build_scanner(models, least, count, timeout, memory), exclude=tuple(exclude), only_these=only_these,
     )  # fmt: skip
-
-
-def _workers() -> int:
-    """One for each core."""
-    from twinloop.adapters.cores import usable_cores
-
-    return min(_MOST_WORKERS, usable_cores())
 
 
 def _last_made_with(record: ScanRecord) -> tuple[str, int]:
@@ -116,7 +120,7 @@ def scan_worker(models_dir: str, min_face: int) -> tuple[bytes, ScanJob]:
     """What a worker of `build_scanner` calls to become ready."""
     from twinloop.adapters.scanning.scanners import scan_job
 
-    return scan_job(PhotoMeasurer(build_pack(models_dir, scanning=True), min_face))
+    return scan_job(_measurer(models_dir, min_face))
 
 
 def scan_stamp(models_dir: str, min_face: int) -> str:

@@ -8,15 +8,9 @@ import numpy as np
 import pytest
 
 from tests.helpers.captioner_models import build_tagger
+from tests.unit.adapters.coloured import coloured
 from twinloop.adapters.captioners.wd14 import WdTagger, read_tags
-from twinloop.domain.faces import ImageArray
 from twinloop.errors import ModelFileError
-
-
-def coloured(red: int, green: int, blue: int) -> ImageArray:
-    image = np.zeros((50, 50, 3), np.uint8)
-    image[:] = (red, green, blue)
-    return image
 
 
 def test_colours_are_not_swapped_and_ratings_and_characters_are_left_out(tmp_path: Path) -> None:

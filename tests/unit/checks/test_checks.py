@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.checks.asking import ask, outcome
 from tests.unit.things import ALL_MEASURED, face, hand, observation
 from twinloop.checks import BUILTIN, Check, CheckContext, run_checks
 from twinloop.checks.base import Limits
@@ -18,7 +19,7 @@ from twinloop.checks.sharpness import Sharpness
 from twinloop.checks.target import OnTarget
 from twinloop.domain.faces import Box
 from twinloop.domain.observation import Observation
-from twinloop.domain.verdicts import CheckResult, Outcome
+from twinloop.domain.verdicts import Outcome
 from twinloop.facets import BUILTIN as FACETS
 
 A, R, U = Outcome.APPROVED, Outcome.REJECTED, Outcome.UNSURE
@@ -40,19 +41,6 @@ class FakeIdentity:
 
     def lower_limit(self, seen: Observation, tolerance: float) -> float:
         return 0.9 - 0.2 * tolerance
-
-
-def ask(
-    check: Check, seen: Observation, facet: str = "face_angle", value: str = "front", **context: Any
-) -> CheckResult | None:
-    limits = context.pop("limits", Limits())
-    return check(CheckContext(seen, facet, value, {f.name: f for f in FACETS}, limits, **context))
-
-
-def outcome(check: Check, seen: Observation, *args: Any, **kwargs: Any) -> Outcome | None:
-    answer = ask(check, seen, *args, **kwargs)
-    assert answer is None or (answer.outcome is A) == (not answer.reason), "what is not approved says why"
-    return None if answer is None else answer.outcome
 
 
 @pytest.mark.parametrize(

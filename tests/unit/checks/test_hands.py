@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from tests.helpers.hand_points import shaped_hand
-from tests.unit.checks.test_checks import ask, outcome
+from tests.unit.checks.asking import ask, outcome
 from tests.unit.things import hand, observation
 from twinloop.checks import BUILTIN, EARLY
 from twinloop.checks.hands import Hands

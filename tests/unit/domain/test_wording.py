@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from twinloop.domain.wording import agree, none_can_be_used, plural, shown, some
+from twinloop.domain.wording import agree, by_reason, none_can_be_used, plural, shown, some
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,9 @@ def test_one_thing_is_not_counted_as_many() -> None:
 def test_what_a_terminal_would_obey_is_shown_as_escapes() -> None:
     assert shown("Ana Müller.jpg") == "Ana Müller.jpg"
     assert shown("a\x1b[2K\r\n\x9b\u202e\udcff") == "a\\x1b[2K\\r\\n\\x9b\\u202e\\udcff"
+
+
+def test_each_reason_is_told_once_with_how_many_share_it() -> None:
+    entries = [("a", "is damaged"), ("b", "is empty"), ("c", "is damaged"), ("d", "is damaged")]
+    assert by_reason(entries) == [("a and 2 more", "is damaged"), ("b", "is empty")]
+    assert by_reason([]) == []

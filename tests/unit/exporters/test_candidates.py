@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.fake_photos import fake_photo
 from tests.unit.exporters.makers import candidate, dataset
 from tests.unit.stages.vault.people.makers import faces_like
 from tests.unit.things import Recording
-from twinloop.adapters.fakes import fake_pack, fake_photo
+from twinloop.adapters.fakes import fake_pack
 from twinloop.domain.faces import FloatArray
 from twinloop.domain.records import Dataset, Member
 from twinloop.errors import StateError

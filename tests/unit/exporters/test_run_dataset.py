@@ -10,9 +10,8 @@ import pytest
 from twinloop.domain.records import Dataset, Member
 from twinloop.errors import InputError
 from twinloop.exporters.candidates import gather
+from twinloop.exporters.captioned import gather_captioned
 from twinloop.exporters.run_dataset import members_of
-from twinloop.exporters.training_set import gather_samples
-from twinloop.stages.merge import MergeLimits
 
 
 def test_the_members_of_a_run(tmp_path: Path) -> None:
@@ -32,4 +31,4 @@ def test_another_file_is_one_error_wherever_it_is_read(text: str, tmp_path: Path
     with pytest.raises(InputError, match=said):
         gather(record, None, None, None)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=said):
-        gather_samples(record, "ohwx ana", MergeLimits(0.5, 1.3, 0.7))
+        gather_captioned(record, None)  # type: ignore[arg-type]

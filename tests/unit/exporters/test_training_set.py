@@ -11,9 +11,16 @@ import pytest
 from PIL import Image
 
 from twinloop.domain.vault import Consent
-from twinloop.exporters.training_set import _picture, gather_samples
+from twinloop.exporters.captioned import Captioned, Wanted, gather_captioned
+from twinloop.exporters.training_set import _picture
 from twinloop.foreign.pictures import Picture
 from twinloop.stages.merge import MergeLimits
+from twinloop.stages.select import UNMEASURED
+
+
+def gathered(dataset: Path) -> Captioned:
+    wanted = Wanted(trigger="ohwx ana", limits=MergeLimits(), rules=UNMEASURED, tags=False, character=False, prior=None)
+    return gather_captioned(dataset, wanted)
 
 
 @pytest.mark.parametrize(
@@ -42,4 +49,15 @@ def test_the_ending_is_that_of_the_content(
 def test_the_consent_of_the_folder_comes_along(tmp_path: Path, kind: str, told: str) -> None:
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "person.json").write_text(json.dumps({"consent": Consent(kind).to_json()}))
-    assert gather_samples(tmp_path, "ohwx ana", MergeLimits()).consent == told
+    assert gathered(tmp_path).consent == told
+
+
+def test_pictures_without_a_caption_are_counted_among_those_that_are_there(tmp_path: Path) -> None:
+    """A byte copy is not, as in a training by this program."""
+    for number in range(2):
+        Image.fromarray(np.full((64, 64, 3), number, np.uint8)).save(tmp_path / f"{number}.png")
+    (tmp_path / "copy.png").write_bytes((tmp_path / "1.png").read_bytes())
+    (tmp_path / "0.txt").write_text("smiling")
+    found = gathered(tmp_path)
+    assert (found.pictures, found.uncaptioned, found.bare) == (2, 1, "photo of ohwx ana")
+    assert found.left_out == (("copy.png", "same file as 1.png"),)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.fake_photos import fake_photo
 from tests.unit.exporters.makers import candidate
 from tests.unit.things import Recording
-from twinloop.adapters.fakes import fake_pack, fake_photo
+from twinloop.adapters.fakes import fake_pack
 from twinloop.domain.faces import Box
 from twinloop.exporters.candidates import gather
 from twinloop.exporters.slots import angle_slots

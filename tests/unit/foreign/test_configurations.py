@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from tests.contract.makers import TRAINING, samples
 from tests.helpers import foreign_keys as keys
 from twinloop.errors import InputError
-from twinloop.exporters.training_set import TARGETS
 from twinloop.families import FAMILIES
 from twinloop.families.predictions import Prediction
 from twinloop.foreign import aitoolkit, kohya, onetrainer, simpletuner
-from twinloop.foreign.job import Job, beyond
+from twinloop.foreign.job import Job
 from twinloop.foreign.pictures import folders_of
+from twinloop.foreign.program import beyond
 from twinloop.foreign.toml import dumps
 
 SETTINGS = dataclasses.replace(
@@ -144,7 +144,7 @@ def test_kohyas_training(job: Job) -> None:
         "flux_shift",
         "sigmoid",
     )
-    assert kohya.notes(of(job, "flux")) and not kohya.notes(job)
+    assert "captions are not dropped" in kohya.notes(of(job, "flux"))[0]
 
 
 def test_optimizers_run_at_the_given_rate(job: Job) -> None:
@@ -190,6 +190,8 @@ def test_robust_losses_are_told_where_there_is_a_word(job: Job) -> None:
     with pytest.raises(InputError, match=r'training\.huber_schedule: .* has no "snr" for flux'):
         kohya.training_toml(of(job, "flux", loss="huber", huber_schedule="snr"), "d")
     assert beyond(flow.settings, aitoolkit.ABLE) == beyond(flow.settings, onetrainer.ABLE) == ("training.loss",)
+    threshold = of(job, "sdxl", loss="huber", huber_c=0.2)
+    assert beyond(threshold.settings, aitoolkit.ABLE) == ("training.loss", "training.huber_c")
     assert not beyond(flow.settings, kohya.ABLE)
 
 
@@ -501,13 +503,13 @@ def test_simpletuner(job: Job) -> None:
 
 def test_simpletuner_says_what_it_leaves_out(job: Job) -> None:
     """Its list of optimizers has no Adafactor, and nothing of it mirrors photos."""
-    assert simpletuner.notes(job) == ()
-    made = of(job, "sdxl", optimizer="adafactor", flip=True, weight_decay=0.1)
+    assert simpletuner.notes(of(job, "sdxl", keep_trigger=False)) == ()
+    made = of(job, "sdxl", optimizer="adafactor", flip=True, weight_decay=0.1, keep_trigger=False)
     config = json.loads(simpletuner.config_json(made, "b"))
     assert (config["optimizer"], config["optimizer_config"]) == ("adamw_bf16", "weight_decay=0.1")
     mirrored, optimizer = simpletuner.notes(made)
     assert "not mirrored" in mirrored and "no adafactor" in optimizer
-    assert simpletuner.notes in {target.notes for target in TARGETS.values()}
+    assert simpletuner.PROGRAM.notes is simpletuner.notes
 
 
 def test_families_that_a_tool_does_not_train_are_named(job: Job) -> None:

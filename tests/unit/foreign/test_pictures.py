@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.contract.makers import samples
+from tests.helpers.raw_files import dng
 from twinloop.domain.records import TrainingSample
 from twinloop.errors import NothingToDo, StateError
 from twinloop.foreign.pictures import folders_of, repeats_of, write_folders
@@ -80,6 +81,16 @@ def test_what_others_would_see_differently_is_made_anew(tmp_path: Path) -> None:
     with Image.open(second) as image:
         assert image.size == (60, 40)
     assert is_marked_synthetic(third.read_bytes()) and not is_marked_synthetic(first.read_bytes())
+
+
+@pytest.mark.parametrize("name", ["a.dng", "a.CR2", "a.png", "a.jpg"])
+def test_a_raw_photo_becomes_a_picture_whatever_it_is_called(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(dng(PIXELS, 6))
+    (folder,) = folders_of([sample(tmp_path / name)], "ana")
+    write_folders(tmp_path / "set", [folder])
+    (put,) = [path for path in (tmp_path / "set" / folder.name).iterdir() if path.suffix != ".txt"]
+    with Image.open(put) as image:
+        assert (put.suffix, image.format, image.size) == (".png", "PNG", (40, 60))
 
 
 def test_nothing_and_no_longer_there(tmp_path: Path) -> None:

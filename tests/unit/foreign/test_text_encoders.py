@@ -13,11 +13,12 @@ import yaml
 
 from tests.contract.makers import TRAINING, samples
 from twinloop.errors import InputError
-from twinloop.exporters.training_set import TARGETS
 from twinloop.families import FAMILIES
 from twinloop.foreign import aitoolkit, kohya, onetrainer
-from twinloop.foreign.job import Job, beyond
+from twinloop.foreign.job import Job
 from twinloop.foreign.pictures import folders_of
+from twinloop.foreign.program import beyond
+from twinloop.foreign.programs import PROGRAMS
 
 ON = dataclasses.replace(
     TRAINING, learning_rate=1e-4, caption_dropout=0.0, text_encoder=True, text_encoder_learning_rate=2e-5
@@ -89,6 +90,7 @@ def test_onetrainer(tmp_path: Path, family: str, wanted: list[bool]) -> None:
 
 def test_who_cannot_do_it_says_so() -> None:
     part = dataclasses.replace(ON, text_encoder_share=0.5)
-    assert beyond(OFF) == () and beyond(ON) == ("training.text_encoder",)
-    assert {name for name, target in TARGETS.items() if beyond(ON, target.able)} == {"simpletuner"}
+    both = ("training.text_encoder", "training.text_encoder_learning_rate")
+    assert beyond(OFF) == both[1:] and beyond(ON) == both
+    assert {name for name, program in PROGRAMS.items() if beyond(ON, program.able)} == {"simpletuner"}
     assert beyond(part, kohya.ABLE) == ("training.text_encoder_share",)

@@ -11,24 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from tests.unit.loras.makers import PATHS, delta, matrix
+from tests.unit.loras.kronecker_files import FACTORS, WIDTHS, lokr, product, saved
+from tests.unit.loras.makers import delta, matrix
 from twinloop.errors import InputError, ModelFileError, NothingToDo
 from twinloop.loras.actions import Term, convert, merge
 from twinloop.loras.adapter import Adapter, Place, understood
 from twinloop.loras.combine import Reduction, resized
 from twinloop.loras.components import DENOISER
-from twinloop.loras.container import file_bytes, read_tensors
+from twinloop.loras.container import read_tensors
 from twinloop.loras.extraction import as_pairs, convolutions
 from twinloop.loras.info import describe
 from twinloop.loras.kronecker import Kronecker, factorization
 from twinloop.loras.lora import Dialect, Layer, LoraFile, read_lora
 from twinloop.loras.products import Decomposed, as_pair, cut_rows, product_norm, shrunk, stacked
 from twinloop.loras.tensors import RawTensor, encode
-from twinloop.loras.write import effective_dialect, written
+from twinloop.loras.write import written
 from twinloop.ports import SilentReporter
-
-WIDTHS = st.integers(1, 4096)
-FACTORS = st.one_of(st.just(-1), st.integers(2, 64))
 
 
 @given(WIDTHS, FACTORS)
@@ -41,47 +39,6 @@ def test_a_width_is_divided_without_rest(width: int, factor: int) -> None:
         assert small <= large and (factor < 0 or small <= factor)
         between = [m for m in range(small + 1, math.isqrt(width) + 1) if width % m == 0 and (factor < 0 or m <= factor)]
         assert not between  # nothing nearer to the square root was passed over
-
-
-def product(
-    out: int, into: int, factor: int, rank: int | None, alpha: float | None, dtype: str = "F32", seed: int = 0
-) -> Kronecker:
-    """A random LoKr of a linear layer; ``rank`` None = whole matrices."""
-    draw = np.random.default_rng(seed)
-    (a, b), (c, d) = factorization(out, factor), factorization(into, factor)
-    large = (
-        {"w2": matrix(b, d, dtype, draw)}
-        if rank is None
-        else {"w2_a": matrix(b, rank, dtype, draw), "w2_b": matrix(rank, d, dtype, draw)}
-    )
-    return Kronecker({"w1": matrix(a, c, dtype, draw), **large}, alpha)
-
-
-def lokr(
-    family: str, factor: int = -1, rank: int | None = None, alpha: float | None = 3.0, dtype: str = "F16"
-) -> Adapter:
-    """A LoKr over some linear layers of a family."""
-    places = [
-        (path, out, into)
-        for path, out, into in PATHS[family]
-        if "conv" not in path and "embed" not in path and "norm" not in path
-    ]
-    return Adapter(
-        family,
-        {
-            Place(DENOISER, path): product(out, into, factor, rank, alpha, dtype, n)
-            for n, (path, out, into) in enumerate(places)
-        },
-    )
-
-
-def saved(path: Path, made: Adapter, dialect: Dialect, texts: dict[str, str] | None = None) -> LoraFile:
-    path.write_bytes(
-        file_bytes(
-            *written(made, effective_dialect(made, dialect), {"modelspec.architecture": made.family, **(texts or {})})
-        )
-    )
-    return read_lora(path)
 
 
 def tensors(path: Path) -> dict[str, RawTensor]:

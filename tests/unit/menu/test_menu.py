@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.menu.answering import answers
 from tests.unit.menu.scripted import LEAVE, Machine, Person
 from twinloop.cli.commandline import build_parser
 from twinloop.menu.app import SIGNS, menu, plain_commands
@@ -32,16 +33,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "my photos" / "a.jpg").write_bytes(b"x")
     (tmp_path / "models").mkdir()
     return tmp_path
-
-
-def answers(**more: Any) -> dict[str, Any]:
-    return {
-        "shall_it_be": ["pipeline", "quit"],
-        "with_the_photos": "my photos",
-        "base_model": "nano",
-        "which_detectors": "nano",
-        **more,
-    }
 
 
 def test_workflow_1_is_the_pipeline_in_its_order(home: Path) -> None:

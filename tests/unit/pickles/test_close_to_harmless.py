@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.unit.pickles.files import joblib
-from tests.unit.pickles.test_gadgets import GETATTR, MODEL, built, call, dictionary, look, name, namespace, new, text
-from tests.unit.pickles.test_structures import array_of, structure
+from tests.unit.pickles.gadgets import GETATTR, MODEL, built, call, dictionary, look, name, namespace, new, text
+from tests.unit.pickles.structures import array_of, structure
 from twinloop.pickles.inspection import Safety
 
 WORDS = call("numpy._core._internal._convert_to_stringdtype_kwargs", b"K\x01")

@@ -11,9 +11,9 @@ import uuid
 
 import pytest
 
-from tests.unit.pickles.test_disguise import dtype_of, look
-from tests.unit.pickles.test_gadgets import built, call, dictionary, name, new, text
-from tests.unit.pickles.test_polyglots import HONEST, zipped
+from tests.unit.pickles.disguises import dtype_of, look
+from tests.unit.pickles.gadgets import built, call, dictionary, name, new, text
+from tests.unit.pickles.polyglots import HONEST, zipped
 from twinloop.pickles.inspection import Safety
 
 DEPTH = 60

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-import struct
 import sys
 import types
 from pathlib import Path
@@ -14,41 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twinloop.pickles import Blob, Policy
-from twinloop.pickles.inspection import Inspection, Safety, inspect_blob
-
-
-def look(data: bytes, *allowed: str) -> Inspection:
-    return inspect_blob(Blob("model", data=data), Policy(frozenset(allowed)))
-
-
-def text(value: str) -> bytes:
-    return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
-
-
-def name(path: str) -> bytes:
-    module, _, last = path.rpartition(".")
-    return f"c{module}\n{last}\n".encode()
-
-
-def call(target: str, *args: bytes) -> bytes:
-    return name(target) + b"(" + b"".join(args) + b"tR"
-
-
-def new(target: str, *args: bytes) -> bytes:
-    return name(target) + b"(" + b"".join(args) + b"t\x81"
-
-
-def dictionary(**items: bytes) -> bytes:
-    return b"(" + b"".join(text(key) + value for key, value in items.items()) + b"d"
-
-
-def built(made: bytes, **state: bytes) -> bytes:
-    return made + dictionary(**state) + b"b"
-
-
-def namespace(**state: bytes) -> bytes:
-    return built(new("types.SimpleNamespace"), **state)
+from tests.unit.pickles.gadgets import GETATTR, MODEL, built, call, dictionary, look, name, namespace, new, text
+from twinloop.pickles.inspection import Safety
 
 
 def pickled(body: bytes) -> bytes:
@@ -89,7 +55,6 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     return calls
 
 
-MODEL = name("models.yolo.Model")
 LURES = {
     "a second state": namespace(__setstate__=MODEL) + b"K\x07b",
     "an appended value": namespace(append=MODEL) + b"K\x07a",
@@ -170,9 +135,6 @@ def test_a_parameters_detach_is_called() -> None:
 def test_allowing_a_listed_class_lifts_nothing() -> None:
     data = pickled(call("models.yolo.Model", dictionary(backbone=text("x"))))
     assert look(data, "models.yolo.Model").verdict is Safety.DANGEROUS
-
-
-GETATTR = name("builtins.getattr")
 
 
 @pytest.mark.parametrize(

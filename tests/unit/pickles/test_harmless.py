@@ -31,7 +31,7 @@ import numpy as np
 import pytest
 
 from tests.unit.pickles.files import joblib
-from tests.unit.pickles.test_gadgets import built, call, dictionary, look, name, new, text
+from tests.unit.pickles.gadgets import built, call, dictionary, look, name, new, text
 from twinloop.pickles.inspection import Safety
 
 WORDS = np.dtypes.StringDType()

@@ -70,7 +70,7 @@ def test_the_first_part_that_is_no_key_decides() -> None:
 
 
 def test_an_object_of_a_structure_costs_what_numpy_would_take() -> None:
-    from tests.unit.pickles.test_structures import OBJECT, array_of, structure
+    from tests.unit.pickles.structures import OBJECT, array_of, structure
 
     huge = structure(8, "a", a=(OBJECT, 0)).replace(b"V8", b"V999999").replace(b"\x02\0\0\0V", b"\x07\0\0\0V")
     huge = huge.replace(b"J\x08\0\0\0", b"J" + struct.pack("<i", 999_999))

@@ -9,8 +9,8 @@ import struct
 import numpy as np
 import pytest
 
-from tests.unit.pickles.test_disguise import GETPID, look
-from tests.unit.pickles.test_polyglots import HONEST, zipped
+from tests.unit.pickles.disguises import GETPID, look
+from tests.unit.pickles.polyglots import HONEST, zipped
 from twinloop.pickles.inspection import Safety
 
 

@@ -13,7 +13,6 @@ import pickle
 import random
 import struct
 import tracemalloc
-import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -21,35 +20,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.pickles.files import joblib, legacy, tensor
-from tests.unit.pickles.test_disguise import GETPID, dtype_of, look, record
+from tests.unit.pickles.disguises import GETPID, dtype_of, look, record
+from tests.unit.pickles.files import joblib, legacy
+from tests.unit.pickles.polyglots import HONEST, torch_tar, zipped
 from twinloop.pickles import Kind
 from twinloop.pickles.inspection import Safety
 from twinloop.pickles.torchlegacy import is_tar
-
-BLOCK = 512
-
-
-def header(name: bytes, size: int = 0, *, ustar: bool = False) -> bytes:
-    """The block before a member of a tar: of the seventh Unix edition, which has no mark, or of POSIX."""
-    block = bytearray(BLOCK)
-    block[: len(name)] = name
-    block[100:108] = b"0000644\0"
-    block[108:124] = b"0000000\0" * 2
-    block[124:148] = b"%011o\0" % size + b"00000000000\0"
-    block[148:157] = b" " * 8 + b"0"
-    block[257:265] = b"ustar\x0000" if ustar else bytes(8)
-    block[148:156] = b"%06o\0 " % sum(block)
-    return bytes(block)
-
-
-def torch_tar(first: bytes, payload: bytes, *, ustar: bool = False) -> bytes:
-    """A tar as torch reads it, whose first member has the name ``first``."""
-    none, empty = pickle.dumps(0, 2), pickle.dumps([], 2)
-    made = header(first, ustar=ustar)
-    for name, data in (("storages", none + empty), ("tensors", none), ("pickle", payload)):
-        made += header(name.encode(), len(data), ustar=ustar) + data + bytes(-len(data) % BLOCK)
-    return made + bytes(2 * BLOCK)
 
 
 def hidden_tar(payload: bytes, opening: bytes = b"\x80\x03B") -> bytes:
@@ -71,15 +47,6 @@ def test_a_tar_in_a_pickle_is_what_torch_reads(tmp_path: Path) -> None:
     assert look(nested).verdict is not Safety.SAFE
 
 
-def zipped(entries: dict[str, bytes]) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
-        for name, data in entries.items():
-            archive.writestr(name, data)
-    return made.getvalue()
-
-
-HONEST = {"a/data.pkl": b"\x80\x02}X\x01\0\0\0w" + tensor("0", "Float", 3) + b"s.", "a/data/0": bytes(12)}
 BEHIND_AN_ID = b"\x80\x02(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x03tQ0" + GETPID
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from tests.unit.pickles.test_disguise import GETPID, look, polyglot
-from tests.unit.pickles.test_gadgets import call, dictionary, name, new, text
+from tests.unit.pickles.disguises import GETPID, look, polyglot
+from tests.unit.pickles.gadgets import call, dictionary, name, new, text
 from twinloop.pickles.inspection import Safety
 
 Unpickler: Any = pickle._Unpickler

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from tests.unit.pickles.files import MAGIC, joblib, legacy, tensor, torch_tar
-from tests.unit.pickles.test_disguise import GETPID, dtype_of, look
-from tests.unit.pickles.test_polyglots import HONEST, zipped
-from tests.unit.pickles.test_polyglots import torch_tar as tar_of
+from tests.unit.pickles.disguises import GETPID, dtype_of, look
+from tests.unit.pickles.polyglots import HONEST, zipped
+from tests.unit.pickles.polyglots import torch_tar as tar_of
 from twinloop.errors import ModelFileError
 from twinloop.pickles import Blob, Reader, TensorRef, read_torch_file
 from twinloop.pickles.inspection import Safety, inspect_blob

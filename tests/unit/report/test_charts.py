@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from twinloop.domain.statistics import Estimate
-from twinloop.report.charts import Point, curve, difference_bar, nice_scale, proportion_bar, share_track
+from twinloop.report.charts import Line, Point, curve, difference_bar, lines, nice_scale, proportion_bar, share_track
 
 ANY = st.floats(allow_nan=True, allow_infinity=True)
 SHARE = st.floats(0, 1)
@@ -42,6 +43,20 @@ def test_curves_stand_any_number(estimates: list[Estimate], percent: bool, bound
     )
     if svg:
         assert all(inside(element, 280, 150) for element in elements(svg))
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(-5, 10**6), ANY), max_size=6), max_size=12))
+def test_lines_stand_any_number(series: list[list[tuple[int, float]]]) -> None:
+    drawn = lines([Line(HOSTILE, sorted(points), n == 1) for n, points in enumerate(series)], HOSTILE)
+    if drawn:
+        assert all(inside(element, 280, 150) for element in elements(drawn))
+
+
+def test_names_of_lines_that_end_together_lie_apart() -> None:
+    drawn = elements(lines([Line(f"v{n}", [(0, 1.0 + n), (100, 0.2 + n / 1000)]) for n in range(5)], "label"))
+    names = [element for element in drawn if (element.text or "").startswith("v")]
+    heights = sorted(float(element.get("y", "0")) for element in names)
+    assert len(heights) == 5 and all(b - a >= 10 for a, b in pairwise(heights))
 
 
 @given(st.lists(st.none() | ANY, max_size=8), st.none() | ANY, ANY)

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.unit.things import Recording, face, observation, score, shot
-from twinloop.adapters.fakes import FakeDetectors, fake_image, fake_pack, fake_photo, read_truth
+from tests.helpers.fake_photos import fake_photo
+from tests.unit.things import Recording, face, observation, reference_of, score, shot
+from twinloop.adapters.fakes import FakeDetectors, fake_image, fake_pack, read_truth
 from twinloop.domain.faces import Face, ImageArray
 from twinloop.domain.records import PanelScore
 from twinloop.domain.shots import Shot
@@ -22,7 +23,7 @@ from twinloop.facets import BUILTIN, expression
 from twinloop.ports import DetectorPack
 from twinloop.stages.assess import _hits, assess, compare, overall
 from twinloop.stages.generate import MadeImage
-from twinloop.stages.identity import IdentityReference, freeze_reference
+from twinloop.stages.identity import IdentityReference
 from twinloop.stages.observe import Observer
 from twinloop.store.atomic import sha256_file
 from twinloop.store.pictures.images import load_image
@@ -44,7 +45,7 @@ def reference(folder: Path, person: int = 0) -> IdentityReference:
         path = folder / f"photo_{number}.png"
         fake_photo(path, seed=100 + number, person=person)
         seen.append(OBSERVER.observe(load_image(path)))
-    learned = freeze_reference(seen, OBSERVER.fingerprint)
+    learned = reference_of(seen, OBSERVER.fingerprint)
     assert learned is not None
     return learned
 
@@ -159,10 +160,10 @@ def test_a_quality_that_is_lower_for_turned_heads_is_a_share_of_real_ones_of_tha
         path = tmp_path / f"photo_{number}.png"
         fake_photo(path, seed=100 + number, yaw=(0, 35, 75)[number % 3], quality=12)
         photos.append(observer.observe(load_image(path)))
-    known = freeze_reference(photos, observer.fingerprint)
+    known = reference_of(photos, observer.fingerprint)
     made = [panel_image(tmp_path, n, yaw=yaw, quality=9) for n, yaw in enumerate((0, 80))]
     assert panel_of(observer, made, known).samples["quality"] == pytest.approx([0.75, 0.75])
-    no_profiles = freeze_reference([one for one in photos if one.pose and one.pose.yaw < 70], observer.fingerprint)
+    no_profiles = reference_of([one for one in photos if one.pose and one.pose.yaw < 70], observer.fingerprint)
     for unknown in (no_profiles, None):
         assert "quality" not in panel_of(observer, made, unknown).samples, "nothing to compare profiles with"
 

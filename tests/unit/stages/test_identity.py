@@ -8,8 +8,8 @@ import json
 import numpy as np
 import pytest
 
-from tests.unit.stages.test_select import person
-from tests.unit.things import face, observation, unit_vector
+from tests.unit.stages.persons import person
+from tests.unit.things import face, observation, reference_of, unit_vector
 from twinloop.adapters.fakes import FakeDetectors, fake_pack
 from twinloop.domain.likeness import Likeness
 from twinloop.domain.observation import Observation
@@ -17,7 +17,6 @@ from twinloop.facets import BUILTIN
 from twinloop.stages.identity import (
     FEWEST_PER_BAND,
     IdentityReference,
-    freeze_reference,
     learned,
     nearest_mean,
     reference_from_json,
@@ -45,36 +44,36 @@ def photos(front: int = 0, three_quarter: int = 0, profile: int = 0, spread: flo
 
 
 def frozen(*args: int, **kwargs: float) -> IdentityReference:
-    reference = freeze_reference(photos(*args, **kwargs), "ruler")  # type: ignore[arg-type]
+    reference = reference_of(photos(*args, **kwargs), "ruler")  # type: ignore[arg-type]
     assert reference is not None
     return reference
 
 
 def test_the_order_of_the_folder_does_not_matter() -> None:
     listed = photos(15, 8, 4)
-    forward, backward = freeze_reference(listed, "r"), freeze_reference(listed[::-1], "r")
+    forward, backward = reference_of(listed, "r"), reference_of(listed[::-1], "r")
     assert reference_to_json(forward) == reference_to_json(backward)
 
 
 def test_only_real_photos_with_an_embedding_count() -> None:
     listed = photos(5)
     made = observation("made", faces=[face(embedding=unit_vector(1, size=64))], origin="synthetic")
-    reference = freeze_reference([*listed, made, observation("no embedding"), observation("no face", faces=[])], "r")
+    reference = reference_of([*listed, made, observation("no embedding"), observation("no face", faces=[])], "r")
     assert reference is not None
     assert set(reference.sha256) == {o.sha256 for o in listed}
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_one_photo_teaches_nothing_of_its_own(count: int) -> None:
-    assert freeze_reference(photos(count), "r") is None
+    assert reference_of(photos(count), "r") is None
     assert reference_from_json(reference_to_json(None)) is None
 
 
 def test_one_photo_and_what_strangers_look_like_are_a_limit() -> None:
     """Else every image would be taken for the person where there is a single photo."""
-    assert freeze_reference([], "r", strangers=(0.02, 0.1)) is None
+    assert reference_of([], "r", strangers=(0.02, 0.1)) is None
     (photo,) = photos(1)
-    reference = reference_from_json(reference_to_json(freeze_reference([photo], "r", strangers=(0.02, 0.1))))
+    reference = reference_from_json(reference_to_json(reference_of([photo], "r", strangers=(0.02, 0.1))))
     assert reference is not None
     assert reference.lower_limit(photo, 2.5) == pytest.approx(0.02 + 2.5 * 0.1)
     assert reference.similarity(photo) == pytest.approx(1.0)
@@ -85,7 +84,7 @@ def test_one_photo_and_what_strangers_look_like_are_a_limit() -> None:
 def test_held_out_from_twenty_photos_on_and_never_a_rare_angle() -> None:
     assert frozen(19).held_out == frozenset()
     listed = photos(16, 6, 3)
-    reference = freeze_reference(listed, "r")
+    reference = reference_of(listed, "r")
     assert reference is not None
     assert len(reference.held_out) == 4, "15 % of 25, rounded up"
     assert reference.held_out <= {o.sha256 for o in listed[:16]}, "frontal photos only"
@@ -103,14 +102,14 @@ def test_the_panel_is_measured_against_exactly_the_held_out_photos() -> None:
 
 def test_photos_alike_as_twins_do_not_ask_more_than_being_no_stranger() -> None:
     listed = photos(20, spread=0.05)
-    strict, known = freeze_reference(listed, "r"), freeze_reference(listed, "r", strangers=(0.03, 0.26))
+    strict, known = reference_of(listed, "r"), reference_of(listed, "r", strangers=(0.03, 0.26))
     assert strict is not None and known is not None
     assert strict.lower_limit(listed[0], 2.5) > 0.9
     assert known.lower_limit(listed[0], 2.5) == pytest.approx(0.03 + 2.5 * 0.26)
-    loose = freeze_reference(photos(20, spread=1.2), "r", strangers=(0.03, 0.26))
+    loose = reference_of(photos(20, spread=1.2), "r", strangers=(0.03, 0.26))
     assert loose is not None
     assert loose.lower_limit(listed[0], 2.5) < 0.6, "photos that differ more keep their own limit"
-    sharp = freeze_reference(listed, "r", strangers=(0.02, 0.1))
+    sharp = reference_of(listed, "r", strangers=(0.02, 0.1))
     assert sharp is not None
     mean = sharp.bands["front"][0]
     assert sharp.lower_limit(listed[0], 2.5) == pytest.approx((0.02 + mean) / 2), "halfway, well above any stranger"
@@ -178,7 +177,7 @@ def test_without_a_face_there_is_no_similarity() -> None:
 
 def test_similarity_is_the_mean_of_the_three_nearest_photos() -> None:
     rows = [unit_vector(cosine, (1 - cosine**2) ** 0.5) for cosine in (0.9, 0.8, 0.7, 0.1)]
-    reference = freeze_reference([observation(n, faces=[face(embedding=row)]) for n, row in enumerate(rows)], "r")
+    reference = reference_of([observation(n, faces=[face(embedding=row)]) for n, row in enumerate(rows)], "r")
     assert reference is not None
     assert reference.similarity(observation(faces=[face(embedding=unit_vector(1))])) == pytest.approx(0.8, abs=1e-5)
 
@@ -187,7 +186,7 @@ def test_similarity_is_the_mean_of_the_three_nearest_photos() -> None:
 def test_the_usual_sharpness_is_the_median_of_the_photos_that_have_one(bare: int, median: float | None) -> None:
     listed = photos(5)
     blind = [dataclasses.replace(seen, measures={"sharpness": 300.0}) for seen in listed[5 - bare :]]
-    reference = freeze_reference([*listed[: 5 - bare], *blind], "r")
+    reference = reference_of([*listed[: 5 - bare], *blind], "r")
     assert reference is not None and reference.sharpness == median
 
 

@@ -8,12 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.things import dataset, gap, judged, member, observation, photo
+from tests.unit.things import dataset, described, gap, judged, member
 from twinloop.domain.records import Dataset
-from twinloop.facets import BUILTIN
-from twinloop.stages.merge import MergeLimits, first_dataset, merge, weighted
+from twinloop.stages.merge import MergeLimits, merge, weighted
 from twinloop.stages.validate import Judged
-from twinloop.store.pictures.dataset_folders import read_folders
 
 LIMITS = MergeLimits()
 
@@ -26,7 +24,7 @@ def merged(
     limits: MergeLimits = LIMITS,
 ) -> tuple[Dataset, list[str]]:
     wanted = gaps if gaps is not None else [gap(count=1000)]
-    after, joined = merge(before, items, wanted, BUILTIN, "ohwx ana", "prose", iteration, limits)  # type: ignore[arg-type]
+    after, joined = merge(before, items, wanted, described, iteration, limits)  # type: ignore[arg-type]
     return after, [item.asked.path.name for item in joined]
 
 
@@ -49,17 +47,6 @@ def test_caps_hold_whatever_is_offered(real: int, rounds: list[int]) -> None:
         assert sum(m.weight for m in photos) >= 1.3 * sum(m.weight for m in made) - 1e-9
         assert photos == dataset(real).members
         assert all(0 <= m.weight <= 1 for m in made)
-
-
-@given(real=st.integers(1, 20), made=st.integers(0, 40))
-def test_a_folder_merged_by_hand_keeps_the_same_caps(real: int, made: int) -> None:
-    """Copied into the folder by the user, synthetic images still are at most half, and weigh less than the photos."""
-    photos = [photo(f"p{n}") for n in range(real)] + [photo(f"s{n}", origin="synthetic") for n in range(made)]
-    found = first_dataset(photos, BUILTIN, "ohwx ana", "prose", LIMITS)
-    assert len(found.real) == real and all(m.weight == 1.0 for m in found.real)
-    assert len(found.synthetic) == min(real, made)
-    total = sum(m.weight for m in found.synthetic)
-    assert total <= real / 1.3 + 1e-9 and (total > 0) == (made > 0)
 
 
 def test_older_rounds_decay() -> None:
@@ -127,50 +114,8 @@ def test_nothing_new_is_the_same_dataset() -> None:
     assert (after.id, names) == (before.id, [])
 
 
-def test_the_first_dataset_holds_out_and_marks() -> None:
-    photos = [photo("a.jpg"), photo("b.jpg"), photo("made.png", observation("made.png", origin="synthetic"))]
-    first = first_dataset(photos, BUILTIN, "ohwx ana", "prose", LIMITS, frozenset({observation("b.jpg").sha256}))
-    assert [(Path(m.path).name, m.origin, m.weight) for m in first.members] == [
-        ("a.jpg", "real", 1.0), ("b.jpg", "real", 0.0), ("made.png", "synthetic", pytest.approx(1 / 1.3))
-    ]  # fmt: skip
-
-
 def test_made_images_that_were_there_before_round_one_fade_as_those_of_the_rounds_do() -> None:
     start = Dataset((*dataset(10).members, member("found", "synthetic", 0, 1.0)))
     after, _ = merged(start, images(3))
     weights = {m.path: m.weight for m in after.synthetic}
     assert weights.pop("found.png") == pytest.approx(0.7) and set(weights.values()) == {1.0}
-
-
-def test_a_caption_beside_the_photo_wins_over_the_measured_one(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("in a park\nanother variant\n")
-    (tmp_path / "b.txt").write_text("ohwx ana asleep")
-    photos = [photo(str(tmp_path / name)) for name in ("a.png", "b.png", "c.png")]
-    texts = [member.caption for member in first_dataset(photos, BUILTIN, "ohwx ana", "prose", LIMITS).members]
-    assert texts[:2] == ["ohwx ana, in a park", "ohwx ana asleep"]
-    assert texts[2].startswith("ohwx ana, ") and "front view" in texts[2]
-
-
-def test_the_folder_tells_weight_and_caption_of_what_has_none_beside_it(tmp_path: Path) -> None:
-    names = ("10_ohwx woman/a.png", "10_ohwx woman/b.png", "4_hat/c.png", "4_hat/held.png")
-    for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "10_ohwx woman/a.txt").write_text("in a park")
-    photos = [photo(str(tmp_path / name)) for name in names]
-    made = first_dataset(
-        photos, BUILTIN, "ohwx ana", "prose", LIMITS, frozenset({photos[3].seen.sha256}), folders=read_folders(tmp_path)
-    )
-    assert [(one.caption, one.weight) for one in made.members] == [
-        ("ohwx ana, in a park", 1.0),
-        ("ohwx ana, ohwx woman", 1.0),
-        ("ohwx ana, hat", 0.4),
-        ("ohwx ana, hat", 0.0),
-    ]
-
-
-def test_by_hand_made_images_are_of_the_first_round_as_they_were_always() -> None:
-    """The round is part of a dataset's identity, by which a trained LoRA knows its photos again."""
-    photos = [photo("a.jpg"), photo("made.png", observation("made.png", origin="synthetic"))]
-    by_hand = first_dataset(photos, BUILTIN, "ohwx ana", "prose", LIMITS, made_in=1)
-    assert [(m.round, m.weight) for m in by_hand.members] == [(0, 1.0), (1, pytest.approx(1 / 1.3))]

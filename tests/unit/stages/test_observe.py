@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.fake_photos import fake_photo
 from tests.unit.things import Recording, face, observation, unit_vector
-from twinloop.adapters.fakes import fake_pack, fake_photo
+from twinloop.adapters.fakes import fake_pack
 from twinloop.domain.faces import Box, Face, FloatArray, HeadPose, ImageArray, Part
 from twinloop.domain.facet import DefinedFacet, Phrase, one_of
 from twinloop.domain.observation import Observation

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.stages.test_trial import trial
+from tests.unit.stages.trials import trial
 from twinloop.stages.pauses import NO_PAUSES, Pauses, Samples, sample_steps
 
 

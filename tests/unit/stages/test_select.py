@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.fake_photos import fake_photo
+from tests.unit.stages.persons import person
 from tests.unit.stages.vault.copies.sprites import FACE, SIDE, SPRITES, sprite
 from tests.unit.things import Recording, face, found, observation, photo, unit_vector
-from twinloop.adapters.fakes import FakeTruth, fake_image, fake_pack, fake_photo
-from twinloop.domain.faces import FloatArray
-from twinloop.domain.likeness import Likeness
+from twinloop.adapters.fakes import FakeTruth, fake_image, fake_pack
+from twinloop.domain.likeness import USUAL, Likeness
 from twinloop.domain.observation import Observation
 from twinloop.errors import NothingToDo
 from twinloop.facets import BUILTIN
@@ -42,18 +43,16 @@ from twinloop.store.pictures.provenance import synthetic_png
 from twinloop.store.run.catalog import Catalog
 
 
+def strangers_in(photos: Sequence[Photo]) -> dict[Path, str]:
+    return other_person(photos, likeness=USUAL)
+
+
+def people_in(photos: Sequence[Photo]) -> tuple[int, ...]:
+    return several_people(photos, USUAL)
+
+
 def sharp(name: str, value: float, **kwargs: object) -> Photo:
     return photo(name, observation(name, measures={"face_sharpness": value}, **kwargs))  # type: ignore[arg-type]
-
-
-def person(number: int, count: int, spread: float = 0.6, seed: int = 0) -> list[FloatArray]:
-    """``count`` embeddings of one person: pairwise cosine near 1 / (1 + spread^2)."""
-    rng = np.random.default_rng([number, seed])
-    middle = np.random.default_rng(1000 + number).normal(size=64)
-    rows = middle / np.linalg.norm(middle) + spread * (lambda n: n / np.linalg.norm(n, axis=1, keepdims=True))(
-        rng.normal(size=(count, 64))
-    )
-    return [np.asarray(row / np.linalg.norm(row), np.float32) for row in rows]
 
 
 def people(*counts: int) -> list[Photo]:
@@ -85,21 +84,23 @@ def test_of_near_duplicates_the_sharpest_stays() -> None:
         sharp("crisp.jpg", 90, phash="000000000000000f"),
         sharp("other.jpg", 10, phash="f" * 16),
     )
-    assert near_duplicate([soft, crisp, other]) == {Path("soft.jpg"): "nearly the same picture as crisp.jpg"}
+    assert near_duplicate([soft, crisp, other], drawn=False) == {
+        Path("soft.jpg"): "nearly the same picture as crisp.jpg"
+    }
     five_bits = sharp("five.jpg", 40, phash="000000000000001f")
-    assert near_duplicate([sharp("a.jpg", 90, phash="0" * 16), five_bits]) == {}
+    assert near_duplicate([sharp("a.jpg", 90, phash="0" * 16), five_bits], drawn=False) == {}
 
 
 def test_a_synthetic_image_never_pushes_out_a_photo() -> None:
     made = sharp("made.png", 900, origin="synthetic")
     real = sharp("real.jpg", 10)
-    assert near_duplicate([made, real]) == {made.path: "nearly the same picture as real.jpg"}
+    assert near_duplicate([made, real], drawn=False) == {made.path: "nearly the same picture as real.jpg"}
 
 
 @given(st.permutations(range(6)))
 def test_which_near_duplicate_stays_does_not_depend_on_the_order(order: list[int]) -> None:
     photos = [sharp(f"{n}.jpg", [5, 9, 9, 1, 7, 3][n], phash=f"{2 ** (n % 3) - 1:016x}") for n in range(6)]
-    assert set(near_duplicate([photos[n] for n in order])) == set(near_duplicate(photos))
+    assert set(near_duplicate([photos[n] for n in order], drawn=False)) == set(near_duplicate(photos, drawn=False))
 
 
 def test_blurred_is_measured_against_the_folder() -> None:
@@ -116,7 +117,7 @@ def test_blurred_is_measured_against_the_folder() -> None:
 
 def test_others_are_left_out_when_one_person_fills_the_folder() -> None:
     photos = people(12, 2, 1)
-    dropped = other_person(photos)
+    dropped = strangers_in(photos)
     assert set(dropped) == {p.path for p in photos[12:]}
     assert all("another person (similarity" in reason for reason in dropped.values())
 
@@ -124,21 +125,21 @@ def test_others_are_left_out_when_one_person_fills_the_folder() -> None:
 def test_the_usual_similarity_is_that_to_the_four_nearest_other_photos() -> None:
     rows = np.stack(person(0, 12))
     usual = float(np.median(np.sort(rows @ rows.T, axis=1)[:, -5:-1].mean(axis=1)))
-    (reason,) = other_person(people(12, 1)).values()
+    (reason,) = strangers_in(people(12, 1)).values()
     assert f"this person's photos have about {usual:.2f})" in reason
 
 
 def test_a_folder_about_several_people_is_left_alone() -> None:
-    assert other_person(people(6, 6)) == {}
-    assert other_person(people(5, 5, 5, 5)) == {}
+    assert strangers_in(people(6, 6)) == {}
+    assert strangers_in(people(5, 5, 5, 5)) == {}
 
 
 def test_a_folder_about_several_people_is_told() -> None:
-    assert several_people(people(6, 6)) == (6, 6) and several_people(people(4, 9, 5)) == (9, 5, 4)
-    assert several_people(people(3, 3)) == (3, 3) and several_people(people(4, 2)) == ()
-    told = several_people_message(people(6, 4), "my photos")
+    assert people_in(people(6, 6)) == (6, 6) and people_in(people(4, 9, 5)) == (9, 5, 4)
+    assert people_in(people(3, 3)) == (3, 3) and people_in(people(4, 2)) == ()
+    told = several_people_message(people(6, 4), "my photos", USUAL)
     assert "2 people (6 and 4 photos)" in told and "vault run 'my photos'" in told
-    assert several_people_message(people(12), "x") == several_people_message(people(12, 2), "x") == ""
+    assert several_people_message(people(12), "x", USUAL) == several_people_message(people(12, 2), "x", USUAL) == ""
 
 
 def test_groups_of_one_person_are_not_several_people() -> None:
@@ -148,7 +149,7 @@ def test_groups_of_one_person_are_not_several_people() -> None:
     front, side = unit_vector(1, 0, 0), unit_vector(0.3, np.sqrt(1 - 0.3**2), 0)
     faces = [photo(f"f{n}.jpg", observation(("f", n), faces=[face(embedding=front)])) for n in range(5)]
     faces += [photo(f"s{n}.jpg", observation(("s", n), faces=[face(embedding=side)])) for n in range(5)]
-    assert several_people(faces) == ()
+    assert people_in(faces) == ()
 
 
 def test_links_that_chain_through_everybody_make_no_person() -> None:
@@ -158,15 +159,15 @@ def test_links_that_chain_through_everybody_make_no_person() -> None:
         photo(f"{n}.jpg", observation(n, faces=[face(embedding=unit_vector(np.cos(a), np.sin(a)))]))
         for n, a in enumerate(arc)
     ]
-    assert several_people(chain) == ()
+    assert people_in(chain) == ()
     outsider = photo("x.jpg", faces=[face(embedding=unit_vector(0, 0, 1))])
-    assert other_person([*chain, outsider]) == {}
-    assert set(other_person([*chain[:5], outsider])) == {Path("x.jpg")}, "a piece of the circle is one person"
+    assert strangers_in([*chain, outsider]) == {}
+    assert set(strangers_in([*chain[:5], outsider])) == {Path("x.jpg")}, "a piece of the circle is one person"
 
 
 def test_too_few_faces_say_nothing() -> None:
-    assert other_person(people(3, 1)) == {}
-    assert other_person([photo(f"{n}.jpg") for n in range(9)]) == {}, "nobody embedded"
+    assert strangers_in(people(3, 1)) == {}
+    assert strangers_in([photo(f"{n}.jpg") for n in range(9)]) == {}, "nobody embedded"
 
 
 def test_a_profile_of_the_person_is_not_taken_for_somebody_else() -> None:
@@ -185,8 +186,8 @@ def test_a_profile_of_the_person_is_not_taken_for_somebody_else() -> None:
         vector = toward + np.sqrt(1 - toward @ toward) * elsewhere
         return photo("profile.jpg", faces=[face(80, embedding=np.asarray(vector, np.float32))])
 
-    assert other_person([*own, with_cosine_up_to(0.449)]) == {}
-    assert set(other_person([*own, with_cosine_up_to(0.30)])) == {Path("profile.jpg")}
+    assert strangers_in([*own, with_cosine_up_to(0.449)]) == {}
+    assert set(strangers_in([*own, with_cosine_up_to(0.30)])) == {Path("profile.jpg")}
 
 
 def test_rules_run_one_after_the_other_and_nothing_is_lost() -> None:
@@ -194,7 +195,7 @@ def test_rules_run_one_after_the_other_and_nothing_is_lost() -> None:
     for number, item in enumerate(photos):
         photos[number] = Photo(item.path, observation_with_hash(item, number))
     listed = [*found(photos), Seen(Path("torn.jpg"), None, "cannot be decoded")]
-    selection = select(listed, dataset_rules())
+    selection = select(listed, dataset_rules(USUAL, drawn=False))
     reasons = dict(selection.left_out)
     assert reasons[Path("wall.jpg")] == "no face found"
     assert reasons[Path("torn.jpg")] == "cannot be decoded"
@@ -220,11 +221,11 @@ def test_counting_everything_leaves_out_only_what_cannot_be_read() -> None:
 
 def test_pictures_of_a_character_that_has_no_photos_are_its_originals() -> None:
     drawn = found([photo(f"{n}.png", observation(n, origin="synthetic")) for n in range(3)])
-    chosen = originals(select(drawn, READABLE_ONLY))
+    chosen = originals(select(drawn, READABLE_ONLY), character=False)
     assert chosen.drawn and [p.seen.origin for p in chosen.photos] == ["real"] * 3
-    mixed = originals(select([*drawn, *found([photo("a.jpg", observation("a"))])], READABLE_ONLY))
+    mixed = originals(select([*drawn, *found([photo("a.jpg", observation("a"))])], READABLE_ONLY), character=False)
     assert not mixed.drawn and [p.seen.origin for p in mixed.photos] == ["synthetic"] * 3 + ["real"]
-    assert not originals(select([], READABLE_ONLY)).drawn
+    assert not originals(select([], READABLE_ONLY), character=False).drawn
 
 
 def test_what_other_generators_made_is_an_original_of_a_drawn_character(tmp_path: Path) -> None:
@@ -233,7 +234,7 @@ def test_what_other_generators_made_is_an_original_of_a_drawn_character(tmp_path
     own.write_bytes(synthetic_png(fake_image(FakeTruth(), 0), "made", {}))
     made = [photo("other.png", observation(1, origin="synthetic")), photo(str(own), observation(2, origin="synthetic"))]
     chosen = select(found([*made, photo("a.jpg", observation("a"))]), READABLE_ONLY)
-    of_character, of_person = originals(chosen, character=True), originals(chosen)
+    of_character, of_person = originals(chosen, character=True), originals(chosen, character=False)
     assert [p.seen.origin for p in of_character.photos] == ["real", "synthetic", "real"]
     assert [p.seen.origin for p in of_person.photos] == ["synthetic", "synthetic", "real"]
     assert of_character.made_elsewhere == of_person.made_elsewhere == 1
@@ -249,9 +250,10 @@ def test_the_limits_are_those_of_the_embedder() -> None:
         photo(f"{n}.jpg", observation(n, faces=[face(embedding=v)])) for n, v in enumerate(person(0, 12, spread=0.9))
     ]
     outsider = photo("x.jpg", faces=[face(embedding=person(5, 1)[0])])
-    assert set(other_person([*own, outsider])) == {Path("x.jpg")}
+    assert set(strangers_in([*own, outsider])) == {Path("x.jpg")}
     wide = Likeness.of((0.02, 0.2))
-    assert other_person([*own, outsider], wide) == {} and dataset_rules(wide)[-1]([*own, outsider]) == {}
+    assert other_person([*own, outsider], likeness=wide) == {}
+    assert dataset_rules(wide, drawn=False)[-1]([*own, outsider]) == {}
 
 
 OBSERVER = Observer(fake_pack(), BUILTIN)
@@ -259,7 +261,9 @@ OBSERVER = Observer(fake_pack(), BUILTIN)
 
 def looked_at(folder: Path) -> tuple[Photos, Recording]:
     reporter = Recording()
-    return look_at(folder, dataset_rules(), OBSERVER, Catalog(None), reporter), reporter
+    return look_at(
+        folder, dataset_rules(USUAL, drawn=False), OBSERVER, Catalog(None), reporter, character=False, prior=None
+    ), reporter
 
 
 def test_a_folder_is_observed_and_what_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -299,7 +303,7 @@ def test_where_nothing_can_be_used_the_most_frequent_reasons_are_told(tmp_path: 
     for seed, (name, _) in enumerate(left_out):
         fake_photo(tmp_path / name, seed=seed)
     with pytest.raises(NothingToDo) as caught:
-        look_at(tmp_path, [nothing], OBSERVER, Catalog(None), Recording())
+        look_at(tmp_path, [nothing], OBSERVER, Catalog(None), Recording(), character=False, prior=None)
     assert str(caught.value).splitlines() == [
         f"None of the 8 images in {tmp_path} can be used:",
         "  - f.png: same file as a.png, and 2 more like it",
@@ -322,7 +326,7 @@ def drawn(folder: Path, *states: tuple[str, bool]) -> list[Photo]:
 def test_the_states_of_a_drawn_character_are_all_kept(tmp_path: Path) -> None:
     photos = drawn(tmp_path, *SPRITES)
     assert near_duplicate(photos, drawn=True) == {}, "ten sprites with nearly the same hash"
-    assert len(near_duplicate(photos)) > 5, "of a person they are a burst"
+    assert len(near_duplicate(photos, drawn=False)) > 5, "of a person they are a burst"
     again = drawn(tmp_path, SPRITES[0], SPRITES[3], SPRITES[0])
     assert len(near_duplicate(again, drawn=True)) == 1, "the same state twice is a copy"
     bare = [dataclasses.replace(p, seen=dataclasses.replace(p.seen, faces=())) for p in photos]

@@ -13,6 +13,7 @@ import pytest
 from tests.unit.things import Recording, dataset, member
 from twinloop.adapters.fakes import fake_pack
 from twinloop.domain.records import Dataset, TrainingSample
+from twinloop.domain.validation_loss import TimeLoss, ValidationLoss
 from twinloop.domain.vault import Consent
 from twinloop.errors import ModelFileError, NothingToDo, StateError
 from twinloop.facets import BUILTIN
@@ -114,6 +115,31 @@ def test_held_out_photos_are_never_trained_on(space: Workspace) -> None:
     train(data, 1, SPEC, space, toolbox(trainer))
     assert [(sample.path.name, sample.weight) for sample in trainer.calls[0]] == [("a.png", 1.0), ("made.png", 0.3)]
     assert trainer.metadata["twinloop.images"] == "2 real, 1 synthetic"
+
+
+def test_held_out_photos_are_what_the_validation_loss_is_measured_on(space: Workspace) -> None:
+    measured = ValidationLoss(10, (TimeLoss(500, 0.125),))
+
+    class Validating(Trainer):
+        def train(self, *args: Any) -> Trained:
+            super().train(*args)
+            args[-1](10, 10, 0.25, 0.125)
+            return Trained(10, 0.25, measured)
+
+    trainer, spec = Validating(), replace(SPEC, settings=replace(SETTINGS, validate_every=5))
+    data = Dataset(
+        (member("a"), member("held out", weight=0.0), replace(member("made", "synthetic", 1, 0.0), sha256="m"))
+    )
+    tools = toolbox(trainer)
+    lora = train(data, 1, spec, space, tools)
+    assert [(sample.path.name, sample.weight) for sample in trainer.calls[0]] == [("a.png", 1.0), ("held out.png", 0.0)]
+    assert lora.validation == measured
+    assert json.loads(space.lora_record(1).read_text())["validation_loss"] == 0.125
+    assert isinstance(tools.reporter, Recording)
+    assert tools.reporter.steps[-1][0] == "Training LoRA v1 (loss 0.250, validation 0.1250)"
+    assert spec.asked == SPEC.asked, "it decides no weight"
+    with pytest.raises(NothingToDo):
+        train(Dataset((member("held out", weight=0.0),)), 2, spec, space, tools)
 
 
 SAVING = replace(SPEC, settings=replace(SETTINGS, save_every=5))

@@ -10,17 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinloop.domain.records import PanelScore
-from twinloop.domain.statistics import bootstrap_mean
+from tests.unit.stages.trials import trial
 from twinloop.stages.trial import Trial, checkpoint_steps
-
-
-def score(step: int, value: float) -> PanelScore:
-    return PanelScore(step, {"overall": bootstrap_mean([value] * 4)}, {"overall": [value] * 4})
-
-
-def trial(values: dict[int, float], record: Path, patience: int = 0) -> Trial:
-    return Trial(tuple(values), lambda lora, step: score(step, values[step]), record, patience)
 
 
 def walk(one: Trial) -> list[int]:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.things import face, observation, unit_vector
+from tests.unit.things import face, observation, reference_of, unit_vector
 from twinloop.domain.faces import HeadPose
 from twinloop.domain.observation import Observation
 from twinloop.facets.face_angle import VALUES
-from twinloop.stages.identity import freeze_reference, reference_from_json, reference_to_json
+from twinloop.stages.identity import reference_from_json, reference_to_json
 from twinloop.stages.usual_quality import FEWEST, LEAST_SPREAD, TOLERANCE, UsualQuality, usual_quality
 
 YAW = {"front": 0.0, "three_quarter": 35.0, "profile": 75.0}
@@ -73,7 +73,7 @@ def test_limits_are_never_above_what_is_usual(listed: list[tuple[str, float]]) -
 
 
 def test_it_is_frozen_with_the_identity() -> None:
-    reference = freeze_reference([*FRONT, *TURNED, *PROFILE], "r")
+    reference = reference_of([*FRONT, *TURNED, *PROFILE], "r")
     assert reference is not None
     data = json.loads(json.dumps(reference_to_json(reference)))
     again = reference_from_json(data)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.fake_photos import fake_photo
 from tests.unit.things import Recording, judged, result
 from twinloop import checks
-from twinloop.adapters.fakes import fake_pack, fake_photo
+from twinloop.adapters.fakes import fake_pack
 from twinloop.checks.base import Limits
 from twinloop.domain.verdicts import CheckResult, Outcome, Verdict
 from twinloop.errors import InputError, NothingToDo, StateError

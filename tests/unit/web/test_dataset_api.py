@@ -13,7 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.functional.vaults import command
-from tests.unit.web.test_people_api import undo
+from tests.unit.web.page_requests import undo
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.store.vault.catalog import VaultCatalog
 from twinloop.store.vault.folder import Vault

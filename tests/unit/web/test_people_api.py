@@ -10,6 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from tests.functional import vaults
+from tests.unit.web.page_requests import undo
 from twinloop.store.lock import locked
 
 
@@ -23,12 +25,6 @@ def faces(client: TestClient, person: str, count: int) -> list[dict[str, Any]]:
     return [{"sha256": face["sha256"], "box": face["box"]} for face in found[:count]]
 
 
-def undo(client: TestClient) -> Any:
-    """Take back what the page shows as the last decision."""
-    standing = [said["number"] for said in client.get("/api/people/history").json() if not said["undone"]]
-    return client.post("/api/people/undo", json={"number": standing[-1]})
-
-
 def test_everybody_by_number_of_faces_and_the_strangers(vault_client: TestClient) -> None:
     found = vault_client.get("/api/people").json()
     assert [(person["id"], person["name"], person["faces"]) for person in found["people"]] == [
@@ -37,6 +33,14 @@ def test_everybody_by_number_of_faces_and_the_strangers(vault_client: TestClient
         ("p003", None, 4),
     ]
     assert found["strangers"]["faces"] == 1 and all(person["cover"] for person in found["people"])
+
+
+def test_names_from_photo_programs_stand_beside_the_people(vault_client: TestClient, vault_home: Path) -> None:
+    vaults.call_in_photos(vault_home, "p002", "Bo <b>")
+    ana, bo, other = vault_client.get("/api/people").json()["people"]
+    assert (ana["called_in_photos"], other["named_in_photos"], other["may_mix"]) == (None, [], False)
+    assert (bo["name"], bo["called_in_photos"]) == (None, "Bo <b>")
+    assert bo["named_in_photos"] == [{"name": "Bo <b>", "faces": 6}] and not bo["may_mix"]
 
 
 def test_a_face_is_cut_from_its_photo_without_metadata(vault_client: TestClient) -> None:

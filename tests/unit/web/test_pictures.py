@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers.raw_files import dng
 from twinloop.errors import InputError
 from twinloop.store.pictures.provenance import synthetic_xmp
 from twinloop.web.pictures import FACE_SIDE, _large, face, picture, thumbnail
@@ -49,6 +50,25 @@ def test_the_square_around_a_face(tmp_path: Path, orientation: int) -> None:
     assert red.mean() == pytest.approx(1 / 1.5**2, abs=0.05)
     rows, columns = np.nonzero(red)
     assert abs(rows.mean() - red.shape[0] / 2) < 3 and abs(columns.mean() - red.shape[1] / 2) < 3
+
+
+def test_a_raw_photo_is_shown_as_any_other(tmp_path: Path) -> None:
+    """A browser cannot show one."""
+    pixels = np.full((300, 400, 3), 60, np.uint8)
+    pixels[60:120, 300:360] = (200, 60, 60)
+    (tmp_path / "a.dng").write_bytes(dng(pixels))
+    sha256 = hashlib.sha256((tmp_path / "a.dng").read_bytes()).hexdigest()
+    made = (
+        picture(tmp_path / "a.dng", 256, sha256),
+        photo_of([tmp_path / "a.dng"], 1280, sha256),
+        face([tmp_path / "a.dng"], sha256, BOX),
+    )
+    for data, size in zip(made, ((256, 192), (400, 300), (90, 90)), strict=True):
+        with Image.open(io.BytesIO(data)) as image:
+            assert image.format == "WEBP" and image.size == size
+            assert np.asarray(image).astype(int)[image.height // 2, image.width // 2] == pytest.approx(
+                (200, 60, 60) if size == (90, 90) else (60, 60, 60), abs=8
+            )
 
 
 def test_a_face_at_the_edge_and_one_that_fills_the_photo(tmp_path: Path) -> None:

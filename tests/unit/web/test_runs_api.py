@@ -14,7 +14,11 @@ from fastapi.testclient import TestClient
 
 from tests.functional import loops
 from tests.functional.console import configuration
+from twinloop.cli.app import main
+from twinloop.report.answer import answer
+from twinloop.report.reading import read_run
 from twinloop.store.atomic import read_json
+from twinloop.store.run.workspace import Workspace
 from twinloop.web import recorded as recording
 from twinloop.web.api import runs
 from twinloop.web.recorded import recorded
@@ -54,7 +58,8 @@ def test_no_run_has_such_a_name(client: TestClient, run: str) -> None:
 
 def test_a_configuration_without_output_dir_has_the_usual_one(client: TestClient, home: Path) -> None:
     (home / "tsconfig.json").write_text("{}")  # another program's
-    (home / "my_config.json").write_text('{"person_name": "ana"}')
+    mine = loops.configuration(home / "my_config.json")
+    mine.write_text(json.dumps({name: value for name, value in read_json(mine).items() if name != "output_dir"}))
     shutil.copytree(home / "outputs/ana", home / "outputs/bootstrap")
     assert client.get("/api/run", params={"run": "outputs/bootstrap"}).json()["config"] == "my_config.json"
     found = client.get("/api/overview").json()
@@ -75,7 +80,7 @@ def test_each_record_is_read_once_however_many_runs_there_are(
         shutil.copytree(
             home / "outputs/ana", home / f"outputs/run{number}", ignore=shutil.ignore_patterns("*_v*", "*.png")
         )
-        configuration(home, output_dir=f"outputs/run{number}").rename(home / f"config{number}.json")
+        loops.configuration(home / f"config{number}.json", output_dir=f"outputs/run{number}")
     asked: list[Path] = []
     read: list[Path] = []
 
@@ -97,6 +102,55 @@ def test_each_record_is_read_once_however_many_runs_there_are(
     read.clear()
     client.get("/api/overview")
     assert read == [], "the second time, from memory"
+
+
+def of_ana(client: TestClient) -> Any:
+    return client.get("/api/run", params={"run": "outputs/ana"}).json()
+
+
+def test_a_run_goes_on_with_the_configuration_that_it_was_started_with(client: TestClient, home: Path) -> None:
+    """Whatever its name, and whichever others name the same folder; none that is gone or another run's by now."""
+    said = home / "outputs/ana/started_with.json"
+    loops.configuration(home / "a_config.json", output_dir="outputs/ana", base_model="nano", training={})
+    assert of_ana(client)["config"] is None, "another base model"
+    loops.configuration(home / "z_config.json", output_dir="outputs/ana")
+    assert of_ana(client)["config"] == "z_config.json", "it has the run's settings"
+    small = loops.configuration(home / "small.json", output_dir="outputs/ana")
+    assert of_ana(client)["config"] == "z_config.json"
+    said.write_text('{"config": "small.json"}')
+    assert of_ana(client)["config"] == "small.json"
+    found = client.get("/api/overview").json()
+    assert found["runs"][0]["config"] == "small.json"
+    assert {item["config"]: item["run"] for item in found["configs"]}["small.json"] == "outputs/ana"
+    started = client.post("/api/jobs/run", json={"config": "small.json"})
+    assert started.json()["command"][-1] == "small.json"
+    for _ in range(600):
+        if client.get("/api/jobs", params={"key": "outputs/ana"}).json()[-1]["state"] == "done":
+            break
+        time.sleep(0.1)
+    assert read_json(said) == {"config": "small.json"}
+    loops.configuration(small, output_dir="outputs/elsewhere")
+    assert of_ana(client)["config"] == "z_config.json"
+    small.unlink()
+    assert of_ana(client)["config"] == "z_config.json"
+    said.write_text('{"config": 7}')
+    assert of_ana(client)["config"] == "z_config.json"
+
+
+def test_a_start_that_is_refused_does_not_become_the_run_s_own(home: Path) -> None:
+    loops.configuration(home / "other.json", output_dir="outputs/ana", lora_output_dir="outputs/loras", seed=5)
+    assert main(["run", "--config", "other.json"]) != 0
+    assert not (home / "outputs/ana/started_with.json").exists()
+    loops.configuration(home / "own.json", output_dir="outputs/ana", lora_output_dir="outputs/loras")
+    assert main(["run", "--config", "own.json"]) == 0
+    assert read_json(home / "outputs/ana/started_with.json") == {"config": "own.json"}
+
+
+def test_it_says_whether_the_lora_is_better_in_the_words_of_the_report(client: TestClient, home: Path) -> None:
+    said = of_ana(client)["better_than_v1"]
+    assert said == answer(read_run(Workspace(home / "outputs/ana", home / "outputs/loras"))).against_v1
+    (home / "outputs/ana/gaps_iter1.json").write_text("damaged")
+    assert of_ana(client)["better_than_v1"] is None and of_ana(client)["stop"] is not None
 
 
 def test_a_run_that_waits_for_a_review_is_known_from_its_files(client: TestClient, home: Path) -> None:

@@ -22,6 +22,8 @@ _FILE = "face_detector.tflite"
 _SIZE = 128
 _GRIDS = ((16, 2), (8, 6))
 """(cells per side, anchors per cell) at 128 px."""
+_CONFIDENCE = 0.5
+"""Least score, 0..1."""
 _OVERLAP = 0.3
 _OF_MESH, _OF_NET = (0.13, 0.0, 0.97), (0.22, 0.04, 0.84)
 """What brings a box to the common one (`Face`): how far it grows above and below, in its own heights, and its new width
@@ -37,20 +39,19 @@ class BlazeFace:
     """Finds faces of portraits.
 
     Args:
-        task: ``face_landmarker*.task``. mesh: of the same bundle; it refines what is found. confidence: least score,
-            0..1.
+        task: ``face_landmarker*.task``. mesh: of the same bundle; it refines what is found.
 
     Raises:
         ModelFileError: not such a bundle.
     """
 
-    def __init__(self, task: Path, mesh: MediaPipeFace, confidence: float = 0.5) -> None:
+    def __init__(self, task: Path, mesh: MediaPipeFace) -> None:
         self._net = load_net(read_model_bytes(task, Content.TASK), _FILE, task.name)
-        self._mesh, self._confidence, self._anchors = mesh, confidence, anchor_centers(_GRIDS)
+        self._mesh, self._anchors = mesh, anchor_centers(_GRIDS)
 
     @property
     def fingerprint(self) -> str:
-        return f"blazeface{_VERSION}-{self._mesh.fingerprint}-{self._confidence:g}"
+        return f"blazeface{_VERSION}-{self._mesh.fingerprint}-{_CONFIDENCE:g}"
 
     def detect(self, image: ImageArray) -> list[Face]:
         """Faces in pixels of ``image``, surest first, with landmarks where the mesh settles; [] when there are none."""
@@ -60,7 +61,7 @@ class BlazeFace:
         logits = next(o for o in outputs if o.shape[-1] == 1).reshape(-1)
         raw = next(o for o in outputs if o.shape[-1] == 16).reshape(-1, 16)
         scores = sigmoid(logits)
-        sure = np.flatnonzero(scores >= self._confidence)
+        sure = np.flatnonzero(scores >= _CONFIDENCE)
         center, half = raw[sure, :2] + self._anchors[sure] * _SIZE, raw[sure, 2:4] / 2
         boxes = fitted.back(np.stack([center - half, center + half], axis=1)).reshape(-1, 4)
         eyes = fitted.back(raw[sure, 4:8].reshape(-1, 2, 2) + self._anchors[sure, None] * _SIZE)

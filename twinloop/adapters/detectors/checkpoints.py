@@ -40,7 +40,7 @@ def is_checkpoint(path: Path) -> bool:
     return path.suffix.lower() in CHECKPOINTS or sniff(path) is Content.TORCH
 
 
-def open_checkpoint(path: Path, recipe: Recipe, threads: int) -> OnnxModel:
+def open_checkpoint(path: Path, recipe: Recipe) -> OnnxModel:
     """The network of a checkpoint, ready to run. Its fingerprint is that of the checkpoint.
 
     Raises:
@@ -53,9 +53,9 @@ def open_checkpoint(path: Path, recipe: Recipe, threads: int) -> OnnxModel:
     kept = _kept_file(data, recipe)
     if kept is not None and kept.is_file():
         with contextlib.suppress(ModelFileError):  # a damaged cache is made again
-            return OnnxModel(OnnxModel.bytes_of(kept), path.name, threads, identity=data)
+            return OnnxModel(OnnxModel.bytes_of(kept), path.name, identity=data)
     onnx = _converted(path, recipe)
-    model = OnnxModel(onnx, path.name, threads, identity=data)
+    model = OnnxModel(onnx, path.name, identity=data)
     if kept is not None:
         with contextlib.suppress(StorageError, OSError):  # without a cache the next start takes longer, no more
             write_bytes(kept, onnx)

@@ -34,8 +34,8 @@ class EDifFiqa:
 
     covers = frozenset({"face_quality"})
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
-        self._model = OnnxModel.open(path, threads)
+    def __init__(self, path: Path) -> None:
+        self._model = OnnxModel.open(path)
         self._model.expect(1, 1, "an eDifFIQA")
         (blank,) = self._model.run(np.zeros((1, 3, SIZE, SIZE), np.float32)).values()
         if blank.size != 1:

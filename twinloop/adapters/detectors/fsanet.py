@@ -25,8 +25,8 @@ class FsaNet:
         ModelFileError: a file is no FSA-Net.
     """
 
-    def __init__(self, paths: tuple[Path, ...], margin: float = 0.2, threads: int = 1) -> None:
-        self._models = [OnnxModel.open(path, threads) for path in paths]
+    def __init__(self, paths: tuple[Path, ...], margin: float = 0.2) -> None:
+        self._models = [OnnxModel.open(path) for path in paths]
         for model in self._models:
             model.expect(1, 1, "an FSA-Net head pose model")
         self._margin = margin

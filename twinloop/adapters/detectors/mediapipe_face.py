@@ -27,6 +27,8 @@ from twinloop.store.models.content import Content, read_model_bytes
 _SIZE = 192
 _MESH_FILE = "face_landmarks_detector.tflite"
 _SHAPES_FILE = "face_blendshapes.tflite"
+_PRESENCE = 0.5
+"""Least mesh presence to measure at all."""
 _MAX_NET = 64 * 1024 * 1024
 _VERSION = 3
 
@@ -70,7 +72,7 @@ class MediaPipeFace:
     """Measures eyes and expression on the subject's face.
 
     Args:
-        task: ``face_landmarker*.task`` with blendshapes. presence: least mesh presence to measure at all.
+        task: ``face_landmarker*.task`` with blendshapes.
 
     Raises:
         ModelFileError: not such a bundle.
@@ -78,16 +80,15 @@ class MediaPipeFace:
 
     covers = frozenset({"eyes", "expression"})
 
-    def __init__(self, task: Path, presence: float = 0.5) -> None:
+    def __init__(self, task: Path) -> None:
         data = read_model_bytes(task, Content.TASK)
         self._mesh_net = load_net(data, _MESH_FILE, task.name)
         self._shape_net = load_net(data, _SHAPES_FILE, task.name)
-        self._presence = presence
         self._hash = hashlib.sha256(data).hexdigest()[:12]
 
     @property
     def fingerprint(self) -> str:
-        return f"mediapipe-face{_VERSION}-{self._hash}-{self._presence:g}"
+        return f"mediapipe-face{_VERSION}-{self._hash}-{_PRESENCE:g}"
 
     def measure(self, image: ImageArray, face: Face | None) -> Mapping[str, float]:
         """``eyes_open``, ``sunglasses``, ``smile``, ``jaw_open``, ``brow_up``, ``brow_down``, ``expression.*``,
@@ -98,7 +99,7 @@ class MediaPipeFace:
         Empty when there is no face or the mesh does not settle on it (extreme profiles, hidden faces).
         """
         mesh = None if face is None else self.mesh(image, face)
-        if mesh is None or mesh.presence < self._presence:
+        if mesh is None or mesh.presence < _PRESENCE:
             return {}
         shapes = self.blendshapes(mesh)
         # the farther eye of a turned head is drawn, not seen: take the more open one

@@ -23,6 +23,10 @@ _HAND_SIZE = 224
 PALM_GRIDS = ((24, 2), (12, 6))
 """(cells per side, anchors per cell) of the palm detector at 192 px."""
 _WRIST, _MIDDLE_KNUCKLE = 0, 2
+_PALM_CONFIDENCE = 0.5
+"""Least palm score to look closer."""
+_PRESENCE = 0.5
+"""Least probability of a hand to report one."""
 _CROP_SCALE = 2.6
 _CROP_SHIFT = 0.5
 _SURE = 0.9
@@ -73,7 +77,6 @@ class MediaPipeHands:
 
     Args:
         palm, hand: the palm detection (192 px) and hand landmark (224 px) ONNX files.
-        palm_confidence: least palm score to look closer. presence: least probability of a hand to report one.
 
     Raises:
         ModelFileError: a file is not that model.
@@ -82,20 +85,17 @@ class MediaPipeHands:
     kind = "hand"
     forms = "landmarks1"
 
-    def __init__(
-        self, palm: Path, hand: Path, palm_confidence: float = 0.5, presence: float = 0.5, threads: int = 1
-    ) -> None:
-        self._palm, self._hand = OnnxModel.open(palm, threads), OnnxModel.open(hand, threads)
+    def __init__(self, palm: Path, hand: Path) -> None:
+        self._palm, self._hand = OnnxModel.open(palm), OnnxModel.open(hand)
         self._palm.expect(1, 2, "a palm detection model")
         self._hand.expect(1, 4, "a hand landmark model")
         if list(next(iter(self._palm.inputs.values())))[1:] != [_PALM_SIZE, _PALM_SIZE, 3]:
             raise ModelFileError(f"{palm.name}: not the 192x192 palm detection model of MediaPipe")
-        self._limits = (palm_confidence, presence)
         self._anchors = anchor_centers(PALM_GRIDS)
 
     @property
     def fingerprint(self) -> str:
-        limits = "-".join(f"{limit:g}" for limit in self._limits)
+        limits = f"{_PALM_CONFIDENCE:g}-{_PRESENCE:g}"
         return f"mediapipe-hands{_VERSION}-{self._palm.fingerprint}-{self._hand.fingerprint}-{limits}"
 
     def parts(self, image: ImageArray, faces: Sequence[Face]) -> list[Part]:
@@ -115,7 +115,7 @@ class MediaPipeHands:
         outputs = self._palm.run(canvas[None].astype(np.float32) / 255.0)
         raw = next(v for v in outputs.values() if v.shape[-1] == 18)[0]
         scores = sigmoid(next(v for v in outputs.values() if v.shape[-1] == 1)[0, :, 0])
-        sure = np.flatnonzero(scores >= self._limits[0])
+        sure = np.flatnonzero(scores >= _PALM_CONFIDENCE)
         anchors = self._anchors[sure] * _PALM_SIZE
         center, half = raw[sure, :2] + anchors, raw[sure, 2:4] / 2
         boxes = fitted.back(np.stack([center - half, center + half], axis=1)).reshape(-1, 4)
@@ -127,7 +127,7 @@ class MediaPipeHands:
         if crop.side < 8:
             return None
         first = self._look(image, crop)
-        if first.presence < self._limits[1]:
+        if first.presence < _PRESENCE:
             return None
         low, high = first.points.min(axis=0), first.points.max(axis=0)
         box = Box(float(low[0]), float(low[1]), float(high[0]), float(high[1])).expanded(0.08)

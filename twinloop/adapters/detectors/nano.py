@@ -40,36 +40,36 @@ _ROUNDS = 2
 """How often a face box is refined by a look at its crop."""
 
 
-def load_nano_pack(folder: Path, threads: int = 1) -> DetectorPack:
+def load_nano_pack(folder: Path) -> DetectorPack:
     """All ports, filled from the three files of ``folder``.
 
     Raises:
         MissingModel: a file is not there.
         ModelFileError: a file is broken, or another network.
     """
-    look = WholeLook(_open(folder, WHOLE, 2, threads))
-    face = FaceReader(_open(folder, FACE, 1, threads))
+    look = WholeLook(_open(folder, WHOLE, 2))
+    face = FaceReader(_open(folder, FACE, 1))
     return DetectorPack(
         "nano",
         faces=NanoFaces(look, face),
         pose=NanoPose(face),
         parts=(NanoHands(look),),
         measurers=(NanoLook(look), NanoFaceMeasures(face)),
-        embedder=NanoEmbedder(_open(folder, IDENTITY, 1, threads)),
+        embedder=NanoEmbedder(_open(folder, IDENTITY, 1)),
         least_face_quality=LEAST_FACE_QUALITY,
         least_sharpness=LEAST_SHARPNESS,
         demo=True,
     )
 
 
-def _open(folder: Path, name: str, outputs: int, threads: int) -> OnnxModel:
+def _open(folder: Path, name: str, outputs: int) -> OnnxModel:
     path = folder / name
     if not path.is_file():
         raise MissingModel(
             f"{path} is missing: the embedded detectors are incomplete. Install twinloop again, "
             "or point --models-dir at a folder with detectors for real photos."
         )
-    model = OnnxModel.open(path, threads)
+    model = OnnxModel.open(path)
     model.expect(1, outputs, f"the embedded detector {name}")
     return model
 

@@ -23,17 +23,16 @@ class OnnxModel:
     Args:
         data: the bytes of the ONNX file.
         source: how messages call it.
-        threads: threads inside one operator; more than one hardly helps these small nets and hurts a busy machine.
         identity: what the fingerprint is taken of, when that is not ``data`` (a converted file).
 
     Raises:
         ModelFileError: onnxruntime cannot load it.
     """
 
-    def __init__(self, data: bytes, source: str, threads: int = 1, identity: bytes | None = None) -> None:
+    def __init__(self, data: bytes, source: str, identity: bytes | None = None) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
+        # more than one thread hardly helps these small nets and hurts a busy machine
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         # spinning threads starve everything else on a small machine
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -55,9 +54,9 @@ class OnnxModel:
         """What the file says of itself beside its graph."""
 
     @classmethod
-    def open(cls, path: Path, threads: int = 1) -> OnnxModel:
+    def open(cls, path: Path) -> OnnxModel:
         """Load a file; a download that went wrong (web page, Git LFS pointer, cut short) is named as such."""
-        return cls(cls.bytes_of(path), path.name, threads)
+        return cls(cls.bytes_of(path), path.name)
 
     @staticmethod
     def bytes_of(path: Path) -> bytes:

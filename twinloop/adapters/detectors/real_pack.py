@@ -72,16 +72,11 @@ class _Opener:
         return None
 
 
-def open_real_pack(
-    folder: Path, name: str = AUTO, threads: int = 1, face_confidence: float | None = None, scanning: bool = False,
-    faceless: bool = False,
-) -> DetectorPack:  # fmt: skip
+def open_real_pack(folder: Path, name: str = AUTO, scanning: bool = False, faceless: bool = False) -> DetectorPack:
     """Detectors for real photos.
 
     Args:
         folder: where the user's model files lie. name: a key of `PACKS`; ``auto`` takes the best of all that is there.
-        threads: per model (for OpenCV: of the whole process). face_confidence: least face score; None = each detector's
-            own default.
         scanning: for a scan of very many photos, which does without the slow measurers; they are not opened.
         faceless: of a subject without a face; whatever looks at faces and hands is not opened.
 
@@ -97,17 +92,17 @@ def open_real_pack(
         raise InputError(
             f"Unknown pack '{name}'. Known: {', '.join(PACKS)}, and models_dir: nano for the embedded one."
         )
-    cv2.setNumThreads(threads)  # OpenCV, which runs the face mesh, knows only one number for the whole process
+    cv2.setNumThreads(1)  # as onnxruntime; OpenCV, which runs the face mesh, knows one number for the whole process
     opener = _Opener(resolve_models_dir(folder).within(PACKS[name]))
     if faceless:
         return DetectorPack(_PACK_NAME[name], slow=_slow(opener), choices=tuple(opener.choices), faceless=True)
-    faces = _faces(opener, threads, face_confidence)
+    faces = _faces(opener)
     if faces is None:
         raise MissingModel(_no_faces(folder, name, opener))
-    pose = _pose(opener, threads)
-    hands = _hands(opener, threads)
-    measurers = _measurers(opener, threads)
-    embedder = _embedder(opener, threads)
+    pose = _pose(opener)
+    hands = _hands(opener)
+    measurers = _measurers(opener)
+    embedder = _embedder(opener)
     slow = () if scanning else _slow(opener)
     unfilled = _unfilled(opener.choices, scanning)
     missing = (*opener.complaints, *(missing_line(need) for need in unfilled if not need.optional))
@@ -141,72 +136,56 @@ def _unfilled(choices: list[Choice], scanning: bool) -> list[Need]:
     return [need for need in NEEDS if need.port not in filled]
 
 
-def _faces(opener: _Opener, threads: int, confidence: float | None) -> FaceDetector | None:
-    def yolo_face(path: Path) -> FaceDetector:
-        return (
-            YoloV5Face(path, threads=threads) if confidence is None else YoloV5Face(path, confidence, threads=threads)
-        )
-
-    def yunet(path: Path) -> FaceDetector:
-        return YuNet(path, threads=threads) if confidence is None else YuNet(path, confidence, threads=threads)
-
-    def blaze_face(path: Path) -> FaceDetector:
-        mesh = MediaPipeFace(path)
-        return BlazeFace(path, mesh) if confidence is None else BlazeFace(path, mesh, confidence)
-
+def _faces(opener: _Opener) -> FaceDetector | None:
     yolo, port = opener.report.usable(Role.FACE_YOLO), ("faces",)
     # the half-width nano model is a fallback only: YuNet is faster and finds about as many
     small = tuple(path for path in yolo if "n-0.5" in path.name.lower())
     large = tuple(path for path in yolo if path not in small)
     return (
-        opener.first(port, Role.FACE_YOLO, large, yolo_face)
-        or opener.open(port, Role.FACE_YUNET, yunet)
-        or opener.first(port, Role.FACE_YOLO, small, yolo_face)
-        or opener.open(port, Role.FACE_TASK, blaze_face)  # portraits only
+        opener.first(port, Role.FACE_YOLO, large, YoloV5Face)
+        or opener.open(port, Role.FACE_YUNET, YuNet)
+        or opener.first(port, Role.FACE_YOLO, small, YoloV5Face)
+        or opener.open(port, Role.FACE_TASK, lambda path: BlazeFace(path, MediaPipeFace(path)))  # portraits only
     )
 
 
-def _pose(opener: _Opener, threads: int) -> PoseEstimator:
+def _pose(opener: _Opener) -> PoseEstimator:
     paths = opener.report.usable(Role.POSE_FSANET)
-    made = opener.first(
-        ("head pose",), Role.POSE_FSANET, paths[:1], lambda _: FsaNet(paths, threads=threads), paths[1:]
-    )
+    made = opener.first(("head pose",), Role.POSE_FSANET, paths[:1], lambda _: FsaNet(paths), paths[1:])
     if made is not None:
         return made
     opener.choices.append(Choice("head pose", "the face's five landmarks"))
     return LandmarkPose()
 
 
-def _hands(opener: _Opener, threads: int) -> PartDetector | None:
+def _hands(opener: _Opener) -> PartDetector | None:
     port, hand_files = ("hands",), opener.report.usable(Role.HAND)[:1]
     if hand_files:
-        made = opener.open(
-            port, Role.PALM, lambda palm: MediaPipeHands(palm, hand_files[0], threads=threads), hand_files
-        )
+        made = opener.open(port, Role.PALM, lambda palm: MediaPipeHands(palm, hand_files[0]), hand_files)
         if made is not None:
             return made
-    return opener.open(port, Role.HAND_YOLO, lambda path: YoloV8Parts(path, "hand", threads=threads))
+    return opener.open(port, Role.HAND_YOLO, lambda path: YoloV8Parts(path, "hand"))
 
 
-def _embedder(opener: _Opener, threads: int) -> AlignedFaceEmbedder | None:
+def _embedder(opener: _Opener) -> AlignedFaceEmbedder | None:
     """Called by what its file turned out to be, not by its name."""
-    made = opener.open(("identity",), Role.EMBEDDER, lambda path: AlignedFaceEmbedder(path, threads))
+    made = opener.open(("identity",), Role.EMBEDDER, AlignedFaceEmbedder)
     if made is not None:
         opener.choices[-1] = replace(opener.choices[-1], what=made.kind.name)
     return made
 
 
-def _measurers(opener: _Opener, threads: int) -> tuple[Measurer, ...]:
-    eyes = _eyes(opener, threads)
-    quality = opener.open(("face quality",), Role.FACE_QUALITY, lambda path: EDifFiqa(path, threads))
+def _measurers(opener: _Opener) -> tuple[Measurer, ...]:
+    eyes = _eyes(opener)
+    quality = opener.open(("face quality",), Role.FACE_QUALITY, EDifFiqa)
     return tuple(measurer for measurer in (eyes, quality) if measurer is not None)
 
 
-def _eyes(opener: _Opener, threads: int) -> Measurer | None:
+def _eyes(opener: _Opener) -> Measurer | None:
     mesh = opener.open(("eyes", "expression"), Role.FACE_TASK, MediaPipeFace)
     if mesh is not None:
         return mesh
-    eyes = opener.open(("eyes",), Role.EYES_YOLO, lambda path: YoloV8Parts(path, "eye", threads=threads))
+    eyes = opener.open(("eyes",), Role.EYES_YOLO, lambda path: YoloV8Parts(path, "eye"))
     return None if eyes is None else PartsAsEyes(eyes)
 
 

@@ -25,7 +25,11 @@ ANCHORS: FloatArray = np.array(
 )
 """Width and height in pixels of the anchors per stride, as all published YOLOv5-face models use them."""
 _FILL = 114
+_CONFIDENCE = 0.35
+"""Least score, 0..1; this family scores profiles far lower than frontal faces."""
+_SIZE = 640
 _SMALL = 320
+"""Longer sides of the searched image, the small one for images up to that size; exports of fixed size keep theirs."""
 _OVERLAP = 0.45
 COMMON_BOX = 1 / 1.07
 """This family draws its boxes larger than YuNet, whose box is the common one (`Face`): height 1.07 (middle 80 %: 1.02
@@ -66,42 +70,35 @@ class YoloV5Face:
 
     Args:
         path: a ``.pt`` checkpoint (read without unpickling, rebuilt as ONNX) or an ``.onnx`` export with raw heads.
-        confidence: least score, 0..1; this family scores profiles far lower than frontal faces.
-        size: longer side of the searched image (320 for images up to that size); exports with a fixed size keep theirs.
 
     Raises:
         UnsafeModelFile: the checkpoint would run code. ModelFileError: it is another model or damaged.
     """
 
-    def __init__(self, path: Path, confidence: float = 0.35, size: int = 640, threads: int = 1) -> None:
+    def __init__(self, path: Path) -> None:
         if is_checkpoint(path):
-            self._model, strides, anchors = _open_checkpoint(path, threads)
+            self._model, strides, anchors = _open_checkpoint(path)
         else:
-            self._model, strides, anchors = (
-                OnnxModel.open(path, threads),
-                STRIDES,
-                ANCHORS,
-            )
+            self._model, strides, anchors = OnnxModel.open(path), STRIDES, ANCHORS
         self._anchors = dict(zip(strides, anchors, strict=True))
         if len(self._model.outputs) != len(self._anchors):
             raise ModelFileError(
                 f"{path.name}: not a YOLOv5-face export with raw heads (it has {len(self._model.outputs)} outputs,"
                 f" expected {len(self._anchors)}). Give the .pt file itself, or export it without its detection layer."
             )
-        self._confidence, self._size = confidence, size
         height = next(iter(self._model.inputs.values()))[2]
         self._fixed = int(height) if isinstance(height, int) else None
 
     @property
     def fingerprint(self) -> str:
-        return f"yolov5face{_VERSION}-{self._model.fingerprint}-{self._confidence:g}-{self._fixed or self._size}"
+        return f"yolov5face{_VERSION}-{self._model.fingerprint}-{_CONFIDENCE:g}-{self._fixed or _SIZE}"
 
     def detect(self, image: ImageArray) -> list[Face]:
         """Faces in pixels of ``image``, surest first; [] when there are none."""
         width, height = self._canvas(image)
         canvas, fitted = letterbox(image, width, height, fill=_FILL)
         tensor = (canvas.astype(np.float32) / 255.0).transpose(2, 0, 1)[None]
-        candidates = decode(self._heads(self._model.run(tensor), width), self._anchors, self._confidence)
+        candidates = decode(self._heads(self._model.run(tensor), width), self._anchors, _CONFIDENCE)
         boxes = fitted.back(candidates[:, :4].reshape(-1, 2, 2)).reshape(-1, 4)
         points = fitted.back(candidates[:, 5:].reshape(-1, 5, 2))
         faces = []
@@ -117,7 +114,7 @@ class YoloV5Face:
             return self._fixed, self._fixed
         longer = max(image.shape[:2])
         # a thumbnail blown up fourfold and more loses profiles (390 of 438 small portraits found at 640, 417 at 320)
-        scale = (min(self._size, _SMALL) if longer <= _SMALL else self._size) / longer
+        scale = (_SMALL if longer <= _SMALL else _SIZE) / longer
         width, height = (max(32, -(-round(side * scale) // 32) * 32) for side in (image.shape[1], image.shape[0]))
         return width, height
 
@@ -135,8 +132,8 @@ class YoloV5Face:
         return heads
 
 
-def _open_checkpoint(path: Path, threads: int) -> tuple[OnnxModel, tuple[int, ...], FloatArray]:
-    model = open_checkpoint(path, _RECIPE, threads)
+def _open_checkpoint(path: Path) -> tuple[OnnxModel, tuple[int, ...], FloatArray]:
+    model = open_checkpoint(path, _RECIPE)
     notes = json.loads(model.texts[NOTES])
     return model, tuple(notes["strides"]), np.array(notes["anchors"], dtype=np.float32)
 

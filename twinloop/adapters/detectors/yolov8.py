@@ -69,9 +69,9 @@ def decode_head(
 class _Export:
     """An ONNX export: one output (1, 4 + classes, cells), already decoded."""
 
-    def __init__(self, path: Path, kind: str, threads: int) -> None:
+    def __init__(self, path: Path, kind: str) -> None:
         check_content(path, Content.ONNX)
-        self.model = OnnxModel.open(path, threads)
+        self.model = OnnxModel.open(path)
         self.model.expect(1, 1, "a YOLOv8 detection export")
         side = next(iter(self.model.inputs.values()))[-1]
         self.fixed = int(side) if isinstance(side, int) else None
@@ -100,8 +100,8 @@ class _Checkpoint:
         """Sides of the input are multiples of this: the largest stride."""
         return max(32, *(int(stride) for stride in self._strides))
 
-    def __init__(self, path: Path, kind: str, threads: int) -> None:
-        self.model = open_checkpoint(path, _RECIPE, threads)
+    def __init__(self, path: Path, kind: str) -> None:
+        self.model = open_checkpoint(path, _RECIPE)
         notes = json.loads(self.model.texts[NOTES])
         self._strides, self._bins = notes["strides"], notes["bins"]
         self.names = tuple(notes["names"])
@@ -141,10 +141,8 @@ class YoloV8Parts:
 
     forms = "boxes1"
 
-    def __init__(
-        self, path: Path, kind: str = "hand", confidence: float = 0.4, size: int = 640, threads: int = 1
-    ) -> None:
-        self._net: _Checkpoint | _Export = (_Checkpoint if is_checkpoint(path) else _Export)(path, kind, threads)
+    def __init__(self, path: Path, kind: str = "hand", confidence: float = 0.4, size: int = 640) -> None:
+        self._net: _Checkpoint | _Export = (_Checkpoint if is_checkpoint(path) else _Export)(path, kind)
         self._size = size if isinstance(self._net, _Checkpoint) else self._net.fixed or size
         self._kind, self._confidence = kind, confidence
 

@@ -20,6 +20,8 @@ STRIDES = (8, 16, 32)
 SIDES = (320, 640)
 """Longer side of the searched image in pixels: the small one finds faces that fill the frame, the large one finds small
 faces."""
+_CONFIDENCE = 0.5
+"""Least score, 0..1. Profiles score lower than frontal faces: it is modest."""
 _OVERLAP = 0.3
 _VERSION = 1
 
@@ -59,15 +61,13 @@ class YuNet:
 
     Args:
         path: a YuNet ONNX file with dynamic or fixed input size.
-        confidence: least score, 0..1. Profiles score lower than frontal faces: keep it modest.
 
     Raises:
         ModelFileError: the file is not a YuNet.
     """
 
-    def __init__(self, path: Path, confidence: float = 0.5, threads: int = 1) -> None:
-        self._model = OnnxModel.open(path, threads)
-        self._confidence = confidence
+    def __init__(self, path: Path) -> None:
+        self._model = OnnxModel.open(path)
         wanted = {f"{head}_{stride}" for head in ("cls", "obj", "bbox", "kps") for stride in STRIDES}
         if set(self._model.outputs) != wanted:
             raise ModelFileError(f"{path.name}: not a YuNet face detector (its outputs have other names)")
@@ -76,7 +76,7 @@ class YuNet:
 
     @property
     def fingerprint(self) -> str:
-        return f"yunet{_VERSION}-{self._model.fingerprint}-{self._confidence:g}"
+        return f"yunet{_VERSION}-{self._model.fingerprint}-{_CONFIDENCE:g}"
 
     def detect(self, image: ImageArray) -> list[Face]:
         """Faces in pixels of ``image``, surest first; [] when there are none."""
@@ -99,7 +99,7 @@ class YuNet:
         canvas, fitted = letterbox(image, width, height, fill=0)
         tensor = canvas[:, :, ::-1].transpose(2, 0, 1)[None].astype(np.float32)
         raw = decode(self._model.run(tensor), {stride: width // stride for stride in STRIDES})
-        return _select(raw, self._confidence, fitted)
+        return _select(raw, _CONFIDENCE, fitted)
 
 
 def _select(raw: Candidates, confidence: float, fitted: Letterbox) -> Candidates:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,9 +11,11 @@ from typing import Any
 
 import diffusers
 from diffusers import AutoencoderTiny
+from torch import nn
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.base_files import find_base
+from twinloop.adapters.diffusion.block_swap import pin, place, swappable, swapping
 from twinloop.adapters.diffusion.compute import Compute, choose_compute
 from twinloop.adapters.diffusion.loading import image_pipeline, load_pipeline, set_prediction
 from twinloop.adapters.diffusion.loras.slot import LoraSlot
@@ -48,6 +50,8 @@ class BaseModel:
     _own_scheduler: Any = None
     _offload: str = field(default="", init=False)
     """How the parts lie now; "" = all in main memory, where loading left them."""
+    _waiting: Sequence[nn.Module] = field(default=(), init=False)
+    """The denoiser's blocks that "none" leaves in main memory."""
 
     @property
     def vae_scale(self) -> int:
@@ -125,11 +129,31 @@ class BaseModel:
             for encoder in encoders_of(self.pipeline):
                 # hooks that are gone may have left one behind; `PromptEmbedder` moves them from now on
                 encoder.to("cpu")
-            self.denoiser.to(self.compute.device)
+            place(self.denoiser, self.compute.device, self._waiting)
             self.pipeline.vae.to(self.compute.device)
         for pipeline in self._pipelines() if how != "none" else ():
             (pipeline.enable_model_cpu_offload if how == "model" else pipeline.enable_sequential_cpu_offload)()
         self._offload, self.prompts.hooked = how, how != "none"
+
+    @contextmanager
+    def swapping(self, count: int) -> Iterator[None]:
+        """Inside, ``none`` leaves so many of the denoiser's blocks in main memory, and each is on the GPU only while it
+        computes (`block_swap`).
+        """
+        if not count:
+            yield
+            return
+        self._waiting = swappable(self.denoiser)[:count]
+        try:
+            if self._offload not in ("", "none"):
+                self.offload("none")  # takes the hooks off, which would bring layers by themselves
+            self.make_room()
+            pin(self._waiting)
+            with swapping(self._waiting, self.compute.device):
+                yield
+        finally:
+            self.make_room()
+            self._waiting = ()
 
     def make_room(self) -> None:
         """Leave the GPU to other processes; the next `offload`, or hooks, bring everything back."""

@@ -1,9 +1,11 @@
-"""What running out of memory looks like, to this program and to a user."""
+"""What running out of memory looks like, to this program and to a user; how much there is."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import torch
 
@@ -81,6 +83,20 @@ class Spill:
         (free, whole), held = torch.cuda.mem_get_info(), torch.cuda.memory_reserved()
         # with memory left, another program has made room since
         return held > whole or (held > self._room and free < FULL * whole)
+
+
+def main_memory_left() -> int | None:
+    """Bytes of main memory that programs can still have, within the container's limit (cgroup v2); None = nobody
+    says.
+    """
+    left = list[int]()
+    with suppress(OSError):
+        found = re.search(r"MemAvailable:\s*(\d+) kB", Path("/proc/meminfo").read_text())
+        left += [int(found[1]) << 10] if found else []
+    with suppress(OSError, ValueError):  # "max" is no number
+        group = Path("/sys/fs/cgroup")
+        left.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    return max(0, min(left)) if left else None
 
 
 def release_memory() -> None:

@@ -49,8 +49,8 @@ class AlignedFaceEmbedder:
         ModelFileError: no network of a known kind.
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
-        self._model = OnnxModel.open(path, threads)
+    def __init__(self, path: Path) -> None:
+        self._model = OnnxModel.open(path)
         kind = embedder_of(path.name, self._model.sha256)
         if kind is None:
             names = ", ".join(kind.name for kind in EMBEDDERS)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from types import TracebackType
-from typing import Any
 
 from twinloop.adapters.scanning import codec
-from twinloop.adapters.scanning.supervisor import Limits, Supervisor
+from twinloop.adapters.scanning.supervisor import Supervisor
 from twinloop.adapters.scanning.worker import Ask, Job
 from twinloop.domain.likeness import USUAL, Likeness
 from twinloop.domain.scanned import ListedFile, ScannedFile
@@ -41,24 +39,11 @@ def _likeness(measurer: PhotoMeasurer) -> Likeness:
 
 
 class HereScanner:
-    """Scans in this process: no protection, for fakes and for looking at errors.
+    """Scans in this process: no protection, for fakes and for looking at errors."""
 
-    Args:
-        make: called when scanning begins.
-    """
-
-    def __init__(self, make: Callable[[], PhotoMeasurer]) -> None:
-        self._make = make
-
-    def __enter__(self) -> HereScanner:
-        self._measurer = self._make()
-        self.greeting = Greeting(self._measurer.fingerprint, tuple(_notes(self._measurer)), _likeness(self._measurer))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        del self._measurer
+    def __init__(self, measurer: PhotoMeasurer) -> None:
+        self._measurer = measurer
+        self.greeting = Greeting(measurer.fingerprint, tuple(_notes(measurer)), _likeness(measurer))
 
     def scan(self, files: Iterable[ListedFile], count: int, wanted: Wanted) -> Iterator[ScannedFile]:
         for listed in files:
@@ -66,30 +51,14 @@ class HereScanner:
 
 
 class WorkerScanner:
-    """Scans in worker processes.
+    """Scans in the worker processes of a supervisor that was entered; its entry returns what `scan_job` does."""
 
-    Args:
-        entry, arguments: as `Supervisor` takes them; the entry returns what `scan_job` does.
-
-    Raises (on entering): MissingModel, ModelFileError, UnsafeModelFile: as opening the models would. StateError: no
-    worker can start.
-    """
-
-    def __init__(self, entry: str, arguments: Mapping[str, Any], workers: int, limits: Limits) -> None:
-        self._supervisor: Supervisor[ListedFile] = Supervisor(entry, arguments, workers, limits)
-
-    def __enter__(self) -> WorkerScanner:
-        self._supervisor.__enter__()
-        told = json.loads(self._supervisor.greeting)
+    def __init__(self, supervisor: Supervisor[ListedFile]) -> None:
+        self._supervisor = supervisor
+        told = json.loads(supervisor.greeting)
         strangers = told["likeness"].pop("strangers")
         likeness = Likeness(None if strangers is None else (strangers[0], strangers[1]), **told["likeness"])
         self.greeting = Greeting(told["fingerprint"], tuple(told["notes"]), likeness)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._supervisor.close()
 
     def scan(self, files: Iterable[ListedFile], count: int, wanted: Wanted) -> Iterator[ScannedFile]:
         asked: dict[ListedFile, str] = {}

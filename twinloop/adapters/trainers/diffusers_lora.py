@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from twinloop.adapters.diffusion.base_model import BaseModel, open_base
 from twinloop.adapters.diffusion.loras.writing import write_lora
 from twinloop.adapters.diffusion.memory import memory_errors
 from twinloop.adapters.diffusion.repeatability import repeatable, threads
-from twinloop.adapters.trainers.data.prepare import caption_chunks, prepare_data
+from twinloop.adapters.trainers.data.prepare import caption_chunks, prepare_data, prepare_validation
 from twinloop.adapters.trainers.execution.process_group import Workers
 from twinloop.adapters.trainers.execution.step_execution import StepExecution
 from twinloop.adapters.trainers.lora.adapted_model import adapted, is_small
@@ -41,13 +41,13 @@ from twinloop.adapters.trainers.records.header import (
 )
 from twinloop.adapters.trainers.records.metrics import keep_log, open_metrics
 from twinloop.adapters.trainers.records.training_record import TrainingRecord, inputs_hash, open_record
-from twinloop.adapters.trainers.training_loop import Progress, TrainingRun
+from twinloop.adapters.trainers.training_loop import TrainingRun
 from twinloop.domain.forecast import Forecast
 from twinloop.domain.records import TrainingSample
 from twinloop.errors import NothingToDo
 from twinloop.families.base import Family
 from twinloop.families.lora_names import places_of
-from twinloop.ports import Trained, TrainingSettings, nobody_listens
+from twinloop.ports import Progress, Trained, TrainingSettings, nobody_listens
 from twinloop.store.models.step_saves import StepSaves
 
 
@@ -100,6 +100,7 @@ class DiffusersLoraTrainer:
     ) -> Trained:  # fmt: skip
         """`train`, as one of the processes that share it; the main one writes."""
         usable = [sample for sample in samples if sample.weight > 0]
+        held_out = [sample for sample in samples if not sample.weight and not sample.prior]
         if not any(not sample.prior for sample in usable):
             raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
         base = self._open()
@@ -111,14 +112,18 @@ class DiffusersLoraTrainer:
         metadata = {**length_header(max(chunks)), **metadata}
         with workers.main_first():
             record = open_record(work, inputs_hash(usable, settings, self.fingerprint, metadata), self._notice)
-        with threads(record.threads), repeatable(base.compute), memory_errors("Training", memory_advice(settings)):
+        short = memory_errors("Training", memory_advice(settings))
+        with threads(record.threads), repeatable(base.compute), short, ExitStack() as inside:
             with workers.main_first():
                 prior = any(sample.prior for sample in usable)
                 plan = memory_plan(base, settings, work, self._notice, math.lcm(*chunks), prior)
+                inside.enter_context(base.swapping(plan.blocks_to_swap))
                 # several processes would each encode all; beside a training the encoding needs memory that a small GPU
                 # does not have
                 lazily = workers.world_size == 1 and not is_small(base.compute)
                 data = prepare_data(base, usable, settings, work, self._notice, lazily=lazily)
+                if settings.validate_every and held_out:
+                    data = replace(data, validation=prepare_validation(base, held_out, settings, work, lazily=lazily))
             adapter = AdapterPlan.of(settings, self._family)
             with adapted(base, adapter, settings.seed, checkpointing=plan.checkpointing) as model:
                 if start is not None:
@@ -146,7 +151,7 @@ class DiffusersLoraTrainer:
                 if workers.is_main:
                     keep_log(work, output)
                     export(settings, output)
-        return Trained(settings.last_step, loss)
+        return Trained(settings.last_step, loss, run.validation)
 
     def steps_done(self, work: Path) -> int:
         """The step of the newest checkpoint in ``work``; 0 where there is none."""

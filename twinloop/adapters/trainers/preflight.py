@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.lora.warm_start_file import check_start
 from twinloop.domain.choices import HUBER_SCHEDULES, LOSSES, SCHEDULES
+from twinloop.domain.wording import plural
 from twinloop.errors import InputError, MissingExtra
 from twinloop.families.base import Family
 from twinloop.ports import TrainingSettings
@@ -28,6 +29,12 @@ def check_training(settings: TrainingSettings, choice: BaseChoice, processes: in
         InputError, MissingExtra, ModelFileError: the first that cannot work, with the next step.
     """
     check_start(settings)
+    if settings.blocks_to_swap:
+        from twinloop.adapters.diffusion.compute import choose_compute
+
+        packed = choice.base.lower().endswith(".gguf")
+        place = choose_compute(choice.device, choice.precision).device.type
+        _check_swap(place, None if packed else choice.quantization)
     if settings.wandb and importlib.util.find_spec("wandb") is None:
         raise MissingExtra("training.wandb", "wandb", "no module 'wandb'")
     if settings.optimizer in _BY_LIBRARIES:
@@ -55,8 +62,36 @@ def check_on_base(settings: TrainingSettings, base: BaseModel) -> None:
         raise InputError(f"training.schedule: unknown schedule '{settings.schedule}'. Known: {', '.join(SCHEDULES)}.")
     check_optimizer(settings.optimizer, base.compute.device, settings.optimizer_args)
     check_fits(settings, base.family)
+    if settings.blocks_to_swap:
+        from twinloop.adapters.diffusion.block_swap import swappable
+        from twinloop.adapters.diffusion.quantised.model import is_packed
+
+        _check_swap(base.compute.device.type, None if is_packed(base.denoiser) else base.compute.quantization)
+        if settings.blocks_to_swap > (most := len(swappable(base.denoiser))):
+            raise InputError(
+                f"training.blocks_to_swap: {settings.blocks_to_swap}, but this model has {plural(most, 'block')}. Set"
+                f" it to {most} or less, or leave it out."
+            )
     if settings.text_encoder:
         check_text_encoder_training(settings, base.family)
+
+
+def _check_swap(device: str, quantization: str | None) -> None:
+    """Whether blocks can be swapped.
+
+    Raises:
+        InputError: there is no GPU to save memory on, or the weights cannot.
+    """
+    if device != "cuda":
+        raise InputError(
+            "training.blocks_to_swap saves memory of a CUDA GPU, but this training computes on"
+            f" {device}, where it does nothing. Leave it out, or run on a machine with such a GPU."
+        )
+    if quantization == "nf4":
+        raise InputError(
+            'training.blocks_to_swap does not go with "quantization": "nf4", whose library keeps the weights on the GPU'
+            ' until the backward pass. Use "int8" or "fp8", or leave one of the two out.'
+        )
 
 
 def check_fits(settings: TrainingSettings, family: Family) -> None:

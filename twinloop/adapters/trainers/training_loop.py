@@ -19,16 +19,17 @@ from twinloop.adapters.trainers.execution.step_execution import StepExecution
 from twinloop.adapters.trainers.lora.adapted_model import AdaptedModel
 from twinloop.adapters.trainers.loss.noise_schedule import StepNoise, draw_noise, schedule_for
 from twinloop.adapters.trainers.loss.objective import Objective
+from twinloop.adapters.trainers.loss.validation import Validation
 from twinloop.adapters.trainers.optim.ema import Average
 from twinloop.adapters.trainers.optim.lr_schedule import learning_rate
 from twinloop.adapters.trainers.optim.optimizer import Optimizer
 from twinloop.adapters.trainers.records.checkpoints import Checkpoints
-from twinloop.adapters.trainers.records.metrics import Metrics
+from twinloop.adapters.trainers.records.metrics import FILE, Metrics
 from twinloop.domain.shots import derive_seed
+from twinloop.domain.validation_loss import RISES, ValidationLoss, begins_to_overfit
 from twinloop.errors import TrainingDiverged
-from twinloop.ports import TrainingSettings
-
-Progress = Callable[[int, int, float], None]
+from twinloop.ports import Progress, TrainingSettings
+from twinloop.store.models.training_log import logged_steps
 
 
 def _nothing(step: int) -> None:
@@ -86,6 +87,13 @@ class TrainingRun:
         self._checkpoints, self._execution = Checkpoints(work), execution
         self.noise = schedule_for(base.family, base.scheduler_config, settings)
         self._objective = Objective(model, self.noise, settings)
+        self._validation: Validation | None = None
+        if data.validation is not None:
+            self._validation = Validation(
+                data.validation, self._objective, self.noise, settings.validation_times, workers
+            )
+        self._validations = list[ValidationLoss]()
+        self._log = work / FILE
         self._smoothed_loss = torch.zeros(1, dtype=torch.float64)
         self._scale = self._compute.loss_scale
         self._left_out = 0
@@ -106,6 +114,8 @@ class TrainingRun:
         if 0 < done < settings.last_step and self._execution.blocks.at(done + 1):
             self._compile_again()
         metrics = self._open_metrics(done) if self._workers.is_main else Metrics([])
+        if self._workers.is_main:
+            self._validations = [one.validation for one in logged_steps(self._log) if one.validation is not None]
         try:
             for step in range(done + 1, settings.last_step + 1):
                 loss = self._step(step, metrics)
@@ -115,10 +125,20 @@ class TrainingRun:
                 if self._workers.is_main and (step % settings.checkpoint_every == 0 or step == settings.last_step):
                     metrics.sync()
                     self._checkpoints.save(step, self._state())
-                progress(step, settings.steps, float(self._smoothed_loss))
+                progress(step, settings.steps, float(self._smoothed_loss), *self._newest_validation)
         finally:
             metrics.close()
         return float(self._smoothed_loss)
+
+    @property
+    def validation(self) -> ValidationLoss | None:
+        """After the last step, where it was measured; known to the main process."""
+        newest = self._validations[-1] if self._validations else None
+        return newest if newest is not None and newest.step == self._settings.last_step else None
+
+    @property
+    def _newest_validation(self) -> tuple[float, ...]:
+        return tuple(one.loss for one in self._validations[-1:])
 
     def _smooth(self, loss: float) -> None:
         """Take a step's loss into the average; the first is the average, and that of a step that was left out is no
@@ -163,9 +183,37 @@ class TrainingRun:
         if math.isfinite(loss) and not math.isfinite(norm):
             self._lower_scale(step)
         self.average.update(step)
-        metrics.add(step, loss=loss, rate=rate, grad_norm=norm)
+        with metrics.clock_stopped():
+            validation = self._validate(step)
+        metrics.add(step, loss=loss, rate=rate, grad_norm=norm, validation=validation)
         self._watch_memory(step)
         return loss
+
+    def _validate(self, step: int) -> ValidationLoss | None:
+        """The loss on the held-out pictures, where it is measured after this step, of the weights that would be
+        written; with the blocks as they are without compiling, which would meet sizes of its own here.
+        """
+        if self._validation is None or not self._settings.validates_at(step):
+            return None
+        with self._execution.kernels.ready(step), self.average.applied(), self._model.whole():
+            measured = self._validation.measure(step)
+        if not math.isfinite(measured.loss):  # in float16 a picture may overflow: a mean of others says something else
+            return None
+        self._validations.append(measured)
+        self._tell_overfitting()
+        return measured
+
+    def _tell_overfitting(self) -> None:
+        """Once, where the loss has risen several times in a row."""
+        times = [one.time for one in self._validations[-1].by_time]
+        same = [one for one in self._validations if [by.time for by in one.by_time] == times]
+        if self._workers.is_main and begins_to_overfit([one.loss for one in same]):
+            first, last = same[-1 - RISES], same[-1]
+            self._notice(
+                f"The validation loss has risen {RISES} times in a row, from {first.loss:.4f} at step {first.step} to"
+                f" {last.loss:.4f} at step {last.step}: a sign that the photos are learned by heart. The panel decides"
+                " on likeness all the same; training.keep_checkpoints takes the best step by it."
+            )
 
     def _update(self, rate: float) -> float:
         """Take the step that the gradients of all processes say; their norm."""

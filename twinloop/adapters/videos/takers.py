@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from twinloop.adapters.scanning.messages import packed, unpacked
-from twinloop.adapters.scanning.supervisor import Limits, Supervisor
+from twinloop.adapters.scanning.supervisor import Supervisor
 from twinloop.adapters.scanning.worker import Ask, Job
 from twinloop.domain.faces import HeadPose
 from twinloop.domain.video import FaceInFrame, SeenFrame, SeenVideo, VideoTask
@@ -82,20 +81,11 @@ def _face(data: Mapping[str, Any] | None) -> FaceInFrame | None:
 
 
 class HereTaker:
-    """Takes them in this process: no protection, for looking at errors. ``make`` is called when it is entered."""
+    """Takes them in this process: no protection, for looking at errors."""
 
-    def __init__(self, make: Callable[[], FrameWork]) -> None:
-        self._make = make
-
-    def __enter__(self) -> HereTaker:
-        self._work = self._make()
-        self.notes = self._work.notes
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        del self._work
+    def __init__(self, work: FrameWork) -> None:
+        self._work = work
+        self.notes = work.notes
 
     def take(self, tasks: Iterable[VideoTask], count: int, desk: FrameDesk) -> Iterator[tuple[VideoTask, str]]:
         for task in tasks:
@@ -108,26 +98,11 @@ class HereTaker:
 
 
 class WorkerTaker:
-    """Takes them in worker processes.
+    """Takes them in the worker processes of a supervisor that was entered; its entry returns what `frame_job` does."""
 
-    Args:
-        entry, arguments: as `Supervisor` takes them; the entry returns what `frame_job` does.
-
-    Raises (on entering): as `Supervisor`.
-    """
-
-    def __init__(self, entry: str, arguments: Mapping[str, Any], workers: int, limits: Limits) -> None:
-        self._supervisor: Supervisor[VideoTask] = Supervisor(entry, arguments, workers, limits)
-
-    def __enter__(self) -> WorkerTaker:
-        self._supervisor.__enter__()
-        self.notes: tuple[str, ...] = tuple(json.loads(self._supervisor.greeting)["notes"])
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._supervisor.close()
+    def __init__(self, supervisor: Supervisor[VideoTask]) -> None:
+        self._supervisor = supervisor
+        self.notes: tuple[str, ...] = tuple(json.loads(supervisor.greeting)["notes"])
 
     def take(self, tasks: Iterable[VideoTask], count: int, desk: FrameDesk) -> Iterator[tuple[VideoTask, str]]:
         given = ((task, packed({**asdict(task), "path": str(task.path)})) for task in tasks)

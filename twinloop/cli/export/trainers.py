@@ -14,6 +14,7 @@ from twinloop.cli.export.common import left_out_line
 from twinloop.cli.settings_from_flags import settings_from
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.wording import plural
+from twinloop.foreign import TITLES
 
 FLAGS = {
     "dataset": "dataset_dir", "person": "person_trigger", "base_model": "base_model", "preset": "training.preset",
@@ -46,11 +47,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.exporters.captioned import Wanted, gather_captioned
     from twinloop.exporters.package import write_package
-    from twinloop.exporters.training_set import TARGETS, export_training_set, gather_samples, with_masks, with_prior
+    from twinloop.exporters.training_set import export_training_set
     from twinloop.families.predictions import check_asked, prediction_of
     from twinloop.foreign.job import Job
     from twinloop.foreign.pictures import folders_of
+    from twinloop.foreign.programs import PROGRAMS
+    from twinloop.stages.masks import masks_of
+    from twinloop.stages.samples import Beside, training_samples
+    from twinloop.stages.select import READABLE_ONLY, UNMEASURED
     from twinloop.stages.words import TAGGED
     from twinloop.steps.options import merge_limits
     from twinloop.store.pictures.dataset_folders import told_trigger
@@ -61,21 +67,27 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     settings = settings_from(args, FLAGS, {"person_name": person, "person_trigger": trigger})
     options.check_outside(args.output, settings.dataset_dir)
     makers = build_makers(settings)
-    gathered = gather_samples(
-        Path(settings.dataset_dir),
-        settings.person_trigger,
-        merge_limits(settings),
+    asked = settings.training
+    wanted = Wanted(
+        trigger=settings.person_trigger,
+        limits=merge_limits(settings),
+        rules=READABLE_ONLY if settings.analysis.keep_all else UNMEASURED,
         tags=makers.style in TAGGED,
         character=settings.subject == "character",
-        prior=settings.training.prior_images,
+        prior=asked.prior_images,
     )
-    gathered = with_masks(gathered, settings.training.masks)
-    training = makers.training(len(gathered.samples))
-    gathered = with_prior(gathered, settings.training.prior_images, training.class_word, makers.style, terminal)
+    gathered = gather_captioned(Path(settings.dataset_dir), wanted)
+    photos = [Path(member.path) for member in gathered.dataset.members if member.weight > 0]
+    beside = Beside(
+        prior=Path(asked.prior_images) if asked.prior_images is not None else None,
+        masks=masks_of(Path(asked.masks), gathered.root, photos) if asked.masks is not None else {},
+    )
+    training = makers.training(gathered.pictures)
+    samples = training_samples(gathered.dataset, training, beside, makers.style, terminal)
     root = args.output.resolve()
     base = str(Path(settings.base_model).resolve()) if Path(settings.base_model).exists() else settings.base_model
-    family, asked = base_family(settings), asked_prediction(settings)
-    check_asked(asked, prediction_of(base, family), family)
+    family, prediction = base_family(settings), asked_prediction(settings)
+    check_asked(prediction, prediction_of(base, family), family)
     job = Job(
         name=settings.person_name.replace(" ", "_"),
         base=base,
@@ -84,12 +96,12 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
         trigger=settings.person_trigger,
         root=root / "dataset",
         output=root / "output",
-        folders=folders_of(gathered.samples, settings.person_trigger),
-        prediction=prediction_of(base, family, asked),
+        folders=folders_of(samples, settings.person_trigger),
+        prediction=prediction_of(base, family, prediction),
         quantization=settings.quantization,
         float16=settings.precision == "float16",
     )
-    package = export_training_set(TARGETS[name], job, gathered)
+    package = export_training_set(PROGRAMS[name], job, gathered)
     manifest, data = write_package(args.output, package)
     for warning in package.warnings:
         terminal.warn(warning)
@@ -98,17 +110,12 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
         terminal.line(f"dataset/{folder.name}: {plural(len(folder.pictures), 'picture')}, each {folder.repeats} x")
     terminal.line(f"{plural(job.pictures, 'picture')} and a configuration in {args.output}")
     if left := data["left_out"]:
-        terminal.line(f"{left_out_line(left, gathered.of_subject + len(left))}\nEach with its reason: {manifest}")
+        terminal.line(f"{left_out_line(left, gathered.pictures + len(left))}\nEach with its reason: {manifest}")
     terminal.line(f"How to start: {manifest.with_name('README.txt')}")
     return {**data, "warnings": list(package.warnings)}
 
 
 COMMANDS = tuple(
-    Command(name, f"Dataset and LoRA configuration for {program}.", configure, partial(_run, name))
-    for name, program in (
-        ("kohya", "kohya's sd-scripts"),
-        ("ai-toolkit", "ai-toolkit"),
-        ("onetrainer", "OneTrainer"),
-        ("simpletuner", "SimpleTuner"),
-    )
+    Command(name, f"Dataset and LoRA configuration for {title}.", configure, partial(_run, name))
+    for name, title in TITLES.items()
 )

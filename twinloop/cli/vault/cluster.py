@@ -11,10 +11,13 @@ from twinloop.cli.argument_types import fraction, positive
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
+from twinloop.domain.names import folded
 from twinloop.domain.wording import plural, shown, some
+from twinloop.system import shell
 
 if TYPE_CHECKING:
     from twinloop.stages.vault.people.cluster import Clustered
+    from twinloop.stages.vault.people.record import People
     from twinloop.store.vault.folder import Vault
 
 SHOWN = 12
@@ -59,7 +62,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         done = cluster(opened, ClusterOptions(args.limit, args.min_faces), wiring.build_neighbour_search, terminal)
         bare = tuple(without_face(opened, done.people).values())
     first = done.people.persons[0].id if done.people.persons else "p001"
-    for line in [*lines_of(done), *without_face_lines(bare, opened.vault)]:
+    for line in [*lines_of(done), *called_lines(done.people, opened.vault), *without_face_lines(bare, opened.vault)]:
         terminal.line(line)
     terminal.line(f"Who is who: {opened.vault.command('clusters')}")
     terminal.line(f"To name somebody: {opened.vault.command(f'name {first} NAME')}")
@@ -80,6 +83,28 @@ def lines_of(done: Clustered) -> list[str]:
     elif done.new or done.gone:
         lines += [f"{word}: {_few(names)}" for word, names in (("New", done.new), ("Gone", done.gone)) if names]
     return lines
+
+
+def called_lines(people: People, vault: Vault) -> list[str]:
+    """What photo programs called the people, where the user gave no name yet; and what does not fit together."""
+    called: dict[str, list[str]] = {}
+    lines, hints = [], []
+    for person in people.persons:
+        said = people.in_photos(person)
+        if person.hidden or not said.counts:
+            continue
+        if said.name is not None and person.name is None:
+            called.setdefault(folded(said.name), []).append(person.id)
+            lines.append(f"{person.id} is {said.text}: {vault.command(f'name {person.id} {shell.quote(said.name)}')}")
+        if said.may_mix:
+            split = vault.command(f"split {person.id} FILE...")
+            hints.append(f"{person.called} may mix two people, by the names in your photos: {said.mix_text}. {split}")
+    for ids in called.values():
+        if len(ids) > 1:
+            merge = vault.command(f"merge {' '.join(ids)}")
+            hints.append(f"{some(ids)} have one name in your photos. If they are one person: {merge}")
+    more = [f"  - and {len(lines) - SHOWN} more, all in: {vault.command('clusters --json')}"] if lines[SHOWN:] else []
+    return [*lines[:SHOWN], *more, *hints[:SHOWN]]
 
 
 def without_face_lines(paths: Sequence[str], vault: Vault) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
+from twinloop.cli.vault.cluster import called_lines
 from twinloop.cli.vault.options import add_vault
 from twinloop.domain.wording import plural, shown
 
@@ -42,6 +43,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         listed = clusters(opened, people)
         sheets = write_sheets(opened, listed, args.sheets, terminal) if args.sheets is not None else []
     for line in lines_of([item for item in listed if args.hidden or item.person is None or not item.person.hidden]):
+        terminal.line(line)
+    for line in called_lines(people, opened.vault):
         terminal.line(line)
     if sheets:
         terminal.line(f"{plural(len(sheets), 'contact sheet')} in {args.sheets}")

@@ -66,8 +66,11 @@ def summary(found: Duplicates, vault: Vault) -> list[str]:
     lines = [f"{plural(found.files, 'file')}, {photos}, {found.kept} kept"]
     for kind, name in NAMES.items():
         groups = found.of_kind(kind)
-        spare = sum(not file.kept for group in groups for file in group.files)
-        lines.append(f"  {kind:<5}  groups ({name}): {len(groups)}; files that another one stands for: {spare}")
+        if kind == "exact":
+            spare, what = sum(len(group.files) - 1 for group in groups), "files"
+        else:  # a photo of several files is one, so that the lines add up
+            spare, what = len(set().union(*(group.dropped for group in groups))), "photos"
+        lines.append(f"  {kind:<5}  groups ({name}): {len(groups)}; {what} that another one stands for: {spare}")
     if found.flat:
         lines += [
             (

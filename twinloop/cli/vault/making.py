@@ -45,20 +45,31 @@ def add_cutting(parser: argparse.ArgumentParser, min_face: str = "--min-face") -
         "--size",
         type=positive,
         metavar="PX",
-        help="pictures have at most PX x PX pixels, with sides of multiples of 64, of small photos 8 (default: 1024)",
+        help=(
+            "pictures have at most PX x PX pixels, with sides of multiples of 64, of small photos 8 (default: as in the"
+            " last run, else 1024)"
+        ),
     )
     parser.add_argument(
         "--framing",
         choices=FRAMINGS,
-        help="how much of the person: head, half, whole, or as photographed (default: keep)",
+        help="how much of the person: head, half, whole, or as photographed (default: as in the last run, else keep)",
     )
-    parser.add_argument("--max-photos", type=positive, metavar="N", help="the best N photos, spread over the angles")
+    parser.add_argument(
+        "--max-photos",
+        type=positive,
+        metavar="N",
+        help="the best N photos, spread over the angles; said anew each time (default: all)",
+    )
     parser.add_argument(
         min_face,
         dest="min_face_cut",
         type=positive,
         metavar="PX",
-        help="least height of a face that is worth training on, in pixels of the photo (default: 64)",
+        help=(
+            "least height of a face that is worth training on, in pixels of the photo (default: as in the last run,"
+            " else 64)"
+        ),
     )
     parser.add_argument(
         "--keep-alike",
@@ -97,19 +108,20 @@ def add_captioning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--style",
         choices=CAPTION_STYLES,
-        help="phrases for SDXL and Flux, or tags for Animagine and its kin (default: prose)",
+        help="phrases for SDXL and Flux, or tags for Animagine and its kin (default: as in the last run, else prose)",
     )
     parser.add_argument(
         "--captioner",
         choices=CAPTIONERS,
-        help="who adds words to what was measured (default: template, nobody)",
+        help="who adds words to what was measured (default: as in the last run, else template, nobody)",
     )
     parser.add_argument(
         "--captioner-model",
         metavar="PATH",
         help=(
             "folder of the captioner (wd14: model.onnx and selected_tags.csv), a hub id (blip, florence2), or the name"
-            " that the server knows it by (openai; default: the only one there)"
+            " that the server knows it by (openai; else the only one there) (default: the last run's, where the"
+            " captioner is the same)"
         ),
     )
     _add_server(parser)
@@ -127,7 +139,7 @@ def add_captioning(parser: argparse.ArgumentParser) -> None:
         choices=OWN_CAPTIONS,
         help=(
             "captions in files beside the photos (.txt, .caption, metadata.jsonl) are used, with the trigger in front,"
-            " or measured ones are written instead (default: use)"
+            " or measured ones are written instead (default: as in the last run, else use)"
         ),
     )
     options.add_facets(parser)
@@ -141,7 +153,7 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help=(
             "of openai: where a program on this machine answers as OpenAI's chat completions do, such as"
-            " http://127.0.0.1:1234/v1 (LM Studio, Ollama, llama.cpp, vLLM)"
+            " http://127.0.0.1:1234/v1 (LM Studio, Ollama, llama.cpp, vLLM; default: as in the last run)"
         ),
     )
     parser.add_argument(

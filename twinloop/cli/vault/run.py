@@ -118,7 +118,8 @@ def _told_apart(
     _title(terminal, "Cluster")
     found = tell_apart(opened, ClusterOptions(args.limit, args.min_faces), wiring.build_neighbour_search, terminal)
     bare = tuple(without_face(opened, found.people).values())
-    _say(terminal, [*cluster.lines_of(found), *cluster.without_face_lines(bare, opened.vault)])
+    called = cluster.called_lines(found.people, opened.vault)
+    _say(terminal, [*cluster.lines_of(found), *called, *cluster.without_face_lines(bare, opened.vault)])
     meant = person_meant(opened, found.people, name, args.reference, args.folders)
     return {**found.to_json(), "without_face": len(bare)}, meant
 
@@ -257,20 +258,18 @@ def _new_name(person: Person, name: str) -> str | None:
 
 def _labelled(opened: OpenVault, person: Person, name: str, args: argparse.Namespace, terminal: Terminal) -> Person:
     """What was said before stands where no flag says otherwise."""
-    from twinloop.stages.vault.dataset.label import LabelOptions, label_of
     from twinloop.stages.vault.dataset.label import label as write_down
+    from twinloop.stages.vault.dataset.label import label_of
     from twinloop.stages.vault.people.record import find_person, read_people
 
     before = label_of(opened.decisions, person.id)
-    trigger = args.trigger or (before.trigger if before else f"ohwx {name}")
-    word = args.class_word or (before.class_word if before else label.CLASS_WORD)
-    consent = label.consent_of(args) if args.consent or before is None else before.consent
-    done = write_down(opened, person, LabelOptions(trigger, word, consent, _new_name(person, name)))
+    options = label.options_over(before, args, f"ohwx {name}", _new_name(person, name))
+    done = write_down(opened, person, options)
     for text in done.warnings:
         terminal.warn(text)
     terminal.line(f"{person.id}: prompts begin with '{done.to_json()['prompt']}'")
-    if consent.kind is not None:  # else a warning says it
-        terminal.line(f"Consent: {consent.text}")
+    if options.consent.kind is not None:  # else a warning says it
+        terminal.line(f"Consent: {options.consent.text}")
     return find_person(read_people(opened.vault), person.id)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ from twinloop.cli.argument_types import not_negative, positive
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
-from twinloop.domain.wording import plural, shown
+from twinloop.domain.wording import by_reason, plural, shown
+from twinloop.system import shell
 
 if TYPE_CHECKING:
     from twinloop.stages.vault.scan import Scanned
@@ -45,6 +47,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FOLDER",
         help="take this folder out of the vault; may be given again",
+    )
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        type=_pattern,
+        metavar="PATTERN",
+        help=(
+            "pass over what matches, below the scanned folders: a name at any depth (raw, '*.tif'), or a path with *"
+            " within a name and ** for any folders ('2019/**', '**/raw/*.jpg'); may be given again; remembered by the"
+            " vault"
+        ),
+    )
+    parser.add_argument(
+        "--no-exclude",
+        action="store_true",
+        help="forget the patterns of earlier --exclude; those given now count",
     )
     parser.add_argument(
         "--min-face",
@@ -93,12 +112,20 @@ def run(args: argparse.Namespace, terminal: Terminal, identities: bool = False) 
         workers=args.workers,
         timeout=args.timeout,
         memory=args.memory,
+        exclude=args.exclude,
+        only_these=args.no_exclude,
     )
     done = scan(vault, replace(plan, identities=identities), terminal)
     for line in lines_of(done, vault):
         terminal.line(line)
     for note in done.notes:
         terminal.warn(note)
+    for pattern in args.exclude:
+        if not done.excluded.get(pattern):
+            terminal.warn(
+                f"--exclude {shell.quote(pattern)} matches nothing. A pattern with a slash is of the whole path below a"
+                " scanned folder, without that folder's own name."
+            )
     return done.to_json()
 
 
@@ -109,30 +136,57 @@ def lines_of(done: Scanned, vault: Vault) -> list[str]:
         f"{plural(counts.photos, 'photo')} with {plural(counts.faces, 'face')} in {plural(counts.files, 'file')}",
         (
             f"measured {done.measured}, known by their content {done.recognised}, unchanged {done.unchanged}, gone"
-            f" {done.gone}, skipped {len(done.skipped)}"
+            f" {done.gone}, skipped {count_skipped(done.skipped)}"
         ),
     ]
+    if done.named:
+        lines.append(f"names of people from photo programs on {plural(done.named, 'photo')}")
     return [
         *lines,
         *skipped_lines([(os.fspath(path), reason) for path, reason in done.skipped], vault),
+        *passed_lines(done),
         *ignored_lines(done.ignored),
     ]
 
 
+def count_skipped(skipped: Iterable[tuple[Path, str]]) -> int:
+    """Files that are missed: of a raw photo beside its JPEG the shot is there."""
+    from twinloop.store.pictures.raw_pairs import is_beside
+
+    return sum(not is_beside(reason) for _, reason in skipped)
+
+
 def skipped_lines(skipped: list[tuple[str, str]], vault: Vault) -> list[str]:
-    """The first skipped files with their reasons."""
-    if not skipped:
-        return []
-    more = [f"  - and {len(skipped) - SHOWN} more: {vault.command('status --json')}"] if len(skipped) > SHOWN else []
-    return [
+    """The first reasons why files were skipped, each with its first file; raw photos beside their JPEGs are one."""
+    from twinloop.store.pictures.raw_pairs import is_beside
+
+    beside = [path for path, reason in skipped if is_beside(reason)]
+    others = by_reason((path, reason) for path, reason in skipped if not is_beside(reason))
+    pairs = [
         "",
-        f"Skipped: {len(skipped)}",
-        *(f"  - {shown(path)}: {reason}" for path, reason in skipped[:SHOWN]),
+        f"Raw photos beside a JPEG or HEIC of the same shot, which is used instead: {len(beside)}",
+    ]
+    if not others:
+        return pairs if beside else []
+    more = [f"  - and {len(others) - SHOWN} more: {vault.command('status --json')}"] if len(others) > SHOWN else []
+    return [
+        *(pairs if beside else []),
+        "",
+        f"Skipped: {len(skipped) - len(beside)}",
+        *(f"  - {shown(paths)}: {reason}" for paths, reason in others[:SHOWN]),
         *more,
     ]
 
 
+def passed_lines(done: Scanned) -> list[str]:
+    from twinloop.stages.vault.passed_over import counted
+
+    told = counted(done.passed_over, {pattern: count for pattern, count in done.excluded.items() if count})
+    return ["", f"Passed over, with all that is in them: {told}"] if told else []
+
+
 def ignored_lines(ignored: dict[str, int]) -> list[str]:
+    from twinloop.store.pictures.names_beside import SUFFIXES as NAMES
     from twinloop.store.pictures.sidecar import SUFFIXES as CAPTIONS
     from twinloop.store.pictures.videos import SUFFIXES as VIDEOS
 
@@ -143,9 +197,17 @@ def ignored_lines(ignored: dict[str, int]) -> list[str]:
         for suffix, count in sorted(ignored.items(), key=lambda item: -item[1])[:SHOWN]
     )
     used = "; captions among them (a.txt beside a.png) are used by caption and prep"
+    names = "; names of people in .xmp and .json files beside photos are read"
     film = "; videos among them: twinloop vault frames takes pictures out of them"
-    also = (used if ignored.keys() & set(CAPTIONS) else "") + (film if ignored.keys() & VIDEOS else "")
+    also = (used if ignored.keys() & set(CAPTIONS) else "") + (names if ignored.keys() & set(NAMES) else "")
+    also += film if ignored.keys() & VIDEOS else ""
     return ["", f"Not pictures by their name, left alone: {kinds}{also}"]
+
+
+def _pattern(text: str) -> str:
+    if not text.strip("/"):
+        raise argparse.ArgumentTypeError("expected a name, or a pattern such as '*.tif' or '2019/**'")
+    return text
 
 
 COMMAND = Command(

@@ -10,8 +10,9 @@ from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.cluster import without_face_lines
 from twinloop.cli.vault.options import add_vault
-from twinloop.cli.vault.scan import SHOWN, skipped_lines
+from twinloop.cli.vault.scan import SHOWN, count_skipped, skipped_lines
 from twinloop.domain.wording import plural
+from twinloop.system import shell
 
 if TYPE_CHECKING:
     from twinloop.stages.vault.status import Status
@@ -38,14 +39,18 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 def lines_of(found: Status, vault: Vault) -> list[str]:
     """The state for people."""
     counts = found.counts
-    lines = [f"folder: {folder}" for folder in found.folders[:SHOWN]]
+    lines = [f"folder: {folder}{_place(folder, found, vault)}" for folder in found.folders[:SHOWN]]
     if len(found.folders) > SHOWN:
         lines.append(f"folder: and {len(found.folders) - SHOWN} more ({vault.command('status --json')})")
+    if found.exclude:
+        lines.append(f"excluded: {', '.join(found.exclude)} ({vault.command('scan --no-exclude')} forgets it)")
     if found.unfinished:
         lines.append(f"scan: not finished; where it was interrupted, it goes on with {vault.command('scan')}")
     lines.append(f"models: {found.models_dir}")
     lines.append(
-        f"photos: {counts.photos}, in {plural(counts.files, 'file')}; skipped: {plural(counts.skipped, 'file')}"
+        f"photos: {counts.photos}, in {plural(counts.files, 'file')}; skipped:"
+        f" {plural(count_skipped(found.skipped), 'file')}"
+        + (f"; not there now: {plural(found.files_missing, 'file')}" if found.files_missing else "")
     )
     lines.append(f"faces: {counts.faces}, of which {found.with_embedding} can be told apart")
     lines.append(
@@ -66,6 +71,16 @@ def lines_of(found: Status, vault: Vault) -> list[str]:
     ]
     lines += without_face_lines(found.without_face, vault)
     return [*lines, *skipped_lines([(os.fspath(path), reason) for path, reason in found.skipped], vault)]
+
+
+def _place(folder: str, found: Status, vault: Vault) -> str:
+    """That a folder is not there now, and what to do if it stays so."""
+    if folder not in found.missing:
+        return ""
+    if folder not in found.renamed:
+        return " (not there now)"
+    remove = vault.command(f"scan --remove {shell.quote(folder)}")
+    return f" (not there now: it seems to have been renamed to {found.renamed[folder]}; then: {remove})"
 
 
 COMMAND = Command(

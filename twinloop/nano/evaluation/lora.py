@@ -66,7 +66,7 @@ def measure_lora(
     )
     settings = replace(family.preset(PRESET).training, seed=seed)
 
-    def progress(step: int, steps: int, loss: float) -> None:
+    def progress(step: int, steps: int, loss: float, validation: float | None = None) -> None:
         reporter.progress("LoRA training", step, steps)
 
     with tempfile.TemporaryDirectory() as folder:

@@ -141,8 +141,8 @@ def ellipsoid(
     return Patch(points + np.asarray(centre), uv, material)
 
 
-def tube(path: Array, radii: Array, material: int, cols: int = 11, flat: float = 1.0, closed: bool = False) -> Patch:
-    """A tube along ``path`` (n, 3) with ``radii`` (n,) and round caps; ``flat`` squeezes it front to back.
+def tube(path: Array, radii: Array, material: int, cols: int = 11, closed: bool = False) -> Patch:
+    """A tube along ``path`` (n, 3) with ``radii`` (n,) and round caps.
 
     uv: u is the angle around (radians), v the share of the length.
     """
@@ -159,7 +159,7 @@ def tube(path: Array, radii: Array, material: int, cols: int = 11, flat: float =
         depth = np.array([1.0, 0.0, 0.0]) if abs(step[:, 0]).max() < 0.9 else np.array([0.35, 0.9, 0.26])
     side = np.cross(step, depth)
     side /= np.linalg.norm(side, axis=1, keepdims=True) + 1e-12
-    front = np.cross(side, step) * flat
+    front = np.cross(side, step)
     angle = np.linspace(-np.pi, np.pi, cols)
     ring = side[:, None] * np.sin(angle)[None, :, None] + front[:, None] * np.cos(angle)[None, :, None]
     points = path[:, None] + ring * radii[:, None, None]

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable, Set
 from pathlib import Path
 
+from twinloop.store.vault.files import FileIndex
+
 
 def online_and_offline(folders: Iterable[str]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """The folders (or files) that are there, and those that are away.
@@ -24,6 +26,12 @@ def online_and_offline(folders: Iterable[str]) -> tuple[tuple[Path, ...], tuple[
 def is_offline(path: str, away: Set[Path]) -> bool:
     """Whether a file is one of these places, or lies below one."""
     return bool(away) and not away.isdisjoint((Path(path), *Path(path).parents))
+
+
+def renamed(index: FileIndex, missing: Iterable[Path]) -> dict[Path, Path]:
+    """Folders that are not there -> where all their photos are now; only those of which that is so."""
+    places = {folder: index.moved_to(folder) for folder in missing}
+    return {folder: place for folder, place in places.items() if place is not None and place.is_dir()}
 
 
 def _walked_past(path: Path, roots: Set[Path]) -> bool:

@@ -27,6 +27,7 @@ class ScanRecord:
         unfinished: a scan was interrupted, or goes on: not every photo of the folders is known yet.
         begun_models, begun_min_face: what that scan is made with, as `models_dir` and `min_face`; "" and 0 = none is
             unfinished.
+        exclude: patterns of what is not scanned (`Exclusions`).
     """
 
     folders: tuple[str, ...]
@@ -40,6 +41,7 @@ class ScanRecord:
     begun_models: str = ""
     begun_min_face: int = 0
     same_person: float = USUAL.same_person
+    exclude: tuple[str, ...] = ()
 
     def write(self, vault: Vault) -> None:
         write_json(vault.scan_record, asdict(self), private=True)
@@ -68,6 +70,7 @@ class ScanRecord:
                 begun_models=data["begun_models"],
                 begun_min_face=data["begun_min_face"],
                 same_person=data["same_person"],
+                exclude=tuple(map(str, data.get("exclude", ()))),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise StateError(

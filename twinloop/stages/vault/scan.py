@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +26,25 @@ from twinloop.stages.vault.forget.promise import keep_promises
 from twinloop.stages.vault.measure import VERSION
 from twinloop.stages.vault.measured_with import difference
 from twinloop.stages.vault.new_folders import look_into
-from twinloop.stages.vault.offline_folders import online_and_offline
+from twinloop.stages.vault.offline_folders import online_and_offline, renamed
 from twinloop.stages.vault.opened import ScanRecord
+from twinloop.stages.vault.passed_over import Exclusions
+from twinloop.stages.vault.people.photo_names import read_names
 from twinloop.stages.vault.walk import Walk
 from twinloop.store.lock import VAULT, locked
+from twinloop.store.pictures import raw
 from twinloop.store.vault.catalog import FileEntry, VaultCatalog
 from twinloop.store.vault.decisions import DecisionLog
 from twinloop.store.vault.files import Counts, FileIndex
 from twinloop.store.vault.folder import Vault
+from twinloop.system import shell
 
 BATCH = 64
 BATCH_SECONDS = 2.0
 """So many files, or so long, at most are scanned again after a kill."""
 
 
+_NAMED = 3
 _NO_EMBEDDER = "-"
 """What `embedder_in` gives where there is none."""
 
@@ -52,8 +58,10 @@ class ScanPlan:
             date.
         models_dir: where the detectors lie. min_face: pixels. stamp: of the model files (`ScanRecord.stamp`).
         limits: of one file, in words; a file that was skipped is tried again with others.
-        scanner: opens the models; called only when there is something to look at.
+        scanner: opens the models when it is entered; called only when there is something to look at.
         identities: whether photos are only looked at where the models tell people apart; False = in any case.
+        exclude: patterns of what is not scanned (`Exclusions`), beside those of earlier scans. only_these: instead of
+            those.
     """
 
     add: tuple[Path, ...]
@@ -62,8 +70,10 @@ class ScanPlan:
     min_face: int
     stamp: str
     limits: str
-    scanner: Callable[[], Scanner]
+    scanner: Callable[[], AbstractContextManager[Scanner]]
     identities: bool = False
+    exclude: tuple[str, ...] = ()
+    only_these: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +87,8 @@ class Scanned:
         gone: files that are no longer there. counts: of the whole vault afterwards.
         skipped: every skipped file with its reason. ignored: files that are no pictures by their name, by suffix.
         away: folders that were not there this time; what is known of them is kept. notes: about models.
+        named: photos in which, or beside which, a photo program named people.
+        passed_over: files and folders that were passed over by what they are, and by pattern: kind -> how many.
     """
 
     folders: tuple[str, ...]
@@ -90,6 +102,9 @@ class Scanned:
     ignored: dict[str, int]
     away: tuple[str, ...]
     notes: tuple[str, ...]
+    named: int = 0
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    excluded: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -103,8 +118,11 @@ class Scanned:
             "gone": self.gone,
             "skipped": [{"path": os.fspath(path), "reason": reason} for path, reason in self.skipped],
             "ignored": self.ignored,
+            "passed_over": dict(self.passed_over),
+            "excluded": dict(self.excluded),
             "away": list(self.away),
             "notes": list(self.notes),
+            "named_in_photos": self.named,
             "fingerprint": self.fingerprint,
         }
 
@@ -120,16 +138,28 @@ def scan(vault: Vault, plan: ScanPlan, reporter: Reporter) -> Scanned:
             where none of them tells people apart, and that is asked for.
         Locked: another process works in the vault. StorageError: the catalogue cannot be written.
     """
-    look_into(vault, plan.add, reporter)
+    look_into(vault, plan.add, Exclusions(patterns_of(vault, plan)), reporter)
     vault.create()
     with locked(vault.root, VAULT), VaultCatalog(vault.catalog, any_version=True) as catalog:
         keep_promises(vault, catalog, DecisionLog(vault.decisions))
         return _Scan(vault, catalog, plan, reporter).run()
 
 
-def _away_text(away: tuple[str, ...]) -> str:
+def patterns_of(vault: Vault, plan: ScanPlan) -> tuple[str, ...]:
+    """The patterns of what is not scanned from now on."""
+    known = ScanRecord.read(vault).exclude if vault.scan_record.exists() and not plan.only_these else ()
+    return tuple(dict.fromkeys((*known, *plan.exclude)))
+
+
+def _away_text(away: Sequence[Path], moved: Mapping[Path, Path], vault: Vault) -> str:
     it, is_ = ("it", "is") if len(away) == 1 else ("them", "are")
-    return f"{some(away)} {is_} not there; what is known of {it} is kept. To take {it} out: --remove"
+    text = f"{some([str(folder) for folder in away])} {is_} not there; what is known of {it} is kept."
+    text += "".join(
+        f" {folder} seems to have been renamed to {place}: all its photos are known there."
+        for folder, place in list(moved.items())[:_NAMED]
+    )
+    flags = " ".join(f"--remove {shell.quote(str(folder))}" for folder in away[:_NAMED])
+    return f"{text} To take {it if len(away) <= _NAMED else 'the first'} out: {vault.command(f'scan {flags}')}"
 
 
 def _no_embedder(models_dir: str) -> str:
@@ -145,24 +175,27 @@ class _Scan:
     def __init__(self, vault: Vault, catalog: VaultCatalog, plan: ScanPlan, reporter: Reporter) -> None:
         self._vault, self._catalog, self._plan, self._reporter = vault, catalog, plan, reporter
         self._record = self._written = ScanRecord.read(vault) if vault.scan_record.exists() else None
+        self._exclude = patterns_of(vault, plan)
         self._index = FileIndex(catalog)
-        self._tried = f"twinloop {__version__} {VERSION}; pillow {PIL.__version__}; {plan.limits}"
+        decoders = "; ".join(filter(None, (f"pillow {PIL.__version__}", raw.library_version())))
+        self._tried = f"twinloop {__version__} {VERSION}; {decoders}; {plan.limits}"
         self._measured = self._recognised = self._looked_at = 0
         self._forgotten = forgotten_faces(DecisionLog(vault.decisions, reading=True))
 
     def run(self) -> Scanned:
         folders, removed = self._folders()
         there, missing = online_and_offline(folders)
-        away = tuple(map(os.fspath, missing))
-        if away:
-            self._reporter.warn(_away_text(away))
         gone = sum(self._index.forget_folder(Path(folder), [Path(kept) for kept in folders]) for folder in removed)
-        walk = Walk(frozenset({os.path.realpath(self._vault.root)}))
+        shut_out = frozenset({os.path.realpath(self._vault.root)})
+        walk = Walk(shut_out, self._catalog.file, exclusions=Exclusions(self._exclude))
         self._index.take_listing(walk.found(there))
         with self._catalog.batch():
             gone += self._index.forget_missing(there, walk.unread, missing)
             self._index.note_problems()
         greeting = self._look(folders)
+        if missing:
+            self._reporter.warn(_away_text(missing, renamed(self._index, missing), self._vault))
+        named = read_names(self._catalog, self._forgotten, self._reporter)
         self._write(self._record_of(folders, greeting))
         return Scanned(
             folders=folders,
@@ -174,8 +207,11 @@ class _Scan:
             counts=self._index.counts(greeting.fingerprint),
             skipped=tuple(self._index.skipped()),
             ignored=dict(sorted(walk.ignored.items())),
-            away=away,
+            away=tuple(map(os.fspath, missing)),
             notes=greeting.notes,
+            named=named,
+            passed_over=dict(sorted(walk.passed.items())),
+            excluded={pattern: walk.excluded[pattern] for pattern in self._exclude},
         )
 
     def _folders(self) -> tuple[tuple[str, ...], list[str]]:
@@ -203,6 +239,7 @@ class _Scan:
             notes=greeting.notes,
             strangers=greeting.likeness.strangers,
             same_person=greeting.likeness.same_person,
+            exclude=self._exclude,
         )
 
     def _note_begun(self, folders: tuple[str, ...], greeting: Greeting) -> None:
@@ -212,7 +249,12 @@ class _Scan:
         before, plan = self._record or self._record_of(folders, greeting), self._plan
         self._write(
             dataclasses.replace(
-                before, folders=folders, unfinished=True, begun_models=plan.models_dir, begun_min_face=plan.min_face
+                before,
+                folders=folders,
+                unfinished=True,
+                begun_models=plan.models_dir,
+                begun_min_face=plan.min_face,
+                exclude=self._exclude,
             )
         )
 

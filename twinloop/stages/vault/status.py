@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from twinloop.stages.vault.dataset.by_hand import chosen_since
 from twinloop.stages.vault.dataset.folder.owner import owner_of
+from twinloop.stages.vault.offline_folders import renamed
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.record import read_people
 from twinloop.stages.vault.people.without_face import without_face
@@ -23,7 +24,9 @@ class Status:
     """What is there.
 
     Attributes:
-        folders: that were scanned. unfinished: a scan of them was interrupted, or goes on. counts: as in `Counts`.
+        folders: that were scanned. missing: those of them that are not there now. renamed: of these, where all photos
+            of each are now. files_missing: files below them, which ``counts`` holds, too. exclude: patterns of what is
+            not scanned. unfinished: a scan of them was interrupted, or goes on. counts: as in `Counts`.
             with_embedding: faces that clustering can use.
         skipped: files with the reasons. without_face: paths of photos on which no face was found.
         people, duplicate_groups: None before the step that finds them.
@@ -45,10 +48,18 @@ class Status:
     prepared: tuple[str, ...]
     behind: Mapping[str, int]
     notes: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    files_missing: int = 0
+    exclude: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
             "folders": list(self.folders),
+            "missing": list(self.missing),
+            "renamed": dict(self.renamed),
+            "files_missing": self.files_missing,
+            "exclude": list(self.exclude),
             "unfinished": self.unfinished,
             "models_dir": self.models_dir,
             "photos": self.counts.photos,
@@ -74,8 +85,13 @@ def status(opened: OpenVault) -> Status:
     organized = vault.root / "organized"
     people = read_people(vault) if vault.people.exists() else None
     prepared = sorted(path for path in organized.iterdir() if path.is_dir()) if organized.is_dir() else []
+    missing = tuple(Path(folder) for folder in record.folders if not os.path.exists(folder))
     return Status(
         folders=record.folders,
+        missing=tuple(map(os.fspath, missing)),
+        renamed={os.fspath(old): os.fspath(new) for old, new in renamed(index, missing).items()},
+        files_missing=index.files_below(folder for folder in missing if not set(folder.parents) & set(missing)),
+        exclude=record.exclude,
         unfinished=record.unfinished,
         models_dir=record.models_dir,
         fingerprint=record.fingerprint,

@@ -1,4 +1,6 @@
-"""What lies in folders, without opening anything: candidates by name, and what is skipped by name or kind."""
+"""What lies in folders: candidates by name, and what is skipped by name or kind. Nothing is opened, except raw photos
+and the JPEGs beside them, to see when they were taken.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from twinloop.domain.scanned import ListedFile
+from twinloop.stages.vault.passed_over import MADE_HERE, Exclusions, made_here, passed_name
+from twinloop.store.pictures import raw
 from twinloop.store.pictures.images import SUFFIXES
+from twinloop.store.pictures.raw_pairs import beside, is_raw_name, partners, same_shot
+from twinloop.store.vault.catalog import FileEntry
 from twinloop.store.vault.files import Found
 
 NOT_OPENED = {
@@ -21,10 +27,6 @@ NOT_OPENED = {
     ".psd": "Photoshop document: save it as PNG or TIFF",
     ".xcf": "GIMP document: save it as PNG or TIFF",
     ".kra": "Krita document: save it as PNG or TIFF",
-    **dict.fromkeys(
-        ".cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .dng .raf .rw2 .orf .pef .srw .x3f .raw".split(),
-        "raw photo of a camera: develop it to JPEG or TIFF first",
-    ),
     **dict.fromkeys(
         ".ppm .pgm .pbm .pnm .pfm .tga .dds .ico .icns .cur .pcx .sgi .ras .xbm .xpm .jp2 .j2k .jpx .jxl .jxr "
         ".wmf .emf .exr .hdr .fits .dcm".split(),
@@ -40,17 +42,24 @@ class Walk:
 
     Attributes:
         shut_out: folders that are never entered (the vault itself).
+        known: what the last scan noted of a file, so that no raw photo is opened to learn again whose shot it is.
         ignored: files that are no pictures by their name, counted by suffix. unread: folders that could not be looked
-            into. Both grow as the walk goes on.
+            into. passed: files and folders that were passed over, counted by what they are. excluded: the same, by
+            pattern. All grow as the walk goes on.
+        exclusions: what is not scanned below the roots.
     """
 
     shut_out: frozenset[str] = frozenset()
+    known: Callable[[Path], FileEntry | None] = lambda path: None
     ignored: Counter[str] = field(default_factory=Counter)
     unread: list[Path] = field(default_factory=list)
+    exclusions: Exclusions = field(default_factory=Exclusions)
+    passed: Counter[str] = field(default_factory=Counter)
+    excluded: Counter[str] = field(default_factory=Counter)
 
     def found(self, roots: Sequence[Path]) -> Iterator[Found]:
-        """Every picture file under the roots (folders or files), hidden ones left out; nothing is opened, links to
-        folders are not followed.
+        """Every picture file under the roots (folders or files), hidden ones left out; links to folders are not
+        followed.
         """
         real_roots = tuple(os.path.realpath(root) for root in roots)
         for root in roots:
@@ -63,25 +72,47 @@ class Walk:
         waiting = [top]
         while waiting:
             folder = waiting.pop()
+            raws = list[str]()
             try:
-                with os.scandir(folder) as entries:
-                    for entry in entries:
-                        if entry.name.startswith("."):
-                            continue
-                        if not entry.is_dir(follow_symlinks=False):
+                with os.scandir(folder) as listed:
+                    entries = list(listed)
+                if folder != top and made_here(folder, (entry.name for entry in entries)):
+                    self.passed[MADE_HERE] += 1
+                    continue
+                entries = [entry for entry in entries if self._is_taken(entry, folder, top)]
+                for entry in entries:
+                    if not entry.is_dir(follow_symlinks=False):
+                        if is_raw_name(entry.name):
+                            raws.append(entry.name)
+                        else:
                             yield from self._entry(entry, real_roots)
-                        elif os.path.realpath(entry.path) not in self.shut_out:
-                            waiting.append(entry.path)
+                    elif os.path.realpath(entry.path) not in self.shut_out:
+                        waiting.append(entry.path)
+                if raws:
+                    yield from self._raws(folder, raws, [entry.name for entry in entries], real_roots)
             except OSError as error:
                 self.unread.append(Path(folder))
                 yield Found(
                     ListedFile(Path(folder), 0, 0), f"this folder cannot be looked into: {error.strerror or error}"
                 )
 
+    def _is_taken(self, entry: os.DirEntry[str], folder: str, top: str) -> bool:
+        """Whether an entry of a folder is looked at; one that is not hidden and passed over all the same is counted."""
+        if entry.name.startswith("."):
+            return False
+        kind = passed_name(entry.name, folder)
+        if kind is not None:
+            self.passed[kind] += 1
+            return False
+        pattern = self.exclusions.match(entry.path, top)
+        if pattern is not None:
+            self.excluded[pattern] += 1
+        return pattern is None
+
     def _entry(self, entry: os.DirEntry[str], real_roots: tuple[str, ...]) -> Iterator[Found]:
         suffix = Path(entry.name).suffix.lower()
         if suffix in SUFFIXES:
-            yield _of_path(entry.path, lambda target: any(self._comes_by(target, root) for root in real_roots))
+            yield self._photo(entry.path, real_roots)
         elif suffix in NOT_OPENED:
             yield Found(ListedFile(Path(entry.path), 0, 0), NOT_OPENED[suffix])
         elif entry.is_symlink() and entry.is_dir():
@@ -90,9 +121,50 @@ class Walk:
         else:
             self.ignored[suffix] += 1
 
+    def _photo(self, path: str, real_roots: tuple[str, ...]) -> Found:
+        return _of_path(path, lambda target: any(self._comes_by(target, root) for root in real_roots))
+
+    def _raws(
+        self, folder: str, names: Sequence[str], others: Sequence[str], real_roots: tuple[str, ...]
+    ) -> Iterator[Found]:
+        """The raw photos of a folder, of which those beside a JPEG or HEIC of the same shot are skipped.
+
+        Args:
+            others: all that is looked at of the folder.
+        """
+        readable = raw.available()
+        for name, called in partners(names, others).items():
+            found = self._photo(os.path.join(folder, name), real_roots)
+            if found.problem:
+                yield found
+                continue
+            photos = (self._photo(os.path.join(folder, other), real_roots) for other in called)
+            used = next((photo for photo in photos if self._pair(found.listed, photo)), None)
+            why = "" if readable else raw.MISSING
+            yield Found(found.listed, why if used is None else beside(used.listed.path.name))
+
+    def _pair(self, raw_photo: ListedFile, photo: Found) -> bool:
+        """Whether a raw photo and the photo that is called as it is are one shot."""
+        if photo.problem or not photo.listed.size:
+            return False
+        before, other = self._unchanged(raw_photo), self._unchanged(photo.listed)
+        if before is not None and other is not None:
+            if before.problem == beside(photo.listed.path.name):
+                return True
+            if before.sha256 is not None:  # it was looked at by itself
+                return False
+        return same_shot(raw_photo.path, photo.listed.path)
+
+    def _unchanged(self, listed: ListedFile) -> FileEntry | None:
+        entry = self.known(listed.path)
+        if entry is None:
+            return None
+        stat = (entry.size, entry.mtime_ns, entry.ctime_ns)
+        return entry if stat == (listed.size, listed.mtime_ns, listed.ctime_ns) else None
+
     def _comes_by(self, target: str, root: str) -> bool:
         """Whether the walk of a root finds this file by itself; not where it is no photo by its name, hidden (git-annex
-        keeps photos so) or shut out.
+        keeps photos so), passed over or shut out.
         """
         if target == root:
             return True
@@ -100,8 +172,21 @@ class Walk:
         if not target.startswith(top) or Path(target).suffix.lower() not in SUFFIXES:
             return False
         parts = Path(target[len(top) :]).parts
-        folders = (top + os.sep.join(parts[:number]) for number in range(1, len(parts)))
-        return not any(part.startswith(".") for part in parts) and self.shut_out.isdisjoint(folders)
+        places = [root, *(top + os.sep.join(parts[:number]) for number in range(1, len(parts) + 1))]
+        return (
+            not any(part.startswith(".") for part in parts)
+            and self.shut_out.isdisjoint(places[1:-1])
+            and not any(passed_name(part, place) for part, place in zip(parts, places, strict=False))
+            and not any(self.exclusions.match(place, root) for place in places[1:])
+            and not any(made_here(place, _names(place)) for place in places[1:-1])
+        )
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return [path.name for path in Path(folder).iterdir()]
+    except OSError:
+        return []
 
 
 def _of_path(path: str, scanned_itself: Callable[[str], bool]) -> Found:

@@ -12,20 +12,24 @@ from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from twinloop.domain.faces import ImageArray
 from twinloop.errors import InputError, UnreadableImage
+from twinloop.store.pictures import raw
 from twinloop.store.pictures.colours import to_srgb
 from twinloop.store.pictures.provenance import is_marked_synthetic
+from twinloop.store.pictures.raw_pairs import without_pairs
 from twinloop.store.pictures.signatures import what_else
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
 """Pillow's names. JPEG takes the MPO of iPhones and Samsungs in: a JPEG with further pictures behind the first, which
 counts."""
-SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .mpo .png .webp .tif .tiff .bmp .gif .avif .heic .heif".split())
+SUFFIXES = raw.SUFFIXES.union(".jpg .jpeg .jpe .jfif .mpo .png .webp .tif .tiff .bmp .gif .avif .heic .heif".split())
+"""Of photos, raw ones included, which may be anything of this by their content."""
 MAX_PIXELS = 178_956_970
 """Where Pillow, too, sees a decompression bomb: half a gigabyte as RGB."""
 MAX_BYTES = 512 << 20
@@ -86,6 +90,8 @@ MASK_LABEL = "-masklabel.png"
 def find_images(folder: Path, *, masks: bool = False) -> list[Path]:
     """Image files under ``folder`` (by suffix), sorted by path; hidden files and links to folders are not followed.
 
+    A raw photo beside the JPEG or HEIC of the same shot is left out.
+
     Args:
         masks: also those whose names say that they are the masks of photos beside them (`MASK_LABEL`).
 
@@ -102,7 +108,8 @@ def find_images(folder: Path, *, masks: bool = False) -> list[Path]:
         images = [name for name in names if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")]
         photos = set() if masks else {Path(name).stem for name in images}
         # without its photo it is no mask of it, but a picture that happens to be called so
-        found += [Path(root) / name for name in images if not _labels_one_of(name, photos)]
+        images = [name for name in images if not _labels_one_of(name, photos)]
+        found += [Path(root) / name for name in without_pairs(Path(root), images)]
     return sorted((path for path in found if path.is_file()), key=os.fspath)
 
 
@@ -122,6 +129,8 @@ def load_image(path: Path) -> LoadedImage:
     Raises:
         UnreadableImage: not an allowed format, too large, truncated or damaged; says which.
     """
+    if path.suffix.lower() in raw.SUFFIXES and not raw.available():
+        raise UnreadableImage(raw.MISSING)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UnreadableImage(f"larger than {MAX_BYTES >> 20} MB")
@@ -159,7 +168,7 @@ def opened_image(data: bytes) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            with _opened(data) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise UnreadableImage(f"has {image.width} x {image.height} pixels, more than this tool opens")
                 yield image
@@ -176,6 +185,11 @@ def opened_image(data: bytes) -> Iterator[Image.Image]:
         raise UnreadableImage(
             f"cannot be decoded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         ) from error
+
+
+def _opened(data: bytes) -> Image.Image:
+    # asked first: to Pillow a raw photo is the thumbnail in it
+    return raw.open_raw(data, MAX_PIXELS) if raw.is_raw(data) else Image.open(io.BytesIO(data), formats=FORMATS)
 
 
 def decoded(image: Image.Image) -> ImageArray:
@@ -212,6 +226,21 @@ def turn_of(image: Image.Image) -> Image.Transpose | None:
     except DECODER_ERRORS:
         return None
     return _TURNS.get(orientation) if isinstance(orientation, int) else None
+
+
+def stored_orientation(file: BinaryIO) -> int:
+    """How the picture that a file stores is turned upright, 1 to 8 as EXIF has it; 1 where nothing readable says so."""
+    _enable_heif()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            file.seek(0)
+            image = Image.open(file, formats=FORMATS)
+            # HEIC comes turned, and remembers how it was
+            said = image.info.get("original_orientation") or image.getexif().get(ExifTags.Base.Orientation)
+    except (*DECODER_ERRORS, Image.DecompressionBombError):
+        return 1
+    return said if isinstance(said, int) and 1 <= said <= 8 else 1
 
 
 def _upright(image: Image.Image) -> Image.Image:

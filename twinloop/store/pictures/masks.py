@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from twinloop.domain.records import Mask
-from twinloop.errors import InputError, StateError, UnreadableImage
+from twinloop.errors import START_ANEW, InputError, StateError, UnreadableImage
 from twinloop.store.pictures.images import MASK_LABEL, find_images, opened_image, turn_of
 
 LABEL = MASK_LABEL.removesuffix(".png")
@@ -135,11 +135,9 @@ def grey_of(mask: Mask) -> GreyArray:
     try:
         grey, sha256 = read_mask(mask.path)
     except UnreadableImage as error:
-        raise StateError(f"The mask {mask.path} {error}. Put it back, or start anew with --restart.") from error
+        raise StateError(f"The mask {mask.path} {error}. Put it back, or {START_ANEW}.") from error
     if sha256 != mask.sha256:
-        raise StateError(
-            f"The mask {mask.path} was changed since this run began. Put it back, or start anew with --restart."
-        )
+        raise StateError(f"The mask {mask.path} was changed since this run began. Put it back, or {START_ANEW}.")
     return grey
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import calendar
 import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +14,18 @@ from PIL import ExifTags, Image
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.scanned import ListedFile
 from twinloop.errors import UnreadableImage
+from twinloop.store.pictures.capture_time import seconds_of
 from twinloop.store.pictures.images import (
     DECODER_ERRORS,
     MAX_BYTES,
+    MAX_PIXELS,
     decode,
     decoded,
     opened_image,
     turn_of,
     upright_rgb,
 )
+from twinloop.store.pictures.raw import half_developed, is_raw
 from twinloop.system.files import NO_WAIT
 
 _SCALES = (8, 4, 2)
@@ -80,6 +81,10 @@ def decode_small(data: bytes, least: int) -> Pixels:
     Raises:
         UnreadableImage: with the reason.
     """
+    half = half_developed(data, least, MAX_PIXELS) if is_raw(data) else None
+    if half is not None:
+        # asking for the whole develops anew: few photos have faces that are too small at half its size
+        return Pixels(_reduced(half.image, least), half.width, half.height, taken_at(half.image), lambda: decode(data))
     with opened_image(data) as image:
         if image.format not in ("JPEG", "MPO"):
             whole = upright_rgb(image)
@@ -122,11 +127,7 @@ def taken_at(image: Image.Image) -> float | None:
     """
     try:
         exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
-        text = str(exif.get(ExifTags.Base.DateTimeOriginal, "")).strip("\0 ")
-        fraction = str(exif.get(ExifTags.Base.SubsecTimeOriginal, "")).strip("\0 ")
-        moment = datetime.strptime(text[:19], "%Y:%m:%d %H:%M:%S")
+        text = str(exif.get(ExifTags.Base.DateTimeOriginal, ""))
+        return seconds_of(text, str(exif.get(ExifTags.Base.SubsecTimeOriginal, "")))
     except DECODER_ERRORS:
         return None
-    return calendar.timegm(moment.timetuple()) + (
-        float(f"0.{fraction}") if fraction.isascii() and fraction.isdigit() else 0.0
-    )

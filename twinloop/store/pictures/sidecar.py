@@ -14,6 +14,8 @@ from twinloop.domain.vault import Consent
 from twinloop.store.atomic import read_json
 
 PERSON = "person.json"
+NOTES = ".prep.jsonl"
+"""Of a preparation that is going on, or was killed; beside the person.json to be."""
 METADATA = "metadata.jsonl"
 SUFFIXES = (".txt", ".caption")
 LARGEST = 64 << 10

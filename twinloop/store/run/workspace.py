@@ -37,6 +37,11 @@ class Workspace:
         return self.root / "run.json"
 
     @property
+    def started_with(self) -> Path:
+        """Which configuration it was started with last, for the page."""
+        return self.root / "started_with.json"
+
+    @property
     def versions(self) -> Path:
         """Program and libraries it was begun with."""
         return self.root / "versions.json"

@@ -39,7 +39,7 @@ CREATE TABLE face (
 );
 """
 _SUMMARIES = """
-SELECT p.sha256, min(h.path), h.size, p.width, p.height, p.phash, p.taken, p.origin, f.measures
+SELECT p.sha256, min(h.path), h.size, p.width, p.height, p.phash, p.taken, p.origin, f.measures, f.confidence
 FROM photo p JOIN file h ON h.sha256 = p.sha256
 LEFT JOIN face f ON f.sha256 = p.sha256 AND f.fingerprint = p.fingerprint AND f.number = 0
 WHERE p.fingerprint = ? GROUP BY p.sha256 ORDER BY p.sha256
@@ -93,7 +93,7 @@ class PhotoSummary:
 
     Attributes:
         path: the first of its files. size: bytes. taken: as in `VaultPhoto`. face: measures of its first face; {}
-            without one.
+            without one. confidence: the detector's in that face; 0.0 without one.
     """
 
     sha256: str
@@ -105,6 +105,7 @@ class PhotoSummary:
     taken: float | None
     origin: str
     face: Mapping[str, float]
+    confidence: float = 0.0
 
 
 class OtherVersion(StorageError):
@@ -296,9 +297,12 @@ class VaultCatalog:
         """Photos of which at least one file is there, by content hash, without reading each one's faces."""
         try:
             for row in self._db.execute(_SUMMARIES, (fingerprint,)):
-                sha256, path, size, width, height, phash, taken, origin, measures = row
+                sha256, path, size, width, height, phash, taken, origin, measures, confidence = row
                 known: Mapping[str, float] = json.loads(measures) if measures else {}
-                yield PhotoSummary(sha256, os.fsdecode(path), size, width, height, int(phash, 16), taken, origin, known)
+                yield PhotoSummary(
+                    sha256, os.fsdecode(path), size, width, height, int(phash, 16), taken, origin, known,
+                    confidence or 0.0,
+                )  # fmt: skip
         except sqlite3.Error as error:
             raise unusable("use", self.path, error) from error
 

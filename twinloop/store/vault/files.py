@@ -107,7 +107,8 @@ class FileIndex:
         """Write down what is skipped by its name or kind."""
         self._catalog.run(
             "INSERT OR REPLACE INTO file SELECT l.path, l.size, l.mtime_ns, NULL, l.problem, '', l.ctime_ns FROM"
-            " listing l LEFT JOIN file f ON f.path = l.path WHERE l.problem <> '' AND l.problem IS NOT f.problem"
+            " listing l LEFT JOIN file f ON f.path = l.path WHERE l.problem <> '' AND (l.problem IS NOT f.problem OR"
+            " l.size <> f.size OR l.mtime_ns <> f.mtime_ns OR l.ctime_ns <> f.ctime_ns)"
         )
 
     def plan(self, fingerprint: str, tried: str) -> int:
@@ -154,6 +155,32 @@ class FileIndex:
             )
             found.update(sha256 for (sha256,) in rows)
         return frozenset(found)
+
+    def files_below(self, roots: Iterable[Path]) -> int:
+        """How many files that hold photos are known at or below these paths; none of them lies below another."""
+        counted = (
+            self._catalog.run(
+                "SELECT count(*) FROM file WHERE problem = '' AND (path = ? OR (path >= ? AND path < ?))", _under(root)
+            )
+            for root in roots
+        )
+        return sum(int(rows[0][0]) for rows in counted)
+
+    def moved_to(self, folder: Path) -> Path | None:
+        """Another folder that holds every photo that is known below this one, at the same place in it."""
+        _, inside, end = _under(folder)
+        rows = self._catalog.run(
+            "SELECT path, sha256 FROM file WHERE problem = '' AND path >= ? AND path < ?", (inside, end)
+        )
+        found: set[bytes] | None = None
+        for path, sha256 in rows:
+            ending = b"/" + path[len(inside) :]
+            same = self._catalog.run("SELECT path FROM file WHERE sha256 = ? AND problem = ''", (sha256,))
+            there = {other[: -len(ending)] for (other,) in same if other.endswith(ending) and not inside <= other < end}
+            found = there if found is None else found & there
+            if not found:
+                return None
+        return Path(os.fsdecode(min(found))) if found else None
 
     def called(self, name: str) -> list[tuple[Path, str]]:
         """Files of this name that hold photos, in whatever folder, by path; each with the sha256 of its content."""

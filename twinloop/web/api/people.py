@@ -53,7 +53,17 @@ def person(person: str, site: TheSite) -> dict[str, Any]:
 def _head(item: ListedPerson) -> dict[str, Any]:
     who = item.person or Person(STRANGERS, None, ())
     cover = item.faces[0].key.to_json() if item.faces else None
-    return {"id": who.id, "name": who.name, "hidden": who.hidden, "faces": len(item.faces), "cover": cover}
+    said = item.in_photos
+    return {
+        "id": who.id,
+        "name": who.name,
+        "hidden": who.hidden,
+        "faces": len(item.faces),
+        "cover": cover,
+        "called_in_photos": said.name,
+        "named_in_photos": said.to_json(),
+        "may_mix": said.may_mix,
+    }
 
 
 @router.get("/face")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Response
 
 from twinloop import steps
-from twinloop.config import Settings
+from twinloop.config import Settings, load_settings
 from twinloop.domain.shots import Shot
-from twinloop.errors import InputError, NothingToDo, StateError
+from twinloop.errors import ConfigError, InputError, NothingToDo, StateError
+from twinloop.report.answer import answer
+from twinloop.report.reading import read_run
 from twinloop.stages import review as reviewing
 from twinloop.stages.pick import picked
 from twinloop.store.atomic import read_object
@@ -43,12 +45,13 @@ _OF_A_RUN = re.compile(r"synthetic_iter\d+|panel_v\d+|(samples|checkpoints)_v\d+
 @router.get("/overview")
 def overview(site: TheSite, jobs: TheJobs) -> dict[str, Any]:
     """All runs and configurations of the working directory."""
-    begun_by = _begun_by(site)
+    runs, configs = site.runs(), site.configs()
+    begun_by = _begun_by(site, runs.values(), configs)
     return {
         "home": site.home.name,
         "vault": site.show(site.vault.root) if site.vault.scan_record.exists() else None,
-        "runs": [_summary(name, space, jobs, begun_by) for name, space in site.runs().items()],
-        "configs": [_config(name, path) for name, path in site.configs().items()],
+        "runs": [_summary(name, space, jobs, begun_by) for name, space in runs.items()],
+        "configs": [_config(name, path, site) for name, path in configs.items()],
     }
 
 
@@ -84,24 +87,46 @@ def _waiting(space: Workspace, history: Mapping[str, Any], settings: Mapping[str
     return None if finished else number
 
 
-def _config(name: str, path: Path) -> dict[str, Any]:
+def _config(name: str, path: Path, site: Site) -> dict[str, Any]:
     data = _json(path)
+    output = _output_dir(data)
     return {
         "config": name,
         "person": data.get("person_name", ""),
-        "output_dir": _output_dir(data) or "",
+        "output_dir": output or "",
+        "run": None if output is None else site.show(site.home / output),
         "dataset_dir": data.get("dataset_dir", ""),
     }
 
 
-def _begun_by(site: Site) -> dict[Path, str]:
-    """Folders of runs and the configuration whose output_dir each is; of several, the first."""
-    found: dict[Path, str] = {}
-    for name, path in site.configs().items():
+def _begun_by(site: Site, runs: Iterable[Workspace], configs: Mapping[str, Path]) -> dict[Path, str]:
+    """Folders of runs and the configuration that each goes on with: of those whose output_dir it is the one that it
+    says it was started with, else the first with the settings that it was begun with.
+    """
+    of_folder: dict[Path, list[str]] = {}
+    for name, path in configs.items():
         output = _output_dir(_json(path))
         if output is not None:
-            found.setdefault((site.home / output).resolve(), name)
+            of_folder.setdefault((site.home / output).resolve(), []).append(name)
+    found: dict[Path, str] = {}
+    for space in runs:
+        here = of_folder.get(space.root.resolve(), [])
+        told = site.told_config(space)
+        fitting = (name for name in here if _fits(configs[name], space))
+        chosen = site.show(told) if told is not None and site.show(told) in here else next(fitting, None)
+        if chosen is not None:
+            found[space.root.resolve()] = chosen
     return found
+
+
+def _fits(config: Path, space: Workspace) -> bool:
+    """Whether a configuration has the settings that a run was begun with."""
+    try:
+        settings = load_settings(config)
+    except (InputError, ConfigError):
+        return False
+    begun = _json(space.run_record).get("settings")
+    return isinstance(begun, Mapping) and steps.same_settings(settings, begun)
 
 
 def _output_dir(config: Mapping[str, Any]) -> str | None:
@@ -124,11 +149,12 @@ def run(run: str, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
     panel = _json(space.panel).get("shots", [])
     versions = [lora["version"] for lora in history.get("loras", [])]
     return {
-        **_summary(run, space, jobs, _begun_by(site)),
+        **_summary(run, space, jobs, _begun_by(site, [space], site.configs())),
         "iterations": history.get("iterations", []),
         "loras": history.get("loras", []),
         "scores": history.get("panel", []),
         "against_v1": history.get("best_against_v1", {}),
+        "better_than_v1": _better_than_v1(space),
         "picked": picked(found_run(space.root)),
         "panel": [{"number": number, "prompt": Shot.from_json(item).prompt} for number, item in enumerate(panel)],
         "panel_versions": [version for version in versions if space.panel_images(version).is_dir()],
@@ -136,6 +162,14 @@ def run(run: str, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
         if space.verdicts(1).exists()
         else [],
     }
+
+
+def _better_than_v1(space: Workspace) -> str | None:
+    """The sentence of the report; None where no LoRA was measured, or a record is damaged."""
+    with contextlib.suppress(NothingToDo, StateError):
+        record = read_run(found_run(space.root))
+        return answer(record).against_v1 if record.scores else None
+    return None
 
 
 @router.get("/run/panel")

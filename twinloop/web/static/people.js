@@ -57,10 +57,10 @@ class People {
     return el("input", { type: "search", placeholder: "find a name…", "aria-label": "Show people whose name has", oninput: show });
   }
 
-  link(id, name, { faces, cover }) {
+  link(id, name, { faces, cover, name: given, called_in_photos }) {
     return el("a", { href: `#/people?person=${encodeURIComponent(id)}`, "aria-current": id === this.chosen ? "true" : null },
       cover ? el("img", { src: picture(cover), alt: "", width: "48", height: "48", loading: "lazy" }) : null,
-      el("span", {}, el("strong", {}, name), el("span", { class: "quiet" }, plural(faces, "face"))));
+      el("span", {}, el("strong", {}, name), el("span", { class: "quiet" }, plural(faces, "face"), !given && called_in_photos ? `, called “${called_in_photos}” in your photos` : "")));
   }
 
   history() {
@@ -100,10 +100,22 @@ class People {
     const others = this.all.filter((person) => person.id !== id);
     let into = others[0]?.id;
     return el("div", { class: "bar" }, el("form", { class: "bar", onsubmit: rename, "aria-label": "Name of the person" }, field, el("button", {}, "Save the name"), el("span", { class: "quiet" }, id)),
+      this.inPhotos(),
       others.length ? el("span", { class: "buttons" }, choice("Same person as", others.map((person) => [person.id, called(person)]), into, (value) => { into = value; }),
         el("button", { onclick: () => this.merge(into) }, "Merge")) : null,
       el("button", { onclick: () => this.decide(hidden ? "show" : "hide", {}, hidden ? `${this.title()} is shown again.` : `${this.title()} is hidden.`) }, hidden ? "Show" : "Hide"),
       el("a", { href: `#/dataset?person=${encodeURIComponent(id)}` }, "Dataset"));
+  }
+
+  // What photo programs called the person: nobody has such a name before the user takes it.
+  inPhotos() {
+    const { id, name, called_in_photos: said, named_in_photos: counts, may_mix: mixed } = this.person;
+    const faces = (item) => `“${item.name}” (${plural(item.faces, "face")})`;
+    const use = () => this.decide("name", { name: said }, `${id} is called ${said} now.`);
+    return [
+      said && !name ? el("span", { class: "buttons" }, `In your photos: ${faces(counts[0])}`, el("button", { onclick: use }, "Use this name")) : null,
+      mixed ? el("span", { class: "quiet" }, `May mix two people, by the names in your photos: ${counts.slice(0, 5).map(faces).join(", ")}.`) : null,
+    ];
   }
 
   // What can be said of marked faces. Drawn once: who they are stays chosen while more are marked, and from one move to the next.

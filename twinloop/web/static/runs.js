@@ -1,7 +1,7 @@
 // Runs: start, watch, pause, go on; the LoRAs side by side on the fixed prompts; which one is the final file.
 
 import { address, get, post } from "./api.js";
-import { change, choice, el, estimate, percent, redraw, replace, say, title } from "./dom.js";
+import { change, choice, el, estimate, percent, plural, redraw, replace, say, title } from "./dom.js";
 import { Bar, latest, mark, words, working } from "./progress.js";
 
 const EVERY = 1000;
@@ -31,7 +31,8 @@ class Runs {
         el("strong", {}, run.person || run.run), el("span", { class: "quiet" }, `${run.run}: ${standing(run)}`))))),
       idle.length ? el("h2", {}, "Not started") : null,
       el("ul", {}, idle.map((item) => el("li", {}, el("strong", {}, item.person || item.config), " ", el("span", { class: "quiet" }, item.config), " ",
-        el("button", { onclick: () => this.start(item.config, item.output_dir) }, "Start")))),
+        this.overview.runs.some((run) => run.run === item.run) ? el("span", { class: "quiet" }, `: ${item.run} holds a run of other settings`)
+          : el("button", { onclick: () => this.start(item.config, item.output_dir) }, "Start")))),
       this.overview.runs.length + idle.length ? null : el("p", {}, "No run and no configuration here. Write one: twinloop init --output bootstrap_config.json"));
     await this.show();
   }
@@ -90,15 +91,28 @@ class Runs {
     const round = working(job) ? null : this.run?.waiting;
     const waits = round ? el("p", { class: "note" }, `Round ${round} waits for your review. `,
       el("a", { href: `#/review?${new URLSearchParams({ run: this.chosen, iteration: round })}` }, "Look at its images")) : null;
-    const config = this.run?.config ?? job?.command.at(-1);
+    const known = this.run?.run === this.chosen;
+    const config = known ? this.run.config : job?.command.at(-1);
     const button = working(job)
       ? el("button", { onclick: () => this.pause(), disabled: job.state === "stopping" }, job.state === "stopping" ? "Stopping…" : "Pause")
       : config ? el("button", { class: "primary", onclick: () => this.start(config, this.chosen) }, this.run?.stop && !job ? "Check again" : "Continue") : null;
     const after = this.run?.stop ? standing(this.run) : "reviewed";
-    const state = round ? "waiting" : job?.state === "waiting" ? after : job?.state;
+    const failedCheck = this.run?.stop && job?.state === "failed"; // the run itself has ended well
+    const state = round ? "waiting" : job?.state === "waiting" || failedCheck ? after : job?.state;
     redraw(this.status, el("p", {}, el("strong", { class: `state ${state ?? ""}` }, state ?? standing(this.run)), " ", button,
       this.run?.report ? el("a", { href: address("/api/run/report", { run: this.chosen }), target: "_blank", rel: "noopener" }, "Report") : null),
-    waits, this.bar.draw(job), words(job));
+    waits, ...this.outcome(), failedCheck ? el("p", { class: "note" }, "The check failed; the run is as it was. What it said is below.") : null,
+    known && !config && !working(job) ? el("p", { class: "note" }, "No configuration here has this run's settings. To go on with it, ", el("code", {}, "start the page with --config FILE"), ".") : null,
+    this.bar.draw(job), words(job));
+  }
+
+  /** Why the run ended, and whether its LoRA is better for it: the words of the terminal and of the report. */
+  outcome() {
+    const run = this.run;
+    if (!run?.stop) return [];
+    const line = (name, text) => el("p", {}, el("strong", {}, name), ` ${text}`);
+    return [line("Reason:", run.stop.reason), typeof run.gaps_left === "number" ? line("Gaps left:", String(run.gaps_left)) : null,
+      run.better_than_v1 ? line("Better than v1?", run.better_than_v1) : null].filter(Boolean);
   }
 
   async sample() {
@@ -184,7 +198,7 @@ function standing(run) {
   if (working(run.job)) return run.job.state;
   if (run.waiting) return "waits for your review";
   if (run.stop) return run.stop.converged ? "converged" : "stopped";
-  return run.rounds ? `${run.rounds} rounds` : "begun";
+  return run.rounds ? plural(run.rounds, "round") : "begun";
 }
 
 function table(caption, heads, rows) {

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from tests.functional import loops
+from tests.helpers.fake_photos import fake_photo
 from tests.unit.adapters.detectors.onnx_files import embedder_onnx
 from tests.unit.things import Recording
 from twinloop.adapters.detectors import real_pack
 from twinloop.adapters.embedders.aligned_face import AlignedFaceEmbedder
-from twinloop.adapters.fakes import FakeDetectors, fake_pack, fake_photo
+from twinloop.adapters.fakes import FakeDetectors, fake_pack
 from twinloop.domain.embedders import ARCFACE, MOBILEFACENET, SFACE, FaceEmbedder
 from twinloop.domain.faces import FloatArray
 from twinloop.errors import StateError

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from tests.helpers.captioner_models import build_place_tagger, build_tagger
-from tests.unit.adapters.test_wd14 import coloured
+from tests.helpers.fake_photos import fake_photo
+from tests.unit.adapters.coloured import coloured
 from tests.unit.things import Recording
 from twinloop import wiring
 from twinloop.adapters import fakes
@@ -94,7 +95,7 @@ def test_photos_and_made_images_have_one_ruler_and_an_old_catalogue_is_measured_
     seeing = Observer(dataclasses.replace(blind, slow=(PlaceTags(folder),)), (setting.FACET,))
     assert "setting" not in without.measured and "setting" in seeing.measured
     path = tmp_path / "a.png"
-    fakes.fake_photo(path, seed=1)
+    fake_photo(path, seed=1)
     with Catalog(None) as catalog:
         first, second, third = (
             next(observe_files([path], observer, catalog, Recording(), "x")).observation

@@ -22,8 +22,8 @@ from safetensors.torch import load_file  # noqa: E402
 from safetensors.torch import save_file as save_tensors  # noqa: E402
 
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
-from tests.unit.adapters.diffusion.test_hub_cache import Hub  # noqa: E402
-from tests.unit.families.test_sizes import GUIDED, HERE, NORM, flux, sd3  # noqa: E402
+from tests.unit.adapters.diffusion.hubs import Hub  # noqa: E402
+from tests.unit.families.sized_folders import GUIDED, HERE, NORM, flux, sd3  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_files import find_base  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from twinloop.adapters.diffusion.compute import Compute  # noqa: E402
-from twinloop.adapters.diffusion.memory import Spill, memory_errors  # noqa: E402
+from twinloop.adapters.diffusion.memory import Spill, main_memory_left, memory_errors  # noqa: E402
 from twinloop.errors import OutOfMemory  # noqa: E402
 
 
@@ -36,6 +38,29 @@ def test_other_errors_pass() -> None:
 
 
 GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("files", "left"),
+    [
+        ({}, None),
+        ({"meminfo": "MemTotal: 9 kB\nMemAvailable:    2048 kB\n"}, 2 << 20),
+        ({"meminfo": "MemAvailable: 2048 kB\n", "max": "max\n", "current": "5"}, 2 << 20),
+        ({"meminfo": "MemAvailable: 2048 kB\n", "max": "1000", "current": "400"}, 600),
+        ({"max": "1000", "current": "1400"}, 0),
+    ],
+)
+def test_how_much_main_memory_there_is(
+    files: dict[str, str], left: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_text(path: Path) -> str:
+        try:
+            return files[path.name.removeprefix("memory.")]
+        except KeyError as error:
+            raise FileNotFoundError(path) from error
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    assert main_memory_left() == left
 
 
 @pytest.mark.parametrize(

@@ -11,29 +11,23 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 pytest.importorskip("torchao", reason="the quant extra is not installed")
 pytest.importorskip("bitsandbytes", reason="the quant extra is not installed")
 
-from peft.utils.integrations import dequantize_module_weight  # noqa: E402
+from peft.utils.integrations import dequantize_module_weight
 
-from tests.contract.makers import SIZE  # noqa: E402
-from tests.helpers.single_file import write_single_file  # noqa: E402
-from tests.helpers.tiny_families import BUILDERS, build_tiny  # noqa: E402
-from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
-from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
-from twinloop.adapters.diffusion.compute import Compute, choose_compute  # noqa: E402
-from twinloop.adapters.diffusion.offloading import check_offload  # noqa: E402
-from twinloop.adapters.diffusion.pixels import latent_shape  # noqa: E402
-from twinloop.adapters.diffusion.prompts import join  # noqa: E402
-from twinloop.adapters.diffusion.quantised.model import large_parts, quantisable, quantise  # noqa: E402
-from twinloop.adapters.diffusion.quantised.sizes import bytes_if, plain_shape, real_bytes  # noqa: E402
-from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
-from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
-from twinloop.domain.quantised import QUANTIZATIONS, Quantization  # noqa: E402
-from twinloop.errors import InputError, MissingExtra  # noqa: E402
-from twinloop.families import FAMILIES  # noqa: E402
+from tests.helpers.single_file import write_single_file
+from tests.helpers.tiny_families import BUILDERS, build_tiny
+from tests.unit.adapters.diffusion.quantised_models import answer, opened, torch
+from twinloop.adapters.diffusion.base_model import BaseModel
+from twinloop.adapters.diffusion.compute import Compute, choose_compute
+from twinloop.adapters.diffusion.offloading import check_offload
+from twinloop.adapters.diffusion.quantised.model import large_parts, quantisable, quantise
+from twinloop.adapters.diffusion.quantised.sizes import bytes_if, plain_shape, real_bytes
+from twinloop.domain.quantised import QUANTIZATIONS, Quantization
+from twinloop.errors import InputError, MissingExtra
+from twinloop.families import FAMILIES
 
 ERROR = {"int8": 0.02, "fp8": 0.06, "nf4": 0.25}
 """Largest distance of a tiny model's answer from that of its own float weights, relative to its length."""
@@ -42,26 +36,6 @@ ERROR = {"int8": 0.02, "fp8": 0.06, "nf4": 0.25}
 @pytest.fixture(scope="module", params=["sdxl", *sorted(BUILDERS)])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     return request.param, build_tiny(request.param, tmp_path_factory.mktemp("models") / request.param)
-
-
-def opened(family: str, path: Path, how: str | None = None, precision: str = "float32") -> BaseModel:
-    return open_base(BaseChoice(str(path), "cpu", precision, how), FAMILIES[family])
-
-
-def answer(base: BaseModel) -> tuple[Any, Any]:
-    """What the denoiser predicts with a LoRA on it, and the LoRA's gradients as one vector."""
-    words = join([base.prompts.embed("photo of ohwx ana")], base.family.joining)
-    latents = torch.randn(latent_shape(base, SIZE, SIZE), generator=torch.Generator().manual_seed(0))
-    with adapted(base, AdapterPlan(base.family.targets, 4, 4.0), 0) as denoiser:
-        for name, parameter in denoiser.parameters.items():
-            if name.endswith("lora_B"):
-                torch.nn.init.constant_(parameter, 0.01)
-        made = denoiser(latents, torch.tensor([500.0]), words, torch.zeros(1, 6))
-        torch.autograd.backward(made.square().mean())
-        denoiser.fill_missing_gradients()
-        return made.detach(), torch.cat(
-            [parameter.grad.flatten() for _, parameter in sorted(denoiser.parameters.items())]
-        )
 
 
 def weights_of(base: BaseModel) -> list[dict[str, Any]]:

@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from tests.helpers.fake_photos import fake_photo
 from tests.unit.adapters.scanning.jobs import HERE
-from twinloop.adapters.fakes import fake_pack, fake_photo
+from twinloop.adapters.fakes import fake_pack
 from twinloop.adapters.scanning import codec
 from twinloop.adapters.scanning.messages import packed, unpacked
 from twinloop.adapters.scanning.scanners import HereScanner, WorkerScanner
-from twinloop.adapters.scanning.supervisor import Limits
+from twinloop.adapters.scanning.supervisor import Limits, Supervisor
 from twinloop.domain.faces import Box, Face, HeadPose
 from twinloop.domain.scanned import ListedFile, ScannedFile
 from twinloop.domain.vault import VaultFace, VaultPhoto
@@ -124,9 +125,11 @@ def test_workers_and_this_process_say_the_same(tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"nothing")
     files = listed(tmp_path)
     known = hashlib.sha256((tmp_path / "1.png").read_bytes()).hexdigest()
-    with HereScanner(lambda: PhotoMeasurer(fake_pack(), 20)) as here:
-        mine = {made.listed.path: plain(made) for made in here.scan(files, len(files), lambda sha256: sha256 != known)}
-    with WorkerScanner("twinloop.wiring:scan_worker", {"models_dir": "fake", "min_face": 20}, 2, Limits()) as workers:
+    here = HereScanner(PhotoMeasurer(fake_pack(), 20))
+    mine = {made.listed.path: plain(made) for made in here.scan(files, len(files), lambda sha256: sha256 != known)}
+    fake = {"models_dir": "fake", "min_face": 20}
+    with Supervisor[ListedFile]("twinloop.wiring:scan_worker", fake, 2, Limits()) as supervisor:
+        workers = WorkerScanner(supervisor)
         theirs = {
             made.listed.path: plain(made) for made in workers.scan(files, len(files), lambda sha256: sha256 != known)
         }
@@ -142,8 +145,9 @@ def test_a_file_that_breaks_its_worker_is_skipped_and_its_content_is_known(
 ) -> None:
     for number in range(4):
         fake_photo(tmp_path / f"{number}.png", seed=number, size=128, person=person if number == 1 else 0)
-    with WorkerScanner(f"{HERE}:fragile_scanner", {}, 1, Limits(timeout=1.0)) as workers:
-        done = {made.listed.path.name: made for made in workers.scan(listed(tmp_path), 4, lambda _: True)}
+    with Supervisor[ListedFile](f"{HERE}:fragile_scanner", {}, 1, Limits(timeout=1.0)) as supervisor:
+        scanned = WorkerScanner(supervisor).scan(listed(tmp_path), 4, lambda _: True)
+        done = {made.listed.path.name: made for made in scanned}
     assert done["1.png"].problem == words and done["1.png"].undecided
     assert done["1.png"].sha256 == hashlib.sha256((tmp_path / "1.png").read_bytes()).hexdigest()
     assert all(done[name].photo is not None for name in ("0.png", "2.png", "3.png"))

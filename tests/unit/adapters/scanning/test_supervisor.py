@@ -13,16 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.adapters.scanning.jobs import HERE
+from tests.unit.adapters.scanning.supervisors import supervisor
 from twinloop.adapters.scanning.process import WorkerProcess
 from twinloop.adapters.scanning.supervisor import Limits, Supervisor, TaskResult, _cause
 from twinloop.errors import MissingModel, ModelFileError, StateError
 
 ROOT = Path(__file__).parents[4]
-
-
-def supervisor(count: int = 1, timeout: float = 20.0, entry: str = "make", **arguments: object) -> Supervisor[str]:
-    return Supervisor(f"{HERE}:{entry}", arguments, count, Limits(timeout, memory=256))
 
 
 def outcomes(pool: Supervisor[str], *tasks: str) -> dict[str, TaskResult[str]]:
@@ -235,7 +231,7 @@ def test_no_worker_is_left_when_the_caller_stops_in_the_middle() -> None:
 def test_no_worker_outlives_a_killed_supervisor() -> None:
     """Also one that hangs with every signal blocked."""
     code = (
-        "from tests.unit.adapters.scanning.test_supervisor import supervisor\n"
+        "from tests.unit.adapters.scanning.supervisors import supervisor\n"
         "with supervisor(count=1, timeout=600) as made:\n"
         "    print(made._workers[0].process.pid, flush=True)\n"
         "    list(made.run([('a', b'hang')], lambda _, __: b''))\n"

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
 
-from tests.contract.makers import TRAINING
-from twinloop.adapters.diffusion.base_choice import BaseChoice
-from twinloop.adapters.trainers.preflight import check_training
-from twinloop.errors import InputError, MissingExtra
+from tests.contract.makers import TRAINING  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
+from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
+from twinloop.adapters.trainers.preflight import check_on_base, check_training  # noqa: E402
+from twinloop.errors import InputError, MissingExtra  # noqa: E402
+from twinloop.families import FAMILIES  # noqa: E402
 
 CPU = BaseChoice("base", "cpu")
 
@@ -23,6 +29,12 @@ CPU = BaseChoice("base", "cpu")
     [
         ({"optimizer": "adamw8bit"}, 1, InputError, r"needs a CUDA GPU.*adafactor"),
         ({"batch_size": 3}, 2, InputError, r"2 processes cannot share the 3 pictures"),
+        (
+            {"blocks_to_swap": 1},
+            1,
+            InputError,
+            r"blocks_to_swap saves memory of a CUDA GPU.* cpu, where it does",
+        ),
         ({"wandb": "faces"}, 1, MissingExtra, r"pip install 'twinloop\[wandb\]'"),
     ],
 )
@@ -34,6 +46,29 @@ def test_what_cannot_work(
         check_training(replace(TRAINING, **changes), CPU, processes)
 
 
+@pytest.mark.parametrize(("quantization", "problem"), [("nf4", True), ("int8", False), (None, False)])
+def test_blocks_of_4_bits_are_not_swapped(
+    quantization: str | None, problem: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute = importlib.import_module("twinloop.adapters.diffusion.compute")
+    gpu = compute.Compute(torch.device("cuda"), torch.bfloat16, torch.bfloat16)
+    monkeypatch.setattr(compute, "choose_compute", lambda *_: gpu)
+    settings = replace(TRAINING, blocks_to_swap=1)
+    with pytest.raises(InputError, match=r'does not go with "quantization": "nf4"') if problem else nullcontext():
+        check_training(settings, BaseChoice("base", "cuda", quantization=quantization), 1)
+    check_training(settings, BaseChoice("z.gguf", "cuda", quantization=quantization), 1)
+
+
+def test_more_blocks_than_there_are(full_base: Path) -> None:
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    gpu = replace(base, compute=replace(base.compute, device=torch.device("cuda")))
+    check_on_base(replace(TRAINING, blocks_to_swap=4), gpu)
+    with pytest.raises(InputError, match=r"blocks_to_swap: 5, but this model has 4 blocks"):
+        check_on_base(replace(TRAINING, blocks_to_swap=5), gpu)
+    with pytest.raises(InputError, match="does nothing"):
+        check_on_base(replace(TRAINING, blocks_to_swap=1), base)
+
+
 def test_what_can() -> None:
-    check_training(TRAINING, CPU, 2)
+    check_training(replace(TRAINING, blocks_to_swap=0), CPU, 2)
     check_training(replace(TRAINING, optimizer="adafactor", batch_size=1, gradient_accumulation=3), CPU, 3)

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.helpers.fake_photos import fake_photo
 from tests.unit.things import digest, face, observation
-from twinloop.adapters.fakes import fake_pack, fake_photo
+from twinloop.adapters.fakes import fake_pack
 from twinloop.domain.crops import Window
 from twinloop.domain.faces import Box, Face
 from twinloop.domain.vault import FaceKey, Label, Person, VaultFace, VaultPhoto

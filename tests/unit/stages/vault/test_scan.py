@@ -7,15 +7,16 @@ import shutil
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from twinloop.adapters.fakes import fake_pack, fake_photo
+from tests.helpers.fake_photos import fake_photo
+from twinloop.adapters.fakes import fake_pack
 from twinloop.adapters.scanning.scanners import HereScanner
 from twinloop.cli.vault.status import lines_of
 from twinloop.domain.scanned import ListedFile, ScannedFile
@@ -30,6 +31,7 @@ from twinloop.stages.vault.status import status
 from twinloop.store.vault.catalog import VaultCatalog
 from twinloop.store.vault.decisions import DecisionLog
 from twinloop.store.vault.folder import Vault
+from twinloop.system import shell
 
 
 class Quiet:
@@ -75,17 +77,22 @@ class Home:
         min_face: int = 20,
         limits: str = "30 s",
         stop_after: int | None = None,
+        exclude: Sequence[str] = (),
+        only_these: bool = False,
     ) -> Scanned:
         self.opened.clear()
         made = replace(fake_pack(), name=stamp)
 
-        def scanner() -> Scanner:
+        @contextmanager
+        def scanner() -> Iterator[Scanner]:
             self.models += 1
-            return Watched(PhotoMeasurer(made, min_face), self.opened, stop_after)
+            yield Watched(PhotoMeasurer(made, min_face), self.opened, stop_after)
 
-        return scan(
-            self.vault, ScanPlan(tuple(add), tuple(remove), "fake", min_face, stamp, limits, scanner), self.reporter
-        )
+        plan = ScanPlan(
+            tuple(add), tuple(remove), "fake", min_face, stamp, limits, scanner,
+            exclude=tuple(exclude), only_these=only_these,
+        )  # fmt: skip
+        return scan(self.vault, plan, self.reporter)
 
     def skipped(self, done: Scanned) -> dict[str, str]:
         return {os.fsdecode(os.fsencode(path.name)): reason for path, reason in done.skipped}
@@ -95,7 +102,7 @@ class Watched(HereScanner):
     """Notes what it is asked to look at; may be interrupted."""
 
     def __init__(self, measurer: PhotoMeasurer, opened: list[str], stop_after: int | None) -> None:
-        super().__init__(lambda: measurer)
+        super().__init__(measurer)
         self._opened, self._stop_after = opened, stop_after
 
     def scan(self, files: Iterable[ListedFile], count: int, wanted: Wanted) -> Iterator[ScannedFile]:
@@ -283,7 +290,65 @@ def test_a_disk_that_is_not_there_loses_nothing(home: Home) -> None:
     home.photos.rename(home.root / "unplugged")
     done = home.scan()
     assert done.away == (str(home.photos),) and (done.gone, done.counts.photos) == (0, 4)
-    assert "kept" in home.reporter.warnings[0]
+    (warning,) = home.reporter.warnings
+    assert "kept" in warning and "seems" not in warning
+    command = home.vault.command(f"scan --remove {shell.quote(str(home.photos))}")
+    assert warning.endswith(f"To take it out: {command}")
+
+
+def test_a_renamed_folder_is_told_with_its_new_name(home: Home) -> None:
+    inner = home.photos / "2019"
+    inner.mkdir()
+    fake_photo(inner / "a.png", seed=9, size=128)
+    home.scan(home.photos)
+    new = home.photos.rename(home.root / "My photos")
+    with looked_into(home.vault.root) as opened:
+        told = status(opened)
+    assert (told.missing, told.renamed, told.files_missing) == ((str(home.photos),), {}, 5)
+    assert lines_of(told, home.vault)[0] == f"folder: {home.photos} (not there now)"
+    home.scan(new)
+    assert f"{home.photos} seems to have been renamed to {new}: " in home.reporter.warnings[-1]
+    with looked_into(home.vault.root) as opened:
+        told = status(opened)
+    assert told.renamed == {str(home.photos): str(new)} and told.to_json()["missing"] == [str(home.photos)]
+    lines = lines_of(told, home.vault)
+    assert f"renamed to {new}; then: {home.vault.command(f'scan --remove {home.photos}')}" in lines[0]
+    assert "10 files; skipped: 0 files; not there now: 5 files" in "\n".join(lines)
+    (new / "0.png").unlink()
+    home.scan()
+    assert "seems" not in home.reporter.warnings[-1], "not all of it is there"
+
+
+def test_patterns_are_remembered_until_they_are_forgotten(home: Home) -> None:
+    (home.photos / "raw").mkdir()
+    fake_photo(home.photos / "raw" / "a.png", seed=9, size=128)
+    (home.photos / "@eaDir").mkdir()
+    fake_photo(home.photos / "@eaDir" / "b.png", seed=8, size=128)
+    first = home.scan(home.photos)
+    assert (first.counts.photos, first.passed_over, first.excluded) == (5, {"@eaDir": 1}, {})
+    done = home.scan(exclude=["raw", "3.*"])
+    assert (done.counts.photos, done.gone, done.excluded) == (3, 2, {"raw": 1, "3.*": 1})
+    assert ScanRecord.read(home.vault).exclude == ("raw", "3.*")
+    assert home.scan(exclude=["none"]).excluded == {"raw": 1, "3.*": 1, "none": 0}
+    with looked_into(home.vault.root) as opened:
+        told = status(opened)
+    assert told.exclude == ("raw", "3.*", "none") and "excluded: raw, 3.*, none" in lines_of(told, home.vault)[1]
+    again = home.scan(exclude=["raw"], only_these=True)
+    assert (again.counts.photos, again.excluded, again.to_json()["passed_over"]) == (4, {"raw": 1}, {"@eaDir": 1})
+    assert home.scan(only_these=True).counts.photos == 5 and ScanRecord.read(home.vault).exclude == ()
+
+
+def test_a_folder_of_which_everything_is_passed_over_is_told_why(home: Home) -> None:
+    with pytest.raises(NothingToDo, match=r"Passed over: 4 by --exclude '\*\.png'\."):
+        home.scan(home.photos, exclude=["*.png"])
+
+
+def test_a_video_that_was_named_gets_the_command_for_videos(home: Home) -> None:
+    clip = home.root / "my clip.mp4"
+    clip.write_bytes(b"\0\0\0\x18ftypmp42")
+    with pytest.raises(InputError, match="as a photo it cannot be used") as refused:
+        home.scan(clip)
+    assert str(refused.value).endswith(f"twinloop vault frames {shell.quote(str(clip))} --output FOLDER")
 
 
 def test_a_link_to_a_disk_that_is_not_there_loses_nothing(home: Home) -> None:
@@ -422,10 +487,10 @@ def test_an_interrupted_scan_with_other_models_leaves_what_the_last_one_was_made
 def test_a_first_scan_whose_models_cannot_be_opened_leaves_no_record(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(_: object) -> HereScanner:
+    def missing(*_: object) -> None:
         raise MissingModel("no detector here")
 
-    monkeypatch.setattr(Watched, "__enter__", missing)
+    monkeypatch.setattr(Watched, "__init__", missing)
     with pytest.raises(MissingModel):
         home.scan(home.photos)
     assert not home.vault.scan_record.exists()
@@ -620,8 +685,9 @@ def jpeg() -> bytes:
 def test_without_an_embedder_no_photo_is_looked_at_where_people_are_asked_for(home: Home, identities: bool) -> None:
     pack = replace(fake_pack(), embedder=None)
 
-    def scanner() -> Scanner:
-        return Watched(PhotoMeasurer(pack), home.opened, None)
+    @contextmanager
+    def scanner() -> Iterator[Scanner]:
+        yield Watched(PhotoMeasurer(pack), home.opened, None)
 
     plan = ScanPlan((home.photos,), (), "some models", 20, "stamp", "30 s", scanner, identities)
     if not identities:

@@ -34,7 +34,7 @@ class EightBits(nn.Linear):
             return plain_product(x, self)
         return F.linear(x, self.weight, self.bias).to(x.dtype)
 
-    def unpacked(self, dtype: torch.dtype) -> Tensor:
-        """(out, in) the weight as plain numbers."""
-        made: Tensor = self.weight.dequantize()
+    def unpacked(self, weight: Any, dtype: torch.dtype) -> Tensor:
+        """(out, in) this layer's weight, or a copy of it on another device, as plain numbers."""
+        made: Tensor = weight.dequantize()
         return made.to(dtype)

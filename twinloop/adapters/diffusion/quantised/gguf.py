@@ -27,9 +27,9 @@ class FromGguf(nn.Linear):
         """(..., in) -> (..., out), in the precision of ``x``."""
         return plain_product(x, self)
 
-    def unpacked(self, dtype: torch.dtype) -> Tensor:
-        """(out, in) the weight as plain numbers."""
-        made: Tensor = dequantize_gguf_tensor(self.weight)
+    def unpacked(self, weight: Any, dtype: torch.dtype) -> Tensor:
+        """(out, in) this layer's weight, or a copy of it on another device, as plain numbers."""
+        made: Tensor = dequantize_gguf_tensor(weight)
         return made.to(dtype)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,6 +33,7 @@ def quantise(model: nn.Module, how: Quantization, device: torch.device) -> None:
     """
     for name, layer in list(quantisable(model, how)):
         model.set_submodule(name, _quantised(layer.to(device), how).to("cpu"))
+    gc.collect()  # what was left on a GPU lies in circles of references
 
 
 def quantisable(model: nn.Module, how: Quantization) -> Iterator[tuple[str, nn.Linear]]:

@@ -15,8 +15,8 @@ class Quantised(Protocol):
     weight: Any
     bias: Any
 
-    def unpacked(self, dtype: torch.dtype) -> Tensor:
-        """(out, in) the weight as plain numbers."""
+    def unpacked(self, weight: Any, dtype: torch.dtype) -> Tensor:
+        """(out, in) this layer's weight, or a copy of it on another device, as plain numbers."""
         ...
 
     def multiplied(self, x: Tensor) -> Tensor:
@@ -27,17 +27,21 @@ class Quantised(Protocol):
 class _FrozenProduct(torch.autograd.Function):
     """Left to autograd, every layer would keep its unpacked weight until the way back: the memory that quantising
     saved.
+
+    The packed weight is that of the way there: the layer's own may lie elsewhere by then (`block_swap`).
     """
 
     @staticmethod
     def forward(context: Any, x: Tensor, layer: Quantised) -> Tensor:
         context.layer = layer
+        context.save_for_backward(layer.weight)
         return layer.multiplied(x)
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (gradient,) = gradients
-        return gradient @ context.layer.unpacked(gradient.dtype), None
+        (weight,) = context.saved_tensors
+        return gradient @ context.layer.unpacked(weight, gradient.dtype), None
 
 
 def multiply(x: Tensor, layer: Quantised) -> Tensor:
@@ -59,4 +63,4 @@ def as_autocast(x: Tensor) -> Tensor:
 def plain_product(x: Tensor, layer: Quantised) -> Tensor:
     """`Quantised.multiplied` of layers whose library has no product of its own."""
     bias = None if layer.bias is None else layer.bias.to(x.dtype)
-    return F.linear(x, layer.unpacked(x.dtype), bias)
+    return F.linear(x, layer.unpacked(layer.weight, x.dtype), bias)

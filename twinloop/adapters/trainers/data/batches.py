@@ -96,6 +96,10 @@ class Batches:
             places.setdefault(self._samples[number].framing.bucket, []).append(place)
         return [self._batch(draw, places[size]) for size in sorted(places)]
 
+    def alone(self, number: int) -> Batch:
+        """One picture, upright, with its whole caption in the order in which it was written."""
+        return self._batch(Draw((number,), (False,), (False,), (0,)), (0,))
+
     def _batch(self, draw: Draw, places: Sequence[int]) -> Batch:
         """Those of a step's pictures that are of one size."""
         settings = self._settings

@@ -20,7 +20,7 @@ from twinloop.adapters.diffusion.prompts import Embedding
 from twinloop.adapters.trainers.data.loss_masks import mask_cells
 from twinloop.domain.faces import Box, ImageArray
 from twinloop.domain.records import Mask, TrainingSample
-from twinloop.errors import StateError, UnreadableImage
+from twinloop.errors import START_ANEW, StateError, UnreadableImage
 from twinloop.store.atomic import write_bytes
 from twinloop.store.pictures.images import load_image, upright_size
 
@@ -214,12 +214,12 @@ def at_every_size(
 
 
 def _unreadable(sample: TrainingSample, reason: str) -> UnreadableImage:
-    return UnreadableImage(f"{sample.path} {reason}. Restore the photo, or start anew with --restart.")
+    return UnreadableImage(f"{sample.path} {reason}. Restore the photo, or {START_ANEW}.")
 
 
 def _check_unchanged(sample: TrainingSample, sha256: str) -> None:
     if sha256 != sample.sha256:
-        raise StateError(f"{sample.path} was changed since this run began. Put it back, or start anew with --restart.")
+        raise StateError(f"{sample.path} was changed since this run began. Put it back, or {START_ANEW}.")
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:

@@ -20,10 +20,22 @@ from twinloop.ports import TrainingSettings, nobody_listens
 class TrainingData:
     """What a training draws from: pictures of the subject, and prior images of others of its
     class where there are any.
+
+    Attributes:
+        validation: the held-out pictures that the validation loss is measured on; None = it is not.
     """
 
     subject: Batches
     prior: Batches | None = None
+    validation: ValidationPhotos | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ValidationPhotos:
+    """Pictures of the subject that no step draws. ``sha256``: of each, in the order of the batches' numbers."""
+
+    batches: Batches
+    sha256: tuple[str, ...]
 
 
 def prepare_data(
@@ -50,6 +62,27 @@ def prepare_data(
         output_preservation=0.0,
     )
     return TrainingData(subject, prepare_batches(base, prior, others, work, notice, lazily=lazily))
+
+
+def prepare_validation(
+    base: BaseModel, held_out: Sequence[TrainingSample], settings: TrainingSettings, work: Path, *, lazily: bool
+) -> ValidationPhotos:
+    """The held-out samples as the training would see them, each whole: with all of its caption and not mirrored, at
+    the largest size. Arguments and errors as of `prepare_batches`.
+    """
+    plain = replace(
+        settings,
+        smaller_resolutions=(),
+        flip=False,
+        caption_dropout=0.0,
+        shuffle_captions=False,
+        caption_tag_dropout_rate=0.0,
+        output_preservation=0.0,
+    )
+    equal = [replace(sample, weight=1.0) for sample in held_out]
+    return ValidationPhotos(
+        prepare_batches(base, equal, plain, work, lazily=lazily), tuple(sample.sha256 for sample in held_out)
+    )
 
 
 def prepare_batches(

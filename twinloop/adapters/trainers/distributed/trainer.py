@@ -16,11 +16,11 @@ from twinloop.adapters.diffusion.repeatability import thread_count
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
 from twinloop.adapters.trainers.distributed.job import NamedFamily, SharedTraining, parse_message
 from twinloop.adapters.trainers.execution.process_group import check_processes
-from twinloop.adapters.trainers.training_loop import Progress
 from twinloop.domain.forecast import Forecast
 from twinloop.domain.records import TrainingSample
+from twinloop.domain.validation_loss import validation_of
 from twinloop.errors import StateError, TwinLoopError
-from twinloop.ports import Trained, TrainingSettings, nobody_listens
+from twinloop.ports import Progress, Trained, TrainingSettings, nobody_listens
 from twinloop.store.atomic import write_json
 from twinloop.system import processes
 
@@ -94,14 +94,16 @@ class DistributedTrainer:
                 if message is None:
                     output.append(line.rstrip())
                 elif message["kind"] == "step":
-                    progress(int(message["step"]), int(message["steps"]), float(message["loss"]))
+                    validation = [float(loss) for loss in message.get("validation", ())]
+                    progress(int(message["step"]), int(message["steps"]), float(message["loss"]), *validation)
                 elif message["kind"] == "notice":
                     self._notice(str(message["text"]))
                 elif message["kind"] == "error":
                     text = str(message["message"])
                     raise errors.from_name(str(message["error"]), text) or TwinLoopError(text)
                 else:
-                    trained = Trained(int(message["steps"]), float(message["loss"]))
+                    last = int(message["steps"])
+                    trained = Trained(last, float(message["loss"]), validation_of(last, message))
         if trained is None:
             raise StateError(
                 "The processes of the training ended before it was finished. Their last lines:\n" + "\n".join(output)

@@ -10,6 +10,7 @@ from pathlib import Path
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
 from twinloop.adapters.trainers.distributed.job import SharedTraining, message
 from twinloop.adapters.trainers.execution.process_group import process_group
+from twinloop.domain.validation_loss import validation_json
 from twinloop.errors import TwinLoopError
 from twinloop.store.atomic import read_json
 
@@ -24,12 +25,15 @@ def main(path: Path) -> int:
                 shared.choice, family, lambda text: _send(workers.is_main, message("notice", text=text))
             ).train_with(
                 workers, shared.samples, shared.settings, shared.output, shared.work, shared.metadata,
-                lambda step, steps, loss: _send(workers.is_main, message("step", step=step, steps=steps, loss=loss)),
+                lambda step, steps, loss, *validation: _send(
+                    workers.is_main, message("step", step=step, steps=steps, loss=loss, validation=validation)
+                ),
             )  # fmt: skip
         except TwinLoopError as error:
             _send(True, message("error", error=type(error).__name__, message=str(error)))
             return error.exit_code
-        _send(workers.is_main, message("done", steps=trained.steps, loss=trained.loss))
+        measured = validation_json(trained.validation)
+        _send(workers.is_main, message("done", steps=trained.steps, loss=trained.loss, **measured))
     return 0
 
 

@@ -125,6 +125,10 @@ class CompiledBlocks:
             self._until.end(step)
         return self._regions.compiled(self.at(step), self._notice, retry=False)
 
+    def stop(self) -> None:
+        """Take no step compiled from now on."""
+        self._until.end(1)
+
     def give_up(self, step: int, error: BaseException) -> str:
         """Go on without from ``step``, where that may help; what the user should know of it, "" where it is no matter
         of compiling.

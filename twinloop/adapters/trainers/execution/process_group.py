@@ -54,11 +54,13 @@ class Workers:
 
     def all_reduce_number(self, value: float) -> float:
         """The sum over all processes."""
-        whole = torch.tensor([value], dtype=torch.float64)
-        if self.world_size > 1 and dist.get_backend() == "nccl":
-            whole = whole.cuda()
+        return float(self.all_reduce_numbers(torch.tensor([value], dtype=torch.float64)))
+
+    def all_reduce_numbers(self, values: Tensor) -> Tensor:
+        """Each number's sum over all processes, on the CPU."""
+        whole = values.cuda() if self.world_size > 1 and dist.get_backend() == "nccl" else values.clone()
         self.all_reduce([whole])
-        return float(whole)
+        return whole.cpu()
 
     @contextmanager
     def main_first(self) -> Iterator[None]:

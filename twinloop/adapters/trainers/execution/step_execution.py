@@ -10,7 +10,7 @@ from pathlib import Path
 from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.memory import ran_out_of_memory
 from twinloop.adapters.diffusion.quantised.model import is_packed
-from twinloop.adapters.diffusion.regions import TRAINED, cannot_train_compiled, pays
+from twinloop.adapters.diffusion.regions import REGIONAL, TRAINED, cannot_train_compiled, pays
 from twinloop.adapters.trainers.execution.fallbacks import (
     CHECKPOINTING_FILE,
     COMPILED_FILE,
@@ -66,7 +66,7 @@ class StepExecution:
         return cls(
             MicroBatches(path(MICRO_BATCHES_FILE), plan.micro_batch),
             GradientCheckpointing(path(CHECKPOINTING_FILE), settings.gradient_checkpointing, plan.checkpointing),
-            CompiledBlocks(base.regions, path(COMPILED_FILE), _compiles(base, settings, notice), notice),
+            _blocks(base, settings, plan, path(COMPILED_FILE), notice),
             DeterministicKernels(base.compute, path(KERNELS_FILE)),
         )
 
@@ -101,6 +101,18 @@ class StepExecution:
             if size
             else ""
         )
+
+
+def _blocks(
+    base: BaseModel, settings: TrainingSettings, plan: MemoryPlan, path: Path, notice: Callable[[str], None]
+) -> CompiledBlocks:
+    swapped = plan.blocks_to_swap > 0
+    blocks = CompiledBlocks(base.regions, path, not swapped and _compiles(base, settings, notice), notice)
+    if swapped:
+        if settings.compile == REGIONAL or blocks.at(1):
+            notice("The blocks are not compiled while some of them are swapped (training.blocks_to_swap).")
+        blocks.stop()
+    return blocks
 
 
 def _compiles(base: BaseModel, settings: TrainingSettings, notice: Callable[[str], None]) -> bool:

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from twinloop.adapters.trainers.external.process import Command
-from twinloop.adapters.trainers.external.tool import Home, Installation, Seen
+from twinloop.adapters.trainers.external.tool import Home, Installation, Seen, write_files
 from twinloop.errors import ModelFileError
 from twinloop.foreign import aitoolkit
 from twinloop.foreign.job import Job
 from twinloop.loras.container import read_tensors
-from twinloop.store.atomic import write_bytes
 
 _BAR = re.compile(r"^.*?:\s+\d+%\|.*?\|\s*(\d+)/\d+\s+\[[^\]]*lr: ")
 _LOSS = re.compile(r"\bloss: ([^\s,\]]+)[\s,\]]")
@@ -22,16 +21,13 @@ _SAVED = re.compile(r"_(\d{9})\.safetensors")
 class AiToolkit:
     """A `Tool`."""
 
-    name = "ai-toolkit"
     program = aitoolkit.PROGRAM
-    quantizations = aitoolkit.QUANTIZATIONS
     url = "https://github.com/ostris/ai-toolkit"
     main = "run.py"
-    able = aitoolkit.ABLE
 
     def check(self, job: Job, arguments: tuple[str, ...]) -> None:
         """Raises InputError for what its configuration has no word for."""
-        aitoolkit.job_yaml(job)
+        self.program.files(job)
 
     def header_texts(self, job: Job) -> Mapping[str, str]:
         """None of its own."""
@@ -46,7 +42,7 @@ class AiToolkit:
                 read_tensors(path)
             except ModelFileError:
                 path.unlink()
-        write_bytes(home.root / "job.yaml", aitoolkit.job_yaml(job).encode())
+        write_files(self.program, job, home)
 
     def start(self, job: Job, home: Home) -> int:
         """The step of the newest LoRA in its folder, as the file's name has it."""

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from twinloop.adapters.trainers.external.process import Command
-from twinloop.adapters.trainers.external.tool import Home, Installation, Seen
+from twinloop.adapters.trainers.external.tool import Home, Installation, Seen, write_files
 from twinloop.foreign import kohya
 from twinloop.foreign.job import Job
-from twinloop.store.atomic import write_bytes
 
 _BAR = re.compile(r"^steps:\s+\d+%\|.*?\|\s*(\d+)/\d+\s+\[")
 _LOSS = re.compile(r"avr_loss=([^\s,\]]+)[,\]]")
@@ -23,12 +22,9 @@ _FIRST, _LAST = "train_state.json", "random_states_0.pkl"
 class Kohya:
     """A `Tool`."""
 
-    name = "kohya"
     program = kohya.PROGRAM
-    quantizations = kohya.QUANTIZATIONS
     url = "https://github.com/kohya-ss/sd-scripts"
     main = "train_network.py"
-    able = kohya.ABLE
 
     def check(self, job: Job, arguments: tuple[str, ...]) -> None:
         """Raises InputError where there is no script for the family, a part of the model is not named, or its
@@ -36,7 +32,8 @@ class Kohya:
         """
         kohya.script(job)
         kohya.check_parts(job, arguments)
-        kohya.training_toml(job, "dataset.toml")
+        kohya.check_swapping(job)
+        self.program.files(job)
 
     def header_texts(self, job: Job) -> Mapping[str, str]:
         """How long captions may be, where one may be longer than a chunk."""
@@ -45,8 +42,7 @@ class Kohya:
     def prepare(self, job: Job, home: Home, arguments: tuple[str, ...]) -> None:
         """Writes ``dataset.toml`` and ``training.toml``."""
         self.check(job, arguments)
-        write_bytes(home.root / "dataset.toml", kohya.dataset_toml(job).encode())
-        write_bytes(home.root / "training.toml", kohya.training_toml(job, str(home.root / "dataset.toml")).encode())
+        write_files(self.program, job, home)
 
     def start(self, job: Job, home: Home) -> int:
         """The step of the newest whole state."""

@@ -11,6 +11,8 @@ from typing import Protocol
 from twinloop.adapters.trainers.external.process import Command
 from twinloop.errors import MissingTool
 from twinloop.foreign.job import Job
+from twinloop.foreign.program import Program
+from twinloop.store.atomic import write_bytes
 
 _ENVIRONMENTS = ("venv/bin/python", ".venv/bin/python", "venv/Scripts/python.exe", ".venv/Scripts/python.exe")
 
@@ -71,13 +73,8 @@ class Tool(Protocol):
     """One outside trainer."""
 
     @property
-    def name(self) -> str:
-        """As in ``training.trainer``."""
-        ...
-
-    @property
-    def program(self) -> str:
-        """For people."""
+    def program(self) -> Program:
+        """What is known of its configuration."""
         ...
 
     @property
@@ -88,16 +85,6 @@ class Tool(Protocol):
     @property
     def main(self) -> str:
         """A file in its folder by which the folder is known."""
-        ...
-
-    @property
-    def quantizations(self) -> Mapping[str, str]:
-        """How it calls the quantizations that it knows."""
-        ...
-
-    @property
-    def able(self) -> frozenset[str]:
-        """Which of the settings that not every trainer has it knows (`foreign.job.beyond`)."""
         ...
 
     def check(self, job: Job, arguments: tuple[str, ...]) -> None:
@@ -132,32 +119,37 @@ class Tool(Protocol):
         ...
 
 
+def write_files(program: Program, job: Job, home: Home) -> None:
+    """Its configuration, beside the dataset in the work folder. Raises InputError as `Program.files`."""
+    for name, text in program.files(job).items():
+        write_bytes(home.root / name, text.encode())
+
+
 def locate(tool: Tool, path: str | None, python: str | None, arguments: Sequence[str]) -> Installation:
     """The installation that the configuration names.
 
     Raises:
         MissingTool: no folder is named, or it is not that program's, or there is no such Python.
     """
+    name, title = tool.program.name, tool.program.title
     how = (
-        f'Install it as its README says (git clone {tool.url}), then set "training": {{"trainer": "{tool.name}", '
+        f'Install it as its README says (git clone {tool.url}), then set "training": {{"trainer": "{name}", '
         '"trainer_path": "FOLDER"}; or train with this program: "trainer": "builtin".'
     )
     if not path:
         raise MissingTool(
-            f'training.trainer is "{tool.name}", but training.trainer_path does not say where {tool.program} lies.'
-            f" {how}"
+            f'training.trainer is "{name}", but training.trainer_path does not say where {title} lies. {how}'
         )
     folder = Path(path).expanduser().resolve()
     if not (folder / tool.main).is_file():
-        raise MissingTool(f"training.trainer_path: {path} is not {tool.program}: there is no {tool.main} in it. {how}")
+        raise MissingTool(f"training.trainer_path: {path} is not {title}: there is no {tool.main} in it. {how}")
     if python is None:
         found = next((folder / place for place in _ENVIRONMENTS if (folder / place).exists()), Path(sys.executable))
         return Installation(folder, found, tuple(arguments))
     own = Path(python).expanduser()
     if not own.exists():
         raise MissingTool(
-            f"training.trainer_python: there is no {python}. Name the python of {tool.program}'s environment, or leave"
-            " it out."
+            f"training.trainer_python: there is no {python}. Name the python of {title}'s environment, or leave it out."
         )
     return Installation(folder, own.absolute(), tuple(arguments))
 

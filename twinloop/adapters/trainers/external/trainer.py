@@ -20,9 +20,10 @@ from twinloop.domain.records import TrainingSample
 from twinloop.errors import InputError, ModelFileError, ToolFailed, TrainingDiverged
 from twinloop.families.base import Family
 from twinloop.families.predictions import prediction_of
-from twinloop.foreign.job import MASKS, Job, beyond, quantized
+from twinloop.foreign.job import MASKS, Job, quantized
 from twinloop.foreign.masks import mask_png
 from twinloop.foreign.pictures import Folder, Picture, folders_of, write_folders
+from twinloop.foreign.program import beyond
 from twinloop.loras.adapter import Adapter, understood
 from twinloop.loras.container import file_bytes
 from twinloop.loras.lora import Dialect, read_lora
@@ -61,13 +62,15 @@ class ExternalTrainer:
         notice: Callable[[str], None] = nobody_listens,
     ) -> None:
         self._make_room, self._float16, self._notice = make_room, float16, notice
+        self._title = tool.program.title
         self._tool, self._installed, self._choice, self._family = tool, installed, choice, family
         self._environment = network(choice.allow_download)
         self._prediction = prediction_of(choice.base, family, choice.prediction)
-        wanted = quantized(tool.program, tool.quantizations, choice.quantization)
+        wanted = quantized(self._title, tool.program.quantizations, choice.quantization)
         parts = [choice.base, installed.version, *installed.arguments, *([] if wanted is None else [wanted])]
         parts += [told] if (told := choice.prediction.name) else []
-        self.fingerprint = f"{tool.name}-{family.name}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
+        digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+        self.fingerprint = f"{tool.program.name}-{family.name}-{digest}"
 
     def check(self, settings: TrainingSettings) -> None:
         """Whether the program can be told of such a training, before any photo is looked at.
@@ -83,9 +86,9 @@ class ExternalTrainer:
         return 0
 
     def _known(self, settings: TrainingSettings) -> None:
-        if impossible := beyond(settings, self._tool.able):
+        if impossible := beyond(settings, self._tool.program.able, run_here=True):
             raise InputError(
-                f"{self._tool.program} cannot do {', '.join(impossible)}. Leave it out, or let this program train: "
+                f"{self._title} cannot do {', '.join(impossible)}. Leave it out, or let this program train: "
                 '"trainer": "builtin".'
             )
 
@@ -162,12 +165,12 @@ class ExternalTrainer:
         code = run(command, home.log, lambda line: watch.heed(self._tool.seen(line, watch.start)))
         if code != 0:
             raise ToolFailed(
-                f"{self._tool.program} ended with exit code {code}. Its last lines:\n{last_lines(home.log)}\nAll of it:"
+                f"{self._title} ended with exit code {code}. Its last lines:\n{last_lines(home.log)}\nAll of it:"
                 f" {home.log}"
             )
         if self._tool.result(job, home) is None:
             raise ToolFailed(
-                f"{self._tool.program} ended without an error, but left no LoRA in {home.output}. Its log: {home.log}"
+                f"{self._title} ended without an error, but left no LoRA in {home.output}. Its log: {home.log}"
             )
         watch.finish()
 
@@ -178,7 +181,7 @@ class ExternalTrainer:
             **quantization_header(self._choice.quantization),
             **rank_texts(adapter.layers.values()),
             "modelspec.implementation": self._tool.url,
-            "twinloop.trainer": f"{self._tool.name} {self._installed.version}".strip(),
+            "twinloop.trainer": f"{self._tool.program.name} {self._installed.version}".strip(),
         }
         copy = Dialect.COMFYUI if self._family.lora_names.dots else Dialect.KOHYA
         write_bytes(kohya_path(output), file_bytes(*written(adapter, copy, own)))
@@ -190,7 +193,7 @@ class ExternalTrainer:
         try:
             return understood(read_lora(path), self._family.name)
         except ModelFileError as error:
-            raise ToolFailed(f"{self._tool.program} wrote a LoRA that cannot be used: {error}") from error
+            raise ToolFailed(f"{self._title} wrote a LoRA that cannot be used: {error}") from error
 
 
 _ANY_FOLDERS = (Folder("1_person", 1, (Picture("0", Path("0.png"), "person", as_it_is=True),)),)

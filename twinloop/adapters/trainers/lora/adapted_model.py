@@ -5,7 +5,7 @@ asked for.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -87,7 +87,8 @@ class AdaptedModel:
                 if ADAPTER not in name.split("."):
                     parameter.requires_grad_(False)
                     continue
-                parameter.data = parameter.data.float()
+                # PEFT makes it where the layer's weights are, and these may wait in main memory
+                parameter.data = parameter.data.to(base.compute.device, torch.float32)
                 parameter.requires_grad_(True)
                 self.parameters[prefix + name.replace(f".{ADAPTER}.weight", "").replace(f".{ADAPTER}", "")] = parameter
         self._initialise(seed)
@@ -128,6 +129,10 @@ class AdaptedModel:
         if self._thinning is not None:
             self._thinning.at(seed, step, places, self._base.compute.device)
 
+    def whole(self) -> AbstractContextManager[None]:
+        """Nothing of the LoRA is left out inside."""
+        return nullcontext() if self._thinning is None else self._thinning.resting()
+
     def train_encoders(self, learning: bool) -> None:
         """Whether gradients reach the text encoders from now on."""
         if self._encoders is not None:
@@ -161,7 +166,8 @@ class AdaptedModel:
                 parameter.zero_()
                 continue
             if name.endswith(MAGNITUDE):
-                parameter.copy_(_row_norms(self._layer(name.removesuffix(f".{MAGNITUDE}"))).view_as(parameter))
+                layer = self._layer(name.removesuffix(f".{MAGNITUDE}"))
+                parameter.copy_(_row_norms(layer, self._base.compute.device).view_as(parameter))
                 continue
             limit = bound(parameter)
             generator = torch.Generator("cpu").manual_seed(derive_seed(seed, "lora", name))
@@ -262,7 +268,7 @@ class AdaptedModel:
         return LoraWeights(layers, self._plan.rank, self._plan.alpha, magnitudes, alphas=own)
 
 
-def _row_norms(layer: Any) -> Tensor:
-    """(out,) Euclidean norm of each output's weights, of the bare layer."""
-    weight: Tensor = dequantize_module_weight(layer.get_base_layer())
-    return torch.as_tensor(torch.linalg.vector_norm(weight.detach().float().flatten(1), dim=1))
+def _row_norms(layer: Any, device: torch.device) -> Tensor:
+    """(out,) Euclidean norm of each output's weights, of the bare layer, summed on the device."""
+    weight: Tensor = dequantize_module_weight(layer.get_base_layer()).detach()
+    return torch.as_tensor(torch.linalg.vector_norm(weight.to(device).float().flatten(1), dim=1))

@@ -8,7 +8,8 @@ and no generator has a state to keep.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -82,7 +83,7 @@ class Thinning:
     def __init__(
         self, dropout: Dropout, downs: Mapping[str, nn.Module], of_encoders: Callable[[str], bool] = lambda name: False
     ) -> None:
-        self._dropout = dropout
+        self._dropout, self._rests = dropout, False
         self._step = torch.zeros(1, dtype=torch.int64)
         self._pictures = self._texts = self._words = _Rows(self._step)
         for name, down in downs.items():
@@ -105,11 +106,22 @@ class Thinning:
             chunks: of each text. length: in chunks, of what the denoiser sees of each, which says a shorter text over
                 again.
         """
+        if self._rests:
+            return
         keys, device = self._pictures.keys, self._pictures.keys.device
         counts = torch.tensor(chunks, dtype=torch.int64, device=device)
         order = torch.tensor([number for count in chunks for number in range(count)], dtype=torch.int64, device=device)
         self._texts = _Rows(keys.repeat_interleave(counts), first=order)
         self._words = _Rows(keys, said=length // counts)
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Nothing is left out inside."""
+        self._rests = True
+        try:
+            yield
+        finally:
+            self._rests = False
 
     def _of_pictures(self) -> _Rows:
         return self._pictures
@@ -122,6 +134,8 @@ class Thinning:
 
     def _thinned(self, layer: int, whose: Callable[[], _Rows], down: nn.Module, inputs: Any, hidden: Tensor) -> Tensor:
         """What goes on to the up matrix, (n, ..., rank), after a convolution (n, rank, h, w)."""
+        if self._rests:
+            return hidden
         last = hidden.movedim(1, -1) if isinstance(down, nn.Conv2d) else hidden
         seen = whose()
         # some models have rows that all pictures share, or several in a row for each

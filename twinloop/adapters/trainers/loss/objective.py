@@ -32,19 +32,30 @@ class Objective:
         """
         noisy, wanted = self._schedule.noisy(batch.latents, drawn)
         times = drawn.times.to(batch.latents.device)
-        words = self._denoiser.encode(batch.texts, batch.words)
-        error = self._errors(self._denoiser(noisy, times, words, batch.sizes) - wanted, drawn.times)
-        if batch.mask is not None:
-            error = error * batch.mask
-        weights = self._schedule.weights(drawn.times, self._settings.min_snr_gamma).to(error)
-        yield (error.mean(dim=(1, 2, 3)) * weights).mean()
-        del error, words
+        errors = self._by_picture(batch, drawn, noisy, wanted)
+        weights = self._schedule.weights(drawn.times, self._settings.min_snr_gamma).to(errors)
+        yield (errors * weights).mean()
+        del errors
         if batch.class_words is not None:
             with torch.no_grad(), self._denoiser.without_lora():
                 base_answer = self._denoiser(noisy, times, batch.class_words, batch.sizes)
             words = self._denoiser.encode(batch.class_texts, batch.class_words)
             answer = self._denoiser(noisy, times, words, batch.sizes)
             yield self._settings.output_preservation * (answer - base_answer).square().mean()
+
+    def unweighted(self, batch: Batch, drawn: StepNoise) -> Tensor:
+        """(n,) error of each picture, weighted by place and not by time; without a graph."""
+        with torch.no_grad():
+            return self._by_picture(batch, drawn, *self._schedule.noisy(batch.latents, drawn))
+
+    def _by_picture(self, batch: Batch, drawn: StepNoise, noisy: Tensor, wanted: Tensor) -> Tensor:
+        """(n,) error of each picture, weighted by place."""
+        words = self._denoiser.encode(batch.texts, batch.words)
+        times = drawn.times.to(batch.latents.device)
+        error = self._errors(self._denoiser(noisy, times, words, batch.sizes) - wanted, drawn.times)
+        if batch.mask is not None:
+            error = error * batch.mask
+        return error.mean(dim=(1, 2, 3))
 
     def _errors(self, difference: Tensor, times: Tensor) -> Tensor:
         settings = self._settings

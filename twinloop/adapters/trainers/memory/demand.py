@@ -7,6 +7,7 @@
     left for the backward pass = copies + n x activations; with checkpointing the larger of copies + n x those between
         the blocks, and n x (those between the blocks + those of the largest block)
     work = 2 x n x largest tensor + dequantising x largest quantised layer
+    weights, where blocks are swapped = those that stay on the device + the largest of the swapped blocks
 
 and not less than the frozen text encoders and the context: these are on a GPU while they embed captions, and nothing
 else is.
@@ -79,6 +80,7 @@ class Demand:
         gpu: whether the device is one. quantization: of the denoiser's weights.
         quantised_sizes: the same weights in the quantizations that may be proposed, the most exact first.
         prior: a batch of prior images is learned beside the subject's.
+        swaps: the denoiser's blocks can be swapped here.
     """
 
     footprint: Footprint
@@ -89,19 +91,33 @@ class Demand:
     quantization: Quantization | None = None
     quantised_sizes: Mapping[Quantization, WeightSizes] = field(default_factory=dict)
     prior: bool = False
+    swaps: bool = False
 
     @property
     def floor(self) -> int:
         """Bytes that are needed whatever the pictures and the LoRA are."""
-        return (CONTEXT if self.gpu else 0) + max(self.footprint.weights + self.resident, self.frozen_encoders)
+        return (CONTEXT if self.gpu else 0) + max(
+            self._weights(self._most_swapped) + self.resident, self.frozen_encoders
+        )
 
-    def peak(self, micro_batch: int, checkpointing: bool) -> int:
-        """Bytes at the fullest moment of a step."""
+    @property
+    def _most_swapped(self) -> int:
+        """How many blocks may be swapped."""
+        asked, blocks = self.settings.blocks_to_swap, len(self.footprint.blocks) if self.swaps else 0
+        return blocks if asked is None else min(asked, blocks)
+
+    def _weights(self, swapped: int) -> int:
+        """Bytes of the adapted models' weights on the device, with so many blocks in main memory."""
+        waiting = self.footprint.blocks[:swapped]
+        return self.footprint.weights - sum(waiting) + max(waiting, default=0)
+
+    def peak(self, micro_batch: int, checkpointing: bool, swapped: int = 0) -> int:
+        """Bytes at the fullest moment of a step; ``swapped``: so many blocks are."""
         one, settings = self.footprint, self.settings
         per_parameter = 4 + state_bytes(settings) + (4 if settings.ema_decay else 0)
         context = CONTEXT if self.gpu else 0
         step = (
-            one.weights
+            self._weights(swapped)
             + self.resident
             + int(one.adapter * per_parameter)
             + self._passing(micro_batch, checkpointing)
@@ -129,16 +145,23 @@ class Demand:
 
     def plans(self) -> Iterator[MemoryPlan]:
         """Ways to take the same step, the fastest first: as asked, with checkpointing, then in ever smaller
-        micro-batches.
+        micro-batches, then with ever more blocks swapped where nobody says how many.
         """
-        asked = self.settings.gradient_checkpointing
+        asked, swapped = self.settings.gradient_checkpointing, self.settings.blocks_to_swap or 0
         micro_batch = self.settings.batch_size
-        choices = (False, True) if asked is None else (asked,)
+        choices = (True,) if swapped else (False, True) if asked is None else (asked,)
         while micro_batch:
             for checkpointing in choices:
-                yield MemoryPlan(micro_batch, checkpointing, self.peak(micro_batch, checkpointing))
+                yield self._plan(micro_batch, checkpointing, swapped)
             micro_batch //= 2
             choices = choices[-1:]
+        if self.settings.blocks_to_swap is None and choices[-1]:
+            for count in range(1, self._most_swapped + 1):
+                yield self._plan(1, True, count)
+
+    def _plan(self, micro_batch: int, checkpointing: bool, swapped: int) -> MemoryPlan:
+        peak = self.peak(micro_batch, checkpointing, swapped)
+        return MemoryPlan(micro_batch, checkpointing, peak, blocks_to_swap=swapped)
 
     def fitting(self, available: int) -> MemoryPlan | None:
         """The first plan that needs at most so many bytes."""
@@ -147,12 +170,13 @@ class Demand:
     def quantised(self) -> Iterator[tuple[Quantization, Demand]]:
         """The same training on quantised weights, the most exact first."""
         for quantization, sizes in self.quantised_sizes.items():
-            footprint = replace(self.footprint, weights=sizes.adapted, quantised=self.footprint.quantisable)
+            footprint = replace(self.footprint, weights=sizes.adapted, quantised=self.footprint.quantisable, blocks=())
             yield (
                 quantization,
                 replace(
                     self,
                     footprint=footprint,
+                    settings=replace(self.settings, blocks_to_swap=0),
                     resident=sizes.resident,
                     frozen_encoders=sizes.frozen_encoders,
                     quantization=quantization,

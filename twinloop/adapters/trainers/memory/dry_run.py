@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from twinloop.adapters.diffusion.base_model import BaseModel
+from twinloop.adapters.diffusion.block_swap import swappable
 from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.prompts import Joined
 from twinloop.adapters.diffusion.quantised.model import is_packed, quantisable
@@ -42,6 +43,7 @@ class Footprint:
         forward: floating-point operations of the denoiser's forward pass. encoder_forward: of that of the text
             encoders.
         quantised: weights (a number) of the largest layer that is quantised. quantisable: of the largest that can be.
+        blocks: bytes of the frozen weights of each block that can be swapped, the largest first.
     """
 
     weights: int
@@ -55,6 +57,7 @@ class Footprint:
     quantised: int = 0
     quantisable: int = 0
     copies: int = 0
+    blocks: tuple[int, ...] = ()
 
     def together_with(self, other: Footprint) -> Footprint:
         """Of both models in one step: sums, and the larger of what is the largest."""
@@ -70,6 +73,7 @@ class Footprint:
             max(self.quantised, other.quantised),
             max(self.quantisable, other.quantisable),
             self.copies + other.copies,
+            self.blocks + other.blocks,
         )
 
 
@@ -119,6 +123,7 @@ def _taken(base: BaseModel, model: Any, latents: tuple[int, ...], words: Joined)
         quantised=max(quantised.values(), default=0),
         quantisable=max(quantisable.values(), default=0),
         copies=saved.total_of(mode.copies),
+        blocks=tuple(map(real_bytes, swappable(base.denoiser))),
     )
 
 

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 
 from twinloop.adapters.diffusion.base_model import BaseModel
+from twinloop.adapters.diffusion.block_swap import UNSWAPPABLE
 from twinloop.adapters.diffusion.compute import Compute
+from twinloop.adapters.diffusion.memory import main_memory_left
 from twinloop.adapters.diffusion.pixels import latent_shape
 from twinloop.adapters.diffusion.prompts import join, said_again
 from twinloop.adapters.diffusion.quantised.model import is_packed, large_parts
@@ -24,6 +26,7 @@ from twinloop.adapters.trainers.memory.demand import CONTEXT, Demand, WeightSize
 from twinloop.adapters.trainers.memory.dry_run import encoders_footprint, footprint
 from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
 from twinloop.domain.quantised import Quantization
+from twinloop.domain.wording import agree, plural
 from twinloop.errors import OutOfMemory, StateError
 from twinloop.families.clip import CHUNKS
 from twinloop.ports import TrainingSettings
@@ -67,7 +70,15 @@ def demand_of(base: BaseModel, settings: TrainingSettings, chunks: int = 1, prio
     sizes = 1 + sum((smaller / settings.resolution) ** 2 for smaller in settings.smaller_resolutions)
     pictures = int(4 * math.prod(latents) * sizes) * (2 if settings.flip else 1)
     cached = pictures + sum(part.nbytes for part in words.values())
-    return Demand(one, settings, now.resident, gpu, now.frozen_encoders, quantization, quantised, prior), cached
+    swaps = gpu and quantization not in UNSWAPPABLE and _has_room_for(base.denoiser)
+    return Demand(one, settings, now.resident, gpu, now.frozen_encoders, quantization, quantised, prior, swaps), cached
+
+
+def _has_room_for(denoiser: Any) -> bool:
+    """Whether main memory holds the denoiser, or could."""
+    left = main_memory_left()
+    there = next(denoiser.parameters()).device.type == "cpu"
+    return there or left is None or left >= real_bytes(denoiser)
 
 
 def _weight_sizes(
@@ -123,23 +134,29 @@ def memory_plan(
 ) -> MemoryPlan:
     """How the steps are taken; decided at the first start and kept, so that a resumed training adds up the same sums.
 
-    Gradient checkpointing, which changes no sum, is what the settings ask for now. ``chunks``, ``prior``: as in
-    `demand_of`.
+    Gradient checkpointing and swapped blocks, which change no sum, are what the settings ask for now. ``chunks``,
+    ``prior``: as in `demand_of`.
 
     Raises:
         OutOfMemory: not even one picture fits; says what to lower. StateError: what was kept is damaged.
     """
     path = work / PLAN
-    asked = settings.gradient_checkpointing
     if path.exists():
-        kept = _kept(path)
-        return kept if asked is None else replace(kept, checkpointing=asked)
+        return _as_asked(_kept(path), settings)
     available = available_memory(base.compute, settings)
-    plan = MemoryPlan(settings.batch_size, is_small(base.compute) if asked is None else asked, 0)
+    plan = _as_asked(MemoryPlan(settings.batch_size, is_small(base.compute), 0), settings)
     if available is not None:
         plan = _fitting(base, settings, available, notice, chunks, prior) or plan
     write_json(path, asdict(plan))
     return plan
+
+
+def _as_asked(plan: MemoryPlan, settings: TrainingSettings) -> MemoryPlan:
+    """The plan with what the settings fix of it: swapped blocks need checkpointing, and go where that is forbidden."""
+    asked = settings.gradient_checkpointing
+    swapped = plan.blocks_to_swap if settings.blocks_to_swap is None else settings.blocks_to_swap
+    checkpointing = (plan.checkpointing or swapped > 0) if asked is None else asked
+    return replace(plan, checkpointing=checkpointing, blocks_to_swap=swapped if checkpointing else 0)
 
 
 def _kept(path: Path) -> MemoryPlan:
@@ -169,17 +186,41 @@ def _fitting(
             f"To fit into {available / GIB:.1f} GiB the {settings.effective_batch} pictures of a step go through"
             f" {plan.micro_batch} at a time."
         )
+    if plan.blocks_to_swap and settings.blocks_to_swap is None:
+        notice(_swapped(demand, plan.blocks_to_swap, available))
     return plan
+
+
+def _swapped(demand: Demand, count: int, available: int) -> str:
+    """That so many blocks are swapped, and what would do without."""
+    quantised = demand.fitting_quantised(int(available * MARGIN))
+    instead = (
+        ""
+        if quantised is None
+        else f' "quantization": "{quantised.quantization}" would fit without, on coarser weights.'
+    )
+    return (
+        f"To fit into {available / GIB:.1f} GiB, {count} of the model's {plural(len(demand.footprint.blocks), 'block')}"
+        f" {agree(count, 'waits', 'wait')} in main memory and {agree(count, 'is', 'are')} on the GPU only while"
+        f" {agree(count, 'it computes', 'they compute')} (training.blocks_to_swap), which is slower.{instead}"
+    )
 
 
 def _too_little(demand: Demand, settings: TrainingSettings, available: int, usable: int) -> str:
     """That not even one picture fits, and what helps."""
     least = min(demand.plans(), key=lambda one: one.peak)
     quantised = demand.fitting_quantised(usable)
+    free = replace(settings, blocks_to_swap=None, gradient_checkpointing=None)
+    swapped = None if free == settings else replace(demand, settings=free).fitting(usable)
     smaller = "Lower training.resolution, then training.rank; training.optimizer adafactor needs least."
     if demand.floor > usable:
         smaller = "Neither training.resolution nor training.rank changes that: the weights alone do not fit."
-    if quantised is not None:
+    if swapped is not None:
+        smaller = (
+            "It would fit with training.blocks_to_swap and training.gradient_checkpointing left out"
+            f" ({plural(swapped.blocks_to_swap, 'block')} swapped)."
+        )
+    elif quantised is not None:
         smaller = (
             f'It would fit with "quantization": "{quantised.quantization}" ({quantised.peak / GIB:.1f} GiB). {smaller}'
         )

@@ -10,10 +10,12 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from twinloop.domain.validation_loss import ValidationLoss, validation_json
 from twinloop.errors import MissingExtra
 from twinloop.ports import TrainingSettings
 from twinloop.store.atomic import copy_whole, storage_errors, write_bytes
@@ -27,8 +29,8 @@ Figures = Mapping[str, float | None]
 class Sink(Protocol):
     """Where figures go."""
 
-    def add(self, step: int, figures: Figures) -> None:
-        """The figures of one step."""
+    def add(self, step: int, figures: Figures, validation: ValidationLoss | None = None) -> None:
+        """The figures of one step, with those of the validation after it, if there was one."""
         ...
 
     def sync(self) -> None:
@@ -59,9 +61,10 @@ class JsonLines:
                 write_bytes(path, b"".join(good))
             self._file = open(path, "ab")  # noqa: SIM115  (closed by `close`)
 
-    def add(self, step: int, figures: Figures) -> None:
+    def add(self, step: int, figures: Figures, validation: ValidationLoss | None = None) -> None:
         """One line; null for what is not finite, which JSON does not know."""
-        line = json.dumps({"step": step, **{name: _plain(value) for name, value in figures.items()}})
+        measured = {} if validation is None else validation_json(validation)
+        line = json.dumps({"step": step, **{name: _plain(value) for name, value in figures.items()}, **measured})
         with storage_errors(self._path):
             self._file.write(line.encode() + b"\n")
             self._file.flush()
@@ -98,11 +101,10 @@ class TensorBoard:
         # a file of its own for every start: names hold seconds only, and a training may be resumed within one
         self._writer: Any = SummaryWriter(str(folder), purge_step=last + 1, filename_suffix=f".{last}.{os.getpid()}")
 
-    def add(self, step: int, figures: Figures) -> None:
-        """One scalar ``training/<name>`` each; what was not measured is left out."""
-        for name, value in figures.items():
-            if value is not None:
-                self._writer.add_scalar(f"training/{name}", value, step)
+    def add(self, step: int, figures: Figures, validation: ValidationLoss | None = None) -> None:
+        """One scalar each, as `_scalars` names them."""
+        for name, value in _scalars(figures, validation).items():
+            self._writer.add_scalar(name, value, step)
 
     def sync(self) -> None:
         """To the operating system, not onto the disk."""
@@ -127,9 +129,9 @@ class WeightsAndBiases:
             raise MissingExtra("training.wandb", "wandb", f"no module '{error.name}'") from error
         self._run: Any = wandb.init(project=project, name=name, id=identity, resume="allow")
 
-    def add(self, step: int, figures: Figures) -> None:
-        """Under ``training/<name>``; what was not measured is left out."""
-        self._run.log({f"training/{name}": value for name, value in figures.items() if value is not None}, step=step)
+    def add(self, step: int, figures: Figures, validation: ValidationLoss | None = None) -> None:
+        """As `_scalars` names them."""
+        self._run.log(_scalars(figures, validation), step=step)
 
     def sync(self) -> None:
         """The library sends in the background."""
@@ -137,6 +139,15 @@ class WeightsAndBiases:
     def close(self) -> None:
         """Waits until all figures are sent."""
         self._run.finish()
+
+
+def _scalars(figures: Figures, validation: ValidationLoss | None) -> dict[str, float]:
+    """``training/<name>``, ``loss/validation`` and ``loss/validation_<time>``; what was not measured is left out."""
+    found = {f"training/{name}": value for name, value in figures.items() if value is not None}
+    if validation is None:
+        return found
+    by_time = {f"loss/validation_{one.time}": one.loss for one in validation.by_time}
+    return {**found, "loss/validation": validation.loss, **by_time}
 
 
 def tensorboard_is_there() -> bool:
@@ -156,7 +167,18 @@ class Metrics:
         self._sinks = tuple(sinks)
         self._last = time.perf_counter()
 
-    def add(self, step: int, *, loss: float, rate: float, grad_norm: float) -> None:
+    @contextmanager
+    def clock_stopped(self) -> Iterator[None]:
+        """What is done inside is no part of a step's time."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._last += time.perf_counter() - begun
+
+    def add(
+        self, step: int, *, loss: float, rate: float, grad_norm: float, validation: ValidationLoss | None = None
+    ) -> None:
         """One finished step.
 
         Args:
@@ -168,7 +190,7 @@ class Metrics:
         self._last = now
         figures = {"loss": round(loss, 6), "rate": rate, "grad_norm": round(grad_norm, 6), "seconds": seconds}
         for sink in self._sinks:
-            sink.add(step, figures)
+            sink.add(step, figures, validation)
 
     def sync(self) -> None:
         """All sinks; before a checkpoint, so that none has fewer steps than it."""

@@ -37,7 +37,7 @@ from twinloop.store.vault.catalog import PhotoSummary
 from twinloop.store.vault.folder import Vault
 from twinloop.store.vault.likeness_cache import Signature
 
-VERSION = "dedup-2"
+VERSION = "dedup-3"
 LARGEST_DISTANCE = 16
 """Beyond it unrelated pictures meet by the thousand, and looking at their thumbnails takes longer than it finds."""
 TURNED_DISTANCE = 8
@@ -144,7 +144,8 @@ class _Search:
         self._photos = [replace(photo, path=self._copies.get(photo.sha256, [photo.path])[0]) for photo in photos]
         self._views = Views(opened.catalog, opened.fingerprint)
         self._same_person = opened.record.same_person
-        self._ranking = Ranking(chosen(opened.decisions), away)
+        self._lying: set[str] = set()
+        self._ranking = Ranking(chosen(opened.decisions), away, self._lying)
         self._apart = apart(opened.decisions)
         self._discs: dict[int, int] = {}
 
@@ -233,7 +234,18 @@ class _Search:
         if not others and (differing <= self._options.distance or (round_about and differing <= STILL_UPRIGHT)):
             found = upright_copy(one.thumbnail, other.thumbnail, one.places, other.places)
         found = found or (turned_copy(one.thumbnail, other.thumbnail) if round_about else None)
-        return None if found is not None and others and abs(found.turned) < RECOGNISABLE else found
+        if found is None or abs(found.turned) < RECOGNISABLE:
+            return None if others else found
+        self._tell_upright(self._photos[a], self._photos[b])
+        return found
+
+    def _tell_upright(self, one: PhotoSummary, other: PhotoSummary) -> None:
+        """Of two copies that differ in which side is up, the detector is surer of the face in the upright one.
+
+        Landmarks do not tell: detectors that know upright faces only put them as on one of those.
+        """
+        if one.confidence != other.confidence:
+            self._lying.add(min(one, other, key=lambda photo: photo.confidence).sha256)
 
     def _moment(self, a: int, b: int) -> bool | None:
         if self._kept_apart(a, b):

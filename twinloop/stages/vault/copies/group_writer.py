@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 from twinloop.stages.vault.copies.likeness import Copy
 from twinloop.stages.vault.copies.ranking import Ranking, score
 from twinloop.stages.vault.copies.record import DuplicateFile, DuplicateGroup
+from twinloop.stages.vault.copies.short_names import ShortNames
 from twinloop.stages.vault.copies.stars import Star
 from twinloop.store.vault.catalog import PhotoSummary
 
@@ -29,6 +29,7 @@ class GroupWriter:
         same_twice: Callable[[int, int], bool],
     ) -> None:
         self._photos, self._copies, self._ranking, self._same_twice = photos, copies, ranking, same_twice
+        self._names = ShortNames(path for photo in photos for path in copies.get(photo.sha256, (photo.path,)))
 
     def exact(self) -> Iterator[DuplicateGroup]:
         """A group for every content that several files have, by content."""
@@ -42,7 +43,7 @@ class GroupWriter:
         others = [self._photos[place] for place, _ in star.others]
         files = self._files(best, None, self._ranking.why(best, others))
         for photo, (_, copy) in zip(others, star.others, strict=True):
-            files += self._files(photo, best.sha256, copy.text(Path(best.path).name))
+            files += self._files(photo, best.sha256, copy.text(self._names.of(best.path)))
         return DuplicateGroup("near", f"{1 + len(others)} copies of one picture", tuple(files))
 
     def burst(self, star: Star[int, bool]) -> DuplicateGroup:
@@ -57,7 +58,7 @@ class GroupWriter:
                 kept.append(place)
                 files += self._files(self._photos[place], None, "another pose, expression or view of the same moment")
             else:
-                name = Path(self._photos[twin].path).name
+                name = self._names.of(self._photos[twin].path)
                 files += self._files(
                     self._photos[place],
                     self._photos[twin].sha256,
@@ -78,7 +79,7 @@ class GroupWriter:
                     photo.sha256,
                     False,
                     instead or photo.sha256,
-                    f"the same bytes as {Path(paths[0]).name}",
+                    f"the same bytes as {self._names.of(paths[0])}",
                     score(photo),
                 )
             )

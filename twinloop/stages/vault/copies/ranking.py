@@ -1,8 +1,9 @@
 """Which of several alike photos is kept.
 
 In this order: a photo that is there before one on a disk that is away; what the user chose; real before synthetic; a
-face at least four fifths as sharp as the sharpest of the group (blurred ones by sharpness; a photo in which no face was
-measured is the blurriest); more pixels; eyes open; a format that keeps all colours; the larger file; the path.
+photo with the right side up before a turned copy of it; a face at least four fifths as sharp as the sharpest of the
+group (blurred ones by sharpness; a photo in which no face was measured is the blurriest); more pixels; eyes open; a
+format that keeps all colours; the larger file; the path.
 Sharpness counts in steps, because recompressing or shrinking changes it by a few percent either way, and a small copy
 must not win against its original by such a hair.
 """
@@ -21,7 +22,7 @@ from twinloop.store.vault.catalog import PhotoSummary
 SHARP_ENOUGH = 0.8
 PALETTE = frozenset({".gif"})
 
-Rank = tuple[bool, int, bool, float, int, bool, bool, int, str, str]
+Rank = tuple[bool, int, bool, bool, float, int, bool, bool, int, str, str]
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,13 @@ class Ranking:
 
     Attributes:
         chosen: sha256 -> number of the latest decision by which the user wanted that photo. away: places that are not
-            there, as `there_and_away` gives them.
+            there, as `online_and_offline` gives them. lying: sha256 of photos that have a copy with another side up in
+            which the detector is surer of a face: embedders know upright faces only.
     """
 
     chosen: Mapping[str, int]
     away: Set[Path] = frozenset()
+    lying: Set[str] = frozenset()
 
     def key(self, photo: PhotoSummary, sharpest: float) -> Rank:
         """Sorts the best first. ``sharpest``: of the photos that are compared, 0.0 when no face was measured."""
@@ -43,6 +46,7 @@ class Ranking:
             is_offline(photo.path, self.away),
             -self.chosen.get(photo.sha256, 0),
             photo.origin != "real",
+            photo.sha256 in self.lying,
             0.0 if share >= SHARP_ENOUGH else 1.0 - round(share, 3),
             -photo.width * photo.height,
             photo.face.get("eyes_open", 1.0) < EYES_OPEN,
@@ -70,6 +74,7 @@ _WORDS = (
     "the others are not there now",
     "you chose it",
     "a real photo",
+    "the face is upright",
     "the sharper face",
     "more pixels",
     "the eyes are open",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from twinloop.errors import NothingToDo
+from twinloop.stages.vault.copies.short_names import ShortNames
 from twinloop.store.atomic import read_json
 from twinloop.store.vault.folder import Vault
 
@@ -57,6 +57,11 @@ class DuplicateGroup:
     reason: str
     files: tuple[DuplicateFile, ...]
 
+    @property
+    def dropped(self) -> frozenset[str]:
+        """sha256 of the photos that another one stands for; files of the same bytes are one photo."""
+        return frozenset(file.sha256 for file in self.files if file.instead not in (None, file.sha256))
+
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "reason": self.reason, "files": [file.to_json() for file in self.files]}
 
@@ -69,7 +74,8 @@ class DuplicateGroup:
 class Dropped:
     """A photo that another one stands for.
 
-    ``instead``: sha256 of the one that is kept in the end, ``path``: its file.
+    ``instead``: sha256 of the one that is kept in the end, ``path``: its file. ``steps``: how many photos on the way
+    there, that one included.
     """
 
     sha256: str
@@ -77,6 +83,7 @@ class Dropped:
     path: str
     kind: str
     reason: str
+    steps: int = 1
 
 
 @dataclass(frozen=True)
@@ -167,19 +174,19 @@ def dropped(duplicates: Duplicates) -> dict[str, Dropped]:
 
     Copies of the same bytes are one photo, and not in it.
     """
-    direct = {
-        file.sha256: (file, group)
-        for group in duplicates.groups
-        for file in group.files
-        if file.instead is not None and file.instead != file.sha256
-    }
+    direct: dict[str, tuple[DuplicateFile, DuplicateGroup]] = {}
+    for group in duplicates.groups:
+        for file in group.files:
+            if file.instead is not None and file.instead != file.sha256:
+                direct.setdefault(file.sha256, (file, group))  # the first file of a content tells of what it is a copy
     paths = {file.sha256: file.path for group in reversed(duplicates.groups) for file in reversed(group.files)}
+    names = ShortNames(file.path for group in duplicates.groups for file in group.files)
     found = {}
     for sha256, (file, group) in direct.items():
-        instead = file.instead or sha256
+        instead, steps = file.instead or sha256, 1
         while instead in direct:  # a copy of a picture that a better one of its burst stands for
-            instead = direct[instead][0].instead or instead
+            instead, steps = direct[instead][0].instead or instead, steps + 1
         found[sha256] = Dropped(
-            sha256, instead, paths[instead], group.kind, f"{file.reason} ({Path(paths[instead]).name} is kept)"
+            sha256, instead, paths[instead], group.kind, f"{file.reason} ({names.of(paths[instead])} is kept)", steps
         )
     return found

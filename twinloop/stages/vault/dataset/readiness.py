@@ -26,6 +26,8 @@ TOO_FEW, SOME, MANY = 10, 20, 50
 loop is made for."""
 SMALL_FACE = 128
 """Pixels of a face's height in the picture under which a base model draws little of it."""
+SMALL_PICTURE = 0.5
+"""Share of the training size: a picture of fewer pixels than that a side lacks the detail that the base could learn."""
 WORTH_CUTTING = 1.1
 """Times as high as now that faces would be, from which a closer cut is proposed."""
 ONE_SHOOT = 0.6
@@ -56,6 +58,7 @@ def readiness(
         *_angles(made),
         *_gaps(analysis),
         *_unmeasured(analysis),
+        *_pixels(made, cutting or CutOptions()),
         *_faces(made, cutting or CutOptions()),
         *_shoots(made),
         *_years(made),
@@ -236,6 +239,20 @@ def _unmeasured(analysis: Analysis) -> list[Finding]:
         for facet in analysis.facets
         if facet.measured == 0 and facet.facet != ANGLE.name
     ]
+
+
+def _pixels(made: Sequence[Captioned], cutting: CutOptions) -> list[Finding]:
+    """Pictures far too small for the size that is trained at."""
+    sides = [(item.cut.window.size[0] * item.cut.window.size[1]) ** 0.5 for item in made]
+    small = sum(side < SMALL_PICTURE * cutting.size for side in sides)
+    if 2 * small <= len(made):
+        return []
+    text = (
+        f"{small} of {len(made)} pictures are smaller than half the training size of {cutting.size} x {cutting.size}"
+        f" (median: {np.median(sides):.0f} pixels a side): a LoRA learns their lack of detail. Add larger photos, or"
+        " prepare them for a base that is trained at a smaller size (--size)."
+    )
+    return [Finding(about="pixels", level=LACK, text=text, have=len(made) - small, of=len(made))]
 
 
 def _faces(made: Sequence[Captioned], cutting: CutOptions) -> list[Finding]:

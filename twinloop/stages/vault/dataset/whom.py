@@ -16,7 +16,7 @@ from twinloop.stages.vault.dataset.looked_at import LookedAt
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.cluster import no_face_needed
 from twinloop.stages.vault.people.membership import looks_like_id
-from twinloop.stages.vault.people.record import People
+from twinloop.stages.vault.people.record import People, several_called
 from twinloop.store.vault.faces import face_entries
 from twinloop.store.vault.files import FileIndex
 from twinloop.system import shell
@@ -41,15 +41,16 @@ class Meant:
 def person_meant(
     opened: OpenVault, people: People, name: str, reference: Path | None, folders: Sequence[Path] = ()
 ) -> Meant:
-    """The person who has the name or id; else the one on the reference photo; else the one who has no name yet and
-    is clearly on most photos.
+    """The person who has the name or id; else the one on the reference photo; else the one whom photo programs call
+    so; else the one who has no name yet and is clearly on most photos.
 
     Args:
         folders: only people on photos at or below these can be meant; () = on any photo of the vault.
 
     Raises:
         InputError: an id that nobody has; the reference is no photo of the vault, shows nobody who is known, or
-            somebody else; nothing says who is meant, and nobody is clearly on most photos.
+            somebody else; several are called so in photo programs; nothing says who is meant, and nobody is clearly on
+            most photos.
         NothingToDo: nobody on the photos of the folders can be meant.
     """
     here = LookedAt.of(opened, folders)
@@ -73,6 +74,12 @@ def person_meant(
                 f"--reference {reference} shows {shown.id}, who is called {shown.name}, not {name}. To rename: {rename}"
             )
         return Meant(_there(opened, here, shown), f"is on {reference}")
+    called = people.called_in_photos(name)
+    among = [person for person in called if here.photos(person)] or called
+    if len(among) == 1:
+        return Meant(_there(opened, here, among[0]), f"is {people.in_photos(among[0]).text}")
+    if among:
+        raise InputError(several_called(people, among, name))
     return _guessed(opened, people, here, name)
 
 
@@ -83,11 +90,13 @@ def _guessed(opened: OpenVault, people: People, here: LookedAt, name: str) -> Me
     if not free:
         raise NothingToDo(_nobody(opened, people, here))
     (count, most), *others = free
+    also = people.in_photos(most).text
+    also = also and f", {also}"
     if not others:
-        return Meant(most, f"is the only one without a name ({plural(count, 'photo')})")
+        return Meant(most, f"is the only one without a name ({plural(count, 'photo')}){also}")
     if count < CLEARLY_AHEAD * others[0][0]:
         raise InputError(_undecided(opened, free, name))
-    return Meant(most, f"is on most photos ({count}); others: {_counts(others)}", len(others))
+    return Meant(most, f"is on most photos ({count}){also}; others: {_counts(others)}", len(others))
 
 
 def _there(opened: OpenVault, here: LookedAt, person: Person) -> Person:
@@ -108,7 +117,7 @@ def _another(opened: OpenVault, shown: Person, named: Person, name: str, referen
     word = shell.quote(said.class_word) if said is not None else "person"
     steps = (
         f"name {named.id} OTHER-NAME",
-        f"label {named.id} --trigger 'ohwx OTHER-NAME' --class {word}",
+        f"label {named.id} --trigger 'ohwx OTHER-NAME' --class {word} --consent none",
         f"prep {named.id}",
     )
     return (

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from twinloop.stages.vault.dataset.folder.owner import folders_of, owner_of
 from twinloop.stages.vault.forget.observed import forget_observations, notes_on_runs, observations, pictures_in
 from twinloop.stages.vault.forget.removing import remove, with_journals
 from twinloop.stages.vault.opened import ScanRecord
+from twinloop.stages.vault.people.called import in_photos
 from twinloop.stages.vault.people.key_index import KeyIndex
 from twinloop.stages.vault.people.membership import faces_of, ids_merged_into
 from twinloop.stages.vault.people.record import Found, people_of, read_found, write_people
@@ -28,6 +29,7 @@ from twinloop.store.vault.catalog import VaultCatalog
 from twinloop.store.vault.decisions import DecisionLog
 from twinloop.store.vault.folder import Vault
 from twinloop.store.vault.forget import forget_faces, forget_unseen, unseen_faces
+from twinloop.store.vault.photo_names import PhotoNames
 
 _PERSONAL = ("name", "label", "caption", "captions", *by_hand.KINDS)
 """Kinds of decisions that hold words about a person, or say what the training set was made of; the others hold ids and
@@ -170,8 +172,10 @@ def keep(vault: Vault, catalog: VaultCatalog, decisions: DecisionLog, made: Deci
         left = without_faces(read_duplicates(vault), {key.sha256 for key in promise.person.faces})
         write_json(vault.duplicates, left.to_json(), private=True)
     people = read_found(vault)
+    called = _called(promise, people)
+    PhotoNames(catalog).forget(promise.person.faces, called)
     if people is not None:
-        write_people(vault, people_of(_without(people, promise.person.faces), decisions.active()))
+        write_people(vault, people_of(_without(people, promise.person.faces, called), decisions.active()))
     catalog.leave_nothing()
     # the name goes last, and with it the mark that something is left to do: until then the person can be told by it
     decisions.redact(_personal(decisions, promise), {made.number: promise.kept_json()})
@@ -215,7 +219,14 @@ def _files(vault: Vault, promise: Promise) -> tuple[Path, ...]:
     return tuple(path for path in found if path.exists())
 
 
-def _without(found: Found, faces: Iterable[FaceKey]) -> Found:
+def _called(promise: Promise, found: Found | None) -> frozenset[str]:
+    """What the person is called by the user and in photo programs, folded."""
+    said = None if found is None else in_photos(promise.person.faces, found.named).name
+    return frozenset(folded(name) for name in (promise.person.name, said) if name is not None)
+
+
+def _without(found: Found, faces: Iterable[FaceKey], names: Set[str]) -> Found:
+    """``names``: that go as well, whichever face has them."""
     gone = KeyIndex(faces)
     groups: Mapping[str, tuple[FaceKey, ...]] = {
         name: kept for name, keys in found.groups.items() if (kept := tuple(key for key in keys if not gone.find(key)))
@@ -225,4 +236,5 @@ def _without(found: Found, faces: Iterable[FaceKey]) -> Found:
         groups=groups,
         strangers=tuple(key for key in found.strangers if not gone.find(key)),
         moved={key: to for key, to in found.moved.items() if not gone.find(key)},
+        named={key: name for key, name in found.named.items() if not gone.find(key) and folded(name) not in names},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,14 +35,14 @@ class FramePlan:
     Attributes:
         sources: videos, and folders of videos. output: the folder of the pictures.
         frames_per_video: at most. per_second: as in `VideoTask`.
-        taker: opens the models; called only when there is something to look at.
+        taker: opens the models when it is entered; called only when there is something to look at.
     """
 
     sources: tuple[Path, ...]
     output: Path
     frames_per_video: int
     per_second: float
-    taker: Callable[[], FrameTaker]
+    taker: Callable[[], AbstractContextManager[FrameTaker]]
 
 
 @dataclass

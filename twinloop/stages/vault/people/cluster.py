@@ -16,6 +16,7 @@ from twinloop.errors import NothingToDo
 from twinloop.ports import NeighbourSearch, Reporter
 from twinloop.ports.detectors import embedder_in
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.people.called import named_faces
 from twinloop.stages.vault.people.following import following
 from twinloop.stages.vault.people.grouping import STRANGER, FaceSet, Grouped, group
 from twinloop.stages.vault.people.key_index import KeyIndex
@@ -92,13 +93,13 @@ def cluster(
     if not len(table):
         raise NothingToDo(_nothing(opened, len(entries)))
     chosen, least = _settings(options, before, opened.fingerprint, reporter)
-    inputs = _inputs(opened, entries, chosen, least)
+    inputs, named = _inputs(opened, entries, chosen, least), named_faces(opened, entries)
     if before is not None and before.inputs == inputs:
-        people = people_of(before, applied)
+        people = people_of(replace(before, named=named), applied)
         return Clustered(people, (), (), write_people(opened.vault, people))
     grouped = _grouped(table, opened.record.strangers, least, chosen, search, reporter)
     found = _found(opened, table, entries, grouped, before, (chosen, least, inputs))
-    found = _with_moved(found, before, decisions, table, grouped.limits.margin)
+    found = replace(_with_moved(found, before, decisions, table, grouped.limits.margin), named=named)
     people = people_of(found, applied)
     old = {person.id for person in people_of(before, applied).persons} if before is not None else set()
     now = [person.id for person in people.persons]

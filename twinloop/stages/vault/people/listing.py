@@ -9,16 +9,20 @@ from typing import Any
 from twinloop.domain.faces import Box
 from twinloop.domain.vault import FaceKey, Person
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.people.called import NOTHING, InPhotos
 from twinloop.stages.vault.people.record import People
 from twinloop.store.vault.faces import FaceEntry, face_entries
 
 
 @dataclass(frozen=True)
 class ListedPerson:
-    """A person, or the strangers (``person`` None). ``faces``: the most telling one first."""
+    """A person, or the strangers (``person`` None). ``faces``: the most telling one first. ``in_photos``: what photo
+    programs called them.
+    """
 
     person: Person | None
     faces: tuple[FaceEntry, ...]
+    in_photos: InPhotos = NOTHING
 
     def to_json(self) -> dict[str, Any]:
         person = self.person
@@ -26,6 +30,7 @@ class ListedPerson:
         return {
             **head,
             **({"hidden": True} if person is not None and person.hidden else {}),
+            **({"named_in_photos": self.in_photos.to_json()} if self.in_photos.counts else {}),
             "faces": [
                 {
                     "path": face.path,
@@ -45,7 +50,9 @@ def clusters(opened: OpenVault, people: People) -> list[ListedPerson]:
     known = {entry.key: entry for entry in face_entries(opened.catalog, opened.fingerprint)}
     whole = (key for person in people.persons for key in person.faces if key.is_whole and key not in known)
     known |= {key: entry for key in whole if (entry := _whole(opened, key)) is not None}
-    listed = [ListedPerson(person, _entries(person.faces, known)) for person in people.persons]
+    listed = [
+        ListedPerson(person, _entries(person.faces, known), people.in_photos(person)) for person in people.persons
+    ]
     return [*listed, ListedPerson(None, _entries(people.strangers, known))]
 
 

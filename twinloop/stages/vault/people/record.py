@@ -5,13 +5,15 @@ What was found lies in the file; what the user decided is applied on top each ti
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from twinloop.domain.names import folded
 from twinloop.domain.vault import Decision, FaceKey, Person
+from twinloop.domain.wording import plural
 from twinloop.errors import InputError, NothingToDo, StateError
+from twinloop.stages.vault.people.called import InPhotos, in_photos
 from twinloop.stages.vault.people.membership import APPLIED, Membership, id_of, number_of
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.vault.decisions import DecisionLog
@@ -42,6 +44,7 @@ class Found:
         limit: cosine from which faces were of one person. chosen: the user's own one, or None. min_faces: that make a
             person.
         inputs: hash of all that this follows from, so that nothing is done twice.
+        named: what photo programs called faces; nobody has such a name before the user says so.
     """
 
     groups: Mapping[str, tuple[FaceKey, ...]]
@@ -53,6 +56,7 @@ class Found:
     min_faces: int
     inputs: str
     moved: Mapping[FaceKey, Moved] = field(default_factory=dict)
+    named: Mapping[FaceKey, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,15 @@ class People:
     def person_of(self, key: FaceKey) -> Person | None:
         """Who a face belongs to."""
         return next((person for person in self.persons if key in person.faces), None)
+
+    def in_photos(self, person: Person) -> InPhotos:
+        """What photo programs called the faces of a person."""
+        return in_photos(person.faces, self.found.named)
+
+    def called_in_photos(self, name: str) -> list[Person]:
+        """Whom photo programs call so, of those without a name from the user; hidden people left out."""
+        free = (person for person in self.persons if person.name is None and not person.hidden)
+        return [person for person in free if self.in_photos(person).is_called(name)]
 
 
 def read_people(vault: Vault) -> People:
@@ -134,7 +147,7 @@ def _merged(decisions: Iterable[Decision]) -> dict[str, str]:
 
 def find_person(people: People, text: str) -> Person:
     """The person of that id (also one that was merged into another) or name, whatever its case and however its letters
-    are composed.
+    are composed. Where nobody was given the name, the one whom photo programs call so.
 
     Raises:
         InputError: nobody, or several, are called that; lists the known ones.
@@ -152,7 +165,21 @@ def find_person(people: People, text: str) -> Person:
             f"{len(named)} people are called '{text}': {', '.join(person.id for person in named)}. Say which by the id,"
             " or merge them."
         )
+    called = people.called_in_photos(text)
+    if len(called) == 1:
+        return called[0]
+    if called:
+        raise InputError(several_called(people, called, text))
     raise InputError(f"Nobody is called '{text}'. Known: {_listed(people)}.")
+
+
+def several_called(people: People, called: Sequence[Person], name: str) -> str:
+    """That several people have this name in photo programs, and what to do."""
+    who = ", ".join(f"{person.id} ({plural(people.in_photos(person).faces, 'face')})" for person in called)
+    return (
+        f"{len(called)} people are called '{name}' in your photos: {who}. If they are one person: twinloop vault merge"
+        f" {' '.join(person.id for person in called)}. Otherwise say which by the id."
+    )
 
 
 def _listed(people: People, most: int = 20) -> str:
@@ -199,6 +226,8 @@ def _to_json(people: People) -> dict[str, Any]:
     found = people.found
     owner = {key: person.id for person in people.persons for key in person.faces}
     group = {key: name for name, keys in found.groups.items() for key in keys}
+    keys = sorted([*group, *found.strangers], key=lambda key: (key.sha256, key.box))
+    named = [f"{_place(key)} {found.named[key]}" for key in keys if key in found.named]
     return {
         "version": VERSION,
         "fingerprint": found.fingerprint,
@@ -208,22 +237,25 @@ def _to_json(people: People) -> dict[str, Any]:
         "min_faces": found.min_faces,
         "last": found.last,
         "people": [
-            {"id": person.id, "name": person.name, "hidden": person.hidden, "faces": len(person.faces)}
+            {
+                "id": person.id,
+                "name": person.name,
+                "hidden": person.hidden,
+                "faces": len(person.faces),
+                **({"named_in_photos": said.to_json()} if (said := people.in_photos(person)).counts else {}),
+            }
             for person in people.persons
         ],
         "faces": [
-            " ".join(
-                [
-                    key.sha256,
-                    *(f"{value:.4f}" for value in key.box),
-                    group.get(key, _NOBODY),
-                    owner.get(key, _NOBODY),
-                    *_moved(found, key),
-                ]
-            )
-            for key in sorted([*group, *found.strangers], key=lambda key: (key.sha256, key.box))
+            " ".join([_place(key), group.get(key, _NOBODY), owner.get(key, _NOBODY), *_moved(found, key)])
+            for key in keys
         ],
+        **({"named": named} if named else {}),
     }
+
+
+def _place(key: FaceKey) -> str:
+    return " ".join([key.sha256, *(f"{value:.4f}" for value in key.box)])
 
 
 def _moved(found: Found, key: FaceKey) -> Iterator[str]:
@@ -237,8 +269,8 @@ def _from_json(data: Mapping[str, Any]) -> Found:
     strangers: list[FaceKey] = []
     moved: dict[FaceKey, Moved] = {}
     for line in data["faces"]:
-        sha256, x0, y0, x1, y1, group, _, *to = line.split(" ")
-        key = FaceKey(sha256, (float(x0), float(y0), float(x1), float(y1)))
+        fields = line.split(" ")
+        key, (group, _, *to) = _key(fields[:5]), fields[5:]
         (strangers if group == _NOBODY else groups.setdefault(group, [])).append(key)
         if to:
             moved[key] = Moved(None if to[0] == _NOBODY else to[0], int(to[1]))
@@ -252,7 +284,13 @@ def _from_json(data: Mapping[str, Any]) -> Found:
         min_faces=int(data["min_faces"]),
         inputs=str(data["inputs"]),
         moved=moved,
+        named={_key(place): name for *place, name in (line.split(" ", 5) for line in data.get("named", ()))},
     )
+
+
+def _key(place: Sequence[str]) -> FaceKey:
+    sha256, x0, y0, x1, y1 = place
+    return FaceKey(sha256, (float(x0), float(y0), float(x1), float(y1)))
 
 
 def next_id(found: Found, decisions: Iterable[Decision]) -> str:

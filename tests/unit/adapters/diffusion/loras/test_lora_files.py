@@ -10,39 +10,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from safetensors.torch import load, load_file, save, save_file  # noqa: E402
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load, load_file, save, save_file
 
-from tests.helpers.tiny_models import WIDTH, WIDTH_2  # noqa: E402
-from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
-from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
-from twinloop.adapters.diffusion.loras import writing  # noqa: E402
-from twinloop.adapters.diffusion.loras.writing import (  # noqa: E402
+from tests.helpers.tiny_models import WIDTH, WIDTH_2
+from tests.unit.adapters.diffusion.loras.random_loras import SDXL, random_lora, torch
+from twinloop.adapters.diffusion.base_choice import BaseChoice
+from twinloop.adapters.diffusion.base_model import BaseModel, open_base
+from twinloop.adapters.diffusion.loras import writing
+from twinloop.adapters.diffusion.loras.writing import (
     LoraWeights,
     adapter_text,
     copy_tensors,
     diffusers_tensors,
     write_lora,
 )
-from twinloop.errors import ModelFileError  # noqa: E402
-from twinloop.families import FAMILIES  # noqa: E402
-from twinloop.store.models.lora_file import header_texts, kohya_path  # noqa: E402
-
-SDXL = FAMILIES["sdxl"]
-
-
-def random_lora(unet: Any, rank: int = 4, alpha: float = 1.0, seed: int = 0) -> LoraWeights:
-    generator = torch.Generator().manual_seed(seed)
-    layers = {}
-    for name, layer in unet.named_modules():
-        if name.endswith(SDXL.targets) and isinstance(layer, torch.nn.Linear):
-            out, into = layer.weight.shape
-            layers[name] = (torch.randn(rank, into, generator=generator), torch.randn(out, rank, generator=generator))
-    return LoraWeights(layers, rank, alpha)
+from twinloop.errors import ModelFileError
+from twinloop.store.models.lora_file import header_texts, kohya_path
 
 
 @pytest.fixture(scope="module")

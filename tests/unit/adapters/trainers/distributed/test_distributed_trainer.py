@@ -61,18 +61,24 @@ def test_the_same_loss_curve_as_one_process(choice: BaseChoice, tmp_path: Path) 
     # of one, two and three chunks, which the text encoders see as so many rows
     photos = [replace(photo, caption=photo.caption + ", smiling" * 7 * (row % 3)) for row, photo in enumerate(made)]
     one, two = tmp_path / "one", tmp_path / "two"
-    DiffusersLoraTrainer(choice, FAMILIES["sdxl"]).train(
-        photos, FOUR, one / "lora.safetensors", one / "work", {}, lambda *_: None
+    photos += [replace(photo, weight=0.0, caption=f"{photo.caption}, held out") for photo in photos[1:4]]
+    alone = DiffusersLoraTrainer(choice, FAMILIES["sdxl"]).train(
+        photos, replace(FOUR, validate_every=3), one / "lora.safetensors", one / "work", {}, lambda *_: None
     )
     shared, seen = DistributedTrainer(choice, SDXL, 2, pytest.fail), list[int]()
 
-    def progress(step: int, steps: int, loss: float) -> None:
+    def progress(step: int, steps: int, loss: float, *validation: float) -> None:
         seen.append(step)
+        validations.append(validation)
 
-    saving, texts = replace(FOUR, save_every=2), {"modelspec.title": "ana"}
+    validations = list[tuple[float, ...]]()
+    saving, texts = replace(FOUR, save_every=2, validate_every=3), {"modelspec.title": "ana"}
     trained = shared.train(photos, saving, two / "lora.safetensors", two / "work", texts, progress)
     assert seen == [1, 2, 3, 4] and trained.steps == 4
     assert losses(two) == pytest.approx(losses(one), rel=2e-5)
+    assert alone.validation is not None and trained.validation is not None and trained.validation.step == 4
+    assert trained.validation.loss == pytest.approx(alone.validation.loss, rel=2e-5)
+    assert [len(told) for told in validations] == [0, 0, 1, 1] and validations[-1] == (trained.validation.loss,)
     ours, theirs = load_file(one / "lora.safetensors"), load_file(two / "lora.safetensors")
     assert all(torch.allclose(ours[name].float(), theirs[name].float(), atol=5e-3) for name in ours)
     assert not list(two.glob("*job.json"))

@@ -245,6 +245,21 @@ def test_a_switch_that_ends_earlier_ends_there(tmp_path: Path) -> None:
         StepSwitch(tmp_path / "u.json", wanted=True)
 
 
+def test_blocks_are_not_compiled_while_some_are_swapped(tiny_base: Path, tmp_path: Path) -> None:
+    """Nor where the training began compiled and goes on swapped."""
+    base = open_base(BaseChoice(str(tiny_base), "cpu", "float32"), SDXL)
+    asked, said = replace(SETTINGS, compile="regional", text_encoder=False), list[str]()
+    for name, before in (("new", False), ("begun", True)):
+        work = tmp_path / name
+        if before:
+            assert StepExecution.open(base, asked, MemoryPlan(1, False, 0), work, 0, pytest.fail).blocks.at(5)
+        plan = MemoryPlan(1, True, 0, blocks_to_swap=1)
+        assert not StepExecution.open(base, asked, plan, work, 0, said.append).blocks.at(5)
+        assert "not compiled while some of them are swapped" in said.pop() and not said
+        quiet = StepExecution.open(base, replace(asked, compile=None), plan, work, 0, pytest.fail)
+        assert not quiet.blocks.at(5)
+
+
 @pytest.mark.parametrize(("how", "compiled"), [("int8", False), ("nf4", True), (None, True)])
 def test_flux_is_not_compiled_for_a_training_on_8_bit_weights(
     how: Quantization | None, compiled: bool, tmp_path: Path

@@ -350,13 +350,31 @@ def test_settings_that_a_program_has_no_word_for_are_refused(
     for trainer, words in (
         (
             kohya_trainer(tmp_path / "k"),
-            "training.adapter dora, training.ema_decay, training.face_weight, training.keep_checkpoints",
+            "training.ema_decay, training.face_weight, training.adapter dora, training.keep_checkpoints",
         ),
-        (ai_toolkit_trainer(tmp_path / "a"), "training.adapter dora, training.face_weight, training.keep_checkpoints"),
+        (ai_toolkit_trainer(tmp_path / "a"), "training.face_weight, training.adapter dora, training.keep_checkpoints"),
     ):
         with pytest.raises(InputError, match=f"cannot do {words}"):
             trainer.train(photos, asked, tmp_path / "lora.safetensors", tmp_path / "work", TEXTS, lambda *step: None)
     assert not (tmp_path / "work").exists()
+
+
+def test_what_would_come_to_nothing_here_is_refused_before_any_photo_is_looked_at(tmp_path: Path) -> None:
+    """What a configuration may ask of the built-in trainer alone, and what another program saves on the way."""
+    asked = dataclasses.replace(
+        SETTINGS, memory=12, blocks_to_swap=4, start_from="a", save_every=2, validate_every=2, wandb="project"
+    )
+    words = "training.blocks_to_swap, training.memory, training.start_from, training.save_every"
+    for trainer, told in (
+        (kohya_trainer(tmp_path / "k"), words.replace("training.blocks_to_swap, ", "")),
+        (ai_toolkit_trainer(tmp_path / "a"), words),
+    ):
+        with pytest.raises(InputError, match=f"cannot do {told}, training.validate_every, training.wandb"):
+            trainer.check(asked)
+    with pytest.raises(
+        InputError, match=r"blocks_to_swap: .* swaps blocks of flux and sd35 only, not of sdxl"
+    ):
+        kohya_trainer(tmp_path / "k").check(dataclasses.replace(SETTINGS, blocks_to_swap=4))
 
 
 def test_pictures_of_other_people_are_told_apart(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
@@ -394,7 +412,7 @@ def test_kohyas_flux_with_its_parts(photos: tuple[TrainingSample, ...], tmp_path
         train(trainer, photos, tmp_path / "home")
 
 
-@pytest.mark.parametrize("tool", [Kohya(), AiToolkit()], ids=lambda tool: tool.name)
+@pytest.mark.parametrize("tool", [Kohya(), AiToolkit()], ids=lambda tool: tool.program.name)
 def test_not_installed_is_one_clear_error(tool: Kohya | AiToolkit, tmp_path: Path) -> None:
     with pytest.raises(
         MissingTool, match=rf"training\.trainer_path does not say where.*git clone {tool.url}.*\"builtin\""

@@ -187,6 +187,89 @@ def test_optimizers_and_the_average_cost_memory() -> None:
     assert demand(ema_decay=0.99).peak(1, True) - peaks["adamw"] == 4 * ONE.adapter
 
 
+BLOCKS = replace(ONE, blocks=(GIB, GIB // 2, GIB // 2, GIB // 4))
+
+
+def swapping(**changes: Any) -> Demand:
+    return Demand(BLOCKS, replace(TRAINING, batch_size=2, **changes), resident=GIB // 2, gpu=True, swaps=True)
+
+
+def test_as_few_blocks_as_it_takes_are_swapped_where_nothing_else_helps() -> None:
+    """The largest first; one of them at a time is on the GPU."""
+    ways = [(plan.micro_batch, plan.checkpointing, plan.blocks_to_swap) for plan in swapping().plans()]
+    assert ways == [(2, False, 0), (2, True, 0), (1, True, 0), *((1, True, count) for count in (1, 2, 3, 4))]
+    whole = swapping().peak(1, True)
+    assert [whole - swapping().peak(1, True, count) for count in range(5)] == [0, 0, GIB // 2, GIB, GIB // 4 * 5]
+    found = swapping().fitting(whole - GIB // 2 - 1)
+    assert found is not None and found.blocks_to_swap == 3 and "3 blocks swapped" in str(found)
+    least = list(swapping().plans())[-1].peak
+    assert swapping().fitting(least) is not None and swapping().fitting(least - 1) is None
+    assert swapping().floor == CONTEXT + ONE.weights - GIB // 4 * 5 + GIB // 2
+
+
+def test_how_many_blocks_are_swapped_may_be_fixed_or_forbidden() -> None:
+    fixed = [(plan.micro_batch, plan.checkpointing, plan.blocks_to_swap) for plan in swapping(blocks_to_swap=3).plans()]
+    assert fixed == [(2, True, 3), (1, True, 3)]
+    for demand in (
+        swapping(blocks_to_swap=0),
+        swapping(gradient_checkpointing=False),
+        replace(swapping(), swaps=False),
+    ):
+        assert {plan.blocks_to_swap for plan in demand.plans()} == {0}
+        assert demand.settings.gradient_checkpointing is False or demand.floor == CONTEXT + ONE.weights + GIB // 2
+
+
+def test_quantised_weights_are_proposed_without_swapping() -> None:
+    for asked in (None, 3):
+        found = replace(swapping(blocks_to_swap=asked), quantised_sizes=QUANTISED)
+        assert [plan.blocks_to_swap for _, one in found.quantised() for plan in one.plans()] == [0] * 6
+
+
+@pytest.fixture
+def swappable_base(full_base: Path, monkeypatch: pytest.MonkeyPatch) -> BaseModel:
+    """On a CPU, taken for a GPU as far as swapping goes."""
+    real = planning.demand_of
+
+    def demand_of(*given: Any) -> tuple[Demand, int]:
+        demand, cached = real(*given)
+        return replace(demand, swaps=True), cached
+
+    monkeypatch.setattr(planning, "demand_of", demand_of)
+    return open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+
+
+def test_a_plan_that_swaps_is_told_and_kept_and_may_be_changed(
+    swappable_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, said = replace(TRAINING, batch_size=1), list[str]()
+    peak = planning.demand_of(swappable_base, settings)[0].peak(1, True, 3)
+    monkeypatch.setattr(planning, "available_memory", lambda *_: int(peak / planning.MARGIN) + 1000)
+    plan = memory_plan(swappable_base, settings, tmp_path, said.append)
+    assert (plan.checkpointing, plan.blocks_to_swap) == (True, 3)
+    assert "3 of the model's 4 blocks wait in main memory" in said[0] and "slower" in said[0]
+    assert memory_plan(swappable_base, settings, tmp_path, pytest.fail) == plan
+    for asked in (0, 4):
+        changed = memory_plan(swappable_base, replace(settings, blocks_to_swap=asked), tmp_path, pytest.fail)
+        assert changed == replace(plan, blocks_to_swap=asked)
+    kept = memory_plan(swappable_base, replace(settings, gradient_checkpointing=False), tmp_path, pytest.fail)
+    assert (kept.checkpointing, kept.blocks_to_swap) == (False, 0)
+    for forbidden in ({"blocks_to_swap": 0}, {"gradient_checkpointing": False}):
+        with pytest.raises(OutOfMemory, match=r"would fit with training\.blocks_to_swap .* left out"):
+            memory_plan(swappable_base, replace(settings, **forbidden), tmp_path / "other", pytest.fail)
+
+
+def test_a_forecast_tells_of_swapped_blocks(
+    swappable_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(TRAINING, batch_size=1)
+    peak = planning.demand_of(swappable_base, settings)[0].peak(1, True, 4)
+    monkeypatch.setattr(planning, "available_memory", lambda *_: int(peak / planning.MARGIN) + 10)
+    found = forecast(swappable_base, settings, images=3)
+    assert found.plan.blocks_to_swap == 4 == found.to_json()["plan"]["blocks_to_swap"]
+    assert "4 blocks of the model wait in main memory" in found.line and "not measured" in found.line
+    assert "swap" not in replace(found, plan=replace(found.plan, blocks_to_swap=0)).line
+
+
 QUANTISED = {"int8": WeightSizes(2 * GIB, GIB // 2, GIB), "nf4": WeightSizes(GIB, GIB // 2, GIB // 2)}
 
 

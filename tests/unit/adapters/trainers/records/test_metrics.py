@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import types
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,12 @@ import pytest
 
 from tests.contract.makers import TRAINING
 from twinloop.adapters.trainers.records.metrics import JsonLines, Metrics, keep_log, open_metrics
+from twinloop.domain.validation_loss import TimeLoss, ValidationLoss
 from twinloop.errors import MissingExtra
 from twinloop.store.models.lora_file import metrics_path
+from twinloop.store.models.training_log import logged_steps
+
+VALIDATION = ValidationLoss(4, (TimeLoss(125, 0.4), TimeLoss(625, 0.1)))
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +60,24 @@ def test_what_a_line_holds(tmp_path: Path) -> None:
     assert 0 <= line["seconds"] < 10
 
 
+def test_a_validation_stands_in_the_line_of_its_step_and_not_in_its_seconds(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    metrics = Metrics([JsonLines(path, 0)])
+    fill(metrics, range(1, 2))
+    with metrics.clock_stopped():
+        time.sleep(0.6)
+    metrics.add(4, loss=float("nan"), rate=0.1, grad_norm=2.0, validation=VALIDATION)
+    metrics.close()
+    first, second = logged_steps(path)
+    assert first.validation is None and first.loss == 1.0
+    assert second.validation == VALIDATION and second.loss is None
+    line = json.loads(path.read_text().splitlines()[1])
+    assert line["validation_loss"] == 0.25 and line["seconds"] < 0.5
+    with open(path, "a") as file:
+        file.write('{"step": 3, "loss": 0.5, "valid')  # killed in the middle of a line
+    assert logged_steps(path) == (first, second) and logged_steps(tmp_path / "none.jsonl") == ()
+
+
 def test_no_times_where_files_have_to_be_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     work = tmp_path / ".training_v1"
@@ -74,12 +97,14 @@ def test_tensorboard_files_lie_beside_the_lora_and_are_read_back(tmp_path: Path)
     fill(metrics, range(1, 4))
     metrics.close()
     metrics = open_metrics(tmp_path / ".training_v1", 2, TRAINING, "a" * 32, pytest.fail)
-    fill(metrics, range(3, 5))
+    fill(metrics, range(3, 4))
+    metrics.add(4, loss=0.5, rate=0.1, grad_norm=2.0, validation=VALIDATION)
     metrics.close()
     files = sorted((tmp_path / "tensorboard" / "v1").iterdir())
     events = [event for file in files for event in read_events(file, Event)]
-    losses = [event.step for event in events for value in event.summary.value if value.tag == "training/loss"]
-    assert sorted(losses) == [1, 2, 3, 3, 4]
+    tags = [(value.tag, event.step) for event in events for value in event.summary.value]
+    assert sorted(step for tag, step in tags if tag == "training/loss") == [1, 2, 3, 3, 4]
+    assert {("loss/validation", 4), ("loss/validation_125", 4)} <= set(tags)
     purges = [event.step for event in events if event.HasField("session_log")]
     assert 3 in purges  # the viewer hides what was written from this step on before
 

@@ -49,6 +49,44 @@ def messy(folder: Path) -> list[Path]:
     ]
 
 
+@pytest.mark.parametrize("turn", [Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180])
+@pytest.mark.parametrize("seen", [True, False])
+def test_of_turned_copies_the_one_with_the_surest_face_is_kept_whatever_their_size(
+    tmp_path: Path, turn: Image.Transpose, seen: bool
+) -> None:
+    shown = picture(1, (320, 320))
+    files = [
+        save(shown.transpose(turn), tmp_path / "a_turned.png"),
+        save(shown, tmp_path / "photo.jpg"),
+        save(shown, tmp_path / "resaved.jpg", 80),
+    ]
+    upright = face(ALICE)
+    turned = replace(upright, face=replace(upright.face, confidence=0.72, embedding=BOB))
+    faces = {"photo.jpg": [upright], "resaved.jpg": [upright], "a_turned.png": [turned] if seen else []}
+    with vault_of(tmp_path / "vault", files, faces=faces) as opened:
+        found = dedup(opened, DedupOptions(), Recording())
+    assert names(found, "near") == [["photo.jpg", "resaved.jpg", "a_turned.png"]]
+    assert found.groups[0].files[-1].instead == found.groups[0].files[0].sha256
+
+
+def test_reasons_name_another_file_and_tell_files_of_one_name_apart(tmp_path: Path) -> None:
+    files = [
+        save(picture(1), tmp_path / "a" / "IMG_1.jpg", 95),
+        save(picture(1), tmp_path / "b" / "IMG_1.jpg", 60),
+        save(picture(1), tmp_path / "c" / "IMG_1.jpg", 60),
+    ]
+    with vault_of(tmp_path / "vault", files) as opened:
+        found = dedup(opened, DedupOptions(), Recording())
+    (near,) = found.of_kind("near")
+    assert [file.reason for file in near.files[1:]] == [
+        "the same picture as a/IMG_1.jpg",
+        "the same bytes as b/IMG_1.jpg",
+    ]
+    assert [item.reason for item in dropped(found).values()] == [
+        "the same picture as a/IMG_1.jpg (a/IMG_1.jpg is kept)"
+    ]
+
+
 def test_exact_and_near_groups_with_the_best_first(tmp_path: Path) -> None:
     with vault_of(tmp_path / "vault", messy(tmp_path)) as opened:
         found = dedup(opened, DedupOptions(), Recording())

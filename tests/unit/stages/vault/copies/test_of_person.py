@@ -27,6 +27,26 @@ def test_a_copy_counts_where_the_better_one_shows_the_person_too(tmp_path: Path)
         assert worse_copies(opened, without)[photos[1]].startswith("near copy: softer")
 
 
+def test_where_the_kept_photo_is_not_the_persons_the_best_of_the_persons_own_stands_for_the_others(
+    tmp_path: Path,
+) -> None:
+    with fake_vault(tmp_path, 5) as (opened, person):
+        kept, *photos = (key.sha256 for key in person.faces)
+        own = Person(person.id, person.name, person.faces[1:])
+        group = DuplicateGroup("near", "alike", (_file(kept, None), *(_file(photo, kept) for photo in photos[:3])))
+        write_json(opened.vault.duplicates, Duplicates((group,), 6, 10.0, 5, 5).to_json())
+        assert set(worse_copies(opened, own)) == set(photos[1:3])
+        reason = worse_copies(opened, own)[photos[1]]
+        assert reason.startswith(f"near copy: {photos[0][:4]}.png is used") and f"{kept[:4]}.png" in reason
+        # a copy of a copy: what lies nearer to the kept one is the better
+        chain = (
+            DuplicateGroup("near", "alike", (_file(photos[0], None), _file(photos[1], photos[0]))),
+            DuplicateGroup("burst", "alike", (_file(kept, None), _file(photos[0], kept), _file(photos[2], kept))),
+        )
+        write_json(opened.vault.duplicates, Duplicates(chain, 6, 10.0, 5, 5).to_json())
+        assert set(worse_copies(opened, own)) == {photos[1], photos[2]}
+
+
 def _file(sha256: str, instead: str | None) -> DuplicateFile:
     score: dict[str, Any] = {}
     return DuplicateFile(

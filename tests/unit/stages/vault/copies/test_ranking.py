@@ -77,6 +77,14 @@ def test_what_is_there_comes_before_what_is_away_and_before_a_wish() -> None:
     assert ranking.ordered([photo("b"), away]) == [away, photo("b")], "both are away"
 
 
+def test_a_photo_on_its_side_ranks_below_its_upright_copy() -> None:
+    lying, upright = photo("a", width=900, size=9999), photo("z", face={"sharpness": 70.0})
+    ranking = Ranking({}, lying={"a"})
+    assert ranking.ordered([lying, upright]) == [upright, lying]
+    assert ranking.why(upright, [lying]) == "the face is upright"
+    assert Ranking({"a": 1}, lying={"a"}).ordered([upright, lying])[0] == lying, "the user chose it"
+
+
 def test_what_was_not_measured_is_none() -> None:
     shown = score(photo("a", face={}))
     assert shown["face_sharpness"] is None and shown["eyes_open"] is None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.unit.stages.vault.dataset.test_prep import LABEL, prepare, tree
+from tests.unit.stages.vault.dataset.preparing import LABEL, prepare, tree
 from tests.unit.stages.vault.makers import FAKE, clustered, fake_photos, fake_vault, fill, person_in, photo_of
 from twinloop.domain.vault import Person
 from twinloop.errors import InputError, StateError

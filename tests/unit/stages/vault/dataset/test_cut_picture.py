@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.unit.stages.vault.dataset.test_prep import prepare
+from tests.unit.stages.vault.dataset.preparing import prepare
 from tests.unit.stages.vault.makers import fake_vault
 from twinloop.domain.scanned import ListedFile
 from twinloop.store.vault.catalog import FileEntry

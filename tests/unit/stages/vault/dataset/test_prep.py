@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import re
@@ -16,15 +15,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.unit.stages.vault.dataset.preparing import LABEL, prepare, tree
 from tests.unit.stages.vault.makers import fake_vault, fill, person_in, photo_of, work_on
 from tests.unit.things import Recording, face
 from twinloop.domain.faces import Box
-from twinloop.domain.vault import Consent, Label, Person
+from twinloop.domain.vault import Person
 from twinloop.errors import InputError, StateError
 from twinloop.stages.vault.dataset.folder.prepared import lines_of
 from twinloop.stages.vault.dataset.label import label_json, label_of
 from twinloop.stages.vault.dataset.own_captions import edit, edits_of
-from twinloop.stages.vault.dataset.prep import Prepared, PrepOptions, prep
+from twinloop.stages.vault.dataset.prep import PrepOptions, prep
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.opening import open_vault
 from twinloop.store import atomic
@@ -32,27 +32,11 @@ from twinloop.store.pictures.images import load_image
 from twinloop.store.pictures.provenance import is_marked_synthetic, synthetic_xmp
 from twinloop.store.vault.files import FileIndex
 
-LABEL = Label("p001", "ohwx alice", "woman", Consent("self", "alice", "2024-05-06", "training"))
-
 
 @contextmanager
 def vault(home: Path, count: int = 6) -> Iterator[tuple[OpenVault, Person]]:
     with fake_vault(home, count) as made:
         yield made
-
-
-def prepare(
-    opened: OpenVault, person: Person, duplicates: dict[str, str] | None = None, size: int = 256, **options: Any
-) -> Prepared:
-    return prep(opened, work_on(opened, person, LABEL, size, duplicates), PrepOptions(**options), Recording())
-
-
-def tree(folder: Path) -> dict[str, str]:
-    return {
-        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in sorted(folder.rglob("*"))
-        if p.is_file()
-    }
 
 
 # what trainers read

@@ -76,6 +76,26 @@ def test_a_side_that_is_missing_altogether_is_told() -> None:
     assert "Take a few facing left, too." in about(found, "angle", "profile").text
 
 
+@pytest.mark.parametrize(("small", "told"), [(20, False), (21, True)])
+def test_pictures_far_too_small_for_the_training_size_are_told(small: int, told: bool) -> None:
+    pictures = balanced(40)
+    for number in range(small):
+        cut = pictures[number].cut
+        pictures[number] = replace(
+            pictures[number], cut=replace(cut, window=replace(cut.window, size=(480, 512 if number else 496)))
+        )
+    found = judged(pictures)
+    assert [finding.about for finding in found.findings].count("pixels") == told
+    assert found.grade == ("usable" if told else "ready")
+    if told:
+        assert about(found, "pixels").text.startswith(
+            "21 of 40 pictures are smaller than half the training size of 1024 x 1024 (median: 496 pixels a side)"
+        )
+    assert not any(
+        finding.about == "pixels" for finding in readiness(pictures, BUILTIN, 0, CutOptions(size=512)).findings
+    )
+
+
 def test_photos_of_one_day_are_told() -> None:
     one_day = [made(n, (0, 70, -70, 35, -35)[n % 5], taken=1e9 + n) for n in range(25)] + [made(50, 0, taken=2e9)]
     finding = about(judged(one_day), "shoots")

@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from twinloop.errors import InputError, Locked, StateError, StorageError, TwinLo
 from twinloop.ports import Scanner, SilentReporter
 from twinloop.stages.vault.copies.record import DuplicateFile, DuplicateGroup, Duplicates, read_duplicates
 from twinloop.stages.vault.dataset.by_hand import say
-from twinloop.stages.vault.dataset.folder.own_files import NOTES, OwnFiles
+from twinloop.stages.vault.dataset.folder.own_files import OwnFiles
 from twinloop.stages.vault.forget.everything import forget_everything
 from twinloop.stages.vault.forget.person import forget_person, forgotten_faces
 from twinloop.stages.vault.forget.promise import Forgotten, Kept
@@ -37,6 +37,7 @@ from twinloop.stages.vault.scan import ScanPlan, scan
 from twinloop.store.atomic import sha256_file, write_json
 from twinloop.store.journal import Journal
 from twinloop.store.lock import VAULT, locked
+from twinloop.store.pictures.sidecar import NOTES
 from twinloop.store.run.catalog import Catalog
 from twinloop.store.vault.catalog import FileEntry
 from twinloop.store.vault.decisions import REDACTED, DecisionLog
@@ -420,7 +421,7 @@ def test_killed_at_any_step_and_given_again_the_same_command_says_what_it_remove
 def test_a_scan_removes_the_rest_too(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     embedding = forget_killed_at("forget_faces", closed, monkeypatch)
 
-    def no_scanner() -> Scanner:
+    def no_scanner() -> AbstractContextManager[Scanner]:
         raise TwinLoopError("nothing is new")
 
     scan(Vault(closed), ScanPlan((), (), "fake", 0, "", "", no_scanner), SilentReporter())

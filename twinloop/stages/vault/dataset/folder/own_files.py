@@ -16,9 +16,7 @@ from twinloop.stages.vault.dataset.folder.owner import owner_of
 from twinloop.store.atomic import fsync_folder, read_json, sha256_file, storage_errors
 from twinloop.store.journal import Journal
 from twinloop.store.pictures.images import SUFFIXES
-from twinloop.store.pictures.sidecar import PERSON
-
-NOTES = ".prep.jsonl"
+from twinloop.store.pictures.sidecar import NOTES, PERSON
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from twinloop.domain.captions import one_line
 from twinloop.domain.vault import Label, Person
 from twinloop.errors import StateError
 from twinloop.stages.vault.dataset.folder import location
-from twinloop.stages.vault.dataset.folder.own_files import NOTES, Origin, noted, recorded
+from twinloop.stages.vault.dataset.folder.own_files import Origin, noted, recorded
 from twinloop.stages.vault.dataset.own_captions import edit
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.store.atomic import read_json, sha256_file, storage_errors, write_bytes, write_json
 from twinloop.store.journal import Journal
 from twinloop.store.pictures.images import SUFFIXES
-from twinloop.store.pictures.sidecar import METADATA, PERSON, json_lines
+from twinloop.store.pictures.sidecar import METADATA, NOTES, PERSON, json_lines
 
 
 class PreparedFolder:

@@ -1,0 +1,58 @@
+"""docs/training.md: its tables of names and of what may change in a run are those of the program."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from twinloop.config import ELSEWHERE, Settings, parse_settings
+from twinloop.config.training_clashes import SAYS_NOTHING_WITHOUT
+from twinloop.domain.flattened import flattened
+
+TEXT = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+LEAST = {"person_name": "alice", "person_trigger": "ohwx alice", "dataset_dir": "photos"}
+
+
+def rows(section: str) -> Iterator[list[str]]:
+    """The cells of the table in that section, without its head."""
+    text = TEXT.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    for line in lines[2:]:
+        yield [cell.strip() for cell in line.split("|")[1:-1]]
+
+
+def ticked(cell: str) -> list[str]:
+    return re.findall("`([^`]+)`", cell)
+
+
+def test_names_of_sd_scripts_are_what_the_errors_say() -> None:
+    training = Settings.model_fields["training"].annotation
+    assert training is not None
+    own = {*Settings.model_fields, *training.model_fields}
+    seen = 0
+    for theirs, here in rows("Names in sd-scripts"):
+        for name in ticked(theirs.replace("`network_args`", "")):
+            ours = ELSEWHERE.get(name, name).rpartition(".")[2]
+            assert ours in own, name
+            assert here.startswith("the same") or ours in ticked(here) or name == "max_train_steps", name
+            seen += 1
+    assert seen > 40
+
+
+BY_CONTENT = {"training.start_from", "training.assistant_lora"}
+"""Where these files lie may change; what is in them may not."""
+OTHER_RUN = {"output_dir", "lora_output_dir", "dataset_dir"}
+"""With another folder it is another run, or an error."""
+
+
+def test_what_may_change_in_a_run_is_listed() -> None:
+    settings = parse_settings(LEAST, "x")
+    every: dict[str, Any] = flattened(settings.model_dump(mode="json"))
+    kept = flattened(settings.identity_fields())
+    told_where_set = {f"training.{name}" for name in SAYS_NOTHING_WITHOUT}
+    told_where_set |= {"subject", "validation.faces", "generation.guidance_rescale", "generation.timestep_spacing"}
+    free = {name for name in every if name not in kept} - told_where_set - BY_CONTENT - OTHER_RUN
+    listed = {name for field, _ in rows("Changing a run") for name in ticked(field)}
+    assert {"stop" if name.startswith("stop.") else name for name in free} == listed

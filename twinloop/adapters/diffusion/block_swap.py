@@ -1,0 +1,114 @@
+"""Blocks of a denoiser whose frozen weights wait in main memory, each on the GPU only while it is used.
+
+A block's computation finds copies of its weights on the GPU in the places of those in main memory, which come back when
+it is done. Entries of the module's tables are replaced, never the numbers of a tensor: autograd holds on to the very
+copies that a product was computed with until the backward pass has used them. With gradient checkpointing the pass
+forward keeps none of them, and the backward pass brings each block once more, when it computes it again: at any moment
+the GPU holds one such block.
+
+The copies are made on the stream that computes. So they are there before the block begins and their memory is free for
+the next one's, without any event to wait for; and nothing is computed while they are made.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from twinloop.adapters.diffusion.memory import main_memory_left
+from twinloop.adapters.diffusion.quantised.sizes import real_bytes
+from twinloop.adapters.diffusion.regions import blocks_of
+
+UNSWAPPABLE = ("nf4",)
+"""Quantised weights that bitsandbytes keeps for the backward pass itself, past gradient checkpointing: the GPU would
+hold all of them."""
+
+
+def swappable(denoiser: nn.Module) -> list[nn.Module]:
+    """The blocks that can wait in main memory, the largest first, so that as few as possible have to: those that
+    gradient checkpointing computes again.
+    """
+    return sorted(blocks_of(denoiser), key=real_bytes, reverse=True)
+
+
+def place(denoiser: nn.Module, device: torch.device, waiting: Sequence[nn.Module]) -> None:
+    """Put a denoiser on the device, without those of its blocks that wait in main memory."""
+    for block in waiting:
+        block.to("cpu")
+    names = {id(module): name for name, module in denoiser.named_modules()}
+    for block in waiting:
+        denoiser.set_submodule(names[id(block)], nn.Identity())
+    try:
+        denoiser.to(device)
+    finally:
+        for block in waiting:
+            denoiser.set_submodule(names[id(block)], block)
+
+
+@contextmanager
+def swapping(blocks: Sequence[nn.Module], device: torch.device) -> Iterator[None]:
+    """Inside, these blocks compute on the device with weights that lie in main memory; what of them lies on the device,
+    as a LoRA in training does, stays there.
+    """
+    for block in blocks:
+        block.forward = _with_weights(block, block.forward, device)
+    try:
+        yield
+    finally:
+        for block in blocks:
+            del block.forward  # of the instance; that of its class is back
+
+
+def _with_weights(block: nn.Module, plain: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
+    # not hooks: gradient checkpointing leaves a block by an exception as soon as it has what it needs
+    @functools.wraps(plain)
+    def forward(*args: Any, **named: Any) -> Any:
+        with _brought(block, device):
+            return plain(*args, **named)
+
+    return forward
+
+
+@contextmanager
+def _brought(block: nn.Module, device: torch.device) -> Iterator[None]:
+    """The block's weights on the device, inside."""
+    own: list[tuple[dict[str, Tensor | None], str, Tensor]] = []
+    try:
+        for module in block.modules():
+            tables: tuple[Any, ...] = (module._parameters, module._buffers)
+            for table in tables:
+                for name, tensor in table.items():
+                    if tensor is not None and tensor.device.type != device.type:
+                        own.append((table, name, tensor))
+                        table[name] = _copied(tensor, device)
+        yield
+    finally:
+        for table, name, tensor in own:
+            table[name] = tensor
+
+
+def _copied(tensor: Tensor, device: torch.device) -> Tensor:
+    copy = tensor.detach().to(device, non_blocking=True)  # from pinned memory without waiting; nobody changes it there
+    return nn.Parameter(copy, requires_grad=False) if isinstance(tensor, nn.Parameter) else copy
+
+
+def pin(blocks: Sequence[nn.Module]) -> None:
+    """Fix the blocks' weights in main memory, where a GPU reads them without the processor's help; only where there is
+    room for it, and as many as the system allows.
+    """
+    left = main_memory_left()
+    # PyTorch gives out pinned memory in powers of two: up to twice as much
+    if left is None or 2 * sum(map(real_bytes, blocks)) > left:
+        return
+    for block in blocks:
+        for parameter in block.parameters():
+            if type(parameter) is nn.Parameter and parameter.device.type == "cpu" and not parameter.is_pinned():
+                try:
+                    parameter.data = parameter.data.pin_memory()
+                except RuntimeError:
+                    return
