@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop import wiring
-from twinloop.checks.base import Limits
+from twinloop.checks.base import CheckLimits
 from twinloop.config import Settings, load_settings
 from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset
@@ -52,7 +52,7 @@ class Bench:
     toolbox: Toolbox
     shots: Sequence[Shot]
     lora: Path
-    limits: Limits
+    limits: CheckLimits
     reference: IdentityReference | None
     known: Sequence[validate.Known]
 

@@ -30,7 +30,7 @@ from twinloop.domain.faces import ImageArray
 from twinloop.domain.records import Dataset
 from twinloop.domain.shots import Gap, Shot
 from twinloop.domain.verdicts import CheckResult, Outcome
-from twinloop.ports import EarlyLook, GenerationSettings, Generator, SilentReporter
+from twinloop.ports import Denoising, EarlyLook, GenerationSettings, Generator, SilentReporter
 from twinloop.stages import analyze, plan, validate
 from twinloop.stages.early import results_of
 from twinloop.stages.face_detail import DECISIVE, MARGIN, FaceDetail
@@ -97,10 +97,14 @@ class Cached:
         self._inner.expect(shots, settings)
 
     def generate(
-        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
+        self,
+        shots: Sequence[Shot],
+        settings: GenerationSettings,
+        look: EarlyLook | None = None,
+        told: Denoising | None = None,
     ) -> Iterator[tuple[Shot, ImageArray]]:
         if any(shot.key not in self._kept for shot in shots):
-            self._kept |= {shot.key: pixels for shot, pixels in self._inner.generate(shots, settings, look)}
+            self._kept |= {shot.key: pixels for shot, pixels in self._inner.generate(shots, settings, look, told)}
         for shot in shots:
             yield shot, self._kept[shot.key]
 

@@ -1,16 +1,17 @@
 """What the forecast says of large models at their real size, with float and with quantised weights; no weights and no
 GPU are needed.
 
-    python bench/quantised_forecast.py [--resolution 1024] [--batch 1]
+    python bench/quantised_forecast.py [--resolution 1024] [--batch 1] [--swap]
 
 Per model and kind of weights: GiB of the denoiser, of its language model, and the predicted peak of a LoRA training on
-a GPU without and with gradient checkpointing, at the rank of the family's preset (bfloat16, AdamW).
+a GPU without and with gradient checkpointing, at the rank of the family's preset (bfloat16, AdamW). With --swap instead
+of the peaks: for cards of 8, 12, 16 and 24 GiB, how many blocks a training swaps there by itself, and the peak.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -29,12 +30,13 @@ from transformers import (
     T5EncoderModel,
 )
 
+from twinloop.adapters.diffusion.block_swap import block_bytes_if
 from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.quantised.sizes import bytes_if, real_bytes
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan
-from twinloop.adapters.trainers.memory.demand import Demand, WeightSizes
+from twinloop.adapters.trainers.memory.demand import ROOM_OF_A_CARD, Demand, WeightSizes
 from twinloop.adapters.trainers.memory.dry_run import footprint
-from twinloop.domain.forecast import GIB
+from twinloop.domain.forecast import BUDGETS, GIB
 from twinloop.domain.quantised import QUANTIZATIONS
 from twinloop.families import FAMILIES
 
@@ -102,6 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--resolution", type=int, default=1024)
     parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--swap", action="store_true", help="how many blocks are swapped on which card")
     args = parser.parse_args()
     compute = Compute(torch.device("cuda"), BF16, BF16)
     side = args.resolution // 8
@@ -113,19 +116,36 @@ def main() -> None:
         base: Any = SimpleNamespace(family=family, denoiser=model, compute=compute)
         one = footprint(base, AdapterPlan.of(settings, family), (1, 16, side, side), words(name))
         sizes = {
-            how: WeightSizes(bytes_if(model, how, BF16), GIB // 4, bytes_if(reader, how, BF16)) for how in QUANTIZATIONS
+            how: WeightSizes(
+                bytes_if(model, how, BF16),
+                GIB // 4,
+                bytes_if(reader, how, BF16),
+                block_bytes_if(model, how, BF16),
+            )
+            for how in QUANTIZATIONS
         }
         plain = Demand(
-            one, settings, resident=GIB // 4, gpu=True, frozen_encoders=real_bytes(reader), quantised_sizes=sizes
+            one,
+            settings,
+            resident=GIB // 4,
+            gpu=True,
+            frozen_encoders=real_bytes(reader),
+            quantised_sizes=sizes,
+            swaps=True,
         )
         for how, demand in [("bfloat16", plain), *plain.quantised()]:
             weights = (demand.footprint.weights, demand.frozen_encoders)
             peaks = (demand.peak(args.batch, False), demand.peak(args.batch, True))
-            print(
-                f"{name:10} rank {settings.rank} {how:8}",
-                *(f"{size / GIB:6.1f}" for size in (*weights, *peaks)),
-                flush=True,
-            )
+            told = [f"{size / GIB:6.1f}" for size in ((*weights,) if args.swap else (*weights, *peaks))]
+            told += list(_by_card(demand)) if args.swap else []
+            print(f"{name:10} rank {settings.rank} {how:8}", *told, flush=True)
+
+
+def _by_card(demand: Demand) -> Iterator[str]:
+    for card in BUDGETS:
+        plan = demand.fitting(int(card * GIB * ROOM_OF_A_CARD))
+        told = "does not fit" if plan is None else f"{plan.blocks_to_swap} swapped, {plan.peak / GIB:.1f}"
+        yield f"| {card} GiB: {told}"
 
 
 if __name__ == "__main__":

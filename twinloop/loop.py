@@ -3,8 +3,8 @@
     photos -> v1 -> per round: (a) gaps (b) shots and images (c) verdicts (d) dataset' (e) LoRA' (f) measure (g) decide
     -> the best LoRA
 
-Every step writes one artefact and is done when that artefact is there. Kill the process anywhere, run it again: it goes
-on.
+Most steps do a piece of work and write it down, and are done when their artefact is there; some only compute from
+artefacts, and some only tell the user something. Kill the process anywhere, run it again: it goes on.
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ from twinloop.store.run.catalog import Catalog
 from twinloop.store.run.workspace import Workspace
 
 
-def run_loop(
-    settings: Settings, toolbox: Toolbox, workspace: Workspace, config: Path | None = None
-) -> RunResult:
+def run_loop(settings: Settings, toolbox: Toolbox, workspace: Workspace, config: Path | None = None) -> RunResult:
     """Run or resume the whole loop.
 
     Args:
@@ -49,6 +47,7 @@ def run_loop(
             return over
         forecast = steps.look_ahead(run)
         dataset = steps.collect(run)
+        # told by the user's own reporter: also where the run had ended, and the run's keeps silent
         steps.look_for_new_photos(run, dataset, toolbox.reporter)
         steps.look_at_captions(run, dataset, forecast)
         reference = steps.freeze(run)

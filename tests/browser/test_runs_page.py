@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable
@@ -114,6 +115,10 @@ def test_a_finished_run_stays_finished_when_a_check_fails(finished: Path, visit:
         watched.clean()
 
 
+def fulfilled(route: Any, said: Any) -> None:
+    route.fulfill(json=said)
+
+
 def test_rounds_are_counted_in_words(finished: Path, visit: Callable[..., Watched]) -> None:
     with served(finished) as address:
         watched = visit(address, "#/people")
@@ -122,7 +127,7 @@ def test_rounds_are_counted_in_words(finished: Path, visit: Callable[..., Watche
             page.unroute_all()
             overview = {"home": "x", "vault": None, "configs": []}
             run = {"run": "outputs/ana", "person": "ana", "waiting": None, "rounds": rounds, "stop": None, "job": None}
-            page.route("**/api/overview", lambda route, run=run: route.fulfill(json={**overview, "runs": [run]}))
+            page.route("**/api/overview", functools.partial(fulfilled, said={**overview, "runs": [run]}))
             page.evaluate("location.hash = '#/runs?run=outputs/ana'")
             page.get_by_text(re.compile(f"^outputs/ana: {said}$")).wait_for()
             page.evaluate("location.hash = '#/people'")

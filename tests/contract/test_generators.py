@@ -10,10 +10,10 @@ import pytest
 
 from tests.contract.makers import GENERATION, NAMES, SIZE, TRAINING, Makers, make, shots
 from twinloop.adapters.fakes import fake_pack
-from twinloop.checks.base import Limits
+from twinloop.checks.base import CheckLimits
 from twinloop.domain.faces import Box, Face, ImageArray
 from twinloop.domain.shots import Shot
-from twinloop.ports import Generator, SilentReporter
+from twinloop.ports import EarlyLook, Generator, SilentReporter
 from twinloop.stages.face_detail import FaceDetail
 from twinloop.stages.generate import GenerationContext, generate
 from twinloop.stages.observe import Observer
@@ -52,6 +52,25 @@ def test_one_rgb_image_per_shot_in_order(makers: Makers) -> None:
 
 def test_nothing_asked_nothing_made(makers: Makers) -> None:
     assert list(makers.generator().generate([], GENERATION)) == []
+
+
+def test_the_way_is_told_and_changes_no_image(makers: Makers) -> None:
+    """Ever more, but never that all is made while something is left to do; through an early look, too."""
+    generator, wanted = makers.generator(), shots()
+    settings = replace(GENERATION, steps=4)
+    without = [image for _, image in generator.generate(wanted, settings)]
+    for look in (None, EarlyLook(0.5, lambda *_: True)):
+        told: list[tuple[float, int, int]] = []
+        made = generator.generate(wanted, settings, look, lambda *way, told=told: told.append(way))
+        images = [image for _, image in made]
+        if look is None:
+            assert same(without, images)
+        shares = [images for images, _, _ in told]
+        assert shares == sorted(set(shares)) and shares[0] > 0 and shares[-1] < len(wanted)
+        assert shares[-1] > len(wanted) - settings.batch_size
+        assert all(1 <= step <= steps for _, step, steps in told) and told[-1][1] == told[-1][2]
+    told.clear()
+    assert same(without, [image for _, image in generator.generate(wanted, settings)]) and not told
 
 
 def test_what_is_expected_changes_no_image(makers: Makers) -> None:
@@ -134,7 +153,7 @@ class OneFaceFound:
 def test_faces_are_redrawn_and_what_is_lost_is_made_again_the_same(makers: Makers, tmp_path: Path) -> None:
     """A batch that is made again as a whole gives the same files to the last bit, or the journal would refuse them."""
     pack = replace(fake_pack(), faces=OneFaceFound())
-    detail = FaceDetail(0.6, 0.5, Observer(pack, ()), Limits(min_face_quality=None))
+    detail = FaceDetail(0.6, 0.5, Observer(pack, ()), CheckLimits(min_face_quality=None))
     settings = replace(GENERATION, batch_size=2)
     plain = GenerationContext(
         prefix="plain", folder=tmp_path / "plain", base_model="base", lora=None, settings=settings, stamped=False

@@ -292,8 +292,11 @@ def test_sizes_told_to_sdxl_are_those_of_the_reference(width: int, height: int) 
 @pytest.mark.parametrize(("guided", "words"), [(True, 512), (False, 256)])
 def test_schnell_reads_half_as_many_words(guided: bool, words: int, tmp_path: Path) -> None:
     base = open_base(BaseChoice(str(build_tiny("flux", tmp_path / "base")), "cpu", "float32"), FAMILIES["flux"])
-    base.pipeline.transformer.register_to_config(guidance_embeds=guided)
-    assert (
-        FAMILIES["flux"].encode(base.pipeline, "photo of ohwx ana", torch.device("cpu"))["prompt_embeds"].shape[1]
-        == words
-    )
+    transformer = base.pipeline.transformer
+    usual = transformer.config.guidance_embeds
+    transformer.register_to_config(guidance_embeds=guided)
+    try:
+        encoded = FAMILIES["flux"].encode(base.pipeline, "photo of ohwx ana", torch.device("cpu"))
+    finally:  # the base stays open for the tests after this one
+        transformer.register_to_config(guidance_embeds=usual)
+    assert encoded["prompt_embeds"].shape[1] == words

@@ -177,6 +177,62 @@ def test_a_dry_run_says_that_the_folder_holds_a_run_of_other_settings(
     assert "refused" not in twinloop(capsys, "run", "--config", config, "--dry-run", "--restart").err
 
 
+def test_no_command_at_all_gets_the_list_of_them_and_the_way_to_the_menu(capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys)
+    assert said.code == 2 and said.out == ""
+    assert "commands:" in said.err and "twinloop menu" in said.err and "python beaver.py" in said.err
+    assert "required" not in said.err and len(said.err.splitlines()) < 60
+    assert "the following arguments are required" in twinloop(capsys, "vault").err
+
+
+def test_a_dry_run_promises_no_work_that_was_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    config = configuration(tmp_path, max_iterations=1, validation={"auto_filter": False})
+
+    def planned(*flags: str) -> str:
+        said = twinloop(capsys, "run", "--config", config, "--dry-run", *flags)
+        assert said.code == 0, said.err
+        return said.out
+
+    assert "Would train v1" in planned()
+    assert twinloop(capsys, "run", "--config", config).code == 0
+    assert "This run is finished (" in planned() and "--restart begins anew" in planned()
+    assert "Would train" not in planned() and "Prompts of round 1" not in planned()
+    assert "Would train v1" in planned("--restart")
+    configuration(tmp_path, max_iterations=3, validation={"auto_filter": False})
+    assert "goes on in round 2, with its gaps" in planned()
+    configuration(tmp_path, max_iterations=1, validation={"auto_filter": False})
+    history = json.loads(Path("out/iteration_history.json").read_text())
+    first = {**history, "iterations": [], "loras": history["loras"][:1], "stop": None}
+    Path("out/iteration_history.json").write_text(json.dumps(first))
+    said = []
+    for path in (
+        "out/panel_v2.json",
+        "loras/lora_v2.json",
+        "out/dataset_iter1.json",
+        "out/verdicts_iter1.json",
+        "out/shots_iter1.json",
+        "out/panel_v1.json",
+        "loras/lora_v1.json",
+    ):
+        Path(path).unlink()
+        (line,) = [line for line in planned().splitlines() if line.startswith("This run is")]
+        said.append(line.removeprefix("This run is under way and goes on ").split(";")[0])
+    made = len(list(Path("out/synthetic_iter1").glob("*.png")))
+    assert said == [
+        "in round 1, with the measuring of v2",
+        "in round 1, with the training of v2",
+        "in round 1, with its approved images",
+        f"in round 1, with its {made} images ({made} made)",
+        "in round 1, with its gaps",
+        "with the measuring of v1",
+        "with the training of v1",
+    ]
+
+
 def test_the_printed_loop(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     loops.write_photos(Path("photos"))

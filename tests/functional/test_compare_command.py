@@ -234,6 +234,16 @@ def test_strengths_are_told_apart_by_likeness(
     assert "<strong>0.8</strong>" in Path("out/compare.html").read_text()
 
 
+def test_the_diversity_of_two_images_has_no_interval(capsys: pytest.CaptureFixture[str]) -> None:
+    said = compare(capsys, "--lora", "a.safetensors", "--strength", "1", "--prompt", "ohwx ana", "ohwx ana 2", *EYES)
+    assert said.code == 0, said.err
+    figures = [column["metrics"]["diversity"] for column in json.loads(Path("out/compare.json").read_text())["columns"]]
+    assert all(figure["low"] is None and figure["high"] is None and figure["value"] > 0 for figure in figures)
+    (line,) = [line for line in said.out.splitlines() if line.startswith("a at 1 ")]
+    assert line.endswith(" -") and f" {figures[-1]['value']:.3f} " in line
+    assert ">-</td>" in Path("out/compare.html").read_text()
+
+
 def test_equal_strengths_are_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
     """The fake generator draws the same at any strength."""
     prompts = [f"ohwx ana {number}" for number in range(6)]

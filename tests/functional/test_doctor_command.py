@@ -9,7 +9,7 @@ import pytest
 
 from tests.functional.console import configuration, twinloop
 from twinloop import registry
-from twinloop.ports import Choice
+from twinloop.ports import FilledPort
 
 FACET = """
 from twinloop.domain.facet import DefinedFacet, Phrase
@@ -56,7 +56,7 @@ def test_the_licence_of_the_embedder_in_use_is_told_with_it(
     """Also where it lies under the name of one that anybody may use."""
     from twinloop.adapters import fakes
 
-    pack = replace(fakes.fake_pack(), choices=(Choice("identity", "ArcFace", (Path("MobileFaceNet.onnx"),)),))
+    pack = replace(fakes.fake_pack(), choices=(FilledPort("identity", "ArcFace", (Path("MobileFaceNet.onnx"),)),))
     monkeypatch.setattr(fakes, "fake_pack", lambda: pack)
     (line,) = (
         one for one in twinloop(capsys, "doctor", "--models-dir", "fake").out.splitlines() if "identity of" in one

@@ -38,6 +38,20 @@ def test_a_dry_run_goes_on_without_it(home: Path, capsys: pytest.CaptureFixture[
     assert refused.code == 2 and f"hf download {BASE}" in refused.err
 
 
+def test_photos_that_are_small_for_it_are_told_before_any_training(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configuration(home, base_model=BASE, training={"preset": "sdxl"})
+    planned = twinloop(capsys, "run", "--config", config, "--dry-run").err
+    assert "pictures are smaller than 1024 x 1024 and are trained at their own size, not enlarged" in planned
+    looked = twinloop(capsys, "doctor", "--config", config).err
+    assert "14 of 14 pictures are smaller than 1024 x 1024" in looked and "the smallest at 64 x 64" in looked
+    small = configuration(home, base_model=BASE, training={"preset": "sdxl", "resolution": 64})
+    assert "are smaller than" not in twinloop(capsys, "run", "--config", small, "--dry-run").err
+    nano = configuration(home, base_model="nano", training={"preset": "nano"})
+    assert "are enlarged: this base model knows no other size" in twinloop(capsys, "doctor", "--config", nano).err
+
+
 def test_the_style_of_prompts_is_a_guess_from_the_name(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = configuration(home, base_model="nobody/illustrious-of-theirs")
     said = twinloop(capsys, "run", "--config", config, "--dry-run")

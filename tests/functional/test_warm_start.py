@@ -26,6 +26,19 @@ def test_a_round_begins_from_the_best_version(warm: bool, tmp_path: Path, monkey
         assert "start_from" not in record["asked"], "where it lies decides nothing"
 
 
+def test_after_a_rollback_a_round_begins_from_the_version_that_went_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("twinloop.stages.decide.drift", lambda _, after: ("overall",) if after.version == 2 else ())
+    loops.write_photos(Path("photos"))
+    outcome = loops.run(loops.settings(training={"preset": "fake", "steps": 3, "warm_start": True}))
+    first, second = outcome.rounds
+    assert first.rolled_back and (second.started_from, second.lora.version) == (1, 3)
+    begun = read_json(Path("loras/lora_v3.json"))["asked"]["start_sha256"]
+    assert begun == read_json(Path("loras/lora_v1.json"))["sha256"]
+
+
 def test_other_kinds_of_adapters_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match='warm_start goes with "adapter": "lora"'):

@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from diffusers import FluxTransformer2DModel  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
 
 from bench.peers.small_sdxl import build_small_sdxl  # noqa: E402
 from tests.contract.makers import GENERATION, TRAINING, shots  # noqa: E402
@@ -28,7 +29,7 @@ from twinloop.adapters.diffusion.prompts import encoders_of  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.memory.demand import CONTEXT  # noqa: E402
-from twinloop.adapters.trainers.memory.planning import demand_of  # noqa: E402
+from twinloop.adapters.trainers.memory.planning import MARGIN, demand_of  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
 from twinloop.errors import OutOfMemory  # noqa: E402
@@ -166,6 +167,34 @@ def test_a_training_that_does_not_fit_says_so_before_it_begins(
         DiffusersLoraTrainer(small, SDXL).train(
             photos, SETTINGS, tmp_path / "lora.safetensors", tmp_path, {}, lambda *_: None
         )
+
+
+def test_a_training_that_does_not_fit_otherwise_swaps_as_few_blocks_as_it_takes(
+    small: BaseChoice, photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    card = pytest.importorskip("tests.gpu.pretend_card.plugin", reason="only the pretend card's memory can be changed")
+    settings, said = replace(SETTINGS, rank=4, gradient_checkpointing=None), list[str]()
+    trainer = DiffusersLoraTrainer(small, SDXL, said.append)
+
+    def trained(name: str) -> dict[str, Any]:
+        file = tmp_path / name / "lora.safetensors"
+        trainer.train(photos, settings, file, tmp_path / name, {}, lambda *_: None)
+        return load_file(file)
+
+    whole = trained("whole")
+    assert not said
+    base_model.make_room()
+    demand, _ = demand_of(open_base(small, SDXL), settings)
+    gib = card.whole / 2**30
+    card.resize((demand.peak(1, True, 40) + 1000) / MARGIN / 2**30)
+    try:
+        forecast = trainer.forecast(settings, 3)
+        swapped = trained("swapped")
+    finally:
+        card.resize(gib)
+    assert forecast is not None and forecast.plan.blocks_to_swap == 40
+    assert "40 of the model's 70 blocks wait in main memory" in said[0]
+    assert whole.keys() == swapped.keys() and all(torch.equal(whole[name], swapped[name]) for name in whole)
 
 
 def test_memory_that_ends_in_a_step_makes_smaller_passes_of_it(

@@ -42,16 +42,24 @@ def write_single_file(folder: Path, to: Path) -> None:
         f"model.diffusion_model.{_unet(key, layers)}": value for key, value in pipeline.unet.state_dict().items()
     }
     levels = len(pipeline.vae.config.block_out_channels)
-    for key, value in pipeline.vae.state_dict().items():
-        name = _vae(key, levels)
-        is_kernel = ".mid.attn_1." in name and name.endswith("weight") and ".norm." not in name
-        tensors[f"first_stage_model.{name}"] = value[:, :, None, None] if is_kernel else value
+    vae = original_vae(pipeline.vae.state_dict(), levels)
+    tensors |= {f"first_stage_model.{name}": value for name, value in vae.items()}
     for key, value in pipeline.text_encoder.state_dict().items():
         tensors[f"conditioner.embedders.0.transformer.text_model.{key.removeprefix('text_model.')}"] = value
     tensors |= {
-        f"conditioner.embedders.1.model.{key}": value for key, value in _open_clip(pipeline.text_encoder_2).items()
+        f"conditioner.embedders.1.model.{key}": value for key, value in open_clip(pipeline.text_encoder_2).items()
     }
     save_file({key: value.contiguous().clone() for key, value in tensors.items()}, to)
+
+
+def original_vae(state: dict[str, Any], levels: int) -> dict[str, Any]:
+    """The tensors of a diffusers autoencoder in the names and shapes of the original code."""
+    found = {}
+    for key, value in state.items():
+        name = _vae(key, levels)
+        is_kernel = ".mid.attn_1." in name and name.endswith("weight") and ".norm." not in name
+        found[name] = value[:, :, None, None] if is_kernel else value
+    return found
 
 
 def _unet(key: str, layers: int) -> str:
@@ -97,7 +105,8 @@ def _vae(key: str, levels: int) -> str:
     return key
 
 
-def _open_clip(encoder: Any) -> dict[str, Any]:
+def open_clip(encoder: Any) -> dict[str, Any]:
+    """The tensors of a CLIP text encoder in OpenCLIP's names."""
     import torch
 
     state = {key.removeprefix("text_model."): value for key, value in encoder.state_dict().items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ class Watched(FakeGenerator):
         self.asked: list[GenerationSettings] = []
 
     def generate(
-        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
+        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None, told: Any = None
     ) -> Iterator[tuple[Shot, ImageArray]]:
         self.asked.append(settings)
         yield from super().generate(shots, settings, look)

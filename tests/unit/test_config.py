@@ -492,6 +492,7 @@ def test_names_of_other_programs_are_known() -> None:
         ({"save_every_n_steps": 100}, "here it is called training.save_every"),
         ({"validate_every_n_steps": 100}, "here it is called training.validate_every"),
         ({"validate_every": 0, "validation_times": 3}, "validation_times say nothing with validate_every 0"),
+        ({"blocks_to_swap": 2, "gradient_checkpointing": False}, "blocks_to_swap needs gradient checkpointing"),
     ],
 )
 def test_settings_of_steps_that_say_nothing(training: dict[str, Any], told: str) -> None:

@@ -38,6 +38,7 @@ def said(gain: float, **changes: object) -> str:
         (0.05, 0.042, "4.2% (below 5% threshold;"),
         (0.025, 0.022, "2.2% (below 2.5% threshold;"),
         (0.005, 0.02, "2.0% (threshold 0.5%;"),
+        (0.05, 0.052, "5.2% (threshold 5%;"),
     ],
 )
 def test_the_threshold_is_shown_as_it_was_set(

@@ -11,7 +11,7 @@ from twinloop.adapters.fakes import FakeDetectors, FakeTruth, fake_image, fake_p
 from twinloop.domain.model_roles import NEEDS, missing_line
 from twinloop.errors import InputError, MissingModel
 from twinloop.facets import BUILTIN, expression, lighting, setting
-from twinloop.ports import Choice, DetectorPack
+from twinloop.ports import DetectorPack, FilledPort
 from twinloop.stages.observe import Observer
 from twinloop.store.pictures.images import LoadedImage
 from twinloop.wiring import build_observer
@@ -36,7 +36,7 @@ def pack() -> DetectorPack:
     eyes = next(missing_line(need) for need in NEEDS if need.port == "eyes and expression")
     return DetectorPack(
         "models", faces=one, pose=one, measurers=(Mesh(),), embedder=one, missing=(eyes, "hands: none"),
-        choices=(Choice("faces", "f"), Choice("eyes", "m"), Choice("expression", "m")),
+        choices=(FilledPort("faces", "f"), FilledPort("eyes", "m"), FilledPort("expression", "m")),
     )  # fmt: skip
 
 

@@ -299,6 +299,7 @@ def test_every_setting_of_the_training_arrives(tmp_path: Path) -> None:
         "restarts": 3,
         "gradient_accumulation": 4,
         "gradient_checkpointing": True,
+        "blocks_to_swap": 5,
         "memory": 16,
         "ema_decay": 0.9,
         "min_snr_gamma": 1.0,

@@ -24,6 +24,7 @@ from twinloop.domain.shots import Shot, derive_seed
 from twinloop.domain.validation_loss import TimeLoss, ValidationLoss
 from twinloop.errors import MissingModel
 from twinloop.ports import (
+    Denoising,
     DetectorPack,
     EarlyLook,
     GenerationSettings,
@@ -204,10 +205,16 @@ class FakeGenerator:
         """Nothing is worth doing ahead."""
 
     def generate(
-        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
+        self,
+        shots: Sequence[Shot],
+        settings: GenerationSettings,
+        look: EarlyLook | None = None,
+        told: Denoising | None = None,
     ) -> Iterator[tuple[Shot, ImageArray]]:
         looks = look is not None and look.step(settings.steps) < settings.steps
-        for shot in shots:
+        for number, shot in enumerate(shots):
+            if told is not None:
+                told(number + 0.5, settings.steps, settings.steps)
             image = self._image(shot, settings)
             if look is None or not looks or look.worth_finishing(shot, image):
                 yield shot, image

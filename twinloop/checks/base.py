@@ -12,7 +12,7 @@ from twinloop.domain.verdicts import CheckResult, Outcome
 
 
 @dataclass(frozen=True)
-class Limits:
+class CheckLimits:
     """Numbers the checks hold images against; see `twinloop.config.ValidationConfig` for meaning and units.
 
     Attributes:
@@ -65,7 +65,7 @@ class CheckContext:
     facet: str
     value: str
     facets: dict[str, Facet]
-    limits: Limits
+    limits: CheckLimits
     reference: FrozenIdentity | None = None
     others: Sequence[tuple[str, str]] = field(default_factory=tuple)
     faceless: bool = False

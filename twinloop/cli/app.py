@@ -22,10 +22,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> int:
         from twinloop.cli.command import execute
-        from twinloop.cli.commandline import build_parser
+        from twinloop.cli.commandline import ask_for_a_command, build_parser
         from twinloop.system import shell
 
-        return execute(build_parser(), shell.expanded(sys.argv[1:]) if argv is None else argv)
+        parser, words = build_parser(), shell.expanded(sys.argv[1:]) if argv is None else argv
+        return execute(parser, words) if words else ask_for_a_command(parser)
 
     return _guarded(run)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
+
+from twinloop.domain.choices import BASE_PARTS
 
 
 def positive(text: str) -> int:
@@ -30,3 +33,27 @@ def fraction(text: str) -> float:
     if not 0.0 <= value <= 1.0:
         raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
     return value
+
+
+def part_file(text: str) -> tuple[str, str]:
+    """``NAME=FILE``, a part of the base model and its file, for argparse."""
+    name, equals, file = text.partition("=")
+    if not (equals and file) or name not in BASE_PARTS:
+        raise argparse.ArgumentTypeError(
+            f"expected NAME=FILE, as in vae=ae.safetensors, with NAME one of {', '.join(BASE_PARTS)}; got {text!r}"
+        )
+    return name, file
+
+
+class Pairs(argparse.Action):
+    """Gathers pairs into a table, for a flag that may be given again."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        name, value = values
+        setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), name: value})

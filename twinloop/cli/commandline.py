@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from twinloop import __version__
 from twinloop.cli import (
@@ -27,7 +28,7 @@ from twinloop.cli import (
     validate,
     vault,
 )
-from twinloop.cli.command import Command, HelpFormatter, Parser, add_command
+from twinloop.cli.command import USAGE, Command, HelpFormatter, Parser, add_command
 
 COMMANDS: tuple[Command, ...] = (
     menu.COMMAND,
@@ -46,6 +47,15 @@ COMMANDS: tuple[Command, ...] = (
     doctor.COMMAND,
     inspect_models.COMMAND,
 )
+
+
+def ask_for_a_command(parser: argparse.ArgumentParser) -> int:
+    """Say what there is, and where somebody new begins; returns the exit code of a command line without a command."""
+    parser.print_help(sys.stderr)
+    sys.stderr.write(
+        "\nName a command. New here? A menu asks what you want to do: twinloop menu, or python beaver.py\n"
+    )
+    return USAGE
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -21,6 +21,7 @@ from twinloop.errors import InputError, MissingModel, NothingToDo, TwinLoopError
 if TYPE_CHECKING:
     from twinloop.config import Settings
     from twinloop.domain.comparison import AskedPrompt, Comparison
+    from twinloop.domain.statistics import Estimate
     from twinloop.manual import PlannedComparison, Ruler, WantedComparison
     from twinloop.stages.observe import Observer
     from twinloop.store.run.catalog import Catalog
@@ -28,27 +29,7 @@ if TYPE_CHECKING:
 
 STRENGTHS = "0.6,0.8,1.0,1.2"
 STRONGEST = 4.0
-FLAGS = {
-    "base_model": "base_model",
-    "person": "person_trigger",
-    "dataset": "dataset_dir",
-    "models_dir": "models_dir",
-    "steps": "generation.num_inference_steps",
-    "guidance": "generation.guidance_scale",
-    "guidance_rescale": "generation.guidance_rescale",
-    "negative_prompt": "generation.negative_prompt",
-    "width": "generation.width",
-    "height": "generation.height",
-    "batch_size": "generation.batch_size",
-    "scheduler": "generation.scheduler",
-    "timestep_spacing": "generation.timestep_spacing",
-    "offload": "generation.offload",
-    "preset": "training.preset",
-    "seed": "seed",
-    "device": "device",
-    "allow_download": "allow_download",
-    **options.COMPUTING,
-}
+FLAGS = {**options.DRAWING, "dataset": "dataset_dir"}
 UNMEASURED = "Nothing was measured: that takes detectors and photos of the person (--models-dir DIR --dataset DIR)."
 NO_LIKENESS = (
     "Likeness was not measured: that takes photos of the person (--dataset DIR) and detectors that tell people apart."
@@ -126,10 +107,8 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
     """How images are drawn, where a line of --prompts does not say otherwise."""
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the whole comparison (default: 0)")
     options.add_steps_and_guidance(parser)
-    parser.add_argument("--negative-prompt", metavar="TEXT", help="instead of the general negative prompt")
-    parser.add_argument("--width", type=int, metavar="PX", help="width of the images (default: the preset's)")
-    parser.add_argument("--height", type=int, metavar="PX", help="height of the images (default: the preset's)")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: the preset's)")
+    options.add_negative_prompt(parser)
+    options.add_image_size(parser)
     options.add_sampler(parser)
 
 
@@ -322,7 +301,7 @@ def summary(found: Comparison) -> list[str]:
     table = [["", *(text for name in names for text in (titles[name], "95% interval"))]]
     for drawn in found.columns:
         figures = [drawn.metrics.get(name) for name in names]
-        cells = [("-", "-") if e is None else (f"{e.value:.3f}", f"{e.low:.3f} to {e.high:.3f}") for e in figures]
+        cells = [_figure(name, e) for name, e in zip(names, figures, strict=True)]
         table.append([drawn.column.title, *(text for pair in cells for text in pair)])
     lines = ["", *columns(table, right=range(1, len(table[0]))), ""]
     for best in found.best:
@@ -331,6 +310,16 @@ def summary(found: Comparison) -> list[str]:
         lines.append(f"{best.name}: most like the photos at strength {best.strength:g} ({figure}); {best.verdict}")
     lines += [f"{name}: {NO_FACE}" for name in found.faceless]
     return lines if found.best or found.faceless else [*lines, NO_LIKENESS]
+
+
+def _figure(name: str, estimate: Estimate | None) -> tuple[str, str]:
+    """A figure and its interval; "-" = not known."""
+    from twinloop.domain.comparison import has_interval
+
+    if estimate is None:
+        return "-", "-"
+    known = has_interval(name, estimate)
+    return f"{estimate.value:.3f}", f"{estimate.low:.3f} to {estimate.high:.3f}" if known else "-"
 
 
 COMMAND = Command(

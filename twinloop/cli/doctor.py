@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -15,12 +16,12 @@ from twinloop.cli.command import Command, Finished
 from twinloop.cli.settings_from_flags import add_facet_files
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.wording import plural
-from twinloop.errors import NOTHING_MEASURED, ConfigError, TwinLoopError
+from twinloop.errors import NOTHING_MEASURED, ConfigError, TwinLoopError, UnreadableImage
 
 if TYPE_CHECKING:
     from twinloop.config import Settings
     from twinloop.domain.choices import Subject
-    from twinloop.ports import Choice, DetectorPack
+    from twinloop.ports import DetectorPack, FilledPort
     from twinloop.stages.observe import Observer
 
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
@@ -107,7 +108,8 @@ def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) 
     from twinloop.store.pictures.dataset_folders import subject_images
 
     makers = wiring.build_makers(settings, terminal.warn)
-    images = len(subject_images(Path(settings.dataset_dir)))
+    photos = subject_images(Path(settings.dataset_dir))
+    images = len(photos)
     training = makers.training(max(1, images))
     forecast = None if kept else makers.forecast(max(1, images))
     terminal.line(f"\nTraining of {config} on {plural(images, 'image')}, {training.steps} steps:")
@@ -115,6 +117,8 @@ def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) 
         terminal.warn(long)
     if other := mismatch(Path(settings.dataset_dir), makers.style):
         terminal.warn(other)
+    if small := wiring.remark_on_photos(settings, training, _sizes(photos)):
+        terminal.warn(small)
     if kept:
         terminal.line(f"  - rank {training.rank}, {training.resolution} px; prompts and captions as {makers.style}")
         terminal.line(
@@ -128,6 +132,17 @@ def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) 
     for line in (forecast.line, *forecast.details):
         terminal.line(f"  - {line}")
     return {"training": forecast.to_json()}
+
+
+def _sizes(photos: Sequence[Path]) -> list[tuple[int, int]]:
+    """(width, height) of those that can be read."""
+    from twinloop.store.pictures.images import upright_size
+
+    sizes = []
+    for path in photos:
+        with contextlib.suppress(UnreadableImage, OSError):
+            sizes.append(upright_size(path.read_bytes()))
+    return sizes
 
 
 def _version(name: str) -> str | None:
@@ -199,7 +214,7 @@ def _detectors(
     }
 
 
-def _usual(models_dir: str, terminal: Terminal, choices: Sequence[Choice] = ()) -> list[dict[str, Any]]:
+def _usual(models_dir: str, terminal: Terminal, choices: Sequence[FilledPort] = ()) -> list[dict[str, Any]]:
     """The files that guides name; nothing of them where a built-in pack is asked for."""
     from twinloop.cli.models import usual_lines
     from twinloop.domain.choices import BUILT_IN

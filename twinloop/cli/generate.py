@@ -26,34 +26,17 @@ if TYPE_CHECKING:
     from twinloop.stages.sources import Source
 
 FLAGS = {
-    "base_model": "base_model",
-    "person": "person_trigger",
+    **options.DRAWING,
     "num_per_gap": "generation.num_per_gap",
-    "steps": "generation.num_inference_steps",
-    "guidance": "generation.guidance_scale",
-    "guidance_rescale": "generation.guidance_rescale",
     "prompt_prefix": "generation.prompt_prefix",
     "prompt_suffix": "generation.prompt_suffix",
-    "negative_prompt": "generation.negative_prompt",
     "lora_scale": "generation.lora_scale",
-    "width": "generation.width",
-    "height": "generation.height",
-    "batch_size": "generation.batch_size",
     "style": "generation.prompt_style",
     "strength": "generation.strength",
     "references": "generation.references",
     "early_reject": "generation.early_reject",
     "face_detail": "generation.face_detail",
     "face_detail_below": "generation.face_detail_below",
-    "scheduler": "generation.scheduler",
-    "timestep_spacing": "generation.timestep_spacing",
-    "offload": "generation.offload",
-    "models_dir": "models_dir",
-    "preset": "training.preset",
-    "seed": "seed",
-    "device": "device",
-    "allow_download": "allow_download",
-    **options.COMPUTING,
 }
 
 
@@ -118,7 +101,7 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prompt-suffix", metavar="TEXT", help="at the end of every prompt (default: the preset's quality words)"
     )
-    parser.add_argument("--negative-prompt", metavar="TEXT", help="instead of the general negative prompt")
+    options.add_negative_prompt(parser)
     parser.add_argument("--lora-scale", type=float, metavar="X", help="strength of the LoRA (default: 1.0)")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the whole generation (default: 0)")
     parser.add_argument(
@@ -127,9 +110,7 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of the round; goes into the seeds (default: that of GAPS)",
     )
-    parser.add_argument("--width", type=int, metavar="PX", help="width of the images (default: the preset's)")
-    parser.add_argument("--height", type=int, metavar="PX", help="height of the images (default: the preset's)")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: the preset's)")
+    options.add_image_size(parser)
     parser.add_argument("--style", choices=PROMPT_STYLES, help="of the prompts (default: the preset's)")
     options.add_sampler(parser)
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twinloop.cli.argument_types import fraction
+from twinloop.cli.argument_types import Pairs, fraction, part_file
 from twinloop.cli.settings_from_flags import settings_from
 from twinloop.domain.choices import (
     BASE_PREDICTIONS,
@@ -120,8 +120,31 @@ COMPUTING = {
     "compile": "compile",
     "base_prediction": "base_prediction",
     "zero_terminal_snr": "zero_terminal_snr",
+    "base_part": "base_parts",
 }
 """What `add_computing` asks, as fields of the configuration."""
+
+DRAWING = {
+    "base_model": "base_model",
+    "person": "person_trigger",
+    "models_dir": "models_dir",
+    "steps": "generation.num_inference_steps",
+    "guidance": "generation.guidance_scale",
+    "guidance_rescale": "generation.guidance_rescale",
+    "negative_prompt": "generation.negative_prompt",
+    "width": "generation.width",
+    "height": "generation.height",
+    "batch_size": "generation.batch_size",
+    "scheduler": "generation.scheduler",
+    "timestep_spacing": "generation.timestep_spacing",
+    "offload": "generation.offload",
+    "preset": "training.preset",
+    "seed": "seed",
+    "device": "device",
+    "allow_download": "allow_download",
+    **COMPUTING,
+}
+"""What all commands ask that draw images with a LoRA, as fields of the configuration."""
 
 
 def add_steps_and_guidance(parser: argparse.ArgumentParser) -> None:
@@ -134,6 +157,17 @@ def add_steps_and_guidance(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="against pictures too bright and hard, as of v-prediction bases: 0.7 for example (default: 0, off)",
     )
+
+
+def add_negative_prompt(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--negative-prompt", metavar="TEXT", help="instead of the general negative prompt")
+
+
+def add_image_size(parser: argparse.ArgumentParser) -> None:
+    """How large the images are, and how many are drawn at a time."""
+    parser.add_argument("--width", type=int, metavar="PX", help="width of the images (default: the preset's)")
+    parser.add_argument("--height", type=int, metavar="PX", help="height of the images (default: the preset's)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: the preset's)")
 
 
 def add_sampler(parser: argparse.ArgumentParser) -> None:
@@ -191,6 +225,16 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         default=None,
         help="whether its noise ends without any signal, as of most that predict v (default: as its file says)",
+    )
+    parser.add_argument(
+        "--base-part",
+        type=part_file,
+        action=Pairs,
+        metavar="NAME=FILE",
+        help=(
+            "take this .safetensors file as the base model's vae, text_encoder, text_encoder_2 or text_encoder_3"
+            " (ComfyUI's files: docs/families.md); may be given again"
+        ),
     )
 
 

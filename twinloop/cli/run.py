@@ -49,10 +49,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     toolbox = build_toolbox(settings, terminal, planning=args.dry_run)
     workspace = workspace_of(settings)
     if args.dry_run:
-        plan = _preview(settings, toolbox, terminal)
-        if not args.restart:
-            _say_refusal(settings, toolbox, workspace, terminal)
-        return plan
+        told = "" if args.restart else _standing(settings, toolbox, workspace, terminal)
+        return _preview(settings, toolbox, terminal, told)
     if args.restart:
         _put_aside(settings, workspace, terminal)
         spend(args, "--restart")
@@ -86,24 +84,33 @@ def _put_aside(settings: Settings, workspace: Workspace, terminal: Terminal) -> 
         )
 
 
-def _say_refusal(settings: Settings, toolbox: Toolbox, workspace: Workspace, terminal: Terminal) -> None:
-    """The run itself would stop with an error where its folder holds a run of other settings."""
-    from twinloop.steps import check_same_run
+def _standing(settings: Settings, toolbox: Toolbox, workspace: Workspace, terminal: Terminal) -> str:
+    """How far a run of these settings has come; "" where there is none, or the run itself would stop with an error
+    because its folder holds one of other settings.
+    """
+    from twinloop.steps import check_same_run, standing
 
     try:
         check_same_run(settings, toolbox, workspace)
     except StateError as error:
         terminal.warn(f"Without --dry-run this is refused: {error}")
+        return ""
+    return standing(settings, workspace)
 
 
-def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal) -> Any:
-    """What the first round would find and make; nothing is written, the cache of observations is in memory."""
+def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal, told: str = "") -> Any:
+    """What the first round would find and make; nothing is written, the cache of observations is in memory.
+
+    Args:
+        told: how far the run has come that the folder holds; then its first round is not asked for again.
+    """
     from twinloop import manual
     from twinloop.cli.tables import analysis_lines
     from twinloop.domain.wording import plural
     from twinloop.stages.caption_style import mismatch
     from twinloop.stages.preflight import many_steps
     from twinloop.store.run.catalog import Catalog
+    from twinloop.wiring import remark_on_photos
 
     with Catalog(None) as catalog:
         photos = manual.look_at(Path(settings.dataset_dir), settings, toolbox.observer, catalog, terminal)
@@ -111,13 +118,16 @@ def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal) -> Any:
     for line in analysis_lines(result, data):
         terminal.line(line)
     shots = _first_shots(result.gaps, settings, toolbox)
-    for line in prompt_lines(shots):
+    for line in prompt_lines([] if told else shots):
         terminal.line(line)
     if other := mismatch(Path(settings.dataset_dir), toolbox.style):
         terminal.warn(other)
     training, images = toolbox.training(result.images), len(shots)
     if long := many_steps(settings, training, toolbox.usual_steps, result.images):
         terminal.warn(long)
+    sizes = [(photo.seen.width, photo.seen.height) for photo in photos.selection.photos]
+    if small := remark_on_photos(settings, training, sizes):
+        terminal.warn(small)
     plan = {
         "training_steps": training.steps,
         "rank": training.rank,
@@ -136,11 +146,13 @@ def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal) -> Any:
         ],
     }
     terminal.line(
-        f"\nWould train v1 with {training.steps} steps (rank {training.rank}, {training.resolution} px) and make"
+        f"\n{told} Nothing was written."
+        if told
+        else f"\nWould train v1 with {training.steps} steps (rank {training.rank}, {training.resolution} px) and make"
         f" {plural(images, 'image')} in round 1, {plural(settings.max_iterations, 'round')} at most. Nothing was"
         " written."
     )
-    return {"gaps": data, "plan": plan}
+    return {"gaps": data, "plan": plan, "standing": told or None}
 
 
 def _first_shots(gaps: Sequence[Gap], settings: Settings, toolbox: Toolbox) -> list[Shot]:

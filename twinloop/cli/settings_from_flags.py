@@ -26,8 +26,8 @@ def settings_from(
     """Settings from ``--config``, with the flags that were given over it.
 
     A preset belongs to a base model: where a flag names another base than the configuration, the preset is that one's,
-    unless a flag names it too. Likewise ``--steps`` and ``--epochs`` each take the place of what the configuration says
-    of the other.
+    unless a flag names it too. So do files of parts: only those of flags are taken then. Likewise ``--steps`` and
+    ``--epochs`` each take the place of what the configuration says of the other.
 
     Args:
         flags: name in ``args`` -> field as in bootstrap_config.json, dots for sections.
@@ -45,6 +45,7 @@ def settings_from(
         data = json.loads(json.dumps(data))
         if "base_model" in given and not _same_base(data.get("base_model"), given["base_model"]):
             given.setdefault("training.preset", None)
+            data.pop("base_parts", None)
         _leave_out_other_lengths(data, given)
         for field, value in given.items():
             _put(data, field, value)

@@ -40,23 +40,24 @@ class Terminal:
         self.clear()
         print(f"{kind}: {text}", file=self._err, flush=True)
 
-    def progress(self, label: str, done: int, total: int) -> None:
+    def progress(self, label: str, done: float, total: int) -> None:
         now = self._now()
         name = label.split(" (")[0]  # a loss in brackets changes with every step
-        pace = self._pace
+        pace, begins = self._pace, False
         if pace is None or (pace.name, pace.total) != (name, total) or done < pace.first:
             pace = self._pace = _Pace(name, total, done, now)
+            begins = not done
         on_screen = self._err.isatty()
         if done >= total and on_screen:
             self.clear()
-        elif now - pace.shown >= (EVERY_TTY if on_screen else EVERY_LOG):
+        elif (begins and on_screen) or now - pace.shown >= (EVERY_TTY if on_screen else EVERY_LOG):
             pace.shown = now
             self._draw(label, done, pace, on_screen, now)
         if done >= total:
             self._pace = None
 
-    def _draw(self, label: str, done: int, pace: _Pace, on_screen: bool, now: float) -> None:
-        figures = f"{done}/{pace.total}{pace.text(done, now)}"
+    def _draw(self, label: str, done: float, pace: _Pace, on_screen: bool, now: float) -> None:
+        figures = f"{int(done)}/{pace.total}{pace.text(done, now)}"
         if not on_screen:
             print(f"{label}: {figures}", file=self._err, flush=True)
             return
@@ -79,7 +80,7 @@ class JsonLines(Terminal):
 
     def __init__(self, out: TextIO, err: TextIO, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__(out, err, now)
-        self._said = -EVERY_JSON
+        self._said, self._told = -EVERY_JSON, ""
 
     def line(self, text: str) -> None:
         self._put({"text": text})
@@ -87,12 +88,12 @@ class JsonLines(Terminal):
     def _tell(self, kind: str, text: str) -> None:
         self._put({"text": f"{kind}: {text}", "kind": kind})
 
-    def progress(self, label: str, done: int, total: int) -> None:
-        now = self._now()
-        if done < total and now - self._said < EVERY_JSON:
+    def progress(self, label: str, done: float, total: int) -> None:
+        now, name = self._now(), label.split(" (")[0]
+        if done < total and name == self._told and now - self._said < EVERY_JSON:
             return
-        self._said = now
-        self._put({"progress": {"label": label, "done": done, "total": total}})
+        self._said, self._told = now, name
+        self._put({"progress": {"label": label, "done": round(done, 2), "total": total}})
 
     def _put(self, data: dict[str, object]) -> None:
         print(json.dumps(data), file=self._out, flush=True)
@@ -113,11 +114,11 @@ def _fitted(label: str, share: float, figures: str, width: int) -> str:
 class _Pace:
     """How fast one step goes, counted from its first sign of life (what was already done took no time)."""
 
-    def __init__(self, name: str, total: int, first: int, now: float) -> None:
+    def __init__(self, name: str, total: int, first: float, now: float) -> None:
         self.name, self.total, self.first, self.began = name, total, first, now
         self.shown = now
 
-    def text(self, done: int, now: float) -> str:
+    def text(self, done: float, now: float) -> str:
         made, passed = done - self.first, now - self.began
         if made <= 0 or passed <= 0:
             return ""

@@ -31,6 +31,7 @@ FLAGS = {
     "adapter": "training.adapter",
     "rank": "training.rank",
     "alpha": "training.alpha",
+    "rank_stabilized": "training.rank_stabilized",
     "learning_rate": "training.learning_rate",
     "loraplus_lr_ratio": "training.loraplus_lr_ratio",
     "scale_weight_norms": "training.scale_weight_norms",
@@ -113,6 +114,12 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rank", type=positive, metavar="N", help="rank of the LoRA (default: the preset's)")
     parser.add_argument("--alpha", type=float, metavar="X", help="alpha of the LoRA (default: the preset's)")
+    parser.add_argument(
+        "--rank-stabilized",
+        action="store_true",
+        default=None,
+        help="rsLoRA: scale the LoRA by alpha / root of rank instead of alpha / rank",
+    )
     parser.add_argument("--learning-rate", type=float, metavar="X", help="peak learning rate (default: the preset's)")
     parser.add_argument(
         "--loraplus-lr-ratio",
@@ -129,7 +136,10 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--optimizer",
         choices=OPTIMIZERS,
-        help="prodigy finds the rate by itself; adamw8bit (GPU) and adafactor need less memory (default: adamw)",
+        help=(
+            "prodigy finds the rate by itself; adamw8bit (GPU), adafactor, lion and came need less memory;"
+            " adamw_schedulefree needs no schedule (default: adamw)"
+        ),
     )
     parser.add_argument("--batch-size", type=positive, metavar="N", help="images at a time (default: the preset's)")
     parser.add_argument(
@@ -256,7 +266,8 @@ def _of_folder(args: argparse.Namespace, terminal: Terminal) -> tuple[LoRA, list
         made, left_out = len(chosen.dataset.synthetic), left_out_json(chosen.left_out)
         terminal.line(f"Trigger: {settings.person_trigger}")
         used = plural(len(chosen.dataset.members), "image")
-        terminal.line(f"Dataset: {used} used ({made} synthetic), {len(left_out)} left out")
+        held_out = steps.told_held_out(chosen.dataset)
+        terminal.line(f"Dataset: {used} used ({made} synthetic){held_out}, {len(left_out)} left out")
         for line in left_out_lines(left_out):
             terminal.line(line)
         if few := steps.few_photos_message(len(chosen.dataset.real), settings.subject):

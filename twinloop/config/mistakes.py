@@ -36,6 +36,12 @@ ELSEWHERE = {
     "network_weights": "training.start_from",
     "sample_every_n_steps": "training.sample_every",
     "pretrained_model_name_or_path": "base_model",
+    "ae": "base_parts.vae",
+    "vae_path": "base_parts.vae",
+    "vae_name": "base_parts.vae",
+    "clip_l": "base_parts.text_encoder",
+    "te_name_or_path": "base_parts.text_encoder",
+    "clip_g": "base_parts.text_encoder_2",
     "train_data_dir": "dataset_dir",
     "mixed_precision": "precision",
     "save_every_n_steps": "training.save_every",
@@ -68,6 +74,8 @@ ELSEWHERE = {
     "denoising_strength": "generation.strength",
 }
 """What sd-scripts, ai-toolkit, ComfyUI and A1111 call our fields."""
+BY_FAMILY = {"t5xxl": "base_parts.text_encoder_2 (flux), or base_parts.text_encoder_3 (sd35)"}
+"""What is another field of ours in another family of base models."""
 
 
 def mistakes(data: Mapping[str, Any], error: ValidationError) -> list[str]:
@@ -154,7 +162,7 @@ def _line(item: Any) -> str:
 def _meant(location: tuple[Any, ...]) -> str:
     """What an unknown field was probably meant to be; else the fields that there are at that place."""
     *place, name = (str(part) for part in location)
-    if ours := ELSEWHERE.get(name):
+    if ours := ELSEWHERE.get(name) or BY_FAMILY.get(name):
         return f"; here it is called {ours}"
     section = _sections().get(".".join(place)) if place else Settings
     if section is None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from twinloop.config.analysis import AnalysisSettings
+from twinloop.config.base_parts import BaseParts
 from twinloop.config.generation import GenerationConfig
 from twinloop.config.rounds import MergeConfig, PanelConfig, StopConfig
 from twinloop.config.section import Clash, Clashes, Name, Positive, Section
@@ -31,6 +32,7 @@ class Settings(Section):
     base_model: Annotated[str, Field(min_length=1)] = Field(
         SDXL, description="hub id, diffusers folder, .safetensors or .gguf file, or 'nano' for the embedded one"
     )
+    base_parts: BaseParts = BaseParts()
     dataset_dir: Annotated[str, Field(min_length=1)] = Field(
         description="folder of the photos, with their captions beside them where there are any; it is only read"
     )
@@ -173,6 +175,9 @@ class Settings(Section):
             for name, value in training.items()
             if name not in SAYS_NOTHING_WITHOUT or not SAYS_NOTHING_WITHOUT[name](training)
         }
+        data["base_parts"] = dict(self.base_parts.given)
+        if not data["base_parts"]:
+            del data["base_parts"]
         if self.subject == "person":
             del data["subject"]
         if self.validation.faces:

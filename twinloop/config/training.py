@@ -42,8 +42,13 @@ class TrainingConfig(Section):
     alpha: Annotated[float, Field(gt=0.0)] | None = Field(
         None, description="the LoRA's change is scaled by alpha / rank; null = the preset's, whatever the rank is"
     )
+    rank_stabilized: bool = Field(
+        False,
+        description="rsLoRA: it is scaled by alpha / root of rank, so that large ranks learn as fast as small ones",
+    )
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] | None = Field(
-        None, description="highest rate of the schedule; null = the preset's, and 1.0 with prodigy"
+        None,
+        description="highest rate of the schedule; null = the preset's, 1.0 with prodigy, a third of it with lion",
     )
     batch_size: Positive | None = Field(
         None, description="images that go through at once, where the memory allows it; null = the preset's"
@@ -132,7 +137,11 @@ class TrainingConfig(Section):
         1.0, description="share of the steps after which the text encoders stay as they are; 1 = they learn to the end"
     )
     optimizer: Optimizer = Field(
-        "adamw", description="prodigy finds the rate by itself; adamw8bit (GPU) and adafactor need less memory"
+        "adamw",
+        description=(
+            "prodigy finds the rate by itself; adamw8bit (GPU), adafactor, lion and came need less memory;"
+            " adamw_schedulefree needs no schedule"
+        ),
     )
     optimizer_args: dict[str, Any] = Field(
         default_factory=dict,
@@ -143,7 +152,10 @@ class TrainingConfig(Section):
     )
     clip_norm: Annotated[float, Field(ge=0.0)] | None = Field(None, description="longest gradient; 0 = any, null = 1.0")
     schedule: Schedule | None = Field(
-        None, description="of the learning rate after the warm-up (docs/training.md); null = cosine"
+        None,
+        description=(
+            "of the learning rate after the warm-up (docs/training.md); null = cosine, constant with adamw_schedulefree"
+        ),
     )
     warmup_steps: Annotated[int, Field(ge=0)] | None = Field(
         None, description="in which the rate rises to its peak; null = the preset's, at most a tenth of the steps"

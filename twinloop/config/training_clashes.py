@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from twinloop.config.section import Clash
-from twinloop.domain.choices import TAG_PRESETS
+from twinloop.domain.choices import SCHEDULE_FREE, TAG_PRESETS
 from twinloop.domain.optimizer_args import mistakes
 from twinloop.domain.wording import agree
 
@@ -57,6 +57,7 @@ SAYS_NOTHING_WITHOUT: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "extra_args": lambda training: training["trainer"] == "builtin",
     "loraplus_lr_ratio": lambda training: not training["loraplus_lr_ratio"],
     "scale_weight_norms": lambda training: not training["scale_weight_norms"],
+    "rank_stabilized": lambda training: not training["rank_stabilized"],
 }
 """Field -> whether the others of a whole section leave it without a meaning. Two trainings that differ in such a field
 are the same."""
@@ -174,10 +175,29 @@ def _about_optimizer(training: TrainingConfig) -> Iterator[Clash]:
             ("loraplus_lr_ratio", "optimizer"),
             "prodigy finds one rate for all that it trains; leave loraplus_lr_ratio out",
         )
+    if training.optimizer in SCHEDULE_FREE:
+        yield from _beside_schedule_free(training)
     if "weight_decay" in training.optimizer_args and training.weight_decay is not None:
         yield Clash(
             ("optimizer_args", "weight_decay"),
             "weight_decay is set twice, by itself and among optimizer_args; keep one",
+        )
+
+
+def _beside_schedule_free(training: TrainingConfig) -> Iterator[Clash]:
+    if training.schedule not in (None, "constant"):
+        yield Clash(
+            ("schedule", "optimizer"),
+            f'{training.optimizer} runs at one rate after the warm-up; leave schedule out, or set it to "constant"',
+        )
+    if training.ema_decay:
+        yield Clash(
+            ("ema_decay", "optimizer"), f"{training.optimizer} writes an average by itself; leave ema_decay out"
+        )
+    if training.scale_weight_norms:
+        yield Clash(
+            ("scale_weight_norms", "optimizer"),
+            f"scale_weight_norms shortens weights that {training.optimizer} averages; leave one of the two out",
         )
 
 
@@ -190,6 +210,11 @@ def _about_adapter(training: TrainingConfig) -> Iterator[Clash]:
         yield Clash(
             ("scale_weight_norms", "adapter"),
             'scale_weight_norms goes with "adapter": "lora", whose pairs of matrices it shortens',
+        )
+    if training.adapter == "lokr" and training.rank_stabilized:
+        yield Clash(
+            ("rank_stabilized", "adapter"),
+            'rank_stabilized goes with "adapter": "lora" or "dora"; a LoKr is not scaled by its rank',
         )
     if training.adapter == "lokr" and training.loraplus_lr_ratio:
         yield Clash(

@@ -25,6 +25,8 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 BasePrediction = Literal["epsilon", "v_prediction"]
 BASE_PREDICTIONS: tuple[str, ...] = get_args(BasePrediction)
+BASE_PARTS = ("vae", "text_encoder", "text_encoder_2", "text_encoder_3")
+"""Parts of a base model that may come from files of their own, by diffusers' names."""
 Compile = Literal["regional", "off"]
 COMPILES: tuple[str, ...] = get_args(Compile)
 Offload = Literal["none", "model", "sequential"]
@@ -40,8 +42,10 @@ TAG_PRESETS = ("animagine", "zit", "illustrious", "pony")
 
 Adapter = Literal["lora", "dora", "lokr"]
 ADAPTERS: tuple[str, ...] = get_args(Adapter)
-Optimizer = Literal["adamw", "adamw8bit", "prodigy", "adafactor"]
+Optimizer = Literal["adamw", "adamw8bit", "prodigy", "adafactor", "lion", "came", "adamw_schedulefree"]
 OPTIMIZERS: tuple[str, ...] = get_args(Optimizer)
+SCHEDULE_FREE = ("adamw_schedulefree",)
+"""Optimizers that average the weights by themselves, instead of a rate that falls."""
 Schedule = Literal["cosine", "constant", "linear", "cosine_restarts"]
 SCHEDULES: tuple[str, ...] = get_args(Schedule)
 Loss = Literal["l2", "huber", "smooth_l1"]

@@ -12,6 +12,8 @@ from twinloop.domain.statistics import Estimate, paired_difference
 
 FEWEST = 6
 """Images of a column, below which intervals are too narrow to tell strengths apart (`statistics.bootstrap_mean`)."""
+FEWEST_DIVERSE = 3
+"""Images, below which diversity has no interval."""
 LIKENESS = "identity"
 """The metric that strengths are told apart by."""
 NO_FACE = "no face that could be compared"
@@ -103,9 +105,19 @@ class Drawn:
             else {"name": column.name, "file": column.lora.name, "sha256": self.sha256},
             "strength": column.strength,
             "images": [{"file": file, "sha256": digest} for file, digest in self.images],
-            "metrics": {name: estimate.to_json() for name, estimate in self.metrics.items()},
+            "metrics": {name: _figure_json(name, estimate) for name, estimate in self.metrics.items()},
             "samples": {name: [round(value, 5) for value in values] for name, values in self.samples.items()},
         }
+
+
+def has_interval(metric: str, estimate: Estimate) -> bool:
+    """Whether the interval says anything: the diversity of two images is one figure, said twice."""
+    return metric != "diversity" or estimate.n >= FEWEST_DIVERSE
+
+
+def _figure_json(metric: str, estimate: Estimate) -> dict[str, Any]:
+    unknown = {} if has_interval(metric, estimate) else {"low": None, "high": None}
+    return {**estimate.to_json(), **unknown}
 
 
 @dataclass(frozen=True)

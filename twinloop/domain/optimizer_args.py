@@ -53,8 +53,11 @@ SHARE = _one("a number from 0 to less than 1", lambda number: 0 <= number < 1)
 ABOVE = _one("a number above 0", lambda number: number > 0)
 BELOW = _one("a number below 0", lambda number: number < 0)
 GROWTH = _one("a number from 1", lambda number: number >= 1)
+POWER = _one("a number from 0", lambda number: number >= 0)
 DECAY = _one("a number from 0 to 1", lambda number: 0 <= number <= 1)
 BETAS = _numbers("a list of two numbers from 0 to less than 1", 2, lambda number: 0 <= number < 1)
+BETAS_ABOVE = _numbers("a list of two numbers above 0 and less than 1", 2, lambda number: 0 < number < 1)
+THREE_BETAS = _numbers("a list of three numbers from 0 to less than 1", 3, lambda number: 0 <= number < 1)
 TWO = _numbers("a list of two numbers above 0", 2, lambda number: number > 0)
 
 _ADAM: Mapping[str, Kind] = {"weight_decay": DECAY, "betas": BETAS, "eps": ABOVE}
@@ -80,12 +83,22 @@ TAKEN: Mapping[str, Mapping[str, Kind]] = {
         "beta1": SHARE,
         "scale_parameter": TRUTH,
     },
+    "lion": {"weight_decay": DECAY, "betas": BETAS},
+    "came": {"weight_decay": DECAY, "betas": THREE_BETAS, "clip_threshold": ABOVE, "eps1": ABOVE, "eps2": ABOVE},
+    "adamw_schedulefree": {
+        "weight_decay": DECAY,
+        "betas": BETAS_ABOVE,
+        "eps": ABOVE,
+        "r": POWER,
+        "weight_lr_power": POWER,
+    },
 }
 """Optimizer -> its arguments, under the names that its library has for them."""
 _ELSEWHERE = {
     "lr": "the rate is training.learning_rate",
     "relative_step": "adafactor runs at training.learning_rate",
     "warmup_init": "adafactor is warmed up by training.warmup_steps",
+    "warmup_steps": "its warm-up is training.warmup_steps",
 }
 """Arguments that a field of the training stands for."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 NAMED = 3
 """Of many things so many are named in a sentence."""
+NO_PHOTO_TO_TRAIN_ON = "There is no photo to train on. Add photos of the person to the dataset folder."
 
 
 def plural(count: int, noun: str, many: str | None = None) -> str:

@@ -32,7 +32,7 @@ PLACES = {"a1111": "models/Lora", "comfyui": "models/loras"}
 
 
 @dataclass(frozen=True)
-class Wish:
+class DropIn:
     """What the user said. ``trigger``, ``preview``: "" and None = as the file and the run say. ``weight``: 0..2."""
 
     name: str
@@ -41,7 +41,7 @@ class Wish:
     preview: Path | None
 
 
-def export_drop_in(target: str, file: LoraFile, wish: Wish) -> Package:
+def export_drop_in(target: str, file: LoraFile, drop_in: DropIn) -> Package:
     """The package for ``a1111`` or ``comfyui``: to be copied over that program's own folder.
 
     Raises:
@@ -50,30 +50,30 @@ def export_drop_in(target: str, file: LoraFile, wish: Wish) -> Package:
     adapter = understood(file)
     usual = Dialect.COMFYUI if lora_names_of(adapter.family).dots else Dialect.KOHYA
     dialect = effective_dialect(adapter, usual)
-    trigger = wish.trigger or trigger_of(file.texts)
+    trigger = drop_in.trigger or trigger_of(file.texts)
     texts = {**file.texts, **({"modelspec.trigger_phrase": trigger} if trigger else {})}
-    stem = f"{PLACES[target]}/{wish.name}"
+    stem = f"{PLACES[target]}/{drop_in.name}"
     files = [File(f"{stem}.safetensors", file_bytes(*written(adapter, dialect, texts)))]
-    files.append(File(f"{stem}.json", _user_metadata(file, adapter, trigger, wish)))
+    files.append(File(f"{stem}.json", _user_metadata(file, adapter, trigger, drop_in)))
     if target == "comfyui" and trigger:
         files.append(File(f"{stem}.txt", (trigger + "\n").encode()))
-    preview = _preview(wish.preview)
+    preview = _preview(drop_in.preview)
     if preview:
         names = ("preview.png",) if target == "a1111" else ("png", "preview.png")
         files += [File(f"{stem}.{name}", preview) for name in names]
     warnings = _warnings(target, adapter, trigger, bool(preview), file)
-    files.append(File("README.txt", _readme(target, wish, trigger, warnings)))
-    return Package(tuple(files), "manifest.json", _manifest(target, file, adapter, dialect, trigger, wish), warnings)
+    files.append(File("README.txt", _readme(target, drop_in, trigger, warnings)))
+    return Package(tuple(files), "manifest.json", _manifest(target, file, adapter, dialect, trigger, drop_in), warnings)
 
 
-def _user_metadata(file: LoraFile, adapter: Adapter, trigger: str, wish: Wish) -> bytes:
+def _user_metadata(file: LoraFile, adapter: Adapter, trigger: str, drop_in: DropIn) -> bytes:
     """The keys that A1111's editor of a LoRA writes."""
     base = file.texts.get("ss_sd_model_name", "not told")
     data = {
         "description": file.texts.get("modelspec.description", ""),
         "sd version": _VERSIONS.get(adapter.family, "Unknown"),
         "activation text": trigger,
-        "preferred weight": wish.weight,
+        "preferred weight": drop_in.weight,
         "negative text": "",
         "notes": f"Base model: {base}. {file.texts.get('twinloop.images', '')}".strip(),
     }
@@ -105,7 +105,7 @@ def _warnings(target: str, adapter: Adapter, trigger: str, preview: bool, file: 
 
 
 def _manifest(
-    target: str, file: LoraFile, adapter: Adapter, dialect: Dialect, trigger: str, wish: Wish
+    target: str, file: LoraFile, adapter: Adapter, dialect: Dialect, trigger: str, drop_in: DropIn
 ) -> dict[str, Any]:
     found: Mapping[str, Any] = {
         "export": target,
@@ -117,22 +117,22 @@ def _manifest(
         "dialect": dialect.value,
         "layers": len(adapter.layers),
         "trigger": trigger or None,
-        "weight": wish.weight,
-        "preview": None if wish.preview is None else wish.preview.name,
+        "weight": drop_in.weight,
+        "preview": None if drop_in.preview is None else drop_in.preview.name,
         "items": [],
         "missing": [],
     }
     return dict(found)
 
 
-def _readme(target: str, wish: Wish, trigger: str, warnings: tuple[str, ...]) -> bytes:
+def _readme(target: str, drop_in: DropIn, trigger: str, warnings: tuple[str, ...]) -> bytes:
     program = "ComfyUI" if target == "comfyui" else "A1111 or Forge"
     use = (
         "In a workflow: Load LoRA (Model), then the trigger words in the prompt."
         if target == "comfyui"
         else (
-            f"In the prompt: {trigger or 'TRIGGER'} <lora:{wish.name}:{wish.weight:g}>; the card in the Lora tab adds"
-            " both."
+            f"In the prompt: {trigger or 'TRIGGER'} <lora:{drop_in.name}:{drop_in.weight:g}>; the card in the Lora tab"
+            " adds both."
         )
     )
     lines = [
@@ -141,7 +141,7 @@ def _readme(target: str, wish: Wish, trigger: str, warnings: tuple[str, ...]) ->
         f"Copy {PLACES[target]} over the folder of that name in {program}.",
         use,
         (
-            f"Trigger words: {trigger or 'not known'}. Strength to start with: {wish.weight:g}; lower it where poses"
+            f"Trigger words: {trigger or 'not known'}. Strength to start with: {drop_in.weight:g}; lower it where poses"
             " stiffen or the base's style is lost."
         ),
         "The base model must be of the family that the LoRA was trained on (manifest.json).",

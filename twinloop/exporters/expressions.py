@@ -9,9 +9,9 @@ from twinloop.exporters.encode import jpeg, png
 from twinloop.exporters.live2d import exp3_bytes
 from twinloop.exporters.manifest import item, manifest, readme, warnings_of
 from twinloop.exporters.package import File, Package
-from twinloop.exporters.sheet import Cell, draw_sheet
+from twinloop.exporters.sheet import draw_sheet
 from twinloop.exporters.slots import Slot
-from twinloop.exporters.views import HEAD_WINDOW, View, ViewSet, make_views
+from twinloop.exporters.views import HEAD_WINDOW, cells, make_views
 
 OVERVIEW_SIDE = 384
 ABOUT = "Expression set: reference for drawing and rigging a Live2D model."
@@ -50,7 +50,10 @@ def export_expressions(slots: Sequence[Slot], candidates: Candidates, side: int,
     files = [File(file, png(view.picture, not view.choice.candidate.real)) for view, file in listed]
     files += [File(f"{name}.exp3.json", data) for name, data in drafts]
     overview = draw_sheet(
-        "Expression set", "Reference to draw from; stills are no rig.", _cells(slots, found), OVERVIEW_SIDE
+        "Expression set",
+        "Reference to draw from; stills are no rig.",
+        cells(slots, found, lambda view: view.origin, lambda _: ()),
+        OVERVIEW_SIDE,
     )
     files.append(File("overview.jpg", jpeg(overview, found.synthetic)))
     files.append(
@@ -80,22 +83,3 @@ def export_expressions(slots: Sequence[Slot], candidates: Candidates, side: int,
             *(f"{name}: no draft of an exp3.json is known for this expression" for name in undrafted),
         ),
     )
-
-
-def _cells(slots: Sequence[Slot], found: ViewSet) -> list[Cell]:
-    views = {view.choice.slot.name: view for view in found.views}
-    why = {gap.slot.name: gap.why for gap in found.missing}
-    return [
-        (
-            _filled(views[slot.name])
-            if slot.name in views
-            else Cell(slot.label, (f"{why[slot.name].capitalize()}.",), None)
-        )
-        for slot in slots
-    ]
-
-
-def _filled(view: View) -> Cell:
-    candidate = view.choice.candidate
-    origin = "real photo" if candidate.real else "made by a model: a guess"
-    return Cell(view.choice.slot.label, (origin,), view.picture, not candidate.real)

@@ -9,9 +9,9 @@ from twinloop.exporters.candidates import Candidates
 from twinloop.exporters.encode import jpeg, png
 from twinloop.exporters.manifest import item, manifest, readme, warnings_of
 from twinloop.exporters.package import File, Package
-from twinloop.exporters.sheet import Cell, draw_sheet
+from twinloop.exporters.sheet import draw_sheet
 from twinloop.exporters.slots import Slot
-from twinloop.exporters.views import HEAD_WINDOW, View, ViewSet, make_views
+from twinloop.exporters.views import HEAD_WINDOW, View, cells, make_views
 
 ABOUT = "Face sheet: reference art for people who model or sculpt a head."
 HONEST = (
@@ -49,7 +49,7 @@ def export_facesheet(
     sheet = draw_sheet(
         "Face sheet",
         "Reference art; no source for a MetaHuman identity. Left and right as the viewer sees it, nothing mirrored.",
-        cells(slots, found),
+        cells(slots, found, _line, lambda slot: (f"Wanted: {slot.wanted}.",)),
         found.side,
     )
     encode = png if name.suffix.lower() == ".png" else jpeg
@@ -71,22 +71,6 @@ def export_facesheet(
     )  # fmt: skip
 
 
-def cells(slots: Sequence[Slot], found: ViewSet) -> list[Cell]:
-    """A cell per slot, empty ones included."""
-    views = {view.choice.slot.name: view for view in found.views}
-    why = {gap.slot.name: gap.why for gap in found.missing}
-    return [
-        (
-            _filled(views[slot.name])
-            if slot.name in views
-            else Cell(slot.label, (f"Wanted: {slot.wanted}.", f"{why[slot.name].capitalize()}."), None)
-        )
-        for slot in slots
-    ]
-
-
-def _filled(view: View) -> Cell:
-    candidate = view.choice.candidate
-    turned = "yaw not measured" if candidate.yaw is None else f"yaw {candidate.yaw:+.0f}°"
-    origin = "real photo" if candidate.real else "made by a model: a guess"
-    return Cell(view.choice.slot.label, (f"{turned} · {origin}",), view.picture, not candidate.real)
+def _line(view: View) -> str:
+    yaw = view.choice.candidate.yaw
+    return f"{'yaw not measured' if yaw is None else f'yaw {yaw:+.0f}°'} · {view.origin}"

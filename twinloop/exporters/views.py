@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from twinloop.exporters.candidates import Candidate, Candidates
 from twinloop.exporters.choose import Choice, Missing, Policy, choose
 from twinloop.exporters.head import Window, cut_head
 from twinloop.exporters.package import require_pictures
+from twinloop.exporters.sheet import Cell
 from twinloop.exporters.slots import Slot
 
 LARGEST_SCALE = 1.5
@@ -35,6 +36,10 @@ class View:
     def scale(self) -> float:
         """Pixels of the picture per pixel of the photo."""
         return self.picture.width / self.window.pixels(self.choice.candidate.head)
+
+    @property
+    def origin(self) -> str:
+        return "real photo" if self.choice.candidate.real else "made by a model: a guess"
 
     def facts(self) -> dict[str, Any]:
         """How it was cut, for the manifest."""
@@ -87,6 +92,26 @@ def make_views(slots: Sequence[Slot], candidates: Candidates, window: Window, si
     common = common_side([choice.candidate for choice in choices], window, side)
     views = tuple(View(c, cut_head(c.candidate.pixels(), c.candidate.head, window, common), window) for c in choices)
     return ViewSet(views, missing, common, usable, _small(choices, common, side))
+
+
+def cells(
+    slots: Sequence[Slot], found: ViewSet, line: Callable[[View], str], wanted: Callable[[Slot], tuple[str, ...]]
+) -> list[Cell]:
+    """A cell per slot, empty ones included.
+
+    Args:
+        line: under a picture. wanted: in an empty cell, above why it is empty.
+    """
+    views = {view.choice.slot.name: view for view in found.views}
+    why = {gap.slot.name: gap.why for gap in found.missing}
+    return [
+        (
+            Cell(slot.label, (line(view),), view.picture, not view.choice.candidate.real)
+            if (view := views.get(slot.name)) is not None
+            else Cell(slot.label, (*wanted(slot), f"{why[slot.name].capitalize()}."), None)
+        )
+        for slot in slots
+    ]
 
 
 def common_side(chosen: Sequence[Candidate], window: Window, wanted: int) -> int:

@@ -5,6 +5,7 @@ Source: its toolkit/config_modules.py, scheduler.py and optimizer.py, jobs/proce
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import yaml
 from twinloop.config import LARGEST_RANK
 from twinloop.errors import InputError
 from twinloop.foreign import TITLES
-from twinloop.foreign.job import Job, check_convolutions, known, quantized
+from twinloop.foreign.job import Job, check_convolutions, known, quantized, without_parts
 from twinloop.foreign.program import MASKED, Program
 from twinloop.system import shell
 
@@ -32,6 +33,7 @@ NO_CLIP = 1e9
 """Its ``max_grad_norm`` has no value for "any"; 0 would scale all gradients to nothing."""
 ALL_SAVES = 10_000
 """It has no value for "keep all"."""
+OPTIMIZERS = ("adamw", "adamw8bit", "prodigy", "adafactor", "lion")
 QUANTIZATIONS = {"int8": "qint8", "fp8": "qfloat8"}
 """Its ``qtype``."""
 ABLE = frozenset(
@@ -114,7 +116,7 @@ def _network(job: Job) -> dict[str, Any]:
     network: dict[str, Any] = {
         "type": "lokr" if settings.lokr else "lora",
         "linear": settings.rank,
-        "linear_alpha": settings.alpha,
+        "linear_alpha": settings.network_alpha,
     }
     if settings.lokr:
         network |= {"lokr_factor": settings.lokr_factor, "lokr_full_rank": settings.rank > LARGEST_RANK}
@@ -161,7 +163,7 @@ def _train(job: Job) -> dict[str, Any]:
         "train_text_encoder": settings.text_encoder,
         "gradient_checkpointing": settings.gradient_checkpointing is not False,
         "noise_scheduler": _scheduler(job),
-        "optimizer": settings.optimizer,
+        "optimizer": _optimizer(job),
         "lr": settings.learning_rate,
         "optimizer_params": _optimizer_arguments(job),
         **_rates(job),
@@ -184,6 +186,21 @@ def _train(job: Job) -> dict[str, Any]:
             "diff_output_preservation_class": settings.class_word,
         }  # fmt: skip
     return train
+
+
+def _optimizer(job: Job) -> str:
+    """Its names are ours.
+
+    Raises:
+        InputError: it has none of that name.
+    """
+    name = job.settings.optimizer
+    if name not in OPTIMIZERS:
+        raise InputError(
+            f'training.optimizer: {TITLE} has no "{name}"; it knows {", ".join(OPTIMIZERS)}. Set one of these, or use'
+            ' "trainer": "builtin".'
+        )
+    return name
 
 
 def _optimizer_arguments(job: Job) -> dict[str, Any]:
@@ -244,10 +261,11 @@ def _model(job: Job) -> dict[str, Any]:
 def notes(job: Job) -> tuple[str, ...]:
     """What of the settings this program cannot do, in words."""
     settings, told = job.settings, list[str]()
-    if job.family.denoiser != "unet" and not settings.lokr and settings.alpha != settings.rank:
+    alpha = settings.network_alpha
+    if job.family.denoiser != "unet" and not settings.lokr and alpha != settings.rank:
         told.append(
-            f"alpha is {settings.rank} instead of {settings.alpha:g}: ai-toolkit sets it to the rank in LoRAs of"
-            f" transformers, so that updates are {settings.rank / settings.alpha:g} times as strong at the same"
+            f"alpha is {settings.rank} instead of {alpha:g}: ai-toolkit sets it to the rank in LoRAs of"
+            f" transformers, so that updates are {settings.rank / alpha:g} times as strong at the same"
             " learning rate"
         )
     if settings.warmup_steps and settings.schedule != "constant":
@@ -268,4 +286,9 @@ def _start(job: Job) -> tuple[str, ...]:
     return ("In the folder of ai-toolkit:", f"  python run.py {shell.quote(job.file('job.yaml'))}")
 
 
-PROGRAM = Program("ai-toolkit", lambda job: {"job.yaml": job_yaml(job)}, _start, notes, ABLE, QUANTIZATIONS)
+def _files(job: Job) -> Mapping[str, str]:
+    without_parts(TITLE, job)
+    return {"job.yaml": job_yaml(job)}
+
+
+PROGRAM = Program("ai-toolkit", _files, _start, notes, ABLE, QUANTIZATIONS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from twinloop.domain.captions import head_length
@@ -28,6 +28,7 @@ class Job:
         prediction: what the base model predicts; other programs have to be told.
         quantization: of the base model's weights, as the configuration has it; None = what the program usually does.
         float16: compute in it instead of in bfloat16, which older cards do not know.
+        parts: diffusers' name -> file of parts of the base that do not come with it.
         run_here: this program starts the training and takes the LoRA: what is saved on the way is only for going on.
     """
 
@@ -43,6 +44,7 @@ class Job:
     quantization: str | None = None
     float16: bool = False
     run_here: bool = False
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def place(self, folder: Folder) -> str:
         """The path of one of the dataset's folders."""
@@ -114,6 +116,19 @@ def quantized(program: str, table: Mapping[str, str], how: str | None) -> str | 
             ' out, or use "trainer": "builtin".'
         )
     return None if how is None else table[how]
+
+
+def without_parts(program: str, job: Job) -> None:
+    """For a program that is told of one base model, as a whole.
+
+    Raises:
+        InputError: parts of it come from files of their own.
+    """
+    if job.parts:
+        raise InputError(
+            f"base_parts.{next(iter(job.parts))}: {program} is told of the base model as a whole here. Leave it out,"
+            ' name a base model that has it, or use "trainer": "builtin".'
+        )
 
 
 def check_convolutions(program: str, family: Family) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from twinloop.config import LARGEST_RANK
+from twinloop.domain.choices import SCHEDULE_FREE
 from twinloop.domain.optimizer_args import in_python
 from twinloop.errors import InputError
 from twinloop.families.clip import CHUNKS, TOKENS, about_tokens
@@ -27,7 +28,16 @@ SCRIPTS = {
     "flux": "flux_train_network.py",
 }
 NETWORKS = {"sd15": "networks.lora", "sdxl": "networks.lora", "sd35": "networks.lora_sd3", "flux": "networks.lora_flux"}
-OPTIMIZERS = {"adamw": "AdamW", "adamw8bit": "AdamW8bit", "prodigy": "Prodigy", "adafactor": "Adafactor"}
+OPTIMIZERS = {
+    "adamw": "AdamW",
+    "adamw8bit": "AdamW8bit",
+    "prodigy": "Prodigy",
+    "adafactor": "Adafactor",
+    "lion": "Lion",
+    "came": "pytorch_optimizer.CAME",
+    "adamw_schedulefree": "AdamWScheduleFree",
+}
+"""A name with a dot is a class that it imports."""
 OPTIMIZER_ARGUMENTS = {
     # without these Adafactor ignores the given rate and takes one of its own
     "adafactor": ("relative_step=False", "scale_parameter=False", "warmup_init=False"),
@@ -66,7 +76,14 @@ ABLE = frozenset(
 QUANTIZATIONS = {"fp8": "fp8_base"}
 """The argument that asks for it."""
 PARTS = {"flux": ("clip_l", "t5xxl", "ae"), "sd35": ("clip_l", "clip_g", "t5xxl")}
-"""Files that sd-scripts wants beside the denoiser's; this program cannot know where they lie."""
+"""Files that sd-scripts wants beside the denoiser's; this program knows where they lie if ``base_parts`` says it."""
+ARGUMENTS = {
+    "sd15": {"vae": "vae"},
+    "sdxl": {"vae": "vae"},
+    "flux": {"text_encoder": "clip_l", "text_encoder_2": "t5xxl", "vae": "ae"},
+    "sd35": {"text_encoder": "clip_l", "text_encoder_2": "clip_g", "text_encoder_3": "t5xxl", "vae": "vae"},
+}
+"""diffusers' names of parts that may come from files of their own -> the arguments for them."""
 _CACHED_TEXTS = ("flux", "sd35")
 """Families whose text encoders are too large to stay beside the denoiser, so that their outputs are cached: captions
 then cannot be dropped."""
@@ -149,7 +166,7 @@ def training_toml(job: Job, dataset_config: str) -> str:
     """
     return dumps(
         {
-            "model": {"pretrained_model_name_or_path": job.base, **_predicts(job)},
+            "model": {"pretrained_model_name_or_path": job.base, **part_arguments(job), **_predicts(job)},
             "dataset": {
                 "dataset_config": dataset_config,
                 "cache_latents": True,
@@ -171,6 +188,22 @@ def training_toml(job: Job, dataset_config: str) -> str:
             job.family.name: _of_family(job),
         }
     )
+
+
+def part_arguments(job: Job) -> dict[str, str]:
+    """Argument -> file of each part that does not come with the base.
+
+    Raises:
+        InputError: sd-scripts has no argument for one.
+    """
+    known = ARGUMENTS.get(job.family.name, {})
+    unknown = [name for name in job.parts if name not in known]
+    if unknown:
+        raise InputError(
+            f"base_parts.{unknown[0]}: {TITLE} takes no file for it with {job.family.name}; it takes"
+            f' {", ".join(known) or "none"}. Leave it out, or use "trainer": "builtin".'
+        )
+    return {known[name]: file for name, file in job.parts.items()}
 
 
 def _saves(job: Job) -> dict[str, Any]:
@@ -211,7 +244,7 @@ def _network(job: Job) -> dict[str, Any]:
     network: dict[str, Any] = {
         "network_module": known(TITLE, NETWORKS, job.family),
         "network_dim": settings.rank,
-        "network_alpha": float(settings.alpha),
+        "network_alpha": float(settings.network_alpha),
         # with the text encoders it is CLIP's that are trained; T5 needs an argument of its own
         **(
             {"text_encoder_lr": float(settings.text_encoder_rate)}
@@ -244,7 +277,7 @@ def _training(job: Job) -> dict[str, Any]:
         "optimizer_type": OPTIMIZERS.get(settings.optimizer, settings.optimizer),
         "optimizer_args": _optimizer_arguments(job),
         "lr_scheduler": _schedule(job),
-        "lr_warmup_steps": min(settings.warmup_steps, max(settings.steps - 1, 0)),
+        "lr_warmup_steps": 0 if settings.optimizer in SCHEDULE_FREE else _warmup(job),
         "max_grad_norm": float(settings.clip_norm),
         "gradient_accumulation_steps": settings.gradient_accumulation,
         "gradient_checkpointing": settings.gradient_checkpointing is not False,
@@ -272,7 +305,13 @@ def _optimizer_arguments(job: Job) -> list[str]:
     settings, given = job.settings, in_python(job.settings.optimizer_args)
     names = [name for name, _ in settings.optimizer_args]
     usual = [one for one in OPTIMIZER_ARGUMENTS.get(settings.optimizer, ()) if one.partition("=")[0] not in names]
-    return [f"weight_decay={settings.weight_decay:g}", *usual, *given]
+    # it makes no schedule for these, and they warm up by themselves
+    own = [f"warmup_steps={_warmup(job)}"] if settings.optimizer in SCHEDULE_FREE else []
+    return [f"weight_decay={settings.weight_decay:g}", *usual, *own, *given]
+
+
+def _warmup(job: Job) -> int:
+    return min(job.settings.warmup_steps, max(job.settings.steps - 1, 0))
 
 
 def _loss(job: Job) -> dict[str, Any]:
@@ -296,7 +335,9 @@ def _loss(job: Job) -> dict[str, Any]:
 def _schedule(job: Job) -> str:
     settings = job.settings
     if settings.schedule == "constant":
-        return "constant_with_warmup" if settings.warmup_steps else "constant"
+        return (
+            "constant_with_warmup" if settings.warmup_steps and settings.optimizer not in SCHEDULE_FREE else "constant"
+        )
     return "cosine_with_restarts" if settings.schedule == "cosine_restarts" else settings.schedule
 
 
@@ -339,13 +380,15 @@ def notes(job: Job) -> tuple[str, ...]:
 def check_parts(job: Job, arguments: tuple[str, ...]) -> None:
     """Raises InputError where sd-scripts would miss a model file."""
     given = {argument.lstrip("-").partition("=")[0] for argument in arguments if argument.startswith("--")}
+    given |= part_arguments(job).keys()
     missing = [part for part in PARTS.get(job.family.name, ()) if part not in given]
     if job.family.name == "sd35" and job.base.endswith(".safetensors"):
         return  # a single file may hold them all
     if missing:
         raise InputError(
-            f"{TITLE} trains {job.family.name} from single files. Name the others in training.extra_args: "
-            f"{', '.join(f'--{part}=FILE' for part in missing)}; base_model is the denoiser's .safetensors file."
+            f"{TITLE} trains {job.family.name} from single files. Name the others in base_parts, or in"
+            f" training.extra_args: {', '.join(f'--{part}=FILE' for part in missing)}; base_model is the denoiser's"
+            " .safetensors file."
         )
 
 
@@ -364,7 +407,7 @@ def _files(job: Job) -> Mapping[str, str]:
 
 
 def _start(job: Job) -> tuple[str, ...]:
-    parts = PARTS.get(job.family.name, ())
+    parts = [part for part in PARTS.get(job.family.name, ()) if part not in part_arguments(job)]
     command = (
         "accelerate launch --num_cpu_threads_per_process 1",
         script(job),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from twinloop.foreign import TITLES
-from twinloop.foreign.job import SHIFTS, Job, known, quantized, trigger_goes
+from twinloop.foreign.job import SHIFTS, Job, known, quantized, trigger_goes, without_parts
 from twinloop.foreign.program import Program
 from twinloop.system import shell
 
@@ -44,7 +44,15 @@ TEXT_ENCODERS = {"sdxl": 2, "sd35": 3, "flux": 2}
 SCHEDULES = {"cosine_restarts": "COSINE_WITH_HARD_RESTARTS"}
 QUANTIZATIONS = {"fp8": "FLOAT_8", "nf4": "NFLOAT_4"}
 """A ``weight_dtype`` of the denoiser. Its INT_8 cannot be chosen in its interface."""
-OPTIMIZERS = {"adamw": "ADAMW", "adamw8bit": "ADAMW_8BIT", "prodigy": "PRODIGY", "adafactor": "ADAFACTOR"}
+OPTIMIZERS = {
+    "adamw": "ADAMW",
+    "adamw8bit": "ADAMW_8BIT",
+    "prodigy": "PRODIGY",
+    "adafactor": "ADAFACTOR",
+    "lion": "LION",
+    "came": "CAME",
+    "adamw_schedulefree": "SCHEDULE_FREE_ADAMW",
+}
 
 
 def config_json(job: Job, concepts: str) -> str:
@@ -77,7 +85,7 @@ def config_json(job: Job, concepts: str) -> str:
         "learning_rate_cycles": settings.restarts,
         "clip_grad_norm": settings.clip_norm or None,
         "lora_rank": settings.rank,
-        "lora_alpha": settings.alpha,
+        "lora_alpha": settings.network_alpha,
         "optimizer": {
             "optimizer": OPTIMIZERS.get(settings.optimizer, settings.optimizer.upper()),
             "weight_decay": settings.weight_decay,
@@ -167,6 +175,7 @@ def notes(job: Job) -> tuple[str, ...]:
 
 
 def _files(job: Job) -> Mapping[str, str]:
+    without_parts(TITLE, job)
     return {"config.json": config_json(job, job.file("concepts.json")), "concepts.json": concepts_json(job)}
 
 

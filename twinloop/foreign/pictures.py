@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import ExifTags, Image
 
 from twinloop.domain.records import Mask, TrainingSample
+from twinloop.domain.wording import NO_PHOTO_TO_TRAIN_ON
 from twinloop.errors import NothingToDo, StateError
 from twinloop.store.atomic import sha256_file, storage_errors, write_bytes
 from twinloop.store.pictures.images import load_image
@@ -76,7 +77,7 @@ def folders_of(samples: Sequence[TrainingSample], trigger: str) -> tuple[Folder,
     """
     usable = [sample for sample in samples if sample.weight > 0]
     if not usable:
-        raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
+        raise NothingToDo(NO_PHOTO_TO_TRAIN_ON)
     groups: dict[tuple[bool, int], list[Picture]] = {}
     for number, (sample, repeats) in enumerate(zip(usable, repeats_of([s.weight for s in usable]), strict=True)):
         groups.setdefault((sample.prior, repeats), []).append(_picture(number, sample))

@@ -15,6 +15,7 @@ COMMON = frozenset(
         "steps",
         "rank",
         "alpha",
+        "rank_stabilized",
         "learning_rate",
         "batch_size",
         "resolution",

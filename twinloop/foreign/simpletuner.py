@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from twinloop.foreign import TITLES
-from twinloop.foreign.job import SHIFTS, Job, known, quantized, trigger_goes
+from twinloop.foreign.job import SHIFTS, Job, known, quantized, trigger_goes, without_parts
 from twinloop.foreign.program import Program
 
 TITLE = TITLES["simpletuner"]
@@ -22,9 +22,15 @@ FAMILIES = {
     "qwen-image": "qwen_image",
 }
 SCHEDULES = {"constant": "constant_with_warmup", "cosine_restarts": "cosine_with_restarts"}
-OPTIMIZERS = {"adamw": "adamw_bf16", "adamw8bit": "bnb-adamw8bit", "prodigy": "prodigy"}
+OPTIMIZERS = {
+    "adamw": "adamw_bf16",
+    "adamw8bit": "bnb-adamw8bit",
+    "prodigy": "prodigy",
+    "lion": "optimi-lion",
+    "adamw_schedulefree": "adamw_schedulefree",
+}
 USUAL_OPTIMIZER = "adamw_bf16"
-"""Where it has not the one that is asked for: it knows no Adafactor."""
+"""Where it has not the one that is asked for: it knows no Adafactor and no CAME."""
 FLOAT16_OPTIMIZER = "optimi-adamw"
 """Instead of ``adamw_bf16``, which takes bfloat16 only."""
 QUANTIZATIONS = {"int8": "int8-quanto", "fp8": "fp8-quanto", "nf4": "nf4-bnb"}
@@ -47,7 +53,7 @@ def config_json(job: Job, backends: str) -> str:
         "data_backend_config": backends,
         "output_dir": str(job.output),
         "lora_rank": settings.rank,
-        "lora_alpha": settings.alpha,
+        "lora_alpha": settings.network_alpha,
         "max_train_steps": settings.steps,
         "num_train_epochs": 0,
         "train_batch_size": settings.batch_size,
@@ -145,6 +151,7 @@ def notes(job: Job) -> tuple[str, ...]:
 
 
 def _files(job: Job) -> Mapping[str, str]:
+    without_parts(TITLE, job)
     backends = "multidatabackend.json"
     return {"config.json": config_json(job, job.file(backends)), backends: backends_json(job)}
 

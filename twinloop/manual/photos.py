@@ -27,7 +27,7 @@ def look_at(folder: Path, settings: Settings, observer: Observer, catalog: Catal
     """
     photos = steps.look_at_folder(folder, settings, observer, catalog, reporter)
     found, character = photos.selection, settings.subject == "character"
-    if made := select.made_message(len(found.photos), found.made_elsewhere, found.drawn, character):
+    if made := select.made_message(len(found.photos), found.made_elsewhere, found.all_made, character):
         reporter.line(made)
     if observer.pack.faceless:
         reporter.line(steps.NO_FACES)

@@ -3,15 +3,15 @@
 from twinloop.ports.detectors import (
     MEASURED,
     Captioner,
-    Choice,
     DetectorPack,
     Embedder,
     FaceDetector,
+    FilledPort,
     Measurer,
     PartDetector,
     PoseEstimator,
 )
-from twinloop.ports.generation import EarlyLook, GenerationSettings, Generator, decisive_generation
+from twinloop.ports.generation import Denoising, EarlyLook, GenerationSettings, Generator, decisive_generation
 from twinloop.ports.reporting import Clock, Reporter, SilentReporter, nobody_listens
 from twinloop.ports.scanning import Greeting, NeighbourSearch, ScanJob, Scanner, Wanted
 from twinloop.ports.training import (
@@ -29,12 +29,13 @@ __all__ = [
     "FREE_SETTINGS",
     "MEASURED",
     "Captioner",
-    "Choice",
     "Clock",
+    "Denoising",
     "DetectorPack",
     "EarlyLook",
     "Embedder",
     "FaceDetector",
+    "FilledPort",
     "FrameDesk",
     "FrameTaker",
     "GenerationSettings",

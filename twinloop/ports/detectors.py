@@ -103,7 +103,7 @@ class Captioner(Protocol):
 
 
 @dataclass(frozen=True)
-class Choice:
+class FilledPort:
     """What fills one port of a pack.
 
     Attributes:
@@ -169,7 +169,7 @@ class DetectorPack:
     measurers: tuple[Measurer, ...] = ()
     embedder: Embedder | None = None
     missing: tuple[str, ...] = ()
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[FilledPort, ...] = ()
     least_face_quality: float | None = None
     least_sharpness: float = LEAST_SHARPNESS
     slow: tuple[Measurer, ...] = ()

@@ -36,6 +36,8 @@ class GenerationSettings:
             2305.08891); 0 = not at all.
         base_prediction, zero_terminal_snr: of the base model, for the record; None = as its files say. The generator
             was built with them.
+        base_parts: (part, sha256) of the files that take the place of parts of the base model, for the record. The
+            generator was built with them.
         distilled: ``guidance`` is a number that the base model was trained with, and no classifier-free guidance; for
             the record.
     """
@@ -62,19 +64,24 @@ class GenerationSettings:
     base_prediction: str | None = None
     zero_terminal_snr: bool | None = None
     timestep_spacing: str | None = None
+    base_parts: tuple[tuple[str, str], ...] = ()
 
     @property
     def unusual(self) -> dict[str, Any]:
         """Settings that are seldom needed, as records have them: only those that are set."""
         told = {name: getattr(self, name) for name in ("base_prediction", "zero_terminal_snr", "timestep_spacing")}
         rescaled = {"guidance_rescale": self.guidance_rescale} if self.guidance_rescale else {}
-        return {**rescaled, **{name: value for name, value in told.items() if value is not None}}
+        parts = {"base_parts": dict(self.base_parts)} if self.base_parts else {}
+        return {**rescaled, **parts, **{name: value for name, value in told.items() if value is not None}}
+
+
+_SELDOM = ("guidance_rescale", "base_prediction", "zero_terminal_snr", "timestep_spacing", "base_parts")
 
 
 def decisive_generation(settings: GenerationSettings, free: Collection[str]) -> dict[str, Any]:
     """The settings that decide images, as a record has them; ``free``: names of those that do not."""
     told = asdict(settings)
-    seldom = {"guidance_rescale", "base_prediction", "zero_terminal_snr", "timestep_spacing"} - settings.unusual.keys()
+    seldom = {*_SELDOM} - settings.unusual.keys()
     return {name: value for name, value in told.items() if name not in free and name not in seldom}
 
 
@@ -94,6 +101,16 @@ class EarlyLook:
     def step(self, steps: int) -> int:
         """The step of so many after which it is taken; the last one means: not at all."""
         return max(1, round(self.at * steps))
+
+
+class Denoising(Protocol):
+    """Told how far images are on their way; whoever listens takes no time."""
+
+    def __call__(self, images: float, step: int, steps: int) -> None:
+        """``images``: of those asked for, the ones that are made, and those at work by the share of their steps; fewer
+        than were asked for. ``step`` of ``steps``: of those at work.
+        """
+        ...
 
 
 class Generator(Protocol):
@@ -122,13 +139,17 @@ class Generator(Protocol):
         ...
 
     def generate(
-        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
+        self,
+        shots: Sequence[Shot],
+        settings: GenerationSettings,
+        look: EarlyLook | None = None,
+        told: Denoising | None = None,
     ) -> Iterator[tuple[Shot, ImageArray]]:
         """One image per shot, in order, each depending only on its own shot and settings (and on the fixed batch it is
         in).
 
         Shots that ``look`` says no to are left out; the images of the others are what they are without it, but for
-        rounding.
+        rounding. ``told`` hears of the steps on the way, and changes nothing.
         """
         ...
 

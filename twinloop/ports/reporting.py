@@ -24,8 +24,10 @@ class Reporter(Protocol):
         """Something the user should know."""
         ...
 
-    def progress(self, label: str, done: int, total: int) -> None:
-        """``done`` of ``total`` units; the reporter works out rate and time left."""
+    def progress(self, label: str, done: float, total: int) -> None:
+        """``done`` of ``total`` units, a part of one included where it takes long; the reporter works out rate and time
+        left. What stands in brackets after the label may change on the way.
+        """
         ...
 
 
@@ -38,7 +40,7 @@ class SilentReporter:
     def warn(self, text: str) -> None:
         """Not shown."""
 
-    def progress(self, label: str, done: int, total: int) -> None:
+    def progress(self, label: str, done: float, total: int) -> None:
         """Not shown."""
 
 

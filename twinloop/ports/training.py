@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ FREE_SETTINGS = (
     "assistant_lora",
 )
 """Fields of `TrainingSettings` that decide no weight of a LoRA: a training goes on when they change."""
-SELDOM_SETTINGS = ("loraplus_lr_ratio", "scale_weight_norms")
+SELDOM_SETTINGS = ("loraplus_lr_ratio", "scale_weight_norms", "rank_stabilized")
 """Fields that are told only where they are set: a training that knows nothing of them is one without."""
 
 
@@ -39,7 +40,7 @@ class TrainingSettings:
 
     Attributes:
         batch_size, gradient_accumulation: a step sees their product of pictures, ``batch_size`` of them at once.
-        optimizer: ``adamw``, ``adamw8bit``, ``prodigy`` or ``adafactor``.
+        optimizer: one of `domain.choices.OPTIMIZERS`.
         optimizer_args: what it takes beside rate and weight decay, as `domain.optimizer_args.ordered` gives it.
         schedule: of the learning rate after the warm-up: ``cosine``, ``constant``, ``linear`` or ``cosine_restarts``
             (``restarts`` times).
@@ -76,6 +77,8 @@ class TrainingSettings:
         adapter: ``lora``, ``dora`` (arXiv 2402.09353) or ``lokr`` (arXiv 2309.14859).
         conv_rank, conv_alpha: of the 3x3 convolutions of a U-Net's resnets and samplers; rank 0 = the LoRA leaves these
             alone, alpha 0 = `convolution_alpha`.
+        rank_stabilized: outputs count alpha / root of rank instead of alpha / rank, in linear layers and convolutions
+            (rsLoRA, arXiv 2312.03732); `network_alpha` and `convolution_alpha` are what gives that by alpha / rank.
         lokr_factor: by how much a LoKr divides a layer's widths, -1 = near their square roots.
         text_encoder: the LoRA adapts the family's CLIP text encoders too, at ``text_encoder_learning_rate`` (0 =
             `text_encoder_rate`) and for the first ``text_encoder_share`` of the steps.
@@ -152,6 +155,7 @@ class TrainingSettings:
     module_dropout: float = 0.0
     loraplus_lr_ratio: float = 0.0
     scale_weight_norms: float = 0.0
+    rank_stabilized: bool = False
     text_encoder: bool = False
     text_encoder_learning_rate: float = 0.0
     text_encoder_share: float = 1.0
@@ -181,9 +185,19 @@ class TrainingSettings:
         return self.lokr_factor if self.adapter == "lokr" else 0
 
     @property
+    def network_alpha(self) -> float:
+        """What trainers, files and other programs take, which divide it by the rank."""
+        return self._stabilized(self.alpha, self.rank)
+
+    @property
     def convolution_alpha(self) -> float:
-        """As given, else in the proportion to their rank that alpha has to rank."""
-        return self.conv_alpha or self.conv_rank * self.alpha / self.rank
+        """`network_alpha` of the convolutions: of the one that is given, else of one in the proportion to their rank
+        that alpha has to rank.
+        """
+        return self._stabilized(self.conv_alpha or self.conv_rank * self.alpha / self.rank, self.conv_rank)
+
+    def _stabilized(self, alpha: float, rank: int) -> float:
+        return alpha * math.sqrt(rank) if self.rank_stabilized else alpha
 
     def huber_schedule_of(self, *, flow: bool) -> str:
         """As asked, else the usual one: of flow models, for which sd-scripts has no ``snr``, ``exponential``."""

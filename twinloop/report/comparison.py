@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
-from twinloop.domain.comparison import LIKENESS, NO_FACE, Best, Comparison, Drawn, Row
+from twinloop.domain.comparison import LIKENESS, NO_FACE, Best, Comparison, Drawn, Row, has_interval
 from twinloop.domain.statistics import Estimate
 from twinloop.domain.wording import plural
 from twinloop.report import charts
@@ -199,8 +199,11 @@ def _label(metric: Metric) -> str:
 
 
 def _interval(metric: Metric, estimate: Estimate) -> str:
+    if not has_interval(metric.name, estimate):
+        return "-"
     return f"{level(metric, estimate.low)} to {level(metric, estimate.high)}"
 
 
 def _with_interval(metric: Metric, estimate: Estimate) -> str:
-    return f"{level(metric, estimate.value)} ({_interval(metric, estimate)})"
+    interval = f" ({_interval(metric, estimate)})" if has_interval(metric.name, estimate) else ""
+    return f"{level(metric, estimate.value)}{interval}"

@@ -139,6 +139,12 @@ def band_rows(run: RunRecord) -> tuple[BandRow, ...]:
 
 def world_note(run: RunRecord) -> str:
     """What kind of world the figures come from; empty for a real base model."""
+    if run.base_model == NANO and not any(part.startswith(f"{NANO}+") for part in run.detectors.split("|")):
+        return (
+            "This run used the embedded nano base model, which cannot draw real people, with detectors for photos. Its"
+            " figures show that the loop works; they say nothing about how well a full-size model would draw this"
+            " person."
+        )
     if run.base_model == NANO:
         return (
             "This run used the embedded nano base model and a fictional, rendered person. Its figures show that the"

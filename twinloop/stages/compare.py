@@ -190,7 +190,7 @@ class _Part:
     def warn(self, text: str) -> None:
         self.whole.warn(text)
 
-    def progress(self, label: str, done: int, total: int) -> None:
+    def progress(self, label: str, done: float, total: int) -> None:
         self.whole.progress(label, self.before + done, self.total)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.checks import EARLY, Check, CheckContext, run_checks
-from twinloop.checks.base import Limits
+from twinloop.checks.base import CheckLimits
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.shots import Shot
 from twinloop.domain.verdicts import CheckResult, Outcome, Verdict
@@ -32,7 +32,7 @@ class EarlyJudge:
 
     at: float
     observer: Observer
-    limits: Limits
+    limits: CheckLimits
     checks: Sequence[Check] = EARLY
 
     def results(self, shot: Shot, preview: ImageArray) -> tuple[CheckResult, ...]:
@@ -41,7 +41,7 @@ class EarlyJudge:
 
 
 def results_of(
-    shot: Shot, pixels: ImageArray, observer: Observer, limits: Limits, checks: Sequence[Check]
+    shot: Shot, pixels: ImageArray, observer: Observer, limits: CheckLimits, checks: Sequence[Check]
 ) -> tuple[CheckResult, ...]:
     """What checks say of an image that is no file yet. It enters no catalogue: nobody will ask for it again."""
     digest = hashlib.sha256(pixels.tobytes()).hexdigest()

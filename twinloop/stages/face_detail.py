@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from twinloop.checks.base import Check, Limits
+from twinloop.checks.base import Check, CheckLimits
 from twinloop.checks.face import FaceQuality, faces_that_count
 from twinloop.checks.target import OnTarget
 from twinloop.domain.faces import ImageArray
@@ -49,7 +49,7 @@ class FaceDetail:
     strength: float
     below: float
     observer: Observer
-    limits: Limits
+    limits: CheckLimits
     margin: float = MARGIN
 
     def to_json(self) -> dict[str, Any]:

@@ -116,18 +116,37 @@ def generate(
     for number, batch in enumerate(batches):
         names = _names(batch, context, journal, clock)
         if not all(_is_done(context, shot, name, journal) for shot, name in zip(batch, names, strict=True)):
+            told = _Progress(context.doing, len(done), len(shots), reporter)
             if loaded is None:
+                told.waiting("getting the base model ready")
                 loaded = generator()
                 loaded.load_lora(context.lora)
                 hashes = _hashes(context)
                 loaded.expect(_expected(batch, batches[number + 1 :], context, journal), context.settings)
-            _make(batch, names, context, loaded, lora_hash, hashes, journal)
+            _make(batch, names, context, loaded, lora_hash, hashes, journal, told)
         done += [_done(context, shot, name, journal) for shot, name in zip(batch, names, strict=True)]
         reporter.progress(context.doing, len(done), len(shots))
     made = [one for one in done if isinstance(one, MadeImage)]
     if context.recorded:
         _write_metadata(made, [one for one in done if isinstance(one, GivenUp)], context, lora_hash)
     return made
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """What is said while a batch is made. ``done``: images before it, of ``total``."""
+
+    doing: str
+    done: int
+    total: int
+    reporter: Reporter
+
+    def waiting(self, for_what: str) -> None:
+        # no brackets: the time that it takes is none of the images'
+        self.reporter.progress(f"{self.doing}: {for_what}", self.done, self.total)
+
+    def denoising(self, images: float, step: int, steps: int) -> None:
+        self.reporter.progress(f"{self.doing} (step {step} of {steps})", self.done + images, self.total)
 
 
 def _expected(
@@ -155,10 +174,12 @@ def _make(
     lora_hash: str | None,
     hashes: Hashes,
     journal: Journal,
+    told: _Progress,
 ) -> None:
     """Write what is missing of a batch: images first, then which shots were given up."""
     failed: dict[str, tuple[CheckResult, ...]] = {}
-    for one in _finished(generator.generate(batch, context.settings, _look(context.early, failed)), context, generator):
+    made = generator.generate(batch, context.settings, _look(context.early, failed), told.denoising)
+    for one in _finished(made, context, generator):
         name = names[batch.index(one.shot)]
         if not _is_done(context, one.shot, name, journal):
             _keep(one, context, name, lora_hash, hashes, journal)

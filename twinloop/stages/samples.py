@@ -12,7 +12,7 @@ from twinloop.config import TrainingConfig
 from twinloop.domain.faces import Box
 from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset, Mask, TrainingSample
-from twinloop.domain.wording import by_reason
+from twinloop.domain.wording import NO_PHOTO_TO_TRAIN_ON, by_reason
 from twinloop.errors import InputError, NothingToDo, UnreadableImage
 from twinloop.ports import Reporter, TrainingSettings
 from twinloop.stages import words
@@ -91,7 +91,7 @@ def training_samples(
         if m.weight > 0 or (settings.validate_every and m.origin == "real")
     ]
     if not any(sample.weight > 0 for sample in samples):
-        raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
+        raise NothingToDo(NO_PHOTO_TO_TRAIN_ON)
     return (
         samples if beside.prior is None else samples + prior_samples(beside.prior, settings.class_word, style, reporter)
     )

@@ -30,8 +30,10 @@ from twinloop.system import shell
 NEAR_DUPLICATE_BITS = 4
 THUMBNAIL_SIDE = 256
 """Pixels of the longer side at which faces of near duplicates are compared."""
-BLURRED_BELOW = 0.12
-"""Face sharpness as a share of the folder's median under which a photo counts as blurred."""
+_BLURRED_BELOW = 0.12
+"""Face sharpness as a share of the median under which a photo counts as blurred."""
+_FEWEST_FOR_BLUR = 5
+"""With fewer photos there is no median to be blurred against."""
 MAIN_PERSON_SHARE = 0.6
 """Only when so many of the faces are one person's are the others left out; otherwise the folder is about several
 people."""
@@ -63,13 +65,13 @@ class Selection:
     """The outcome. ``left_out`` holds (path, reason) in the order of the folder.
 
     Attributes:
-        drawn: all images were made by a generator, and are taken as the originals of a character that has no photos.
+        all_made: all images were made by a generator, and are taken as the originals of a character that has no photos.
         made_elsewhere: so many of the photos carry the mark of a generator that is not this program.
     """
 
     photos: tuple[Photo, ...]
     left_out: tuple[tuple[Path, str], ...]
-    drawn: bool = False
+    all_made: bool = False
     made_elsewhere: int = 0
 
 
@@ -214,16 +216,16 @@ def originals(selection: Selection, *, character: bool) -> Selection:
         replace(photo, seen=replace(photo.seen, origin="real")) if photo.path in taken else photo
         for photo in selection.photos
     )
-    return replace(selection, photos=photos, drawn=alone, made_elsewhere=len(elsewhere))
+    return replace(selection, photos=photos, all_made=alone, made_elsewhere=len(elsewhere))
 
 
-def made_message(images: int, elsewhere: int, drawn: bool, character: bool) -> str:
+def made_message(images: int, elsewhere: int, all_made: bool, character: bool) -> str:
     """What is to be said of the images that a generator made; "" where there are none.
 
     Args:
-        images: that are used. elsewhere, drawn: as in `Selection`. character: as in `originals`.
+        images: that are used. elsewhere, all_made: as in `Selection`. character: as in `originals`.
     """
-    if drawn:
+    if all_made:
         return DRAWN
     if not elsewhere:
         return ""
@@ -255,11 +257,11 @@ def exact_duplicate(photos: Sequence[Photo]) -> dict[Path, str]:
     return dropped
 
 
-def near_duplicate(photos: Sequence[Photo], *, drawn: bool) -> dict[Path, str]:
+def near_duplicate(photos: Sequence[Photo], *, character: bool) -> dict[Path, str]:
     """Nearly the same picture; the sharpest of a group stays. Synthetic images never push out a real photo.
 
     Args:
-        drawn: of a drawn character, whose states differ in nothing but a face: those are kept apart. Photos of a burst
+        character: of a drawn one, whose states differ in nothing but a face: those are kept apart. Photos of a burst
             differ there, too, by a turn of the head, and one of them is enough.
     """
 
@@ -274,7 +276,7 @@ def near_duplicate(photos: Sequence[Photo], *, drawn: bool) -> dict[Path, str]:
     kept: list[Photo] = []
     for photo in sorted(photos, key=rank):
         near = (k for k in kept if hash_distance(k.seen.phash, photo.seen.phash) <= NEAR_DUPLICATE_BITS)
-        twin = next((k for k in near if not (drawn and _other_expression(k, photo))), None)
+        twin = next((k for k in near if not (character and _other_expression(k, photo))), None)
         if twin is None:
             kept.append(photo)
         else:
@@ -306,12 +308,15 @@ def _places(seen: Observation) -> list[Window]:
     return [(box.x0 / seen.width, box.y0 / seen.height, box.x1 / seen.width, box.y1 / seen.height) for box in inside]
 
 
+def blur_limit(sharpness: Sequence[float]) -> float:
+    """Under which face sharpness one of these counts as blurred; 0 where there are too few for a median."""
+    return _BLURRED_BELOW * float(np.median(sharpness)) if len(sharpness) >= _FEWEST_FOR_BLUR else 0.0
+
+
 def blurred(photos: Sequence[Photo]) -> dict[Path, str]:
     """Faces far softer than the folder's own median."""
     sharp = {p.path: p.seen.measures["face_sharpness"] for p in photos if "face_sharpness" in p.seen.measures}
-    if len(sharp) < 5:
-        return {}
-    limit = BLURRED_BELOW * float(np.median(list(sharp.values())))
+    limit = blur_limit(list(sharp.values()))
     return {
         path: f"blurred (face sharpness {value:.0f}, the folder's limit is {limit:.0f})"
         for path, value in sharp.items()
@@ -403,9 +408,9 @@ UNMEASURED: tuple[Rule, ...] = (exact_duplicate,)
 """Of `dataset_rules` those that need no detector."""
 
 
-def dataset_rules(likeness: Likeness, *, drawn: bool) -> tuple[Rule, ...]:
-    """What a dataset is made by. ``likeness``: of the embedder that measured the photos. ``drawn``: as in
+def dataset_rules(likeness: Likeness, *, character: bool) -> tuple[Rule, ...]:
+    """What a dataset is made by. ``likeness``: of the embedder that measured the photos. ``character``: as in
     `near_duplicate`.
     """
-    alike, other = partial(near_duplicate, drawn=drawn), partial(other_person, likeness=likeness)
+    alike, other = partial(near_duplicate, character=character), partial(other_person, likeness=likeness)
     return (no_face, exact_duplicate, blurred, alike, other)

@@ -199,7 +199,7 @@ def _rank_and_alpha(file: Path, settings: TrainingSettings) -> dict[str, Any]:
     """As the file has them, since another program's trainer may have been told otherwise; else as it was asked for."""
     texts = header_texts(file)
     if "ss_network_dim" not in texts:
-        return {"rank": settings.rank, "alpha": settings.alpha}
+        return {"rank": settings.rank, "alpha": settings.network_alpha}
     found = adapter_facts(texts)
     return {"rank": found.rank, "alpha": found.alpha}
 
@@ -288,7 +288,8 @@ def _recorded(
 
 
 def _metadata(dataset: Dataset, title: str, file: str, spec: TrainingSpec, toolbox: Toolbox) -> Mapping[str, str]:
-    real, made = len(dataset.real), len(dataset.synthetic)
+    # those that are trained on: photos that are held out are none of them
+    real, made = (sum(member.weight > 0 for member in kind) for kind in (dataset.real, dataset.synthetic))
     return {
         "modelspec.title": title,
         "modelspec.trigger_phrase": spec.person,

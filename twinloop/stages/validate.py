@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.checks import CheckContext, run_checks
-from twinloop.checks.base import Limits
+from twinloop.checks.base import CheckLimits
 from twinloop.domain.facet import Facet
 from twinloop.domain.observation import Observation
 from twinloop.domain.statistics import wilson
@@ -128,7 +128,7 @@ def _target_from_name(path: Path, facets: Sequence[Facet]) -> tuple[str, str]:
 
 
 def judge(
-    asked: Sequence[Asked], observer: Observer, catalog: Catalog, limits: Limits, *,
+    asked: Sequence[Asked], observer: Observer, catalog: Catalog, limits: CheckLimits, *,
     reference: IdentityReference | None, known: Sequence[Known], reporter: Reporter,
 ) -> list[Judged]:  # fmt: skip
     """Observe and judge every image, in the order of ``asked``.
@@ -153,7 +153,7 @@ def _verdict(
     item: Asked,
     found: Seen,
     facets: dict[str, Facet],
-    limits: Limits,
+    limits: CheckLimits,
     reference: IdentityReference | None,
     others: Sequence[Known],
     faceless: bool,
@@ -278,7 +278,7 @@ def in_words(result: CheckResult) -> str:
     return "no face" if result.name == "one_face" and not result.value else name
 
 
-def verdicts_json(verdicts: Sequence[Verdict], limits: Limits, settings: str) -> dict[str, Any]:
+def verdicts_json(verdicts: Sequence[Verdict], limits: CheckLimits, settings: str) -> dict[str, Any]:
     """verdicts_iterN.json."""
     counts = tally(verdicts)
     return {

@@ -22,9 +22,11 @@ from twinloop.steps.photos import (
     look_for_new_photos,
     no_validation_message,
     observations,
+    told_held_out,
 )
 from twinloop.steps.picking import pick_final
 from twinloop.steps.run import Run
+from twinloop.steps.standing import standing
 from twinloop.steps.verdicts import review, validate
 
 __all__ = [
@@ -58,6 +60,8 @@ __all__ = [
     "review",
     "same_settings",
     "say_gaps",
+    "standing",
+    "told_held_out",
     "train",
     "validate",
 ]

@@ -18,6 +18,7 @@ from twinloop.steps.finished_run import ended
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json, remove_leftovers, write_json
 from twinloop.store.models.lora_file import kohya_path
+from twinloop.store.models.part_hashes import hashes_of_parts
 from twinloop.store.run.workspace import Workspace, shown_path
 from twinloop.store.versions import versions
 
@@ -92,7 +93,12 @@ def _check_nothing_in_the_way(run: Run) -> None:
 
 def _record(settings: Settings, toolbox: Toolbox) -> dict[str, Any]:
     """What a folder is for."""
-    return {"settings": settings.identity_fields(), _OBSERVER: toolbox.observer.fingerprint}
+    parts = hashes_of_parts(settings.base_parts.given)
+    return {
+        "settings": settings.identity_fields(),
+        _OBSERVER: toolbox.observer.fingerprint,
+        **({"base_parts": parts} if parts else {}),
+    }
 
 
 def _check_same(kept: Any, settings: Settings, toolbox: Toolbox, workspace: Workspace) -> RunResult | None:

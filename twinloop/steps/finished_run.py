@@ -62,5 +62,5 @@ class FinishedRunReporter:
         if not self._silent:
             self._reporter.warn(text)
 
-    def progress(self, label: str, done: int, total: int) -> None:
+    def progress(self, label: str, done: float, total: int) -> None:
         self._reporter.progress(label, done, total)

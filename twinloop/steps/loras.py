@@ -22,7 +22,7 @@ from twinloop.stages.samples import beside_dataset
 from twinloop.stages.training_spec import TrainingSpec
 from twinloop.stages.trial import Trial, checkpoint_steps
 from twinloop.steps.options import trained_with
-from twinloop.steps.panels import Panel, Portrait, measured_on
+from twinloop.steps.panels import Panel, PanelRun, measured_on
 from twinloop.steps.photos import freeze, observations
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json
@@ -192,7 +192,7 @@ def _trial(
             run,
             person,
             panel,
-            Portrait(key=f"checkpoint_v{version}_{step}", version=step, lora=lora, images=images, score=score),
+            PanelRun(key=f"checkpoint_v{version}_{step}", version=step, lora=lora, images=images, score=score),
         )
 
     return Trial(steps, measured, record, wanted.early_stop)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from twinloop.checks.base import Limits
+from twinloop.checks.base import CheckLimits
 from twinloop.config import Settings
 from twinloop.domain.likeness import Likeness
 from twinloop.domain.observation import Observation
@@ -23,6 +23,7 @@ from twinloop.stages.observe import Observer
 from twinloop.stages.plan import PlanSettings
 from twinloop.stages.sources import Source
 from twinloop.stages.words import Around
+from twinloop.store.models.part_hashes import hashes_of_parts
 
 BASE = ("base_prediction", "zero_terminal_snr")
 """What the user may say of the base model; in the record of a LoRA where it is said."""
@@ -37,7 +38,7 @@ def selection_rules(settings: Settings, likeness: Likeness) -> tuple[select.Rule
     """What keeps pictures of a folder out of the dataset."""
     if settings.analysis.keep_all:
         return select.READABLE_ONLY
-    return select.dataset_rules(likeness, drawn=settings.subject == "character")
+    return select.dataset_rules(likeness, character=settings.subject == "character")
 
 
 def merge_limits(settings: Settings) -> MergeLimits:
@@ -55,6 +56,7 @@ def trained_with(settings: Settings) -> dict[str, Any]:
         "trainer": wanted.trainer,
         "extra_args": list(wanted.extra_args),
         **{name: value for name in BASE if (value := getattr(settings, name)) is not None},
+        **({"base_parts": parts} if (parts := hashes_of_parts(settings.base_parts.given)) else {}),
     }
 
 
@@ -104,7 +106,7 @@ def face_detail(
 
 def limits_of(
     settings: Settings, observer: Observer, reference: IdentityReference | None, photos: Sequence[Observation] = ()
-) -> Limits:
+) -> CheckLimits:
     """The checks' limits from the settings, from what the detectors know of their scales, and from what the real photos
     taught.
 
@@ -126,7 +128,7 @@ def limits_of(
     if quality is None and reference is not None:
         by_angle = reference.quality.limits
         learned = {angle: (round(least, 4), round(usual, 4)) for angle, (least, usual) in by_angle.items()}
-    return Limits(
+    return CheckLimits(
         blur_threshold=blur,
         min_brightness=wanted.min_brightness,
         max_brightness=wanted.max_brightness,

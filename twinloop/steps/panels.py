@@ -29,7 +29,7 @@ class Panel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Portrait:
+class PanelRun:
     """One LoRA on a panel: journal key, number that its score carries, file, and where images and score go."""
 
     key: str
@@ -47,7 +47,7 @@ def measure(run: Run, reference: IdentityReference | None, lora: LoRA) -> PanelS
         run,
         reference,
         panel,
-        Portrait(
+        PanelRun(
             key=f"panel_v{version}",
             version=version,
             lora=space.lora(version),
@@ -65,7 +65,7 @@ def measure(run: Run, reference: IdentityReference | None, lora: LoRA) -> PanelS
     return score
 
 
-def measured_on(run: Run, reference: IdentityReference | None, panel: Panel, portrait: Portrait) -> PanelScore:
+def measured_on(run: Run, reference: IdentityReference | None, panel: Panel, panel_run: PanelRun) -> PanelScore:
     """Make the panel's images with a LoRA and measure them, as far as that is not done."""
     settings, toolbox = run.settings, run.toolbox
     facets = toolbox.observer.facets
@@ -87,20 +87,20 @@ def measured_on(run: Run, reference: IdentityReference | None, panel: Panel, por
     )
     shots = [Shot.from_json(item) for item in read_json(panel.path)["shots"]]
     context = generating.GenerationContext(
-        prefix=portrait.key,
-        folder=portrait.images,
+        prefix=panel_run.key,
+        folder=panel_run.images,
         base_model=toolbox.base_model,
-        lora=portrait.lora,
+        lora=panel_run.lora,
         settings=toolbox.generation,
         stamped=False,
-        doing=f"Drawing the panel with LoRA v{portrait.version}",
+        doing=f"Drawing the panel with LoRA v{panel_run.version}",
     )
     made = generating.generate(shots, context, toolbox.generator, run.journal, toolbox.clock, toolbox.reporter)
     score = run.artefact(
-        f"{portrait.key}.score",
-        portrait.score,
+        f"{panel_run.key}.score",
+        panel_run.score,
         lambda: assess.assess(
-            made, portrait.version, toolbox.observer, run.catalog, reference, toolbox.reporter
+            made, panel_run.version, toolbox.observer, run.catalog, reference, toolbox.reporter
         ).to_json(),
     )
     return PanelScore.from_json(score)

@@ -71,6 +71,10 @@ def collect(run: Run) -> Dataset:
 def look_for_new_photos(run: Run, dataset: Dataset, reporter: Reporter) -> None:
     """Tell of photos that came into the folder after the run had begun: it does not use them.
 
+    Args:
+        reporter: not the run's own, which keeps silent while a run that had ended is gone through again; for whoever
+            starts that, new photos are news.
+
     Raises:
         StateError: no photo of the run lies in ``dataset_dir``: it is another folder.
     """
@@ -109,7 +113,7 @@ def _first_dataset(run: Run) -> dict[str, Any]:
         **first.dataset.to_json(),
         "left_out": [{"path": path, "reason": reason} for path, reason in first.left_out],
         "consent": consent_of(folder).to_json(),
-        **({"drawn": True} if photos.selection.drawn else {}),
+        **({"drawn": True} if photos.selection.all_made else {}),
         **({"made_elsewhere": elsewhere} if (elsewhere := photos.selection.made_elsewhere) else {}),
     }
 
@@ -120,8 +124,8 @@ def _say_dataset(run: Run, dataset: Dataset, data: Mapping[str, Any]) -> None:
     character = run.settings.subject == "character"
     used = _counted(dataset, "picture" if character else "photo")
     run.say(f"Dataset: {used} used, {len(data['left_out'])} left out (see {run.workspace.show(path)})")
-    elsewhere, drawn = int(data.get("made_elsewhere", 0)), bool(data.get("drawn"))
-    if made := select.made_message(len(dataset.members), elsewhere, drawn, character):
+    elsewhere, all_made = int(data.get("made_elsewhere", 0)), bool(data.get("drawn"))
+    if made := select.made_message(len(dataset.members), elsewhere, all_made, character):
         run.say(made)
     if run.toolbox.observer.pack.faceless:
         run.say(NO_FACES)
@@ -138,8 +142,14 @@ def _say_dataset(run: Run, dataset: Dataset, data: Mapping[str, Any]) -> None:
 def _counted(dataset: Dataset, noun: str) -> str:
     """Photos (``noun``) and made images, as words."""
     made = sum(member.weight > 0 for member in dataset.synthetic)
-    photos = plural(len(dataset.real), noun)
+    photos = f"{plural(len(dataset.real), noun)}{told_held_out(dataset)}"
     return f"{photos} and {plural(made, 'made image')}, which weigh less," if made else photos
+
+
+def told_held_out(dataset: Dataset) -> str:
+    """How many of the photos are not trained on, in brackets; "" where all are."""
+    held_out = sum(member.weight == 0 for member in dataset.real)
+    return f" ({len(dataset.real) - held_out} trained on, {held_out} held out for measuring)" if held_out else ""
 
 
 def few_photos_message(count: int, subject: Subject = "person") -> str:

@@ -14,6 +14,7 @@ from twinloop.wiring.makers import build_makers, obstacles, unlike_prediction
 from twinloop.wiring.measuring import build_observer, chosen_facets, observer_of
 from twinloop.wiring.names import base_model_path, nano_detectors_path
 from twinloop.wiring.options import PRODIGY_RATE, generation_settings, training_settings
+from twinloop.wiring.photo_sizes import remark_on_photos
 from twinloop.wiring.scanning import build_neighbour_search, build_scanner, scan_plan, scan_stamp, scan_worker
 from twinloop.wiring.toolbox import build_toolbox
 
@@ -41,6 +42,7 @@ __all__ = [
     "nano_detectors_path",
     "observer_of",
     "obstacles",
+    "remark_on_photos",
     "scan_plan",
     "scan_stamp",
     "scan_worker",

@@ -49,6 +49,7 @@ def chosen_base(settings: Settings) -> BaseChoice:
         settings.quantization,
         settings.allow_download,
         asked_prediction(settings),
+        settings.base_parts.given,
     )
 
 
@@ -156,18 +157,7 @@ def _external_trainer(settings: Settings, name: str, family: Family, notice: Cal
     from twinloop.adapters.trainers.external.trainer import ExternalTrainer
 
     asked = settings.training
-    if settings.base_model == NANO:
-        raise InputError(f'training.trainer: {asked.trainer} cannot train the embedded base. Use "trainer": "builtin".')
-    if settings.base_model.endswith(".gguf"):
-        raise InputError(
-            f"training.trainer: {asked.trainer} trains on no .gguf files. Name the .safetensors file or folder as"
-            ' base_model, or use "trainer": "builtin".'
-        )
-    if is_scaled_file(Path(settings.base_model).expanduser()):
-        raise InputError(
-            f"training.trainer: {asked.trainer} trains on no files whose weights have 8 bits and factors beside them"
-            ' (scaled fp8). Name the file in 16 bits or a folder as base_model, or use "trainer": "builtin".'
-        )
+    _check_for_others(settings)
     tool: Tool = Kohya() if asked.trainer == "kohya" else AiToolkit()
     installed = locate(tool, asked.trainer_path, asked.trainer_python, asked.extra_args)
     choice = chosen_base(settings)
@@ -183,6 +173,29 @@ def _external_trainer(settings: Settings, name: str, family: Family, notice: Cal
     preset = chosen_preset(settings, name, family)
     trainer.check(training_settings(settings, preset.training, preset.repeats, images=1))
     return trainer
+
+
+def _check_for_others(settings: Settings) -> None:
+    """Raises InputError where the base model, or a part of it, is in a form that other programs do not read."""
+    trainer = settings.training.trainer
+    if settings.base_model == NANO:
+        raise InputError(f'training.trainer: {trainer} cannot train the embedded base. Use "trainer": "builtin".')
+    if settings.base_model.endswith(".gguf"):
+        raise InputError(
+            f"training.trainer: {trainer} trains on no .gguf files. Name the .safetensors file or folder as"
+            ' base_model, or use "trainer": "builtin".'
+        )
+    if is_scaled_file(Path(settings.base_model).expanduser()):
+        raise InputError(
+            f"training.trainer: {trainer} trains on no files whose weights have 8 bits and factors beside them"
+            ' (scaled fp8). Name the file in 16 bits or a folder as base_model, or use "trainer": "builtin".'
+        )
+    for part, file in settings.base_parts.given:
+        if is_scaled_file(Path(file).expanduser()):
+            raise InputError(
+                f"base_parts.{part}: {trainer} gets no files whose weights have 8 bits and factors beside them (scaled"
+                ' fp8). Name the file in 16 bits or in plain fp8, or use "trainer": "builtin".'
+            )
 
 
 def _leave_gpu() -> None:

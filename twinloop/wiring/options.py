@@ -7,9 +7,11 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from twinloop.config import Settings
+from twinloop.domain.choices import SCHEDULE_FREE
 from twinloop.domain.optimizer_args import ordered
 from twinloop.ports import GenerationSettings, TrainingSettings
 from twinloop.store.atomic import sha256_file
+from twinloop.store.models.part_hashes import hashes_of_parts
 
 
 def generation_settings(settings: Settings, default: GenerationSettings) -> GenerationSettings:
@@ -36,11 +38,14 @@ def generation_settings(settings: Settings, default: GenerationSettings) -> Gene
         guidance_rescale=asked.guidance_rescale,
         base_prediction=settings.base_prediction,
         zero_terminal_snr=settings.zero_terminal_snr,
+        base_parts=tuple(hashes_of_parts(settings.base_parts.given).items()),
     )
 
 
 PRODIGY_RATE = 1.0
 """Prodigy multiplies its own estimate by the rate."""
+LION_DIVISOR = 3
+"""Lion's rate is 3 to 10 times smaller than AdamW's (arXiv 2302.06675, section 5), for which the presets are."""
 WARMUP_SHARE = 10
 """A preset's warm-up is for its own number of steps; a shorter training warms up for a tenth of its own at most."""
 VALIDATIONS = 10
@@ -70,6 +75,10 @@ def training_settings(settings: Settings, default: TrainingSettings, repeats: in
     given["memory"] = 0 if asked.memory == "auto" else asked.memory
     if asked.optimizer == "prodigy":
         given = {"learning_rate": PRODIGY_RATE, **given}
+    if asked.optimizer == "lion":
+        given = {"learning_rate": default.learning_rate / LION_DIVISOR, **given}
+    if asked.optimizer in SCHEDULE_FREE:
+        given = {"schedule": "constant", **given}
     chosen = replace(default, **given, seed=settings.seed, trigger=settings.person_trigger, compile=settings.compile)
     if asked.steps is None and asked.epochs is not None:
         wanted = math.ceil(asked.epochs * (asked.repeats or repeats) * images / chosen.effective_batch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twinloop.checks import Check, CheckContext
-from twinloop.checks.base import Limits
+from twinloop.checks.base import CheckLimits
 from twinloop.domain.observation import Observation
 from twinloop.domain.verdicts import CheckResult, Outcome
 from twinloop.facets import BUILTIN as FACETS
@@ -14,7 +14,7 @@ from twinloop.facets import BUILTIN as FACETS
 def ask(
     check: Check, seen: Observation, facet: str = "face_angle", value: str = "front", **context: Any
 ) -> CheckResult | None:
-    limits = context.pop("limits", Limits())
+    limits = context.pop("limits", CheckLimits())
     return check(CheckContext(seen, facet, value, {f.name: f for f in FACETS}, limits, **context))
 
 

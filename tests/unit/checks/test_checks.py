@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from tests.unit.checks.asking import ask, outcome
 from tests.unit.things import ALL_MEASURED, face, hand, observation
 from twinloop.checks import BUILTIN, Check, CheckContext, run_checks
-from twinloop.checks.base import Limits
+from twinloop.checks.base import CheckLimits
 from twinloop.checks.brightness import Brightness
 from twinloop.checks.face import FaceConfidence, FaceQuality, OneFace
 from twinloop.checks.identity import Identity
@@ -106,7 +106,7 @@ def test_face_quality_only_where_it_is_measured() -> None:
 
 
 def test_a_quality_without_a_limit_of_its_own_is_held_against_real_faces_of_that_angle() -> None:
-    limits = Limits(min_face_quality=None, real_face_quality={"front": (0.6, 0.8), "profile": (0.2, 0.4)})
+    limits = CheckLimits(min_face_quality=None, real_face_quality={"front": (0.6, 0.8), "profile": (0.2, 0.4)})
     for yaw, quality, expected in ((0, 0.6, A), (0, 0.59, R), (75, 0.2, A), (-75, 0.19, R), (35, 0.0, None)):
         seen = observation(faces=[face(yaw)], measures={"face_quality": quality})
         assert outcome(FaceQuality(), seen, limits=limits) is expected, (yaw, quality)
@@ -116,7 +116,7 @@ def test_a_quality_without_a_limit_of_its_own_is_held_against_real_faces_of_that
     turned = observation(faces=[face(75)], measures={"face_quality": 0.2})
     answer = ask(FaceQuality(), turned, limits=limits)
     assert answer is not None and answer.score == 0.5 and answer.limit == ">= 0.2"
-    named = Limits(min_face_quality=0.3, real_face_quality=limits.real_face_quality)
+    named = CheckLimits(min_face_quality=0.3, real_face_quality=limits.real_face_quality)
     assert outcome(FaceQuality(), turned, limits=named) is R, "a limit that is named counts for every angle"
 
 
@@ -134,13 +134,13 @@ def test_brightness_makes_room_on_the_side_that_was_asked_for() -> None:
 
 
 def test_sharpness_of_the_whole_image() -> None:
-    limits = Limits(sharpness="image", real_sharpness=200.0)
+    limits = CheckLimits(sharpness="image", real_sharpness=200.0)
     assert outcome(Sharpness(), observation(measures={"sharpness": 100.1}), limits=limits) is A
     assert outcome(Sharpness(), observation(measures={"sharpness": 100.0}), limits=limits) is R
 
 
 def test_sharpness_of_the_face_against_the_real_photos() -> None:
-    limits = Limits(sharpness="face", real_sharpness=200.0)
+    limits = CheckLimits(sharpness="face", real_sharpness=200.0)
     plain_backdrop = observation(measures={"sharpness": 20.0, "face_sharpness": 60.0})
     assert outcome(Sharpness(), plain_backdrop, limits=limits) is A
     assert outcome(Sharpness(), observation(measures={"sharpness": 500.0, "face_sharpness": 59.0}), limits=limits) is R
@@ -148,13 +148,14 @@ def test_sharpness_of_the_face_against_the_real_photos() -> None:
 
 def test_the_share_of_sharpness_is_a_setting() -> None:
     soft = observation(measures={"sharpness": 500.0, "face_sharpness": 20.0})
-    assert outcome(Sharpness(), soft, limits=Limits(sharpness="face", real_sharpness=200.0, sharpness_share=0.1)) is A
-    assert outcome(Sharpness(), soft, limits=Limits(sharpness="face", real_sharpness=200.0, sharpness_share=0.11)) is R
+    limits = CheckLimits(sharpness="face", real_sharpness=200.0)
+    assert outcome(Sharpness(), soft, limits=replace(limits, sharpness_share=0.1)) is A
+    assert outcome(Sharpness(), soft, limits=replace(limits, sharpness_share=0.11)) is R
 
 
 def test_sharpness_falls_back_to_the_image_where_the_photos_taught_nothing() -> None:
     soft = observation(measures={"sharpness": 20.0})
-    answer = ask(Sharpness(), soft, limits=Limits(sharpness="face", real_sharpness=None))
+    answer = ask(Sharpness(), soft, limits=CheckLimits(sharpness="face", real_sharpness=None))
     assert answer is not None and answer.outcome is R and "image" in answer.limit
 
 
@@ -167,7 +168,7 @@ def test_identity_against_the_learned_limit() -> None:
 
 @pytest.mark.parametrize(("tolerance", "expected"), [(3.0, A), (2.0, R)])
 def test_identity_with_the_users_tolerance(tolerance: float, expected: Outcome) -> None:
-    limits = Limits(identity_tolerance=tolerance)
+    limits = CheckLimits(identity_tolerance=tolerance)
     assert outcome(Identity(), observation(), reference=FakeIdentity(0.4), limits=limits) is expected
 
 
@@ -186,7 +187,7 @@ def test_a_face_closer_than_any_two_photos_must_differ_more() -> None:
     assert outcome(Novelty(), observation(), others=others, reference=FakeIdentity(near=None)) is A
 
 
-FACE_RULER = {"limits": Limits(sharpness="face", real_sharpness=200.0)}
+FACE_RULER = {"limits": CheckLimits(sharpness="face", real_sharpness=200.0)}
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ FACE_RULER = {"limits": Limits(sharpness="face", real_sharpness=200.0)}
         (Brightness(), observation(measures={"brightness": 10.0}), {}, 0.0),
         (Sharpness(), observation(measures={"sharpness": 150.0}), {}, 0.75),
         (Sharpness(), observation(measures={"sharpness": 900.0}), {}, 1.0),
-        (Sharpness(), observation(), {"limits": Limits(blur_threshold=0.0)}, None),
+        (Sharpness(), observation(), {"limits": CheckLimits(blur_threshold=0.0)}, None),
         (Sharpness(), observation(measures={"face_sharpness": 90.0}), FACE_RULER, 0.45),
         (Sharpness(), observation(measures={"face_sharpness": 900.0}), FACE_RULER, 1.0),
         (FaceConfidence(), observation(faces=[face(confidence=0.8)]), {}, 0.8),
@@ -220,7 +221,13 @@ def test_the_score_that_average_quality_is_made_of(
 
 def test_the_list_runs_in_order_and_leaves_out_what_does_not_apply() -> None:
     context = CheckContext(
-        observation(), "face_angle", "front", {f.name: f for f in FACETS}, Limits(), FakeIdentity(), (("a", "f" * 16),)
+        observation(),
+        "face_angle",
+        "front",
+        {f.name: f for f in FACETS},
+        CheckLimits(),
+        FakeIdentity(),
+        (("a", "f" * 16),),
     )
     assert [r.name for r in run_checks(context)] == [
         "on_target",

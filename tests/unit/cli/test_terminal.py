@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 
-from twinloop.cli.terminal import EVERY_LOG, Terminal
+from twinloop.cli.terminal import EVERY_LOG, JsonLines, Terminal
 
 
 @pytest.fixture(autouse=True)
@@ -133,6 +134,33 @@ def test_what_was_done_before_does_not_count_for_the_rate() -> None:
     watch.time += 20
     terminal.progress("Observing", 910, 1000)
     assert err.getvalue() == "Observing: 910/1000, 2.0 s each, 3:00 left\n"
+
+
+def test_a_part_of_a_unit_counts_for_the_time_left() -> None:
+    """Of the first batch of images nothing is done for minutes."""
+    err, watch = Screen(), Watch()
+    terminal = Terminal(io.StringIO(), err, watch)
+    terminal.progress("Generating: getting the base model ready", 0, 8)
+    assert seen(err.getvalue()).startswith("Generating: getting the base model ready [")
+    watch.time += 100
+    terminal.progress("Generating (step 1 of 10)", 0.25, 8)
+    watch.time += 10
+    terminal.progress("Generating (step 3 of 10)", 0.75, 8)
+    assert seen(err.getvalue()).endswith("] 0/8, 20.0 s each, 2:25 left"), "what it waited for is none of its time"
+
+
+def test_a_program_that_reads_along_hears_of_every_new_step_at_once() -> None:
+    out, watch = io.StringIO(), Watch()
+    terminal = JsonLines(out, out, watch)
+    for label, done in (("Validating", 8), ("Generating: waiting", 0), ("Generating (step 1 of 3)", 0.3333)):
+        terminal.progress(label, done, 8)
+    terminal.progress("Generating (step 2 of 3)", 0.6667, 8)
+    told = [json.loads(line)["progress"] for line in out.getvalue().splitlines()]
+    assert [(one["label"], one["done"]) for one in told] == [
+        ("Validating", 8),
+        ("Generating: waiting", 0),
+        ("Generating (step 1 of 3)", 0.33),
+    ]
 
 
 def test_hours() -> None:

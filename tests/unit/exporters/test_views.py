@@ -13,7 +13,7 @@ from twinloop.adapters.fakes import fake_pack
 from twinloop.domain.faces import Box
 from twinloop.exporters.candidates import gather
 from twinloop.exporters.slots import angle_slots
-from twinloop.exporters.views import HEAD_WINDOW, LARGEST_SCALE, common_side, make_views
+from twinloop.exporters.views import HEAD_WINDOW, LARGEST_SCALE, cells, common_side, make_views
 from twinloop.facets import BUILTIN
 from twinloop.stages.observe import Observer
 from twinloop.store.run.catalog import Catalog
@@ -42,3 +42,16 @@ def test_the_photo_that_makes_them_small_is_named(tmp_path: Path, wanted: int) -
     else:
         (told,) = made.warnings
         assert made.side < wanted and f"{made.side} pixels instead of 1024: the head in far.png (profile_left)" in told
+
+
+def test_a_sheet_has_a_cell_for_every_slot_and_an_empty_one_says_why(tmp_path: Path) -> None:
+    fake_photo(tmp_path / "front.png", seed=1, size=512, framing="close_up")
+    with Catalog(None) as catalog:
+        found = gather(tmp_path, Observer(fake_pack(), BUILTIN), catalog, Recording())
+    slots = angle_slots(["profile_left", "front"])
+    made = make_views(slots, found, HEAD_WINDOW, 256, prefer_real=True)
+    empty, filled = cells(slots, made, lambda view: view.origin, lambda slot: (slot.wanted,))
+    (missing,) = made.missing
+    assert (filled.label, filled.lines, filled.picture) == (slots[1].label, ("real photo",), made.views[0].picture)
+    assert (empty.label, empty.picture) == (slots[0].label, None)
+    assert empty.lines[0] == slots[0].wanted and empty.lines[1].lower() == f"{missing.why.lower()}."

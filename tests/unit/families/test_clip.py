@@ -78,7 +78,7 @@ def test_after_three_chunks_the_rest_is_left_out_in_the_users_own_letters() -> N
         ("photo of a woman", 4, 4),
         ("1girl, solo, long hair, looking at viewer", 10, 16),
         ("photorealistic", 2, 4),
-        ("日本語", 3, 9),
+        ("日本語", 6, 9),
         (", ".join(["blue eyes"] * 25), 74, 76),
         (", ".join(["blue eyes"] * 30), 89, 91),
     ],

@@ -145,6 +145,17 @@ def test_kohyas_training(job: Job) -> None:
         "sigmoid",
     )
     assert "captions are not dropped" in kohya.notes(of(job, "flux"))[0]
+    assert arguments(of(job, "sd35"))["training_shift"] == 3.0
+    # more would never come to the rate that was asked for
+    assert arguments(of(job, "sdxl", steps=40))["lr_warmup_steps"] == 39
+
+
+@pytest.mark.parametrize(("asked", "told"), [(None, True), (True, True), (False, False)])
+def test_gradients_are_checkpointed_unless_refused(job: Job, asked: bool | None, told: bool) -> None:
+    made = of(job, "sdxl", gradient_checkpointing=asked)
+    train = yaml.safe_load(aitoolkit.job_yaml(made))["config"]["process"][0]["train"]
+    assert train["gradient_checkpointing"] is arguments(made)["gradient_checkpointing"] is told
+    assert json.loads(simpletuner.config_json(made, "b"))["gradient_checkpointing"] is told
 
 
 def test_optimizers_run_at_the_given_rate(job: Job) -> None:
@@ -395,7 +406,12 @@ def test_finer_settings_reach_them(job: Job) -> None:
     )
     train = yaml.safe_load(aitoolkit.job_yaml(fine))["config"]["process"][0]["train"]
     assert train["ema_config"]["ema_decay"] == 0.99 and train["diff_output_preservation_multiplier"] == 0.7
-    assert json.loads(onetrainer.config_json(fine, "c"))["epochs"] == 1600
+    simple = json.loads(simpletuner.config_json(fine, "b"))
+    assert (simple["gradient_accumulation_steps"], simple["max_grad_norm"]) == (4, 0.5)
+    trainer = json.loads(onetrainer.config_json(fine, "c"))
+    assert (trainer["epochs"], trainer["learning_rate_warmup_steps"], trainer["clip_grad_norm"]) == (1600, 50, 0.5)
+    unclipped = json.loads(onetrainer.config_json(of(job, "sdxl", clip_norm=0.0), "c"))
+    assert unclipped["clip_grad_norm"] is None  # 0 would scale all gradients to nothing
     assert (
         beyond(fine.settings) == ("training.ema_decay", "training.output_preservation")
         and beyond(fine.settings, aitoolkit.ABLE) == ()
@@ -459,6 +475,15 @@ def test_shuffled_captions_reach_them(job: Job) -> None:
     assert any("keep their order" in line for line in kohya.notes(flux))
 
 
+def test_the_parts_that_stay_are_as_many_as_asked_for_or_the_subjects_own(job: Job) -> None:
+    assert job.keep_tokens == 1 and of(job, "sdxl", keep_tokens=3).keep_tokens == 3
+    own, other = job.folders[:2]
+    counted = tuple(dataclasses.replace(picture, caption="a woman, 1girl, 2boys") for picture in other.pictures)
+    prior = dataclasses.replace(other, pictures=counted, prior=True)
+    assert dataclasses.replace(job, folders=(own, dataclasses.replace(prior, prior=False))).keep_tokens == 3
+    assert dataclasses.replace(job, folders=(own, prior)).keep_tokens == 1
+
+
 def test_sizes_layers_and_times_reach_those_who_know_them(job: Job) -> None:
     wanted = dataclasses.replace(
         job.settings,
@@ -492,7 +517,9 @@ def test_simpletuner(job: Job) -> None:
         1200,
         5.0,
     )
+    assert config["resume_from_checkpoint"] == "latest"
     *pictures, texts = json.loads(simpletuner.backends_json(job))
+    assert {(p["target_downsample_size"], p["maximum_image_size"]) for p in pictures} == {(1024, 2048)}
     assert [(p["repeats"], p["instance_data_dir"], p["caption_strategy"]) for p in pictures] == [
         (1, "/data set/2_ohwx ana", "textfile"),
         (0, "/data set/1_ohwx ana", "textfile"),

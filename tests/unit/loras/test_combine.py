@@ -99,6 +99,14 @@ def test_resizing_says_what_is_kept_and_leaves_small_layers_alone() -> None:
     assert made.ranks == (2, 4) and quiet.steps[-1] == ("Decomposing", 2, 2)
 
 
+def test_what_is_kept_counts_layers_by_what_they_do() -> None:
+    """The same numbers with another alpha do sixteen times as much."""
+    values = encode(np.diag([1.0, 1.0]), "F32")
+    one, four = Layer(values, values, 2.0), Layer(values, encode(np.diag([1.0, 0.0]), "F32"), 8.0)
+    made = resized({"one": one, "four": four}, Reduction(rank=1), None, Recording())
+    assert made.kept == pytest.approx((1 + 16) / (2 + 16)) and made.worst == "one"
+
+
 def test_by_energy_each_layer_gets_its_own_rank() -> None:
     even = Layer(encode(np.eye(4), "F32"), encode(np.eye(4), "F32"), 4.0)
     steep = Layer(encode(np.eye(4), "F32"), encode(np.diag([10.0, 1.0, 0.1, 0.01]), "F32"), 4.0)

@@ -10,6 +10,7 @@ import itertools
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -17,8 +18,11 @@ from urllib.parse import unquote
 import pytest
 
 from tests.unit.report.conftest import edit, working_in, workspace_in
+from twinloop.adapters.fakes import fake_pack
 from twinloop.errors import NothingToDo, StateError
+from twinloop.facets import BUILTIN
 from twinloop.report.page import write_report
+from twinloop.stages.observe import Observer
 from twinloop.stages.pick import pick
 from twinloop.store.run.workspace import Workspace
 
@@ -273,7 +277,21 @@ def test_a_damaged_artefact_leaves_the_old_page(home: Path) -> None:
 @pytest.mark.parametrize(("base", "said"), [("nano", "say nothing about real photos"), ("fake", "dry run on fakes")])
 def test_a_small_world_is_named_as_such(base: str, said: str, home: Path) -> None:
     edit(home / "out/iteration_history.json", lambda data: data.update(base_model=base))
+    edit(home / "out/run.json", lambda data: data.update(observer=observer_of_pack(base)))
     assert page_of(home).text.count(said) == 2
+
+
+def observer_of_pack(name: str) -> str:
+    pack = replace(fake_pack(), name=name)
+    return Observer(pack, BUILTIN).fingerprint
+
+
+def test_nobody_is_called_fictional_whom_detectors_for_photos_measured(home: Path) -> None:
+    """The embedded base with real photos: it cannot draw the person, who is real all the same."""
+    edit(home / "out/iteration_history.json", lambda data: data.update(base_model="nano"))
+    edit(home / "out/run.json", lambda data: data.update(observer=observer_of_pack("real")))
+    said = page_of(home).text
+    assert said.count("cannot draw real people") == 2 and "fictional" not in said
 
 
 def test_a_real_base_model_gets_no_such_note(home: Path) -> None:

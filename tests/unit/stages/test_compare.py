@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ class Painter:
     def expect(self, shots: Sequence[Shot], settings: GenerationSettings) -> None: ...
 
     def generate(
-        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
+        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None, told: Any = None
     ) -> Iterator[tuple[Shot, ImageArray]]:
         name = "" if self.lora is None else self.lora.stem
         self.batches.append((name, settings.lora_scale, tuple(shot.key for shot in shots), settings.planned))

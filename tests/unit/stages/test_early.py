@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.things import Recording, shot
 from twinloop.adapters.fakes import FakeTruth, fake_image, fake_pack
-from twinloop.checks.base import Limits
+from twinloop.checks.base import CheckLimits
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.shots import Shot
 from twinloop.domain.verdicts import Outcome
@@ -34,7 +34,9 @@ BAD = (SHOTS[1], SHOTS[2], SHOTS[3], SHOTS[6])
 
 
 def judge(**changes: Any) -> EarlyJudge:
-    return EarlyJudge(**{"at": 0.6, "observer": Observer(fake_pack(), (FACE_ANGLE,)), "limits": Limits(), **changes})
+    return EarlyJudge(
+        **{"at": 0.6, "observer": Observer(fake_pack(), (FACE_ANGLE,)), "limits": CheckLimits(), **changes}
+    )
 
 
 def preview(shot: Shot) -> ImageArray:
@@ -56,7 +58,7 @@ class Sketcher:
     def expect(self, shots: Sequence[Shot], settings: GenerationSettings) -> None: ...
 
     def generate(
-        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
+        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None, told: Any = None
     ) -> Iterator[tuple[Shot, ImageArray]]:
         kept = [one for one in shots if look is None or look.worth_finishing(one, preview(one))]
         for one in kept:
@@ -100,7 +102,7 @@ def test_a_clear_miss_fails_and_a_doubt_does_not() -> None:
 
 def test_a_face_that_is_still_soft_passes_and_a_smear_does_not() -> None:
     """An image that is on its way has half the limit of a finished one."""
-    strict = judge(limits=Limits(min_face_quality=0.6))
+    strict = judge(limits=CheckLimits(min_face_quality=0.6))
     soft, smeared = (fake_image(FakeTruth(yaw=75.0, quality=quality), 1) for quality in (6, 3))
     assert not fails(strict.results(shot(), soft))
     (why,) = [result for result in strict.results(shot(), smeared) if result.outcome is Outcome.REJECTED]
@@ -181,7 +183,7 @@ def test_they_count_as_rejected_and_have_nothing_to_copy(tmp_path: Path) -> None
 
 def test_the_record_of_verdicts_counts_them_and_no_person_is_asked(tmp_path: Path) -> None:
     made(tmp_path, judge())
-    data = verdicts_json([item.verdict for item in given_up(tmp_path / "synthetic")], Limits(), "x")
+    data = verdicts_json([item.verdict for item in given_up(tmp_path / "synthetic")], CheckLimits(), "x")
     assert data["rejected_early"] == data["rejected"] == len(BAD) and data["approval_rate"]["value"] == 0.0
     assert {item["rejected_early"] for item in data["verdicts"]} == {0.6}
     assert to_look_at([*data["verdicts"], {"image": "a.png"}]) == [{"image": "a.png"}]

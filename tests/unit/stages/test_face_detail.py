@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.unit.things import Recording, shot
 from twinloop.adapters.fakes import FakeGenerator, FakeTruth, fake_image, fake_pack
-from twinloop.checks.base import Limits
+from twinloop.checks.base import CheckLimits
 from twinloop.domain.faces import Box, Face, ImageArray
 from twinloop.domain.shots import Shot
 from twinloop.facets import BUILTIN
@@ -46,7 +46,7 @@ class Artist(FakeGenerator):
         self.expected += [one.prompt for one in shots]
 
     def generate(
-        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
+        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None, told: Any = None
     ) -> Iterator[tuple[Shot, ImageArray]]:
         for one in shots:
             image = fake_image(FakeTruth(framing=one.value), one.seed, settings.width)
@@ -65,7 +65,9 @@ class Artist(FakeGenerator):
 
 
 def detail(below: float = 0.4, quality: float | None = None, **pack: Any) -> FaceDetail:
-    return FaceDetail(0.4, below, Observer(replace(fake_pack(), **pack), BUILTIN), Limits(min_face_quality=quality))
+    return FaceDetail(
+        0.4, below, Observer(replace(fake_pack(), **pack), BUILTIN), CheckLimits(min_face_quality=quality)
+    )
 
 
 def pictures(shots: Sequence[Shot] = SHOTS) -> list[tuple[Shot, ImageArray]]:

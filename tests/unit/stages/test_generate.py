@@ -60,7 +60,7 @@ class Painter:
         self.expected += [one.prompt for one in shots]
 
     def generate(
-        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
+        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None, told: Any = None
     ) -> Iterator[tuple[Shot, ImageArray]]:
         for one in shots:
             if self.lives == 0:
@@ -289,7 +289,31 @@ def test_image_to_image_says_its_strength(tmp_path: Path) -> None:
 def test_progress_is_told_by_images(tmp_path: Path) -> None:
     reporter = Recording()
     generate(SHOTS, context(tmp_path), Painter, Journal(tmp_path / "j"), Fixed("20240101_000000"), reporter)
-    assert reporter.steps == [("Generating", 2, 5), ("Generating", 4, 5), ("Generating", 5, 5)]
+    assert reporter.steps == [
+        ("Generating: getting the base model ready", 0, 5),
+        ("Generating", 2, 5),
+        ("Generating", 4, 5),
+        ("Generating", 5, 5),
+    ]
+
+
+def test_steps_within_a_batch_are_told_beside_the_images(tmp_path: Path) -> None:
+    class Slow(Painter):
+        def generate(self, shots: Any, settings: Any, look: Any = None, told: Any = None) -> Any:
+            for step in (1, 2):
+                told(len(shots) * step / 3, step, 2)
+            return super().generate(shots, settings, look)
+
+    reporter = Recording()
+    generate(SHOTS[:3], context(tmp_path), Slow, Journal(tmp_path / "j"), Fixed("20240101_000000"), reporter)
+    assert [(label, round(done, 2), total) for label, done, total in reporter.steps[1:]] == [
+        ("Generating (step 1 of 2)", 0.67, 3),
+        ("Generating (step 2 of 2)", 1.33, 3),
+        ("Generating", 2, 3),
+        ("Generating (step 1 of 2)", 2.33, 3),
+        ("Generating (step 2 of 2)", 2.67, 3),
+        ("Generating", 3, 3),
+    ]
 
 
 def test_what_the_base_was_told_to_be_and_rescaled_guidance_are_on_record(tmp_path: Path) -> None:

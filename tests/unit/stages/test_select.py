@@ -84,23 +84,25 @@ def test_of_near_duplicates_the_sharpest_stays() -> None:
         sharp("crisp.jpg", 90, phash="000000000000000f"),
         sharp("other.jpg", 10, phash="f" * 16),
     )
-    assert near_duplicate([soft, crisp, other], drawn=False) == {
+    assert near_duplicate([soft, crisp, other], character=False) == {
         Path("soft.jpg"): "nearly the same picture as crisp.jpg"
     }
     five_bits = sharp("five.jpg", 40, phash="000000000000001f")
-    assert near_duplicate([sharp("a.jpg", 90, phash="0" * 16), five_bits], drawn=False) == {}
+    assert near_duplicate([sharp("a.jpg", 90, phash="0" * 16), five_bits], character=False) == {}
 
 
 def test_a_synthetic_image_never_pushes_out_a_photo() -> None:
     made = sharp("made.png", 900, origin="synthetic")
     real = sharp("real.jpg", 10)
-    assert near_duplicate([made, real], drawn=False) == {made.path: "nearly the same picture as real.jpg"}
+    assert near_duplicate([made, real], character=False) == {made.path: "nearly the same picture as real.jpg"}
 
 
 @given(st.permutations(range(6)))
 def test_which_near_duplicate_stays_does_not_depend_on_the_order(order: list[int]) -> None:
     photos = [sharp(f"{n}.jpg", [5, 9, 9, 1, 7, 3][n], phash=f"{2 ** (n % 3) - 1:016x}") for n in range(6)]
-    assert set(near_duplicate([photos[n] for n in order], drawn=False)) == set(near_duplicate(photos, drawn=False))
+    assert set(near_duplicate([photos[n] for n in order], character=False)) == set(
+        near_duplicate(photos, character=False)
+    )
 
 
 def test_blurred_is_measured_against_the_folder() -> None:
@@ -195,7 +197,7 @@ def test_rules_run_one_after_the_other_and_nothing_is_lost() -> None:
     for number, item in enumerate(photos):
         photos[number] = Photo(item.path, observation_with_hash(item, number))
     listed = [*found(photos), Seen(Path("torn.jpg"), None, "cannot be decoded")]
-    selection = select(listed, dataset_rules(USUAL, drawn=False))
+    selection = select(listed, dataset_rules(USUAL, character=False))
     reasons = dict(selection.left_out)
     assert reasons[Path("wall.jpg")] == "no face found"
     assert reasons[Path("torn.jpg")] == "cannot be decoded"
@@ -222,10 +224,10 @@ def test_counting_everything_leaves_out_only_what_cannot_be_read() -> None:
 def test_pictures_of_a_character_that_has_no_photos_are_its_originals() -> None:
     drawn = found([photo(f"{n}.png", observation(n, origin="synthetic")) for n in range(3)])
     chosen = originals(select(drawn, READABLE_ONLY), character=False)
-    assert chosen.drawn and [p.seen.origin for p in chosen.photos] == ["real"] * 3
+    assert chosen.all_made and [p.seen.origin for p in chosen.photos] == ["real"] * 3
     mixed = originals(select([*drawn, *found([photo("a.jpg", observation("a"))])], READABLE_ONLY), character=False)
-    assert not mixed.drawn and [p.seen.origin for p in mixed.photos] == ["synthetic"] * 3 + ["real"]
-    assert not originals(select([], READABLE_ONLY), character=False).drawn
+    assert not mixed.all_made and [p.seen.origin for p in mixed.photos] == ["synthetic"] * 3 + ["real"]
+    assert not originals(select([], READABLE_ONLY), character=False).all_made
 
 
 def test_what_other_generators_made_is_an_original_of_a_drawn_character(tmp_path: Path) -> None:
@@ -253,7 +255,7 @@ def test_the_limits_are_those_of_the_embedder() -> None:
     assert set(strangers_in([*own, outsider])) == {Path("x.jpg")}
     wide = Likeness.of((0.02, 0.2))
     assert other_person([*own, outsider], likeness=wide) == {}
-    assert dataset_rules(wide, drawn=False)[-1]([*own, outsider]) == {}
+    assert dataset_rules(wide, character=False)[-1]([*own, outsider]) == {}
 
 
 OBSERVER = Observer(fake_pack(), BUILTIN)
@@ -262,7 +264,7 @@ OBSERVER = Observer(fake_pack(), BUILTIN)
 def looked_at(folder: Path) -> tuple[Photos, Recording]:
     reporter = Recording()
     return look_at(
-        folder, dataset_rules(USUAL, drawn=False), OBSERVER, Catalog(None), reporter, character=False, prior=None
+        folder, dataset_rules(USUAL, character=False), OBSERVER, Catalog(None), reporter, character=False, prior=None
     ), reporter
 
 
@@ -325,15 +327,15 @@ def drawn(folder: Path, *states: tuple[str, bool]) -> list[Photo]:
 
 def test_the_states_of_a_drawn_character_are_all_kept(tmp_path: Path) -> None:
     photos = drawn(tmp_path, *SPRITES)
-    assert near_duplicate(photos, drawn=True) == {}, "ten sprites with nearly the same hash"
-    assert len(near_duplicate(photos, drawn=False)) > 5, "of a person they are a burst"
+    assert near_duplicate(photos, character=True) == {}, "ten sprites with nearly the same hash"
+    assert len(near_duplicate(photos, character=False)) > 5, "of a person they are a burst"
     again = drawn(tmp_path, SPRITES[0], SPRITES[3], SPRITES[0])
-    assert len(near_duplicate(again, drawn=True)) == 1, "the same state twice is a copy"
+    assert len(near_duplicate(again, character=True)) == 1, "the same state twice is a copy"
     bare = [dataclasses.replace(p, seen=dataclasses.replace(p.seen, faces=())) for p in photos]
-    assert len(near_duplicate(bare, drawn=True)) > 5, "without a face there is nothing to tell them by"
+    assert len(near_duplicate(bare, character=True)) > 5, "without a face there is nothing to tell them by"
 
 
 def test_files_that_are_gone_are_compared_by_their_hash(tmp_path: Path) -> None:
     photos = drawn(tmp_path, SPRITES[0], SPRITES[1])
     photos[0].path.unlink()
-    assert len(near_duplicate(photos, drawn=True)) == 1
+    assert len(near_duplicate(photos, character=True)) == 1

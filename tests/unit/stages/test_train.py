@@ -114,7 +114,8 @@ def test_held_out_photos_are_never_trained_on(space: Workspace) -> None:
     data = Dataset((member("a"), member("held out", weight=0.0), member("made", "synthetic", 1, 0.3)))
     train(data, 1, SPEC, space, toolbox(trainer))
     assert [(sample.path.name, sample.weight) for sample in trainer.calls[0]] == [("a.png", 1.0), ("made.png", 0.3)]
-    assert trainer.metadata["twinloop.images"] == "2 real, 1 synthetic"
+    assert trainer.metadata["twinloop.images"] == "1 real, 1 synthetic"
+    assert trainer.metadata["ss_num_train_images"] == "2"
 
 
 def test_held_out_photos_are_what_the_validation_loss_is_measured_on(space: Workspace) -> None:

@@ -14,7 +14,7 @@ from tests.helpers.fake_photos import fake_photo
 from tests.unit.things import Recording, judged, result
 from twinloop import checks
 from twinloop.adapters.fakes import fake_pack
-from twinloop.checks.base import Limits
+from twinloop.checks.base import CheckLimits
 from twinloop.domain.verdicts import CheckResult, Outcome, Verdict
 from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.facets import BUILTIN
@@ -36,7 +36,7 @@ from twinloop.store.run.catalog import Catalog
 from twinloop.store.run.workspace import GENERATION_METADATA
 
 A, R, U = Outcome.APPROVED, Outcome.REJECTED, Outcome.UNSURE
-LIMITS = Limits(min_brightness=10, blur_threshold=1)
+LIMITS = CheckLimits(min_brightness=10, blur_threshold=1)
 
 
 def verdict(name: str, outcome: Outcome, quality: float | None = 0.5) -> Verdict:

@@ -22,7 +22,7 @@ from twinloop.adapters.detectors.yunet import YuNet
 from twinloop.adapters.embedders.aligned_face import AlignedFaceEmbedder
 from twinloop.domain.model_roles import AUTO, NEEDS, PACKS, TAGGER_FILES, Need, Role, files_hint, missing_line
 from twinloop.errors import InputError, MissingModel, ModelFileError, UnsafeModelFile
-from twinloop.ports import Choice, DetectorPack, FaceDetector, Measurer, PartDetector, PoseEstimator
+from twinloop.ports import DetectorPack, FaceDetector, FilledPort, Measurer, PartDetector, PoseEstimator
 from twinloop.ports.detectors import BEST_OF_FOLDER
 from twinloop.store.models.folder import ModelsReport, resolve_models_dir
 
@@ -42,7 +42,7 @@ class _Opener:
     def __init__(self, report: ModelsReport) -> None:
         self.report = report
         self.complaints: list[str] = list(report.problems)
-        self.choices: list[Choice] = []
+        self.choices: list[FilledPort] = []
 
     def open(
         self, ports: tuple[str, ...], role: Role, make: Callable[[Path], _T], beside: tuple[Path, ...] = ()
@@ -67,7 +67,7 @@ class _Opener:
             except ModelFileError as error:
                 self.complaints.append(str(error))
             else:
-                self.choices += [Choice(port, _WORDS.get(role, role), (path, *beside)) for port in ports]
+                self.choices += [FilledPort(port, _WORDS.get(role, role), (path, *beside)) for port in ports]
                 return made
         return None
 
@@ -128,7 +128,7 @@ def _no_faces(folder: Path, name: str, opener: _Opener) -> str:
     )
 
 
-def _unfilled(choices: list[Choice], scanning: bool) -> list[Need]:
+def _unfilled(choices: list[FilledPort], scanning: bool) -> list[Need]:
     """All needs that no file fills; head pose from landmarks is coarse, and said so. A scan needs no setting."""
     filled = {choice.port for choice in choices if choice.files} | ({"setting"} if scanning else set())
     if "expression" in filled:
@@ -154,7 +154,7 @@ def _pose(opener: _Opener) -> PoseEstimator:
     made = opener.first(("head pose",), Role.POSE_FSANET, paths[:1], lambda _: FsaNet(paths), paths[1:])
     if made is not None:
         return made
-    opener.choices.append(Choice("head pose", "the face's five landmarks"))
+    opener.choices.append(FilledPort("head pose", "the face's five landmarks"))
     return LandmarkPose()
 
 

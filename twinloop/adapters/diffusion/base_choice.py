@@ -19,6 +19,7 @@ class BaseChoice:
             ``mps``.
         precision, quantization: of the weights, as `choose_compute` takes them.
         prediction: what the user says that it predicts.
+        parts: (diffusers' name, file) of parts that come from files of their own, instead of with the base.
         allow_download: what is missing here may be fetched from the hub.
     """
 
@@ -28,3 +29,9 @@ class BaseChoice:
     quantization: str | None = None
     allow_download: bool = False
     prediction: Asked = NOT_ASKED
+    parts: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """Of those that need not come with the base."""
+        return tuple(name for name, _ in self.parts)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.file_sizes import check_configuration, check_kind, reference_of
-from twinloop.adapters.diffusion.hub_cache import hub_folder, reference_folder
+from twinloop.adapters.diffusion.hub_cache import hub_folder, lacking_parts, reference_folder
 from twinloop.adapters.diffusion.hub_files import BORROWED, TEXTS
 from twinloop.adapters.diffusion.model_folder import check_encoders, check_folder
+from twinloop.adapters.diffusion.part_files import Parts, check_parts, whole_parts
 from twinloop.adapters.diffusion.weight_files import check_gguf, pickled, whole_header
 from twinloop.errors import MissingModel
 from twinloop.families.base import Family
 from twinloop.families.gguf_files import SUFFIX
 from twinloop.families.recognise import INDEX, kind_of_folder
 from twinloop.families.scaled_weights import is_scaled_file
+from twinloop.store.remembered_hash import remembered_sha256
 
 _SAMPLE = 1 << 20
 
@@ -30,11 +32,13 @@ class BaseFiles:
         path: a diffusers folder, one ``.safetensors`` file, or a denoiser as ``.gguf``.
         config: for a single file, the diffusers folder that holds its configuration and tokenizers.
         borrows: the single file is a denoiser alone, and ``config`` also gives its text encoders and autoencoder.
+        parts: text encoders and autoencoder that come from files of their own instead.
     """
 
     path: Path
     config: Path | None = None
     borrows: bool = False
+    parts: Parts = ()
 
     @property
     def is_folder(self) -> bool:
@@ -60,8 +64,12 @@ class BaseFiles:
         return kind_of_folder(self.home)
 
     def fingerprint(self) -> str:
-        """16 hex digits: of size, first and last MiB of each file that the model is made of."""
+        """16 hex digits: of size, first and last MiB of each file that the model is made of, and of all of those that
+        hold one part.
+        """
         digest = hashlib.sha256()
+        for name, path in self.parts:
+            digest.update(f"base_parts.{name}\0{remembered_sha256(path)}".encode())
         for name, path in self._parts():
             digest.update(f"{name}\0{path.stat().st_size}\0".encode())
             digest.update(_ends(path))
@@ -76,8 +84,11 @@ class BaseFiles:
         else:
             yield self.path.name, self.path
             wanted = (*TEXTS, *(BORROWED if self.borrows else ()))
+        replaced = {name for name, _ in self.parts}
         for path in sorted({path for pattern in wanted for path in self.home.rglob(pattern) if path.is_file()}):
-            yield path.relative_to(self.home).as_posix(), path
+            name = path.relative_to(self.home)
+            if path.suffix != ".safetensors" or name.parts[0] not in replaced:
+                yield name.as_posix(), path
 
 
 def _ends(path: Path) -> bytes:
@@ -93,19 +104,23 @@ def find_base(choice: BaseChoice, family: Family) -> BaseFiles:
     Raises:
         MissingModel: not here, and downloading is not allowed or failed.
         InputError: a pipeline of another kind than the family's; a single file of another family, or one whose
-            configuration is not known.
+            configuration is not known; a file of a part that does not belong to it.
         ModelFileError: not a diffusers folder, weights that are pickles only, or a text encoder is missing.
     """
+    parts = whole_parts(choice.parts)
     path = Path(choice.base).expanduser()
     if path.is_file():
-        return _single_file(path, family, choice.allow_download)
-    if not path.is_dir():
-        path = hub_folder(choice, family)
-    check_folder(path, choice.base, family)
-    return BaseFiles(path)
+        found = _single_file(path, family, choice)
+    else:
+        if not path.is_dir():
+            path = hub_folder(choice, family)
+        check_folder(path, choice.base, family, choice.part_names)
+        found = BaseFiles(path)
+    check_parts(parts, found.home, family)
+    return replace(found, parts=parts)
 
 
-def _single_file(path: Path, family: Family, allow_download: bool) -> BaseFiles:
+def _single_file(path: Path, family: Family, choice: BaseChoice) -> BaseFiles:
     """A single file with its configuration: a folder of the same name beside it, or that of the model of the family
     which it is.
 
@@ -120,21 +135,28 @@ def _single_file(path: Path, family: Family, allow_download: bool) -> BaseFiles:
     beside, borrows = path.with_suffix(""), not family.single_file.whole
     if (beside / INDEX).is_file():
         if borrows:
-            check_encoders(beside, str(beside), family)
+            check_encoders(beside, str(beside), family, choice.part_names)
         check_configuration(path, header, family, beside)
         return BaseFiles(path, beside, borrows)
     reference = reference_of(path, header, family)
-    rest = (
-        "its configuration and tokenizers come"
-        if family.single_file.whole
-        else "text encoders, autoencoder and configuration come"
-    )
     try:
-        folder = reference_folder(family, reference, allow_download)
+        folder = reference_folder(family, reference, choice)
     except MissingModel as error:
         raise type(error)(
-            f"base_model: {path.name} is a single file; {rest} from {reference} or from a diffusers folder at {beside}."
-            f" {error}"
+            f"base_model: {path.name} is a single file; {_rest(family, choice)} from {reference} or from a diffusers"
+            f" folder at {beside}. {error}"
         ) from error
     check_configuration(path, header, family, folder)
     return BaseFiles(path, folder, borrows)
+
+
+def _rest(family: Family, choice: BaseChoice) -> str:
+    """What comes from elsewhere, with its verb."""
+    lacking = lacking_parts(family, choice)
+    if family.single_file.whole or not lacking:
+        return "its configuration and tokenizers come"
+    return (
+        "text encoders, autoencoder and configuration come"
+        if not choice.parts
+        else (f"{', '.join(lacking)} and configuration come")
+    )

@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from twinloop.adapters.diffusion.memory import main_memory_left
-from twinloop.adapters.diffusion.quantised.sizes import real_bytes
+from twinloop.adapters.diffusion.quantised.sizes import bytes_if, real_bytes
 from twinloop.adapters.diffusion.regions import blocks_of
+from twinloop.domain.quantised import Quantization
 
 UNSWAPPABLE = ("nf4",)
 """Quantised weights that bitsandbytes keeps for the backward pass itself, past gradient checkpointing: the GPU would
@@ -34,6 +35,18 @@ def swappable(denoiser: nn.Module) -> list[nn.Module]:
     gradient checkpointing computes again.
     """
     return sorted(blocks_of(denoiser), key=real_bytes, reverse=True)
+
+
+def block_bytes_if(denoiser: nn.Module, how: Quantization, dtype: torch.dtype) -> tuple[int, ...]:
+    """Bytes that these blocks' weights would take if they were quantised so, the largest first; ``dtype`` as in
+    `bytes_if`.
+    """
+    found = []
+    for block in blocks_of(denoiser):
+        alone = nn.Module()
+        alone.blocks = nn.ModuleList([block])  # layers are quantised inside of such lists
+        found.append(bytes_if(alone, how, dtype))
+    return tuple(sorted(found, reverse=True))
 
 
 def place(denoiser: nn.Module, device: torch.device, waiting: Sequence[nn.Module]) -> None:

@@ -34,33 +34,46 @@ def hub_folder(choice: BaseChoice, family: Family) -> Path:
             " stabilityai/stable-diffusion-xl-base-1.0."
         )
     if choice.allow_download:
+        if choice.parts:
+            return _downloaded(base, lambda: _fetch_some(whole_model(base, family, choice.part_names)))
         return _downloaded(base, lambda: _fetch(base, family, half=choice.precision != "float32"))
     found = _folder_in_cache(base)
     if found is None:
         size = f"about {family.download}" if base == family.reference and family.download else ""
-        raise _not_here(whole_model(base, family), family, size)
+        raise _not_here(whole_model(base, family, choice.part_names), family, "" if choice.parts else size)
     return found
 
 
-def reference_folder(family: Family, reference: str, allow_download: bool) -> Path:
+def reference_folder(family: Family, reference: str, choice: BaseChoice) -> Path:
     """What a single file lacks, as a folder of the hub's cache. ``reference``: hub id of a model like it.
 
     Raises:
         MissingModel: as `hub_folder`.
     """
+    files = rest_of_single_file(family, reference, choice.part_names)
+    if choice.allow_download:
+        return _downloaded(files.name, lambda: _fetch_some(files))
+    found, borrowed = _folder_in_cache(files.name), lacking_parts(family, choice)
+    if found is None or not (found / INDEX).is_file() or without_weights(found, borrowed):
+        all_but = (
+            f"its {' and '.join(borrowed)}, configuration and tokenizers" if choice.parts else "all but its denoiser"
+        )
+        raise _not_here(files, family, all_but if borrowed else "a few MB")
+    return found
+
+
+def lacking_parts(family: Family, choice: BaseChoice) -> tuple[str, ...]:
+    """The parts that a single file of the family lacks and no other file gives."""
+    borrowed = () if family.single_file.whole else (*family.encoders, "vae")
+    return tuple(name for name in borrowed if name not in choice.part_names)
+
+
+def _fetch_some(files: HubFiles) -> str:
     from huggingface_hub import snapshot_download
 
-    files, whole = rest_of_single_file(family, reference), family.single_file.whole
-    if allow_download:
-        include, exclude = list(files.include), list(files.exclude)
-        return _downloaded(
-            files.name, lambda: snapshot_download(files.name, allow_patterns=include, ignore_patterns=exclude)
-        )
-    found = _folder_in_cache(files.name)
-    borrowed = () if whole else (*family.encoders, "vae")
-    if found is None or not (found / INDEX).is_file() or without_weights(found, borrowed):
-        raise _not_here(files, family, "a few MB" if whole else "all but its denoiser")
-    return found
+    return snapshot_download(
+        files.name, allow_patterns=list(files.include), ignore_patterns=list(files.exclude) or None
+    )
 
 
 def _fetch(name: str, family: Family, *, half: bool) -> Path:

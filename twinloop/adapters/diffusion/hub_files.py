@@ -6,6 +6,7 @@ seven.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from twinloop.families.base import Family
@@ -39,18 +40,24 @@ class HubFiles:
         return " ".join(["hf download", shell.quote(self.name), *asked, *unwanted])
 
 
-def whole_model(name: str, family: Family) -> HubFiles:
-    """Of a model of the family: its half-precision copies only where it is known to have them."""
+def whole_model(name: str, family: Family, given: Collection[str] = ()) -> HubFiles:
+    """Of a model of the family: its half-precision copies only where it is known to have them; without the weights of
+    parts that are given.
+    """
     if family.half_copies and name == family.reference:
-        return HubFiles(name, HALF)
-    return HubFiles(name, WHOLE, family.not_needed)
+        return HubFiles(name, HALF, _weights(given))
+    return HubFiles(name, WHOLE, (*family.not_needed, *_weights(given)))
 
 
-def rest_of_single_file(family: Family, reference: str) -> HubFiles:
-    """What a single file of the family lacks, of a model like it."""
+def rest_of_single_file(family: Family, reference: str, given: Collection[str] = ()) -> HubFiles:
+    """What a single file of the family lacks, of a model like it, but the weights of parts that are given."""
     if family.single_file.whole:
         return HubFiles(reference, TEXTS)
-    return HubFiles(reference, (*TEXTS, TOKENIZERS, *BORROWED), family.not_needed)
+    return HubFiles(reference, (*TEXTS, TOKENIZERS, *BORROWED), (*family.not_needed, *_weights(given)))
+
+
+def _weights(parts: Collection[str]) -> tuple[str, ...]:
+    return tuple(f"{name}/*.safetensors" for name in parts)
 
 
 def licence_hint(name: str, family: Family) -> str:

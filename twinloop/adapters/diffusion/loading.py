@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.messages import first_line
 from twinloop.adapters.diffusion.mixed_precision import compute_mixed
 from twinloop.adapters.diffusion.model_folder import absent, variant_of
+from twinloop.adapters.diffusion.part_loading import load_parts
 from twinloop.adapters.diffusion.prompts import encoders_of
 from twinloop.adapters.diffusion.quantised.model import large_parts, quantise, take_over
 from twinloop.adapters.diffusion.repeatability import thread_count
@@ -44,7 +46,9 @@ def load_pipeline(files: BaseFiles, family: Family, compute: Compute) -> Any:
     """
     torch.set_num_threads(thread_count())
     _hush()
-    pipeline = _from_folder(files, family, compute) if files.is_folder else _from_file(files, family, compute)
+    parts = load_parts(files.parts, files.home, compute.dtype)
+    made = _from_folder if files.is_folder else _from_file
+    pipeline = made(files, family, compute, parts)
     pipeline.set_progress_bar_config(disable=True)
     denoiser = getattr(pipeline, family.denoiser)
     for part in (denoiser, pipeline.vae, *encoders_of(pipeline)):
@@ -122,7 +126,7 @@ def _left_out(kind: Any, folder: Path) -> dict[str, None]:
     return dict.fromkeys(absent(folder, [name for name in parts if name.startswith(("text_encoder", "tokenizer"))]))
 
 
-def _from_folder(files: BaseFiles, family: Family, compute: Compute) -> Any:
+def _from_folder(files: BaseFiles, family: Family, compute: Compute, parts: Mapping[str, Any]) -> Any:
     kind = getattr(diffusers, family.pipeline)
     variant = variant_of(files.path, family.denoiser, half=compute.dtype != torch.float32)
     try:
@@ -132,7 +136,7 @@ def _from_folder(files: BaseFiles, family: Family, compute: Compute) -> Any:
             use_safetensors=True,
             dtype=compute.dtype,
             local_files_only=True,
-            **_left_out(kind, files.path),
+            **{**_left_out(kind, files.path), **parts},
             **_options(kind),
         )
     except _FAILURES as error:
@@ -141,12 +145,14 @@ def _from_folder(files: BaseFiles, family: Family, compute: Compute) -> Any:
         ) from error
 
 
-def _from_file(files: BaseFiles, family: Family, compute: Compute) -> Any:
+def _from_file(files: BaseFiles, family: Family, compute: Compute, parts: Mapping[str, Any]) -> Any:
     kind = getattr(diffusers, family.pipeline)
     common = {"dtype": compute.dtype, "local_files_only": True}
     try:
         if family.single_file.whole:
-            pipeline = kind.from_single_file(str(files.path), config=str(files.config), **common, **_options(kind))
+            pipeline = kind.from_single_file(
+                str(files.path), config=str(files.config), **common, **parts, **_options(kind)
+            )
             return _with_prediction(pipeline, files)
         model = getattr(diffusers, family.single_file.model)
         packed = {"quantization_config": GGUFQuantizationConfig(compute_dtype=compute.dtype)} if files.is_gguf else {}
@@ -161,7 +167,7 @@ def _from_file(files: BaseFiles, family: Family, compute: Compute) -> Any:
             use_safetensors=True,
             **{family.denoiser: denoiser},
             **common,
-            **_left_out(kind, files.home),
+            **{**_left_out(kind, files.home), **parts},
             **_options(kind),
         )
     except _FAILURES as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,11 @@ from twinloop.families.base import Family
 from twinloop.families.recognise import INDEX
 
 
-def check_folder(path: Path, base: str, family: Family) -> None:
+def check_folder(path: Path, base: str, family: Family, given: Collection[str] = ()) -> None:
     """Whether a folder can be loaded as a model of the family.
 
     Args:
-        base: what the user calls it.
+        base: what the user calls it. given: parts that come from elsewhere.
 
     Raises:
         InputError: a pipeline of another kind. MissingModel: no weights.
@@ -38,13 +38,15 @@ def check_folder(path: Path, base: str, family: Family) -> None:
             " .safetensors version."
         )
     if ".safetensors" not in weights:
-        raise _no_weights(path, base, family, f"{base} holds no weights")
+        raise _no_weights(path, base, family, f"{base} holds no weights", given)
     for item in sorted(path.glob("*/*.safetensors")):
-        whole_header(item)
-    check_encoders(path, base, family)
-    lacking = without_weights(path, family.weights)
+        if item.parent.name not in given:
+            whole_header(item)
+    check_encoders(path, base, family, given)
+    lacking = [name for name in without_weights(path, family.weights) if name not in given]
     if lacking:
-        raise _no_weights(path, base, family, f"{base} holds no weights (.safetensors) of {' and '.join(lacking)}")
+        what = f"{base} holds no weights (.safetensors) of {' and '.join(lacking)}"
+        raise _no_weights(path, base, family, what, given)
 
 
 def without_weights(path: Path, components: Iterable[str]) -> list[str]:
@@ -52,19 +54,19 @@ def without_weights(path: Path, components: Iterable[str]) -> list[str]:
     return [name for name in components if not any((path / name).glob("*.safetensors"))]
 
 
-def _no_weights(path: Path, base: str, family: Family, what: str) -> MissingModel:
+def _no_weights(path: Path, base: str, family: Family, what: str, given: Collection[str] = ()) -> MissingModel:
     if path == Path(base).expanduser():
         return MissingModel(f"base_model: {what}. Put them there, or give another folder.")
-    return MissingModel(f"base_model: {what}. Fetch them:\n  {whole_model(base, family).command}")
+    return MissingModel(f"base_model: {what}. Fetch them:\n  {whole_model(base, family, given).command}")
 
 
-def check_encoders(path: Path, base: str, family: Family) -> None:
-    """Whether a folder has every text encoder that the family's prompts cannot do without.
+def check_encoders(path: Path, base: str, family: Family, given: Collection[str] = ()) -> None:
+    """Whether a folder has every text encoder that the family's prompts cannot do without, but those that are given.
 
     Raises:
         ModelFileError: it lacks one: its entry in the index is missing or null, or its folder is not there.
     """
-    missing = absent(path, family.encoders, base)
+    missing = absent(path, [name for name in family.encoders if name not in given], base)
     if missing:
         raise ModelFileError(
             f"base_model: {base} comes without {' and '.join(missing)}, and models of the family '{family.name}' read"

@@ -13,8 +13,8 @@ from twinloop.pickles import Blob
 from twinloop.pickles.inspection import Safety, inspect_blob
 
 
-def whole_header(path: Path) -> Header:
-    """The header of a safetensors file that is as long as it says.
+def whole_header(path: Path, field: str = "base_model") -> Header:
+    """The header of a safetensors file that is as long as it says. ``field``: of the configuration that names it.
 
     Raises:
         ModelFileError: it is no such file, or cut off.
@@ -23,12 +23,12 @@ def whole_header(path: Path) -> Header:
         header = read_gguf_header(path) if path.suffix == SUFFIX else read_header(path)
     except (OSError, ValueError) as error:
         raise ModelFileError(
-            f"base_model: {path} cannot be loaded: it is damaged or no {path.suffix.removeprefix('.')} file ({error})."
+            f"{field}: {path} cannot be loaded: it is damaged or no {path.suffix.removeprefix('.')} file ({error})."
             " Fetch it again."
         ) from error
     if header.missing:
         raise ModelFileError(
-            f"base_model: {path} cannot be loaded: it is cut off, {header.missing:,} bytes are missing. Fetch it again."
+            f"{field}: {path} cannot be loaded: it is cut off, {header.missing:,} bytes are missing. Fetch it again."
         )
     return header
 

@@ -31,10 +31,11 @@ from twinloop.adapters.diffusion.preflight import (
 from twinloop.adapters.diffusion.prompts import Shown, alike, join, placed
 from twinloop.adapters.diffusion.regions import GENERATED, pays
 from twinloop.adapters.diffusion.source_photos import shown_photos, start_photo
+from twinloop.adapters.generators.watch import Watch
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.shots import Shot
 from twinloop.families.base import Family
-from twinloop.ports import EarlyLook, GenerationSettings, nobody_listens
+from twinloop.ports import Denoising, EarlyLook, GenerationSettings, nobody_listens
 
 ONE_STEP = 1.0 + 1e-6
 """A little more than one: in floating point 49 * (1 / 49) is less than 1, and rounds down to no step."""
@@ -80,7 +81,11 @@ class DiffusersGenerator:
         self._ahead = dict.fromkeys(self._texts_ahead(shots, settings))
 
     def generate(
-        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
+        self,
+        shots: Sequence[Shot],
+        settings: GenerationSettings,
+        look: EarlyLook | None = None,
+        told: Denoising | None = None,
     ) -> Iterator[tuple[Shot, ImageArray]]:
         """One uint8 HxWx3 RGB image per shot, in order, but for those that ``look`` says no to.
 
@@ -91,7 +96,7 @@ class DiffusersGenerator:
         self._check_sources(shots)
         self._ahead |= dict.fromkeys(self._texts_ahead(shots, settings))
         for start in range(0, len(shots), settings.batch_size):
-            yield from self._batch(shots[start : start + settings.batch_size], settings, look)
+            yield from self._batch(shots[start : start + settings.batch_size], settings, Watch(look, told, start))
 
     def redraw(
         self, pictures: Sequence[tuple[Shot, ImageArray]], settings: GenerationSettings
@@ -111,7 +116,7 @@ class DiffusersGenerator:
                 self._prepare(settings)
                 raw = dict[str, Tensor]()
                 for group in self._of_one_length(shots, settings):
-                    raw |= self._over(group, [drawn[shot.key] for shot in group], settings, None)
+                    raw |= self._over(group, [drawn[shot.key] for shot in group], settings, Watch())
                 for shot in shots:
                     yield shot, decode(self._base, raw[shot.key], settings.vae_tiling)
 
@@ -130,7 +135,7 @@ class DiffusersGenerator:
             raise no_photos(self._family)
 
     def _batch(
-        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None
+        self, shots: Sequence[Shot], settings: GenerationSettings, watch: Watch
     ) -> Iterator[tuple[Shot, ImageArray]]:
         with self._enough_memory(settings):
             self._prepare(settings)
@@ -138,9 +143,11 @@ class DiffusersGenerator:
             from_photo = [shot for shot in shots if shot.source is not None]
             raw = dict[str, Tensor]()
             for group in self._of_one_length(from_text, settings):
-                raw |= self._from_text(group, settings, look)
+                raw |= self._from_text(group, settings, watch)
+                watch = watch.after(len(group))
             for group in self._of_one_length(from_photo, settings):
-                raw |= self._from_photo(group, settings, look)
+                raw |= self._from_photo(group, settings, watch)
+                watch = watch.after(len(group))
             for shot in (shot for shot in shots if shot.key in raw):
                 yield shot, decode(self._base, raw[shot.key], settings.vae_tiling)
 
@@ -189,19 +196,15 @@ class DiffusersGenerator:
         self._base.offload(settings.offload)
 
     @torch.no_grad()  # not inference_mode, as in `PromptEmbedder`: hooks move quantised layers
-    def _from_text(
-        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None
-    ) -> dict[str, Tensor]:
+    def _from_text(self, shots: Sequence[Shot], settings: GenerationSettings, watch: Watch) -> dict[str, Tensor]:
         """What the autoencoder decodes, by the key of every shot that was finished."""
         if not shots:
             return {}
         given = self._common(shots, settings) | _sized(self._base.pipeline, settings)
-        return self._finished(self._base.pipeline, given, shots, settings, look)
+        return self._finished(self._base.pipeline, given, shots, settings, watch)
 
     @torch.no_grad()
-    def _from_photo(
-        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None
-    ) -> dict[str, Tensor]:
+    def _from_photo(self, shots: Sequence[Shot], settings: GenerationSettings, watch: Watch) -> dict[str, Tensor]:
         """As `_from_text`, from each shot's photo with noise on it, or looking at its photos."""
         if not shots:
             return {}
@@ -210,11 +213,16 @@ class DiffusersGenerator:
             self._ready_to_encode(settings)
             # one by one: some of these pipelines take no batch, others show all photos to every picture of one
             made = (
-                self._edited(shot, shown_photos(shot, editing, self._base.photos_at_once, settings), settings, look)
-                for shot in shots
+                self._edited(
+                    shot,
+                    shown_photos(shot, editing, self._base.photos_at_once, settings),
+                    settings,
+                    watch.after(number),
+                )
+                for number, shot in enumerate(shots)
             )
             return {key: raw for finished in made for key, raw in finished.items()}
-        return self._over(shots, [start_photo(shot, settings) for shot in shots], settings, look)
+        return self._over(shots, [start_photo(shot, settings) for shot in shots], settings, watch)
 
     @torch.no_grad()
     def _over(
@@ -222,7 +230,7 @@ class DiffusersGenerator:
         shots: Sequence[Shot],
         pictures: Sequence[Image.Image],
         settings: GenerationSettings,
-        look: EarlyLook | None,
+        watch: Watch,
     ) -> dict[str, Tensor]:
         """As `_from_text`, over one picture of the wanted size for each shot."""
         self._ready_to_encode(settings)
@@ -230,7 +238,7 @@ class DiffusersGenerator:
         given["image"] = list(pictures)
         # at least one step, because a strength under 1 / steps would leave none
         given["strength"] = max(settings.strength, min(1.0, ONE_STEP / settings.steps))
-        return self._finished(self._base.from_image, given, shots, settings, look)
+        return self._finished(self._base.from_image, given, shots, settings, watch)
 
     def _ready_to_encode(self, settings: GenerationSettings) -> None:
         # in its own precision: the pipelines hand it pictures in that, and those that need float32 here change to it
@@ -238,12 +246,12 @@ class DiffusersGenerator:
         ready_vae(self._base, settings.width, settings.height, settings.vae_tiling).to(self._base.compute.dtype)
 
     def _edited(
-        self, shot: Shot, shown: Sequence[Shown], settings: GenerationSettings, look: EarlyLook | None
+        self, shot: Shot, shown: Sequence[Shown], settings: GenerationSettings, watch: Watch
     ) -> dict[str, Tensor]:
         given = self._common([shot], settings, shown) | _sized(self._base.from_image, settings)
         photos = [one.photo for one in shown]
         given["image"] = photos if len(photos) > 1 else photos[0]
-        return self._finished(self._base.from_image, given, [shot], settings, look)
+        return self._finished(self._base.from_image, given, [shot], settings, watch)
 
     def _finished(
         self,
@@ -251,9 +259,9 @@ class DiffusersGenerator:
         given: dict[str, Any],
         shots: Sequence[Shot],
         settings: GenerationSettings,
-        look: EarlyLook | None,
+        watch: Watch,
     ) -> dict[str, Tensor]:
-        """Call a pipeline; what the autoencoder decodes, by the key of every shot that ``look`` lets through.
+        """Call a pipeline; what the autoencoder decodes, by the key of every shot that an early look lets through.
 
         Raises:
             InputError: it cannot be told of ``guidance_rescale``.
@@ -262,9 +270,12 @@ class DiffusersGenerator:
             check_rescales(type(pipeline), self._family)
             given = {**given, "guidance_rescale": settings.guidance_rescale}
         given = {**given, **_own_noise(pipeline)}
-        glance = None if look is None else self._glance(shots, settings, look)
+        glance = None if watch.look is None else self._glance(shots, settings, watch.look)
         blocks = self._base.regions.compiled(self._compiles(settings), self._notice)
-        with self._base.without_encoders(), blocks, glancing(pipeline, self._base.denoiser, len(shots), glance) as left:
+        glances = glancing(pipeline, self._base.denoiser, len(shots), glance)
+        following = watch.following(pipeline, len(shots), settings.steps)
+        # the steps are counted inside of the look, which they put back as they leave
+        with self._base.without_encoders(), blocks, glances as left, following:
             made = pipeline(**given)
         raw = self._raw(made.images, settings)
         return {shots[row].key: raw[row] for row in left.rows}

@@ -30,8 +30,8 @@ from twinloop.adapters.trainers.lora.assistant_lora import assistant_of
 from twinloop.adapters.trainers.lora.warm_start import begin_from
 from twinloop.adapters.trainers.lora.warm_start_file import start_of
 from twinloop.adapters.trainers.loss.noise_schedule import schedule_for
-from twinloop.adapters.trainers.memory.planning import forecast, memory_plan
-from twinloop.adapters.trainers.preflight import check_on_base
+from twinloop.adapters.trainers.memory.planning import can_swap, forecast, memory_plan
+from twinloop.adapters.trainers.preflight import check_blocks, check_on_base
 from twinloop.adapters.trainers.records.checkpoints import Checkpoints
 from twinloop.adapters.trainers.records.header import (
     architecture_header,
@@ -112,7 +112,7 @@ class DiffusersLoraTrainer:
         metadata = {**length_header(max(chunks)), **metadata}
         with workers.main_first():
             record = open_record(work, inputs_hash(usable, settings, self.fingerprint, metadata), self._notice)
-        short = memory_errors("Training", memory_advice(settings))
+        short = memory_errors("Training", memory_advice(settings, can_swap(base)))
         with threads(record.threads), repeatable(base.compute), short, ExitStack() as inside:
             with workers.main_first():
                 prior = any(sample.prior for sample in usable)
@@ -138,7 +138,7 @@ class DiffusersLoraTrainer:
 
                 def export(settings: TrainingSettings, file: Path) -> None:
                     texts = self._texts(settings, base, record, len(usable), metadata, run.noise.prediction)
-                    with run.average.applied():
+                    with run.written_weights():
                         write_lora(file, model.weights(torch.float16), self._family, texts, attentions)
 
                 def save(step: int) -> None:
@@ -169,9 +169,13 @@ class DiffusersLoraTrainer:
 
         Args:
             captions: of the images, where they are known; else they are taken for short ones.
+
+        Raises:
+            InputError: more blocks are to be swapped than the model has.
         """
         base = self._open()
         base.lora.use(None)
+        check_blocks(settings, base)
         try:
             return forecast(base, settings, images, prior_images, math.lcm(*caption_chunks(base, captions, settings)))
         except (RuntimeError, NotImplementedError):  # a denoiser that looks into its numbers
@@ -187,8 +191,8 @@ class DiffusersLoraTrainer:
         return lora_header(settings, self._family, prediction, images, record.date, given)
 
 
-def memory_advice(settings: TrainingSettings) -> str:
-    """What to do where a single picture does not fit."""
+def memory_advice(settings: TrainingSettings, swaps: bool = False) -> str:
+    """What to do where a single picture does not fit; ``swaps``: blocks can be swapped here."""
     lower = (
         "lower training.resolution or training.rank, or use training.optimizer adafactor; the training then begins"
         " anew."
@@ -197,6 +201,11 @@ def memory_advice(settings: TrainingSettings) -> str:
         return (
             "Set training.gradient_checkpointing to null or true: the training goes on from its last checkpoint. If"
             f" that is too little, {lower}"
+        )
+    if swaps:
+        return (
+            "Set training.blocks_to_swap, or set it higher: the training goes on from its last checkpoint, with slower"
+            f" steps. If that is too little, {lower}"
         )
     return lower[0].upper() + lower[1:]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.lora.warm_start_file import check_start
-from twinloop.domain.choices import HUBER_SCHEDULES, LOSSES, SCHEDULES
+from twinloop.domain.choices import HUBER_SCHEDULES, LOSSES, SCHEDULE_FREE, SCHEDULES
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError, MissingExtra
 from twinloop.families.base import Family
@@ -18,7 +18,7 @@ from twinloop.ports import TrainingSettings
 if TYPE_CHECKING:
     from twinloop.adapters.diffusion.base_model import BaseModel
 
-_BY_LIBRARIES = ("adamw8bit", "prodigy")
+_BY_LIBRARIES = ("adamw8bit", "prodigy", "lion", "came", "adamw_schedulefree")
 """Optimizers that a library beside PyTorch brings."""
 
 
@@ -62,18 +62,28 @@ def check_on_base(settings: TrainingSettings, base: BaseModel) -> None:
         raise InputError(f"training.schedule: unknown schedule '{settings.schedule}'. Known: {', '.join(SCHEDULES)}.")
     check_optimizer(settings.optimizer, base.compute.device, settings.optimizer_args)
     check_fits(settings, base.family)
-    if settings.blocks_to_swap:
-        from twinloop.adapters.diffusion.block_swap import swappable
-        from twinloop.adapters.diffusion.quantised.model import is_packed
-
-        _check_swap(base.compute.device.type, None if is_packed(base.denoiser) else base.compute.quantization)
-        if settings.blocks_to_swap > (most := len(swappable(base.denoiser))):
-            raise InputError(
-                f"training.blocks_to_swap: {settings.blocks_to_swap}, but this model has {plural(most, 'block')}. Set"
-                f" it to {most} or less, or leave it out."
-            )
+    check_blocks(settings, base)
     if settings.text_encoder:
         check_text_encoder_training(settings, base.family)
+
+
+def check_blocks(settings: TrainingSettings, base: BaseModel) -> None:
+    """Whether so many blocks of a loaded base model can be swapped.
+
+    Raises:
+        InputError: it has fewer, or none can be.
+    """
+    from twinloop.adapters.diffusion.block_swap import swappable
+    from twinloop.adapters.diffusion.quantised.model import is_packed
+
+    if not settings.blocks_to_swap:
+        return
+    _check_swap(base.compute.device.type, None if is_packed(base.denoiser) else base.compute.quantization)
+    if settings.blocks_to_swap > (most := len(swappable(base.denoiser))):
+        raise InputError(
+            f"training.blocks_to_swap: {settings.blocks_to_swap}, but this model has {plural(most, 'block')}. Set"
+            f" it to {most} or less, or leave it out."
+        )
 
 
 def _check_swap(device: str, quantization: str | None) -> None:
@@ -119,6 +129,9 @@ def check_fits(settings: TrainingSettings, family: Family) -> None:
             "training.loraplus_lr_ratio goes with neither a LoKr nor prodigy, which finds one rate for all. Leave it"
             " out."
         )
+    _check_schedule_free(settings)
+    if settings.rank_stabilized and settings.lokr:
+        raise InputError('training.rank_stabilized goes with "adapter": "lora" or "dora", not "lokr". Leave it out.')
     if settings.conv_rank and family.denoiser != "unet":
         raise InputError(
             f"training.conv_rank is for U-Nets, whose convolutions it adapts: SD 1.5 and SDXL. {family.name} has a"
@@ -133,6 +146,22 @@ def check_fits(settings: TrainingSettings, family: Family) -> None:
         raise InputError(
             "training.output_preservation holds the class word against the trigger words; set person_trigger."
         )
+
+
+def _check_schedule_free(settings: TrainingSettings) -> None:
+    """Whether a schedule-free optimizer averages the weights alone, at one rate."""
+    if settings.optimizer not in SCHEDULE_FREE:
+        return
+    if settings.schedule != "constant":
+        raise InputError(
+            f'training.schedule: {settings.optimizer} runs at one rate after the warm-up. Set it to "constant".'
+        )
+    for name in ("ema_decay", "scale_weight_norms"):
+        if getattr(settings, name):
+            raise InputError(
+                f"training.{name} does not go with {settings.optimizer}, which averages the weights by itself. Leave"
+                " it out."
+            )
 
 
 def _check_loss(settings: TrainingSettings, family: Family) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -83,7 +84,7 @@ class TrainingRun:
             rates=_rates(model, settings),
             arguments=settings.optimizer_args,
         )
-        self.average = Average(model.parameters, settings.ema_decay)
+        self._average = Average(model.parameters, settings.ema_decay)
         self._checkpoints, self._execution = Checkpoints(work), execution
         self.noise = schedule_for(base.family, base.scheduler_config, settings)
         self._objective = Objective(model, self.noise, settings)
@@ -140,6 +141,12 @@ class TrainingRun:
     def _newest_validation(self) -> tuple[float, ...]:
         return tuple(one.loss for one in self._validations[-1:])
 
+    @contextmanager
+    def written_weights(self) -> Iterator[None]:
+        """The LoRA has the weights that are written: the average of them, where one is kept."""
+        with self._optimizer.averaged(), self._average.applied():
+            yield
+
     def _smooth(self, loss: float) -> None:
         """Take a step's loss into the average; the first is the average, and that of a step that was left out is no
         number.
@@ -150,7 +157,7 @@ class TrainingRun:
 
     def _state(self) -> dict[str, Tensor]:
         scale = {SCALE: torch.tensor([self._scale], dtype=torch.float64)} if self._compute.loss_scale != 1.0 else {}
-        return {**self._optimizer.state(), **self.average.state(), **scale, LOSS: self._smoothed_loss}
+        return {**self._optimizer.state(), **self._average.state(), **scale, LOSS: self._smoothed_loss}
 
     def _resume(self) -> int:
         """Take up the newest checkpoint; how many steps are done, 0 without one."""
@@ -160,7 +167,7 @@ class TrainingRun:
         self._smoothed_loss = kept.tensors[LOSS]
         self._scale = float(kept.tensors.get(SCALE, torch.tensor(self._scale)))
         self._optimizer.restore(kept.tensors)
-        self.average.restore(kept.tensors)
+        self._average.restore(kept.tensors)
         return kept.step
 
     def _compile_again(self) -> None:
@@ -182,7 +189,7 @@ class TrainingRun:
         norm = self._update(rate) if math.isfinite(loss) else self._leave_out(step)
         if math.isfinite(loss) and not math.isfinite(norm):
             self._lower_scale(step)
-        self.average.update(step)
+        self._average.update(step)
         with metrics.clock_stopped():
             validation = self._validate(step)
         metrics.add(step, loss=loss, rate=rate, grad_norm=norm, validation=validation)
@@ -195,7 +202,7 @@ class TrainingRun:
         """
         if self._validation is None or not self._settings.validates_at(step):
             return None
-        with self._execution.kernels.ready(step), self.average.applied(), self._model.whole():
+        with self._execution.kernels.ready(step), self.written_weights(), self._model.whole():
             measured = self._validation.measure(step)
         if not math.isfinite(measured.loss):  # in float16 a picture may overflow: a mean of others says something else
             return None

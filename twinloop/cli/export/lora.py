@@ -59,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(target: str, args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.exporters.drop_in import Wish, export_drop_in
+    from twinloop.exporters.drop_in import DropIn, export_drop_in
     from twinloop.exporters.package import write_package
     from twinloop.loras.lora import read_lora
 
@@ -73,8 +73,8 @@ def _run(target: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     name = args.name or (lora.stem if settings is None else settings.person_name)
     preview = args.preview or (None if settings is None else _best_image(settings, lora))
     strength = args.weight if args.strength_from is None else _measured_strength(args.strength_from, lora, terminal)
-    wish = Wish(_file_name(name), trigger, strength, preview)
-    package = export_drop_in(target, read_lora(lora), wish)
+    drop_in = DropIn(_file_name(name), trigger, strength, preview)
+    package = export_drop_in(target, read_lora(lora), drop_in)
     manifest, data = write_package(args.output, package)
     for warning in package.warnings:
         terminal.warn(warning)

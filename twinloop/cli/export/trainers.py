@@ -100,6 +100,7 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
         prediction=prediction_of(base, family, prediction),
         quantization=settings.quantization,
         float16=settings.precision == "float16",
+        parts={part: str(Path(file).expanduser().absolute()) for part, file in settings.base_parts.given},
     )
     package = export_training_set(PROGRAMS[name], job, gathered)
     manifest, data = write_package(args.output, package)

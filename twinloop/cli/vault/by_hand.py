@@ -9,8 +9,7 @@ from typing import Any
 
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
-from twinloop.cli.vault import making
-from twinloop.cli.vault.options import add_person, add_vault
+from twinloop.cli.vault.options import add_person, add_vault, person_of
 from twinloop.domain.wording import plural
 
 
@@ -34,7 +33,7 @@ def _saying(kind: str) -> Callable[[argparse.Namespace, Terminal], Any]:
         from twinloop.stages.vault.opening import open_vault
 
         with open_vault(args.vault) as opened:
-            person = making.person_of(opened, args.person)
+            person = person_of(opened, args.person)
             photos = by_hand.photos_meant(opened, person, args.files)
             made = by_hand.say(opened, person, by_hand.AUTOMATIC if args.clear else kind, photos)
             changed = made.data["photos"]

@@ -7,14 +7,14 @@ from typing import Any
 
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
-from twinloop.cli.vault import making
-from twinloop.cli.vault.options import add_person, add_vault
+from twinloop.cli.vault import captioning, findings, flags
+from twinloop.cli.vault.options import add_person, add_vault, person_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_person(parser)
-    making.add_captioning(parser)
-    making.add_cutting(parser)
+    flags.add_captioning(parser)
+    flags.add_cutting(parser)
     parser.add_argument(
         "--edit",
         nargs=2,
@@ -26,16 +26,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.vault.dataset import caption as captioning
-    from twinloop.stages.vault.dataset import own_captions
+    from twinloop.stages.vault.dataset import caption, own_captions
     from twinloop.stages.vault.dataset.folder import prepared
     from twinloop.stages.vault.dataset.label import needed_label
     from twinloop.stages.vault.opening import open_vault
 
     with open_vault(args.vault) as opened:
-        person = making.person_of(opened, args.person)
+        person = person_of(opened, args.person)
         label = needed_label(opened, person)
-        last = captioning.recorded(opened, person)
+        last = caption.recorded(opened, person)
         for name in prepared.adopt_edits(opened, person, label):
             terminal.line(f"Yours from now on: {name}")
         if args.edit is not None:
@@ -45,16 +44,16 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
                 f" {own_captions.edit(opened, label, photo, args.edit[1]) or 'the measured caption comes back'}"
             )
         if args.list and last is not None:
-            return _listed(captioning.shown(opened, label, last), terminal)
-        found = captioning.caption(opened, making.captioning(args, opened, person, label, terminal), terminal)
-    edited = sum(item.source == captioning.EDITED for item in found.captions)
+            return _listed(caption.shown(opened, label, last), terminal)
+        found = caption.caption(opened, captioning.planned(args, opened, person, label, terminal), terminal)
+    edited = sum(item.source == caption.EDITED for item in found.captions)
     terminal.line(f"Captions: {len(found.captions)} ({edited} your own)")
-    for line in making.beside_lines(found):
+    for line in findings.beside_lines(found):
         terminal.line(line)
     terminal.line(f"For example: {found.captions[0].text}")
-    for line in making.left_out_lines(found.left_out):
+    for line in findings.left_out_lines(found.left_out):
         terminal.line(line)
-    making.say_audit(found, terminal)
+    findings.say_audit(found, terminal)
     terminal.line(f"Consent: {label.consent.text}\nNext: {opened.vault.command(f'prep {person.id}')}")
     return found.to_json()
 

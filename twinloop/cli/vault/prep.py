@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli.argument_types import positive
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
-from twinloop.cli.vault import making
-from twinloop.cli.vault.options import add_person, add_vault
+from twinloop.cli.vault import captioning, findings, flags
+from twinloop.cli.vault.options import add_person, add_vault, person_of
 from twinloop.domain.choices import LAYOUTS
 from twinloop.domain.wording import plural
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     add_person(parser)
     add_layout(parser)
-    making.add_cutting(parser)
-    making.add_captioning(parser)
+    flags.add_cutting(parser)
+    flags.add_captioning(parser)
     add_vault(parser)
 
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault.opening import open_vault
 
     with open_vault(args.vault) as opened:
-        found = made(opened, making.person_of(opened, args.person), args, terminal)
+        found = made(opened, person_of(opened, args.person), args, terminal)
     terminal.line(f"Consent: {found.captions.label.consent.text}")
     return found.to_json()
 
@@ -61,11 +61,11 @@ def made(opened: OpenVault, person: Person, args: argparse.Namespace, terminal: 
     from twinloop.stages.vault.dataset.label import needed_label
     from twinloop.stages.vault.dataset.prep import PrepOptions, prep
 
-    work = making.captioning(args, opened, person, needed_label(opened, person), terminal)
+    work = captioning.planned(args, opened, person, needed_label(opened, person), terminal)
     found = prep(opened, work, PrepOptions(args.layout, args.repeats, args.output), terminal)
     for line in lines(found):
         terminal.line(line)
-    making.say_audit(found.captions, terminal)
+    findings.say_audit(found.captions, terminal)
     return found
 
 
@@ -93,13 +93,13 @@ def lines(found: Prepared) -> list[str]:
         )
     shown += [f"Yours from now on: {name}" for name in found.adopted]
     shown += [f"Left alone, because you changed it: {name}" for name in found.kept]
-    shown += making.beside_lines(captions)
-    shown += making.date_lines(captions.cutting, found.undated)
+    shown += findings.beside_lines(captions)
+    shown += findings.date_lines(captions.cutting, found.undated)
     if found.taken_in or found.by_hand.left_out:
         shown.append(f"Chosen by hand: {found.taken_in} taken in, {len(found.by_hand.left_out)} left out")
-    shown += making.left_out_lines(found.left_out)
-    shown += making.remark_lines(found.remarks)
-    shown += making.several_faces_lines(captions.captions)
+    shown += findings.left_out_lines(found.left_out)
+    shown += findings.remark_lines(found.remarks)
+    shown += findings.several_faces_lines(captions.captions)
     if found.gone:
         shown.append(
             f"{plural(found.gone, 'photo of this person is', 'photos of this person are')} no longer there; what was"

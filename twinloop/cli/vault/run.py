@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
-from twinloop.cli.vault import cluster, dedup, label, making, prep, scan
+from twinloop.cli.vault import captioning, cluster, dedup, flags, label, prep, scan
 from twinloop.domain.names import normal
 from twinloop.domain.wording import plural, some
 from twinloop.errors import InputError, NothingToDo
@@ -55,8 +55,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     label.add_consent(parser)
     cluster.add_clustering(parser)
     prep.add_layout(parser)
-    making.add_cutting(parser, min_face="--min-face-cut")
-    making.add_captioning(parser)
+    flags.add_cutting(parser, min_face="--min-face-cut")
+    flags.add_captioning(parser)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
@@ -206,7 +206,7 @@ def _check(args: argparse.Namespace, name: str) -> None:
     if args.output is not None:
         check_writable_folder(args.output)
         _check_apart(args)
-    making.check(args, args.vault, name)
+    captioning.check(args, args.vault, name)
 
 
 def _check_apart(args: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from twinloop.domain.model_roles import AUTO, PACKS, WORK
 from twinloop.domain.usual_files import USUAL_FILES, UsualFile
 from twinloop.domain.wording import agree
-from twinloop.ports import Choice
+from twinloop.ports import FilledPort
 from twinloop.store.models.folder import ModelsReport, resolve_models_dir
 
 
@@ -63,7 +63,7 @@ class Usual:
         }
 
 
-def usual_files(folder: Path, choices: Sequence[Choice] = (), pack: str = AUTO) -> Iterator[Usual]:
+def usual_files(folder: Path, choices: Sequence[FilledPort] = (), pack: str = AUTO) -> Iterator[Usual]:
     """Each of `USUAL_FILES` as it is in this folder, which need not be there. Opens no model.
 
     Args:

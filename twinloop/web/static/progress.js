@@ -19,7 +19,7 @@ export class Bar {
     const made = progress.done - this.pace.done;
     const left = made > 0 ? Math.round(((progress.total - progress.done) * (now - this.pace.at)) / made / 1000) : null;
     const clock = left === null ? "" : `, ${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")} left`;
-    return el("p", { class: "progress" }, el("label", {}, `${progress.label}: ${progress.done} of ${progress.total}${clock}`,
+    return el("p", { class: "progress" }, el("label", {}, `${progress.label}: ${Math.floor(progress.done)} of ${progress.total}${clock}`,
       el("progress", { max: String(progress.total), value: String(progress.done) })));
   }
 }

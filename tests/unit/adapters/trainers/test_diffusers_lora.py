@@ -81,6 +81,9 @@ def test_latents_and_captions_are_computed_once(
     made = first.prepare(photos)
     words = first.embeddings([*(sample.caption for sample in photos), ""])
     assert first.encoded == 2 * len(photos)  # upright and mirrored
+    pixels = np.asarray(Image.open(photos[0].path).convert("RGB"))
+    flipped = encode(base, made[0].framing.apply(pixels)[:, ::-1])
+    assert made[0].mirror is not None and torch.equal(made[0].mirror, flipped)
     assert base.prompts.encoded - before == 3 == len(words)  # two captions and the empty prompt
     base.prompts.forget()
     again = TrainingCache(tmp_path / "cache", base, CACHE)
@@ -231,6 +234,9 @@ def test_captions_come_in_changing_orders_that_are_embedded_before(
         assert text == "ohwx ana" or (text.startswith("ohwx ana, ") and of_class == text.replace("ohwx ana", "woman"))
     orders = {text for text, _ in seen if "tag 0" in text}
     assert len(orders) > 3 and len({tuple(sorted(text.split(", "))) for text in orders}) == 1
+    batches = prepare_batches(base, tagged, replace(settings, keep_tokens=3, caption_dropout=0.0), tmp_path)
+    heads = {text.split(", ")[2] for step in range(1, 41) for batch in batches.step(step) for text in batch.texts}
+    assert heads == {"hat"}
 
 
 def test_tags_are_left_out_of_captions_that_were_embedded_before(

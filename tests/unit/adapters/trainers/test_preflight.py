@@ -17,6 +17,7 @@ pytest.importorskip("diffusers")
 from tests.contract.makers import TRAINING  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.preflight import check_on_base, check_training  # noqa: E402
 from twinloop.errors import InputError, MissingExtra  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -65,8 +66,10 @@ def test_more_blocks_than_there_are(full_base: Path) -> None:
     check_on_base(replace(TRAINING, blocks_to_swap=4), gpu)
     with pytest.raises(InputError, match=r"blocks_to_swap: 5, but this model has 4 blocks"):
         check_on_base(replace(TRAINING, blocks_to_swap=5), gpu)
-    with pytest.raises(InputError, match="does nothing"):
-        check_on_base(replace(TRAINING, blocks_to_swap=1), base)
+    trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    for ask in (lambda asked: check_on_base(asked, base), lambda asked: trainer.forecast(asked, 3)):
+        with pytest.raises(InputError, match="does nothing"):
+            ask(replace(TRAINING, blocks_to_swap=1))
 
 
 def test_what_can() -> None:

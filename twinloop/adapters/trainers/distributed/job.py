@@ -66,7 +66,13 @@ class SharedTraining:
         family = data["family"]
         settings: dict[str, Any] = {name: _frozen(value) for name, value in data["settings"].items()}
         return cls(
-            BaseChoice(**{**data["choice"], "prediction": Asked(**data["choice"]["prediction"])}),
+            BaseChoice(
+                **{
+                    **data["choice"],
+                    "prediction": Asked(**data["choice"]["prediction"]),
+                    "parts": _frozen(data["choice"]["parts"]),
+                }
+            ),
             NamedFamily(family["preset"], tuple(family["plugins"])),
             _samples(data["samples"]),
             TrainingSettings(**settings),

@@ -33,6 +33,7 @@ from twinloop.ports import Trained, TrainingSettings, decisive_samples, decisive
 from twinloop.store.atomic import read_object, write_bytes, write_json
 from twinloop.store.clock import utc_now
 from twinloop.store.models.lora_file import kohya_path
+from twinloop.store.models.part_hashes import hashes_of_parts
 
 Progress = Callable[[int, int, float], None]
 
@@ -69,6 +70,7 @@ class ExternalTrainer:
         wanted = quantized(self._title, tool.program.quantizations, choice.quantization)
         parts = [choice.base, installed.version, *installed.arguments, *([] if wanted is None else [wanted])]
         parts += [told] if (told := choice.prediction.name) else []
+        parts += [f"{name} {digest}" for name, digest in hashes_of_parts(choice.parts).items()]
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
         self.fingerprint = f"{tool.program.name}-{family.name}-{digest}"
 
@@ -156,6 +158,7 @@ class ExternalTrainer:
             self._prediction,
             self._choice.quantization,
             run_here=True,
+            parts={name: str(Path(file).expanduser().absolute()) for name, file in self._choice.parts},
         )
 
     def _run(self, job: Job, home: Home, watch: _Watch) -> None:

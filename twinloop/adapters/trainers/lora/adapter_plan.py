@@ -61,7 +61,7 @@ class AdapterPlan:
         return cls(
             family.targets,
             settings.rank,
-            settings.alpha,
+            settings.network_alpha,
             settings.adapter == "dora",
             settings.text_encoder,
             settings.lokr,

@@ -22,14 +22,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from twinloop.adapters.diffusion.block_swap import UNSWAPPABLE
 from twinloop.adapters.trainers.memory.dry_run import Footprint
 from twinloop.domain.forecast import BUDGETS, GIB, MemoryPlan
 from twinloop.domain.quantised import Quantization
 from twinloop.ports import TrainingSettings
 
-STATE_BYTES = {"adamw": 8.0, "adamw8bit": 2.1, "prodigy": 14.0, "adafactor": 0.1}
+STATE_BYTES = {
+    "adamw": 8.0,
+    "adamw8bit": 2.1,
+    "prodigy": 14.0,
+    "adafactor": 0.1,
+    "lion": 4.0,
+    "came": 4.5,
+    "adamw_schedulefree": 8.0,
+}
 """Per parameter of the LoRA: two moments in float32; in 8 bits; Prodigy adds its sums and the start, which it keeps of
-those matrices only that do not start at zero; rows and columns only."""
+those matrices only that do not start at zero; rows and columns only; one moment; one, and rows and columns twice (at
+rank 16); one, and the weights a second time."""
 FIRST_MOMENT = 4.0
 """Bytes that Adafactor keeps with `beta1`."""
 CONTEXT = GIB // 2
@@ -64,11 +74,13 @@ class WeightSizes:
         adapted: of the models that the LoRA adapts. resident: of the other parts that stay on the device.
         frozen_encoders: of the text encoders that are not trained, which are moved to a GPU while they embed captions;
             0 elsewhere.
+        blocks: as in `Footprint`.
     """
 
     adapted: int
     resident: int
     frozen_encoders: int
+    blocks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -170,17 +182,21 @@ class Demand:
     def quantised(self) -> Iterator[tuple[Quantization, Demand]]:
         """The same training on quantised weights, the most exact first."""
         for quantization, sizes in self.quantised_sizes.items():
-            footprint = replace(self.footprint, weights=sizes.adapted, quantised=self.footprint.quantisable, blocks=())
+            footprint = replace(
+                self.footprint, weights=sizes.adapted, quantised=self.footprint.quantisable, blocks=sizes.blocks
+            )
+            swaps = self.swaps and quantization not in UNSWAPPABLE
             yield (
                 quantization,
                 replace(
                     self,
                     footprint=footprint,
-                    settings=replace(self.settings, blocks_to_swap=0),
+                    settings=self.settings if swaps else replace(self.settings, blocks_to_swap=0),
                     resident=sizes.resident,
                     frozen_encoders=sizes.frozen_encoders,
                     quantization=quantization,
                     quantised_sizes={},
+                    swaps=swaps,
                 ),
             )
 

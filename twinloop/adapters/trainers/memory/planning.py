@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from twinloop.adapters.diffusion.base_model import BaseModel
-from twinloop.adapters.diffusion.block_swap import UNSWAPPABLE
+from twinloop.adapters.diffusion.block_swap import UNSWAPPABLE, block_bytes_if
 from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.memory import main_memory_left
 from twinloop.adapters.diffusion.pixels import latent_shape
@@ -66,12 +66,22 @@ def demand_of(base: BaseModel, settings: TrainingSettings, chunks: int = 1, prio
     beside = 0 if assistant is None else assistant.nbytes(base.denoiser)
     now = _weight_sizes(base, gpu, adapted, None, beside)
     quantised = {how: _weight_sizes(base, gpu, adapted, how, beside) for how in _smaller_quantizations(base)}
-    quantization = None if is_packed(base.denoiser) else base.compute.quantization
+    quantization = _quantization(base)
     sizes = 1 + sum((smaller / settings.resolution) ** 2 for smaller in settings.smaller_resolutions)
     pictures = int(4 * math.prod(latents) * sizes) * (2 if settings.flip else 1)
     cached = pictures + sum(part.nbytes for part in words.values())
-    swaps = gpu and quantization not in UNSWAPPABLE and _has_room_for(base.denoiser)
+    swaps = can_swap(base) and _has_room_for(base.denoiser)
     return Demand(one, settings, now.resident, gpu, now.frozen_encoders, quantization, quantised, prior, swaps), cached
+
+
+def _quantization(base: BaseModel) -> Quantization | None:
+    """Of the denoiser; a file that came packed keeps its own weights."""
+    return None if is_packed(base.denoiser) else base.compute.quantization
+
+
+def can_swap(base: BaseModel) -> bool:
+    """Whether the denoiser's blocks can be swapped."""
+    return base.compute.device.type == "cuda" and _quantization(base) not in UNSWAPPABLE
 
 
 def _has_room_for(denoiser: Any) -> bool:
@@ -102,7 +112,9 @@ def _weight_sizes(
     frozen = {name: part for name, part in models.items() if name not in adapted}
     encoders = sum(size(part) for name, part in frozen.items() if name.startswith("text_encoder"))
     resident = beside + (size(frozen["vae"]) if gpu else sum(map(size, frozen.values())))
-    return WeightSizes(sum(size(models[name]) for name in adapted if name in models), resident, encoders if gpu else 0)
+    blocks = () if quantization is None else block_bytes_if(base.denoiser, quantization, base.compute.dtype)
+    weights = sum(size(models[name]) for name in adapted if name in models)
+    return WeightSizes(weights, resident, encoders if gpu else 0, blocks)
 
 
 def _smaller_quantizations(base: BaseModel) -> list[Quantization]:
@@ -193,7 +205,8 @@ def _fitting(
 
 def _swapped(demand: Demand, count: int, available: int) -> str:
     """That so many blocks are swapped, and what would do without."""
-    quantised = demand.fitting_quantised(int(available * MARGIN))
+    whole = replace(demand, settings=replace(demand.settings, blocks_to_swap=0))
+    quantised = whole.fitting_quantised(int(available * MARGIN))
     instead = (
         ""
         if quantised is None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from twinloop.domain.choices import SCHEDULE_FREE
 from twinloop.domain.optimizer_args import Arguments, Value, mistakes
 from twinloop.errors import InputError, MissingExtra, StateError
 
@@ -27,15 +28,15 @@ def _adamw(parameters: list[nn.Parameter], arguments: Mapping[str, Value]) -> to
 
 
 def _adamw8bit(parameters: list[nn.Parameter], arguments: Mapping[str, Value]) -> torch.optim.Optimizer:
-    kind = _library("adamw8bit", "bitsandbytes", "optimizers-gpu").optim.AdamW8bit
+    kind = _library("adamw8bit", *LIBRARIES["adamw8bit"]).optim.AdamW8bit
     made: torch.optim.Optimizer = kind(parameters, lr=0.0, **arguments)
     return made
 
 
 def _prodigy(parameters: list[nn.Parameter], arguments: Mapping[str, Value]) -> torch.optim.Optimizer:
-    kind = _library("prodigy", "prodigyopt", "optimizers").Prodigy
+    kind = _library("prodigy", *LIBRARIES["prodigy"]).Prodigy
     usual = {"decouple": True, "use_bias_correction": True, "safeguard_warmup": True}
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints a line of its own
+    with redirect_stdout(io.StringIO()):  # it prints a line of its own
         made: torch.optim.Optimizer = kind(parameters, lr=1.0, **{**usual, **arguments})
     return made
 
@@ -48,14 +49,26 @@ def _adafactor(parameters: list[nn.Parameter], arguments: Mapping[str, Value]) -
     return made
 
 
+def _of_pytorch_optimizer(name: str) -> Callable[[list[nn.Parameter], Mapping[str, Value]], torch.optim.Optimizer]:
+    def make(parameters: list[nn.Parameter], arguments: Mapping[str, Value]) -> torch.optim.Optimizer:
+        kind = getattr(_library(name, *LIBRARIES[name]), CLASSES[name].rpartition(".")[2])
+        made: torch.optim.Optimizer = kind(parameters, lr=0.0, **arguments)
+        return made
+
+    return make
+
+
 OPTIMIZERS: Mapping[str, Callable[[list[nn.Parameter], Mapping[str, Value]], torch.optim.Optimizer]] = {
     "adamw": _adamw,
     "adamw8bit": _adamw8bit,
     "prodigy": _prodigy,
     "adafactor": _adafactor,
+    **{name: _of_pytorch_optimizer(name) for name in ("lion", "came", "adamw_schedulefree")},
 }
 """AdamW (betas 0.9 and 0.999), the same with moments of 8 bits, Prodigy (arXiv 2306.06101: finds the rate by itself, so
-1.0 is the usual one), Adafactor (arXiv 1804.04235: hardly any state) at the given rate; each with its arguments
+1.0 is the usual one), Adafactor (arXiv 1804.04235: hardly any state) at the given rate, Lion (arXiv 2302.06675: one
+moment, steps of one length), CAME (arXiv 2307.02047: Adafactor's rows and columns with a first moment), Schedule-Free
+AdamW (arXiv 2405.15682: an average of the weights instead of a rate that falls); each with its arguments
 (`domain.optimizer_args`), the weight decay among them."""
 
 CLASSES = {
@@ -63,8 +76,20 @@ CLASSES = {
     "adamw8bit": "bitsandbytes.optim.adamw.AdamW8bit",
     "prodigy": "prodigyopt.prodigy.Prodigy",
     "adafactor": "transformers.optimization.Adafactor",
+    "lion": "pytorch_optimizer.optimizer.lion.Lion",
+    "came": "pytorch_optimizer.optimizer.came.CAME",
+    "adamw_schedulefree": "pytorch_optimizer.optimizer.schedulefree.ScheduleFreeAdamW",
 }
 """What other tools call them in the headers of LoRA files."""
+
+LIBRARIES: Mapping[str, tuple[str, str]] = {
+    "adamw8bit": ("bitsandbytes", "optimizers-gpu"),
+    "prodigy": ("prodigyopt", "optimizers"),
+    "lion": ("pytorch_optimizer", "optimizers"),
+    "came": ("pytorch_optimizer", "optimizers"),
+    "adamw_schedulefree": ("pytorch_optimizer", "optimizers"),
+}
+"""Module and extra of those that a library beside PyTorch brings."""
 
 
 def check_optimizer(name: str, device: torch.device, arguments: Arguments = ()) -> None:
@@ -83,10 +108,8 @@ def check_optimizer(name: str, device: torch.device, arguments: Arguments = ()) 
             f'training.optimizer: "adamw8bit" needs a CUDA GPU, but this training computes on {device.type}. '
             'Use "adamw", or "adafactor", which needs even less memory.'
         )
-    if name == "adamw8bit":
-        _library(name, "bitsandbytes", "optimizers-gpu")
-    if name == "prodigy":
-        _library(name, "prodigyopt", "optimizers")
+    if name in LIBRARIES:
+        _library(name, *LIBRARIES[name])
 
 
 def _library(optimizer: str, module: str, extra: str) -> Any:
@@ -117,7 +140,7 @@ class Optimizer:
         self._parameters = dict(parameters)
         first = next(iter(self._parameters.values()))
         check_optimizer(name, first.device, arguments)
-        self._clip = clip
+        self._clip, self._averages = clip, name in SCHEDULE_FREE
         groups: dict[float, list[nn.Parameter]] = {}
         for key, one in self._parameters.items():
             groups.setdefault((rates or {}).get(key, 1.0), []).append(one)
@@ -149,6 +172,27 @@ class Optimizer:
         self.clear()
         return float(norm)
 
+    @contextmanager
+    @torch.no_grad()
+    def averaged(self) -> Iterator[None]:
+        """The parameters hold the weights that this optimizer is about: with a schedule-free one its average (x of the
+        paper) instead of those at which it takes gradients (y), which are the same bits again afterwards. With any
+        other they are the parameters as they are.
+        """
+        if not self._averages:
+            yield
+            return
+        own = {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
+        inner: Any = self._inner
+        inner.eval()
+        try:
+            yield
+        finally:
+            # its own way back rounds: a training that was looked at would take other steps
+            inner.train()
+            for name, value in own.items():
+                self._parameters[name].copy_(value)
+
     def clear(self) -> None:
         """Forget the gradients."""
         self._inner.zero_grad(set_to_none=True)
@@ -156,15 +200,16 @@ class Optimizer:
     def state(self) -> dict[str, Tensor]:
         """Parameters and all that the optimizer remembers.
 
-        ``<parameter>``, ``<parameter>/<moment>``, and numbers as ``<parameter>/<name>#int`` or ``group/<name>#float``.
+        ``<parameter>``, ``<parameter>/<moment>``, and numbers as ``<parameter>/<name>#int`` or ``group/<name>#float``,
+        ``group1/<name>#float`` of parameters with another rate.
         """
         named: dict[str, Tensor] = {}
         for name, parameter in self._parameters.items():
             named[name] = parameter.detach()
             named |= dict(_named(name, self._inner.state[parameter].items()))
-        # what the others hold is the same, but for the rate, which every step sets
-        group = self._inner.param_groups[0]
-        return named | dict(_named(GROUP, ((key, value) for key, value in group.items() if _kind(value))))
+        for number, group in enumerate(self._inner.param_groups):
+            named |= dict(_named(_owner(number), ((key, value) for key, value in group.items() if _kind(value))))
+        return named
 
     @torch.no_grad()
     def restore(self, named: Mapping[str, Tensor]) -> None:
@@ -186,8 +231,12 @@ class Optimizer:
                 key: value.to(parameter.device) if isinstance(value, Tensor) else value
                 for key, value in parts.get(name, {}).items()
             }
-        for group in self._inner.param_groups:
-            group.update(parts.get(GROUP, {}))
+        for number, group in enumerate(self._inner.param_groups):
+            group.update(parts.get(_owner(number), parts.get(GROUP, {})))
+
+
+def _owner(group: int) -> str:
+    return f"{GROUP}{group or ''}"
 
 
 def _kind(value: object) -> str:

@@ -62,7 +62,7 @@ def lora_header(
         "network_module": "lycoris.kohya" if settings.lokr else "networks.lora",
         **_network_arguments(settings),
         "network_dim": settings.rank,
-        "network_alpha": settings.alpha,
+        "network_alpha": settings.network_alpha,
         **({"network_dropout": settings.network_dropout} if settings.network_dropout else {}),
         **({"scale_weight_norms": settings.scale_weight_norms} if settings.scale_weight_norms else {}),
         "base_model_version": family.base_version,
@@ -124,6 +124,9 @@ def _network_arguments(settings: TrainingSettings) -> dict[str, str]:
     found = {**found, **{name: str(share) for name, share in dropouts.items() if share}}
     if settings.loraplus_lr_ratio:
         found |= {"loraplus_lr_ratio": f"{settings.loraplus_lr_ratio:g}"}
+    if settings.rank_stabilized:
+        # no sd-scripts argument: ss_network_alpha is already that of alpha / rank
+        found |= {"rank_stabilized": "True"}
     if settings.conv_rank:
         found |= {"conv_dim": str(settings.conv_rank), "conv_alpha": f"{settings.convolution_alpha:g}"}
     return {"network_args": json.dumps(found)} if found else {}

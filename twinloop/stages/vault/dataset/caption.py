@@ -21,7 +21,7 @@ from twinloop.ports import Captioner, Reporter
 from twinloop.stages import words
 from twinloop.stages.observe import Observer
 from twinloop.stages.vault.dataset.audit import Constant, audit
-from twinloop.stages.vault.dataset.choose import Choice, LeftOut
+from twinloop.stages.vault.dataset.choose import ChosenPhotos, LeftOut
 from twinloop.stages.vault.dataset.cut import Cut, CutOptions
 from twinloop.stages.vault.dataset.cut_picture import CutPicture
 from twinloop.stages.vault.dataset.describe import merged, told_otherwise
@@ -61,15 +61,7 @@ class CaptionOptions:
     max_words: int = CAPTION_WORDS
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "style": self.style,
-            "captioner": self.captioner,
-            "model": self.model,
-            "own_captions": self.own_captions,
-            "captioner_url": self.captioner_url,
-            "captioner_prompt": self.captioner_prompt,
-            "max_words": self.max_words,
-        }
+        return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CaptionOptions:
@@ -186,7 +178,7 @@ class Captioning:
 
     person: Person
     label: Label
-    choice: Choice
+    choice: ChosenPhotos
     options: CaptionOptions
     writer: Writer
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from twinloop.domain import crops
 from twinloop.domain.dates import day_of, is_after, is_before
 from twinloop.domain.faces import HeadPose
@@ -20,14 +18,11 @@ from twinloop.domain.vault import FaceKey, Person, VaultPhoto
 from twinloop.domain.wording import none_can_be_used, plural
 from twinloop.errors import InputError, NothingToDo
 from twinloop.facets.face_angle import angle_of
-from twinloop.stages.select import BLURRED_BELOW
+from twinloop.stages.select import blur_limit
 from twinloop.stages.vault.dataset.by_hand import EXCLUDE, STANDS, ByHand, by_hand
 from twinloop.stages.vault.dataset.cut import Cut, CutOptions, cut_of
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.record import check_current
-
-FEWEST_FOR_BLUR = 5
-"""With fewer photos there is no median to be blurred against."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenPhotos:
     """The outcome.
 
     Attributes:
@@ -62,7 +57,7 @@ class Choice:
     undated: int
 
 
-def choose(opened: OpenVault, person: Person, duplicates: Mapping[str, str], options: CutOptions) -> Choice:
+def choose(opened: OpenVault, person: Person, duplicates: Mapping[str, str], options: CutOptions) -> ChosenPhotos:
     """The cuts of a person's photos.
 
     Args:
@@ -88,7 +83,7 @@ def check_shown(opened: OpenVault, person: Person) -> None:
         )
 
 
-def sorted_out(opened: OpenVault, person: Person, duplicates: Mapping[str, str], options: CutOptions) -> Choice:
+def sorted_out(opened: OpenVault, person: Person, duplicates: Mapping[str, str], options: CutOptions) -> ChosenPhotos:
     """The same for who only looks: of anybody, and also where nothing is left.
 
     Raises InputError: an option that cannot be.
@@ -108,7 +103,7 @@ def sorted_out(opened: OpenVault, person: Person, duplicates: Mapping[str, str],
     found.update(_beyond(_cuts(found), options, said))
     cuts = _cuts(found)
     left_out = {sha256: item for sha256, item in found.items() if isinstance(item, LeftOut)}
-    return Choice(
+    return ChosenPhotos(
         cuts,
         tuple(left_out.values()),
         len((left_out.keys() & duplicates.keys()) - said.left_out),
@@ -177,9 +172,7 @@ def _within_dates(photo: VaultPhoto, number: int | None, options: CutOptions) ->
 def _blurred(cuts: Sequence[Cut]) -> dict[str, LeftOut]:
     faces = [(cut, cut.found.measures) for cut in cuts if cut.found is not None]
     sharp = [(cut, measures["sharpness"]) for cut, measures in faces if "sharpness" in measures]
-    if len(sharp) < FEWEST_FOR_BLUR:
-        return {}
-    limit = BLURRED_BELOW * float(np.median([value for _, value in sharp]))
+    limit = blur_limit([value for _, value in sharp])
     return {
         cut.photo.sha256: LeftOut(
             cut.photo, f"blurred (face sharpness {value:.0f}; this person's limit is {limit:.0f})"

@@ -104,8 +104,8 @@ class Prepared:
         others: names of pictures in the folder that are not of this training set.
         made_way: (owner, new place) of somebody else's training set that lay here under an earlier name; None = there
             was none.
-        by_hand, undated: as `Choice` has them. without_face: paths of photos in the same folders as the person's on
-            which no face was found, so that they are nobody's.
+        by_hand, undated: as `ChosenPhotos` has them. without_face: paths of photos in the same folders as the person's
+            on which no face was found, so that they are nobody's.
     """
 
     folder: Path

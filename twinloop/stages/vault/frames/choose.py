@@ -21,7 +21,7 @@ _EXPRESSION = "expression."
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenFrames:
     """The frames to take, in the order of time; how many were left out as blurred, and as near-alike to taken ones."""
 
     frames: tuple[SeenFrame, ...]
@@ -29,7 +29,7 @@ class Choice:
     alike: int
 
 
-def choose(seen: Sequence[SeenFrame], most: int) -> Choice:
+def choose(seen: Sequence[SeenFrame], most: int) -> ChosenFrames:
     """At most ``most`` frames.
 
     One after the other: each time the best frame of the head angle, and there of the expression, that has the fewest so
@@ -53,7 +53,7 @@ def choose(seen: Sequence[SeenFrame], most: int) -> Choice:
         others = [frame for frame in left if frame is not best]
         left = [frame for frame in others if not near_alike(frame, best)]
         alike += len(others) - len(left)
-    return Choice(tuple(sorted(chosen, key=lambda frame: frame.index)), len(seen) - len(sharp), alike)
+    return ChosenFrames(tuple(sorted(chosen, key=lambda frame: frame.index)), len(seen) - len(sharp), alike)
 
 
 def near_alike(a: SeenFrame, b: SeenFrame) -> bool:

@@ -103,7 +103,7 @@ def split(opened: OpenVault, text: str, files: Sequence[Path], face: int | None 
     """
     people = read_people(opened.vault)
     person = find_person(people, text)
-    return split_faces(opened, text, FacesMeant(opened, people, face).of_person(person, files))
+    return _split(opened, people, person, FacesMeant(opened, people, face).of_person(person, files))
 
 
 def split_faces(opened: OpenVault, text: str | None, keys: Sequence[FaceKey]) -> Edited:
@@ -122,7 +122,10 @@ def split_faces(opened: OpenVault, text: str | None, keys: Sequence[FaceKey]) ->
             "split",
             data,
         )
-    person = find_person(people, text)
+    return _split(opened, people, find_person(people, text), keys)
+
+
+def _split(opened: OpenVault, people: People, person: Person, keys: Sequence[FaceKey]) -> Edited:
     _check(keys, person.faces, person.called)
     if len(keys) == len(person.faces):
         raise InputError(f"These are all faces of {person.called}: nobody would be left.")
@@ -145,7 +148,7 @@ def reject(opened: OpenVault, text: str, files: Sequence[Path], face: int | None
     """
     people = read_people(opened.vault)
     person = find_person(people, text)
-    return reject_faces(opened, text, FacesMeant(opened, people, face).of_person(person, files))
+    return _reject(opened, person, FacesMeant(opened, people, face).of_person(person, files))
 
 
 def reject_faces(opened: OpenVault, text: str, keys: Sequence[FaceKey]) -> Edited:
@@ -154,7 +157,10 @@ def reject_faces(opened: OpenVault, text: str, keys: Sequence[FaceKey]) -> Edite
     Raises:
         InputError: faces that are not the person's.
     """
-    person = find_person(read_people(opened.vault), text)
+    return _reject(opened, find_person(read_people(opened.vault), text), keys)
+
+
+def _reject(opened: OpenVault, person: Person, keys: Sequence[FaceKey]) -> Edited:
     _check(keys, person.faces, person.called)
     data = {"person": person.id, "faces": _json(keys)}
     return decided(
@@ -174,7 +180,7 @@ def assign(opened: OpenVault, text: str, files: Sequence[Path], face: int | None
     """
     people = read_people(opened.vault)
     person = find_person(people, text)
-    return assign_faces(opened, text, FacesMeant(opened, people, face).for_person(person, files))
+    return _assign(opened, people, person, FacesMeant(opened, people, face).for_person(person, files))
 
 
 def assign_pictures(opened: OpenVault, text: str, files: Sequence[Path]) -> Edited:
@@ -203,7 +209,10 @@ def assign_faces(opened: OpenVault, text: str, keys: Sequence[FaceKey]) -> Edite
         InputError: faces that are not in the vault. NothingToDo: all of them belong to the person already.
     """
     people = read_people(opened.vault)
-    person = find_person(people, text)
+    return _assign(opened, people, find_person(people, text), keys)
+
+
+def _assign(opened: OpenVault, people: People, person: Person, keys: Sequence[FaceKey]) -> Edited:
     _check(keys, [*people.strangers, *(key for other in people.persons for key in other.faces)], "this vault")
     if set(person.faces).issuperset(keys):
         raise NothingToDo(

@@ -4,6 +4,7 @@ way.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from peft.tuners.lora import LoraLayer  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
@@ -22,7 +24,8 @@ from twinloop.adapters.diffusion.loras.reading import read_for_pipeline  # noqa:
 from twinloop.adapters.diffusion.loras.writing import LoraWeights, write_lora  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import adapted_layers  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
-from twinloop.store.models.lora_file import kohya_path  # noqa: E402
+from twinloop.loras.adapter_settings import ADAPTER_TEXT  # noqa: E402
+from twinloop.store.models.lora_file import header_texts, kohya_path  # noqa: E402
 
 FAMILY = FAMILIES["sdxl"]
 
@@ -161,6 +164,10 @@ def test_only_plain_files_are_read_for_an_exchange(base: BaseModel, tmp_path: Pa
     assert pairs and {pair.alpha for pair in pairs.values()} == {3.0}
     assert pairs.keys() == set(adapted_layers(base.denoiser, FAMILY.targets))
     assert read(dora) is None
+    texts = header_texts(plain)
+    texts[ADAPTER_TEXT] = json.dumps({**json.loads(texts[ADAPTER_TEXT]), f"{FAMILY.denoiser}.use_rslora": True})
+    save_file(load_file(plain), stabilised := tmp_path / "c.safetensors", texts)
+    assert read(stabilised) is None, "it divides alpha by the root of the rank"
     assert read(kohya_path(plain)) is None  # diffusers knows the alphas in such a file; here they are not looked for
 
 

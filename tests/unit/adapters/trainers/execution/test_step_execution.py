@@ -144,6 +144,8 @@ def test_who_allows_it_is_not_told_to() -> None:
     for asked in (None, True):
         advice = memory_advice(replace(SETTINGS, gradient_checkpointing=asked))
         assert "gradient_checkpointing" not in advice and "resolution" in advice and "begins anew" in advice
+        assert "blocks_to_swap" not in advice
+        assert "blocks_to_swap, or set it higher: the training goes on" in memory_advice(SETTINGS, swaps=True)
 
 
 def test_a_training_of_other_settings_says_that_it_begins_anew(bench: Bench) -> None:

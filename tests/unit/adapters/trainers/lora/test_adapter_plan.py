@@ -49,6 +49,14 @@ def test_the_forecast_counts_what_is_trained(
         assert any(name.endswith("magnitude_vector") for name in model.parameters) == dora
 
 
+def test_layers_of_one_shape_begin_differently(full_base: Path) -> None:
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
+    with adapted(base, AdapterPlan(SDXL.targets, 4, 4.0), 0) as model:
+        name = next(name for name in model.parameters if name.endswith("attn1.to_q.lora_A"))
+        query, key = model.parameters[name], model.parameters[name.replace("to_q", "to_k")]
+        assert query.shape == key.shape and not query.equal(key)
+
+
 def test_a_base_without_these_layers_is_told_by_both_and_left_as_it_was(full_base: Path) -> None:
     base = open_base(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
     plan = AdapterPlan(("no_such_layer",), 4, 4.0)

@@ -82,10 +82,10 @@ def test_a_place_has_the_same_lot_whatever_comes_after_it() -> None:
     assert torch.equal(short, long[:, :5])
 
 
-def thinned(dropout: Dropout, places: Any, hidden: Any, step: int = 1, conv: bool = False) -> Any:
+def thinned(dropout: Dropout, places: Any, hidden: Any, step: int = 1, conv: bool = False, seed: int = 3) -> Any:
     down = nn.Conv2d(1, 1, 1) if conv else nn.Linear(1, 1)
     thinning = Thinning(dropout, {"blocks.0.to_q": down})
-    thinning.at(3, step, places, CPU)
+    thinning.at(seed, step, places, CPU)
     (hook,) = down._forward_hooks.values()
     return hook(down, (), hidden)
 
@@ -130,6 +130,7 @@ def test_rows_that_all_pictures_share_are_the_steps() -> None:
     whole = thinned(Dropout(numbers=0.5), range(4), shared)
     assert torch.equal(thinned(Dropout(numbers=0.5), (2, 3), shared), whole)
     assert not torch.equal(thinned(Dropout(numbers=0.5), range(4), shared, step=2), whole)
+    assert not torch.equal(thinned(Dropout(numbers=0.5), range(4), shared, seed=4), whole)
 
 
 def hook_of(thinning: Thinning, down: nn.Module) -> Callable[[Any], Any]:

@@ -129,6 +129,7 @@ def test_offset_shifts_whole_channels() -> None:
     moved = shifted - plain
     assert moved.abs().max() > 0.01
     assert torch.allclose(moved, moved[..., :1, :1].expand_as(moved), atol=1e-6)
+    assert len({round(value, 4) for value in moved[..., 0, 0].flatten().tolist()}) == 6  # one for each channel of each
 
 
 DYNAMIC = {

@@ -168,6 +168,8 @@ def test_gradients_take_the_place_of_activations() -> None:
     assert found.peak(1, False) == kept + 4 * large.adapter
     assert found.peak(1, True) == kept + 4 * large.adapter + ONE.largest_block
     assert replace(found, prior=True).peak(1, False) == kept + 4 * large.adapter + ONE.activations
+    preserving = replace(found, settings=replace(found.settings, output_preservation=1.0))
+    assert preserving.peak(1, False) == replace(found, prior=True).peak(1, False), "a second pass for the class word"
 
 
 def test_copies_in_the_precision_of_the_products_are_made_once_for_all_pictures() -> None:
@@ -185,6 +187,8 @@ def test_optimizers_and_the_average_cost_memory() -> None:
     peaks = {name: demand(optimizer=name).peak(1, True) for name in ("adafactor", "adamw8bit", "adamw", "prodigy")}
     assert list(peaks.values()) == sorted(peaks.values())
     assert demand(ema_decay=0.99).peak(1, True) - peaks["adamw"] == 4 * ONE.adapter
+    thinned = demand(optimizer="prodigy", optimizer_args=(("slice_p", 2),))
+    assert peaks["prodigy"] - thinned.peak(1, True) == 3 * ONE.adapter, "half of its sums and of the start"
 
 
 BLOCKS = replace(ONE, blocks=(GIB, GIB // 2, GIB // 2, GIB // 4))
@@ -219,10 +223,13 @@ def test_how_many_blocks_are_swapped_may_be_fixed_or_forbidden() -> None:
         assert demand.settings.gradient_checkpointing is False or demand.floor == CONTEXT + ONE.weights + GIB // 2
 
 
-def test_quantised_weights_are_proposed_without_swapping() -> None:
-    for asked in (None, 3):
-        found = replace(swapping(blocks_to_swap=asked), quantised_sizes=QUANTISED)
-        assert [plan.blocks_to_swap for _, one in found.quantised() for plan in one.plans()] == [0] * 6
+@pytest.mark.parametrize(("asked", "counts"), [(None, [0, 0, 0, 1, 2]), (1, [1, 1]), (0, [0, 0, 0])])
+def test_quantised_weights_are_proposed_with_swapping_but_for_nf4(asked: int | None, counts: list[int]) -> None:
+    sizes = {how: replace(one, blocks=(GIB // 2, GIB // 4)) for how, one in QUANTISED.items()}
+    found = dict(replace(swapping(blocks_to_swap=asked), quantised_sizes=sizes).quantised())
+    assert [plan.blocks_to_swap for plan in found["int8"].plans()] == counts
+    assert [plan.blocks_to_swap for plan in found["nf4"].plans()] == [0] * 3
+    assert found["int8"].peak(1, True) - found["int8"].peak(1, True, 2) == GIB // 4
 
 
 @pytest.fixture
@@ -343,6 +350,7 @@ def test_quantised_bytes_are_predicted_and_counted(name: str, tmp_path: Path) ->
         real, _ = demand_of(base, settings)
         parts = [part for part in base.pipeline.components.values() if isinstance(part, torch.nn.Module)]
         assert promised.footprint.weights == real.footprint.weights == real_bytes(base.denoiser)
+        assert promised.footprint.blocks == real.footprint.blocks != plain.footprint.blocks
         assert promised.resident == real.resident == sum(map(real_bytes, parts)) - real.footprint.weights
         assert (promised.footprint.quantised, list(real.quantised_sizes)) == (
             real.footprint.quantised,
@@ -431,6 +439,8 @@ def test_the_forecast_of_a_whole_training(full_base: Path, monkeypatch: pytest.M
     assert short.seconds == pytest.approx(6 * demand.operations(False) / 4e8)
     assert long.seconds is not None and long.seconds == pytest.approx(10 * short.seconds)
     assert long.disk - short.disk == pytest.approx(990 * cached, abs=2)
+    saving = forecast(base, replace(TRAINING, save_every=2), 10)
+    assert saving.disk - short.disk == pytest.approx(3 * 4 * demand.footprint.adapter, abs=2), "files of 3 steps"
     assert short.memory is None and short.plan.micro_batch == TRAINING.batch_size
     assert json.loads(json.dumps(short.to_json()))["budgets_gib"]["8"]["micro_batch"] == TRAINING.batch_size
     assert "GiB of memory" in short.line and len(short.details) == 4

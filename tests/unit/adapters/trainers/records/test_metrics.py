@@ -78,6 +78,17 @@ def test_a_validation_stands_in_the_line_of_its_step_and_not_in_its_seconds(tmp_
     assert logged_steps(path) == (first, second) and logged_steps(tmp_path / "none.jsonl") == ()
 
 
+def test_a_step_takes_the_time_since_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([10.0, 12.0, 15.0])
+    fake = types.SimpleNamespace(perf_counter=lambda: next(clock))
+    monkeypatch.setattr("twinloop.adapters.trainers.records.metrics.time", fake)
+    sink = JsonLines(tmp_path / "m.jsonl", 0)
+    fill(Metrics([sink]), range(1, 3))
+    sink.close()
+    lines = (tmp_path / "m.jsonl").read_text().splitlines()
+    assert [json.loads(line)["seconds"] for line in lines] == [2.0, 3.0]
+
+
 def test_no_times_where_files_have_to_be_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     work = tmp_path / ".training_v1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.unit.stages.vault.makers import captioned
-from twinloop.cli.vault.making import several_faces_lines
+from twinloop.cli.vault.findings import several_faces_lines
 
 
 def test_pictures_with_several_faces_are_counted() -> None:
