@@ -90,7 +90,7 @@ def test_a_run_that_ended_says_why_and_whether_its_lora_is_better(
         status.get_by_text(f"Reason: {history['stop']['reason']}").wait_for()
         status.get_by_text(f"Gaps left: {history['gaps_left']}").wait_for()
         status.get_by_text(re.compile(r"Better than v1\? (Yes|No|Not shown|Only in part)")).wait_for()
-        page.get_by_text("bootstrap_config.json : outputs/ana holds a run of other settings").wait_for()
+        page.get_by_text("outputs/ana belongs to a run of another configuration").wait_for()
         assert page.get_by_role("button", name="Start").count() == 0
         page.get_by_role("button", name="Check again").click()
         page.locator("strong.state", has_text="done").wait_for(timeout=60_000)

@@ -148,19 +148,20 @@ def test_all_parts_from_files(split: Split, tmp_path: Path) -> None:
     assert len(fingerprints) == 2
 
 
-def test_another_autoencoder_than_the_checkpoint_has(tmp_path: Path) -> None:
-    """In a folder and in a single file, SDXL's autoencoder gives way to the one that is named."""
+@pytest.mark.parametrize("names", [("vae",), ("vae", "text_encoder", "text_encoder_2")], ids=["vae", "all"])
+def test_other_parts_than_the_checkpoint_has(names: tuple[str, ...], tmp_path: Path) -> None:
+    """In a folder and in a single file, SDXL's parts give way to those that are named."""
     folder, other = build_tiny("sdxl", tmp_path / "one"), build_tiny("sdxl", tmp_path / "two", seed=1)
-    file = as_comfyui_has_it(other, "vae", tmp_path / "ComfyUI" / "sdxl_vae.safetensors")
+    files = {name: as_comfyui_has_it(other, name, tmp_path / "ComfyUI" / f"{name}.safetensors") for name in names}
     write_single_file(folder, tmp_path / "mine.safetensors")
     shutil.copytree(folder, tmp_path / "mine")
     plain = BaseChoice(str(folder), "cpu", "float32")
-    swapped = tuple(
-        replace(plain, base=str(base), parts=(("vae", str(file)),)) for base in (folder, tmp_path / "mine.safetensors")
-    )
+    parts = tuple((name, str(file)) for name, file in files.items())
+    swapped = (replace(plain, base=str(base), parts=parts) for base in (folder, tmp_path / "mine.safetensors"))
     before, *after = (pictures(choice, "sdxl")[0] for choice in (plain, *swapped))
-    shutil.rmtree(folder / "vae")
-    shutil.copytree(other / "vae", folder / "vae")
+    for name in names:
+        shutil.rmtree(folder / name)
+        shutil.copytree(other / name, folder / name)
     (wanted,) = pictures(plain, "sdxl")
     assert not np.array_equal(before, wanted)
     assert all(np.array_equal(found, wanted) for found in after)

@@ -91,6 +91,7 @@ def a_run(home: Path) -> None:
         generation=generation,
         validation={"min_face_quality": 0.75},
         max_iterations=1,
+        base_parts={"vae": "photos/person.json"},
     )
     command("run", "--config", config, code=3)
     images = [item["image"] for item in read("out/verdicts_iter1.json")["verdicts"] if "rejected_early" not in item]
@@ -112,6 +113,7 @@ def by_hand() -> None:
         "timestep_spacing": "trailing",
     }
     base = {"precision": "float32", "base_prediction": "v_prediction", "zero_terminal_snr": True}
+    base["base_parts"] = {"vae": "loras/lora_v1.safetensors"}
     command("generate", "gaps.json", "--config", configuration(Path("hand"), generation=more, **base), *MADE)
     command("validate", "made", *FAKE)
     command("compare", *COMPARED)

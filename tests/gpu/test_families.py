@@ -71,7 +71,7 @@ def test_parts_that_wait_in_main_memory_change_no_image(base: tuple[str, Path], 
     choice = chosen(base)
     lora = trained(base, choice, tmp_path)
     whole = pictures(base, choice, lora)
-    for offload in ("model", "sequential"):
+    for offload in ("model", "blocks", "sequential"):
         for image, other in zip(whole, pictures(base, choice, lora, offload=offload), strict=True):
             np.testing.assert_array_equal(image, other, err_msg=offload)
 

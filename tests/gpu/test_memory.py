@@ -30,6 +30,7 @@ from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator 
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.memory.demand import CONTEXT  # noqa: E402
 from twinloop.adapters.trainers.memory.planning import MARGIN, demand_of  # noqa: E402
+from twinloop.adapters.trainers.optim.optimizer import LIBRARIES  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
 from twinloop.errors import OutOfMemory  # noqa: E402
@@ -74,6 +75,9 @@ def empty_card() -> None:
         {"gradient_checkpointing": True, "gradient_accumulation": 2},
         {"gradient_checkpointing": True, "optimizer": "adafactor"},
         {"gradient_checkpointing": True, "optimizer": "prodigy"},
+        {"gradient_checkpointing": True, "optimizer": "lion"},
+        {"gradient_checkpointing": True, "optimizer": "came"},
+        {"gradient_checkpointing": True, "optimizer": "adamw_schedulefree", "schedule": "constant"},
         {"gradient_checkpointing": True, "ema_decay": 0.99},
         {"blocks_to_swap": 30},
         {"blocks_to_swap": 70, "rank": 4},
@@ -84,8 +88,8 @@ def empty_card() -> None:
 def test_the_forecast_is_within_a_twentieth(
     small: BaseChoice, photos: tuple[TrainingSample, ...], changes: dict[str, Any], tmp_path: Path
 ) -> None:
-    if changes.get("optimizer") == "prodigy":
-        pytest.importorskip("prodigyopt")
+    if (optimizer := changes.get("optimizer")) in LIBRARIES:
+        pytest.importorskip(LIBRARIES[optimizer][0])
     settings = replace(SETTINGS, **changes)
     forecast, most = forecast_and_taken(small, SDXL, photos, settings, tmp_path)
     assert forecast == pytest.approx(most, rel=0.05)

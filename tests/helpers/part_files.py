@@ -32,7 +32,7 @@ def tensors_of(folder: Path, part: str) -> dict[str, Any]:
     """As the diffusers folder has them."""
     from safetensors.torch import load_file
 
-    (path,) = (folder / part).glob("*.safetensors")
+    (path,) = (one for one in (folder / part).glob("*.safetensors") if ".fp16." not in one.name)
     return load_file(path)
 
 

@@ -236,6 +236,7 @@ def test_a_run_may_go_on_with_another_budget_or_place(free: dict[str, Any]) -> N
         {"generation": {"num_per_gap": 4}},
         {"merge": {"decay": 0.5}},
         {"base_model": "nano"},
+        {"base_parts": {"vae": "ae.safetensors"}},
     ],
 )
 def test_what_decides_results_may_not_change(fixed: dict[str, Any]) -> None:
@@ -350,6 +351,35 @@ def test_arguments_of_the_optimizer_are_looked_at_before_anything_starts() -> No
     assert parse_settings({**LEAST, "training": {"optimizer_args": None}}, "x").training.optimizer_args == {}
 
 
+@pytest.mark.parametrize(
+    ("training", "words"),
+    [
+        ({"schedule": "cosine"}, "adamw_schedulefree runs at one rate after the warm-up; leave schedule out"),
+        ({"ema_decay": 0.9}, "writes an average by itself"),
+        ({"scale_weight_norms": 1.0}, "weights that adamw_schedulefree averages"),
+        ({"optimizer_args": {"warmup_steps": 10}}, "its warm-up is training.warmup_steps"),
+        ({"schedule": "constant", "warmup_steps": 10}, ""),
+    ],
+)
+def test_a_schedule_free_optimizer_averages_the_weights_alone(training: dict[str, Any], words: str) -> None:
+    data = {**LEAST, "training": {"optimizer": "adamw_schedulefree", **training}}
+    if not words:
+        assert parse_settings(data, "x").training.warmup_steps == 10
+        return
+    (line,) = problems(data)
+    assert words in line
+
+
+def test_rank_stabilized_goes_with_a_rank() -> None:
+    (line,) = problems({**LEAST, "training": {"adapter": "lokr", "rank_stabilized": True}})
+    assert 'rank_stabilized goes with "adapter": "lora" or "dora"' in line
+    (line,) = problems({**LEAST, "training": {"use_rslora": True}})
+    assert line.endswith("here it is called training.rank_stabilized")
+    plain = parse_settings(LEAST, "x").identity_fields()["training"]
+    asked = parse_settings({**LEAST, "training": {"adapter": "dora", "rank_stabilized": True}}, "x")
+    assert "rank_stabilized" not in plain and asked.identity_fields()["training"]["rank_stabilized"] is True
+
+
 @pytest.mark.parametrize("adapter", ["dora", "lokr"])
 def test_dropout_goes_with_a_lora(adapter: str) -> None:
     (line,) = problems({**LEAST, "training": {"adapter": adapter, "network_dropout": 0.1, "module_dropout": 0.1}})
@@ -426,6 +456,10 @@ def test_every_clash_names_fields_that_there_are() -> None:
         "conv_rank": 8,
         "scale_weight_norms": 1.0,
         "loraplus_lr_ratio": 4.0,
+        "rank_stabilized": True,
+        "optimizer": "adamw_schedulefree",
+        "schedule": "linear",
+        "ema_decay": 0.9,
     }
     vain = {
         "trainer_path": "x",
@@ -517,3 +551,30 @@ def test_what_a_base_predicts_is_part_of_a_run_where_it_is_said() -> None:
     assert told["base_prediction"] == "v_prediction" and seldom.items() <= told["generation"].items()
     (line,) = problems({**LEAST, "base_prediction": "v"})
     assert line.startswith("base_prediction: ") and "'epsilon' or 'v_prediction'" in line
+
+
+def test_files_of_parts_are_part_of_a_run_where_they_are_named() -> None:
+    plain = parse_settings(LEAST, "test").identity_fields()
+    assert "base_parts" not in plain  # runs that were begun before there were any
+    said = parse_settings({**LEAST, "base_parts": {"vae": "ae.safetensors", "text_encoder": None}}, "test")
+    assert said.identity_fields()["base_parts"] == {"vae": "ae.safetensors"}
+    assert said.base_parts.given == (("vae", "ae.safetensors"),)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"vae": "x"}, "vae: unknown field; did you mean 'base_parts.vae'?"),
+        ({"ae": "x"}, "ae: unknown field; here it is called base_parts.vae"),
+        ({"clip_l": "x"}, "clip_l: unknown field; here it is called base_parts.text_encoder"),
+        (
+            {"base_parts": {"clip_g": "x"}},
+            "base_parts.clip_g: unknown field; here it is called base_parts.text_encoder_2",
+        ),
+        ({"base_parts": {"t5xxl": "x"}}, "base_parts.text_encoder_2 (flux), or base_parts.text_encoder_3 (sd35)"),
+        ({"base_parts": {"ae": "x"}}, "base_parts.ae: unknown field; here it is called base_parts.vae"),
+    ],
+)
+def test_other_programs_names_of_parts_are_known(wrong: dict[str, Any], told: str) -> None:
+    (line,) = problems({**LEAST, **wrong})
+    assert told in line

@@ -14,7 +14,7 @@ import pytest
 
 from tests.functional import loops
 from tests.helpers.fake_photos import fake_photo
-from tests.unit.things import Recording, gap
+from tests.unit.things import Recording, dataset, gap, member
 from twinloop import steps
 from twinloop.adapters.fakes import fake_pack
 from twinloop.config import Settings
@@ -348,3 +348,9 @@ def test_the_versions_are_those_of_the_beginning() -> None:
     run = begun()
     run.workspace.versions.write_text('{"twinloop": "0.0.1"}')
     assert begun().workspace.versions.read_text() == '{"twinloop": "0.0.1"}'
+
+
+def test_photos_that_are_held_out_are_counted_apart() -> None:
+    assert steps.told_held_out(dataset(3)) == ""
+    mixed = Dataset((*dataset(3).members, member("held out", weight=0.0), member("made", "synthetic", 1, 0.3)))
+    assert steps.told_held_out(mixed) == " (3 trained on, 1 held out for measuring)"

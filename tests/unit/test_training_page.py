@@ -9,6 +9,7 @@ from typing import Any
 
 from twinloop.config import ELSEWHERE, Settings, parse_settings
 from twinloop.config.training_clashes import SAYS_NOTHING_WITHOUT
+from twinloop.domain.choices import BASE_PARTS
 from twinloop.domain.flattened import flattened
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
@@ -53,6 +54,7 @@ def test_what_may_change_in_a_run_is_listed() -> None:
     kept = flattened(settings.identity_fields())
     told_where_set = {f"training.{name}" for name in SAYS_NOTHING_WITHOUT}
     told_where_set |= {"subject", "validation.faces", "generation.guidance_rescale", "generation.timestep_spacing"}
+    told_where_set |= {f"base_parts.{name}" for name in BASE_PARTS}
     free = {name for name in every if name not in kept} - told_where_set - BY_CONTENT - OTHER_RUN
     listed = {name for field, _ in rows("Changing a run") for name in ticked(field)}
     assert {"stop" if name.startswith("stop.") else name for name in free} == listed

@@ -21,6 +21,7 @@ from twinloop.families.predictions import Asked
 from twinloop.ports import FREE_SETTINGS, TrainingSettings
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.words import Around
+from twinloop.store.atomic import sha256_file
 from twinloop.wiring import (
     base_family,
     base_model_path,
@@ -342,6 +343,19 @@ def test_prodigy_brings_its_own_rate() -> None:
     assert build_makers(settings(base_model="nano", training=own)).training(10).learning_rate == 0.5
 
 
+def test_optimizers_bring_the_rate_and_the_schedule_that_they_are_made_for() -> None:
+    def made(**training: Any) -> TrainingSettings:
+        return build_makers(settings(base_model="some/sdxl", training={"steps": 1000, **training})).training(10)
+
+    preset = made()
+    assert made(optimizer="lion").learning_rate == preset.learning_rate / 3
+    assert made(optimizer="lion", learning_rate=1e-5).learning_rate == 1e-5
+    free = made(optimizer="adamw_schedulefree")
+    assert (preset.schedule, free.schedule) == ("cosine", "constant")
+    assert free.warmup_steps == preset.warmup_steps > 0 and free.learning_rate == preset.learning_rate
+    assert made(optimizer="came").learning_rate == preset.learning_rate
+
+
 def test_epochs_count_whole_steps_of_accumulated_batches() -> None:
     asked = {"epochs": 2, "batch_size": 4, "gradient_accumulation": 5}
     assert build_makers(settings(base_model="some/sdxl", training=asked)).training(10).steps == 2 * 10 * 10 / 20
@@ -414,6 +428,10 @@ def test_all_that_is_asked_of_the_base_model_travels() -> None:
     made = build_makers(told).generation
     assert made.unusual == {"base_prediction": "v_prediction", "zero_terminal_snr": True}
     assert Path(chosen_base(settings(base_model="nano")).base).is_dir()
+    parts = settings(base_model="some/sdxl", base_parts={"text_encoder": "/nowhere", "vae": str(Path(__file__))})
+    assert chosen_base(parts).parts == (("vae", str(Path(__file__))), ("text_encoder", "/nowhere"))
+    digest = sha256_file(Path(__file__))
+    assert build_makers(parts).generation.unusual == {"base_parts": {"vae": digest}}, "the other is an error later"
 
 
 def test_a_toolbox_has_what_the_makers_have(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,12 @@ from twinloop.config.mistakes import ELSEWHERE
 from twinloop.config.rounds import MergeConfig, PanelConfig, StopConfig
 from twinloop.config.settings import Settings, describe_fields
 from twinloop.config.training import TrainingConfig
-from twinloop.config.training_clashes import BUILTIN_ONLY, LARGEST_RANK
+from twinloop.config.training_clashes import BUILTIN_ONLY
 from twinloop.config.validation import ValidationConfig
 
 __all__ = [
     "BUILTIN_ONLY",
     "ELSEWHERE",
-    "LARGEST_RANK",
     "AnalysisSettings",
     "ExtraLora",
     "GenerationConfig",

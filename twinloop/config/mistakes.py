@@ -19,6 +19,8 @@ ELSEWHERE = {
     "conv": "training.conv_rank",
     "linear": "training.rank",
     "linear_alpha": "training.alpha",
+    "use_rslora": "training.rank_stabilized",
+    "rs_lora": "training.rank_stabilized",
     "lr": "training.learning_rate",
     "unet_lr": "training.learning_rate",
     "text_encoder_lr": "training.text_encoder_learning_rate",

@@ -139,7 +139,7 @@ class Settings(Section):
             if asked:
                 yield Clash(
                     (field, "generation.offload"),
-                    f'{what} and "generation": {{"offload": "sequential"}} do not go together: choose "model"',
+                    f'{what} and "generation": {{"offload": "sequential"}} do not go together: choose "blocks"',
                 )
 
     @property

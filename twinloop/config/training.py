@@ -9,8 +9,8 @@ from pydantic import Field
 
 from twinloop.config import training_clashes
 from twinloop.config.section import Clash, Positive, Section, Share
-from twinloop.config.training_clashes import LARGEST_RANK
 from twinloop.domain.choices import Adapter, FlowSampling, HuberSchedule, Loss, Optimizer, Schedule
+from twinloop.domain.training_rules import LARGEST_RANK
 
 
 class TrainingConfig(Section):

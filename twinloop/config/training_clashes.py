@@ -1,4 +1,6 @@
-"""What does not go together in the section ``training``."""
+"""What does not go together in the section ``training``: what `domain.training_rules` says, and what is about fields
+that only a configuration has.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from twinloop.config.section import Clash
-from twinloop.domain.choices import SCHEDULE_FREE, TAG_PRESETS
+from twinloop.domain import training_rules
+from twinloop.domain.choices import TAG_PRESETS
 from twinloop.domain.optimizer_args import mistakes
 from twinloop.domain.wording import agree
 
@@ -62,18 +65,13 @@ SAYS_NOTHING_WITHOUT: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
 """Field -> whether the others of a whole section leave it without a meaning. Two trainings that differ in such a field
 are the same."""
 
-DROPOUTS = ("network_dropout", "rank_dropout", "module_dropout")
-LARGEST_RANK = 1024
-"""Of a LoRA. A LoKr takes any: from half of a large matrix's side on it is whole."""
-
 
 def clashes(training: TrainingConfig) -> Iterator[Clash]:
     """All of it, each with the fields that it is about."""
     yield from _beyond_trainer(training)
-    yield from _about_memory(training)
+    yield from (Clash(fields, problem) for fields, problem in training_rules.clashes(training))
     yield from _about_optimizer(training)
-    yield from _about_adapter(training)
-    yield from _about_text_encoder(training)
+    yield from _about_warm_start(training)
     yield from _about_checkpoints(training)
     yield from _said_in_vain(training)
 
@@ -158,25 +156,9 @@ def _in_vain(training: TrainingConfig, name: str) -> bool:
     return bool(_asked(training, name)) and SAYS_NOTHING_WITHOUT[name](vars(training))
 
 
-def _about_memory(training: TrainingConfig) -> Iterator[Clash]:
-    if training.blocks_to_swap and training.gradient_checkpointing is False:
-        yield Clash(
-            ("blocks_to_swap", "gradient_checkpointing"),
-            "blocks_to_swap needs gradient checkpointing: the backward pass would keep what it brings over; leave"
-            " gradient_checkpointing out",
-        )
-
-
 def _about_optimizer(training: TrainingConfig) -> Iterator[Clash]:
     for problem in mistakes(training.optimizer, training.optimizer_args):
         yield Clash(("optimizer_args", "optimizer"), f"optimizer_args: {problem}")
-    if training.optimizer == "prodigy" and training.loraplus_lr_ratio:
-        yield Clash(
-            ("loraplus_lr_ratio", "optimizer"),
-            "prodigy finds one rate for all that it trains; leave loraplus_lr_ratio out",
-        )
-    if training.optimizer in SCHEDULE_FREE:
-        yield from _beside_schedule_free(training)
     if "weight_decay" in training.optimizer_args and training.weight_decay is not None:
         yield Clash(
             ("optimizer_args", "weight_decay"),
@@ -184,79 +166,6 @@ def _about_optimizer(training: TrainingConfig) -> Iterator[Clash]:
         )
 
 
-def _beside_schedule_free(training: TrainingConfig) -> Iterator[Clash]:
-    if training.schedule not in (None, "constant"):
-        yield Clash(
-            ("schedule", "optimizer"),
-            f'{training.optimizer} runs at one rate after the warm-up; leave schedule out, or set it to "constant"',
-        )
-    if training.ema_decay:
-        yield Clash(
-            ("ema_decay", "optimizer"), f"{training.optimizer} writes an average by itself; leave ema_decay out"
-        )
-    if training.scale_weight_norms:
-        yield Clash(
-            ("scale_weight_norms", "optimizer"),
-            f"scale_weight_norms shortens weights that {training.optimizer} averages; leave one of the two out",
-        )
-
-
-def _about_adapter(training: TrainingConfig) -> Iterator[Clash]:
-    if training.adapter != "lora" and (asked := _asked(training, "start_from", "warm_start")):
-        yield Clash(
-            ("adapter", *asked), f'{" and ".join(asked)} {agree(len(asked), "goes", "go")} with "adapter": "lora"'
-        )
-    if training.adapter != "lora" and training.scale_weight_norms:
-        yield Clash(
-            ("scale_weight_norms", "adapter"),
-            'scale_weight_norms goes with "adapter": "lora", whose pairs of matrices it shortens',
-        )
-    if training.adapter == "lokr" and training.rank_stabilized:
-        yield Clash(
-            ("rank_stabilized", "adapter"),
-            'rank_stabilized goes with "adapter": "lora" or "dora"; a LoKr is not scaled by its rank',
-        )
-    if training.adapter == "lokr" and training.loraplus_lr_ratio:
-        yield Clash(
-            ("loraplus_lr_ratio", "adapter"),
-            'loraplus_lr_ratio goes with "adapter": "lora" or "dora": a LoKr has no such pairs of matrices',
-        )
-    if training.adapter != "lora" and (asked := _asked(training, *DROPOUTS)):
-        yield Clash(
-            ("adapter", *asked),
-            f'{" and ".join(asked)} {agree(len(asked), "goes", "go")} with "adapter": "lora": there is no such thing of'
-            f" a {training.adapter}",
-        )
-    if training.adapter == "lokr":
-        if training.conv_rank:
-            yield Clash(
-                ("conv_rank", "adapter"),
-                'conv_rank goes with "adapter": "lora" or "dora"; a LoKr leaves convolutions alone',
-            )
-        if training.lokr_factor in (0, 1):
-            yield Clash(
-                ("lokr_factor", "adapter"),
-                "lokr_factor must be 2 or more, or -1 for automatic: 0 and 1 divide nothing",
-            )
-        if training.text_encoder:
-            yield Clash(
-                ("text_encoder", "adapter"),
-                'text_encoder goes with "adapter": "lora" or "dora"; a LoKr adapts the denoiser alone',
-            )
-        return
-    if training.lokr_factor != -1:
-        yield Clash(("lokr_factor", "adapter"), f'lokr_factor is for "adapter": "lokr", not "{training.adapter}"')
-    if (training.rank or 0) > LARGEST_RANK:
-        yield Clash(
-            ("rank", "adapter"),
-            f'rank {training.rank} is more than {LARGEST_RANK}; only "adapter": "lokr" takes more, as whole matrices',
-        )
-
-
-def _about_text_encoder(training: TrainingConfig) -> Iterator[Clash]:
-    rate, share = "text_encoder_learning_rate", "text_encoder_share"
-    asked = _asked(training, rate, share)
-    if not training.text_encoder and asked:
-        yield Clash(("text_encoder", *asked), f"{rate} and {share} say nothing without text_encoder: true")
-    if training.optimizer == "prodigy" and rate in asked:
-        yield Clash(("optimizer", rate), f"prodigy finds one rate for all that it trains; leave {rate} out")
+def _about_warm_start(training: TrainingConfig) -> Iterator[Clash]:
+    if training.adapter != "lora" and training.warm_start:
+        yield Clash(("adapter", "warm_start"), 'warm_start goes with "adapter": "lora"')

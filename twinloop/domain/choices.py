@@ -29,7 +29,7 @@ BASE_PARTS = ("vae", "text_encoder", "text_encoder_2", "text_encoder_3")
 """Parts of a base model that may come from files of their own, by diffusers' names."""
 Compile = Literal["regional", "off"]
 COMPILES: tuple[str, ...] = get_args(Compile)
-Offload = Literal["none", "model", "sequential"]
+Offload = Literal["none", "model", "blocks", "sequential"]
 OFFLOADS: tuple[str, ...] = get_args(Offload)
 """Those that cost least time first."""
 TimestepSpacing = Literal["leading", "trailing", "linspace"]

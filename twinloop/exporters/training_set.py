@@ -122,8 +122,8 @@ def _readme(
         f"{plural(len(items), 'picture')}, {made} of them synthetic (marked so in the file and in manifest.json).",
         f"Trigger: {job.trigger}. Base model: {job.base} ({job.family.name}).",
         (
-            f"Rank {settings.rank}, alpha {settings.network_alpha:g}, {settings.steps} steps of {settings.batch_size}, learning"
-            f" rate {settings.learning_rate:g}, {settings.resolution} px."
+            f"Rank {settings.rank}, alpha {settings.network_alpha:g}, {settings.steps} steps of {settings.batch_size},"
+            f" learning rate {settings.learning_rate:g}, {settings.resolution} px."
         ),
         "",
         "How to start",

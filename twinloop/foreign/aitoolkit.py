@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from twinloop.config import LARGEST_RANK
+from twinloop.domain.training_rules import LARGEST_RANK
 from twinloop.errors import InputError
 from twinloop.foreign import TITLES
 from twinloop.foreign.job import Job, check_convolutions, known, quantized, without_parts

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from twinloop.config import LARGEST_RANK
 from twinloop.domain.choices import SCHEDULE_FREE
 from twinloop.domain.optimizer_args import in_python
+from twinloop.domain.training_rules import LARGEST_RANK
 from twinloop.errors import InputError
 from twinloop.families.clip import CHUNKS, TOKENS, about_tokens
 from twinloop.foreign import TITLES

@@ -22,7 +22,8 @@ class GenerationSettings:
         extra_loras: other LoRA files with their strengths, worn beside the loop's own.
         scheduler: its name as the family knows it, "" = the base model's own. timestep_spacing: how its times are
             chosen, ``leading``, ``trailing`` or ``linspace``; None = as the base model says.
-        offload: ``none``, ``model`` or ``sequential``: what waits in main memory while a GPU works on something else.
+        offload: ``none``, ``model``, ``blocks`` or ``sequential``: what waits in main memory while a GPU works on
+            something else.
         vae_tiling: decode in tiles; None = where a picture is large or the GPU small.
         references: photos that an editing model looks at for one picture; fewer where it takes fewer.
         compile: the denoiser's repeated blocks: ``regional`` or ``off``; None = on a CUDA GPU, where ``planned`` images

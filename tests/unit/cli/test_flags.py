@@ -23,7 +23,15 @@ from twinloop.cli.commandline import build_parser
 from twinloop.cli.terminal import Terminal
 from twinloop.config import Settings
 from twinloop.domain import crops
-from twinloop.domain.choices import CAPTION_STYLES, CAPTIONERS, DUPLICATE_KINDS, LAYOUTS, OWN_CAPTIONS, SUBJECTS
+from twinloop.domain.choices import (
+    BASE_PARTS,
+    CAPTION_STYLES,
+    CAPTIONERS,
+    DUPLICATE_KINDS,
+    LAYOUTS,
+    OWN_CAPTIONS,
+    SUBJECTS,
+)
 from twinloop.domain.vault import Consent
 from twinloop.loras.lora import Dialect
 from twinloop.loras.tensors import NAMES
@@ -62,6 +70,7 @@ GENERATE: Mapping[str, tuple[str | None, Any]] = {
     "--compile": ("off", "off"),
     "--base-prediction": ("v_prediction", "v_prediction"),
     "--zero-terminal-snr": (None, True),
+    "--base-part": ("vae=ae.safetensors", {"vae": "ae.safetensors", **dict.fromkeys(BASE_PARTS[1:])}),
 }
 COMPARE: Mapping[str, tuple[str | None, Any]] = {
     "--dataset": ("photos", "photos"),
@@ -81,6 +90,7 @@ TRAIN: Mapping[str, tuple[str | None, Any]] = {
     "--adapter": ("dora", "dora"),
     "--rank": ("6", 6),
     "--alpha": ("3.5", 3.5),
+    "--rank-stabilized": (None, True),
     "--learning-rate": ("2e-4", 2e-4),
     "--optimizer": ("adafactor", "adafactor"),
     "--batch-size": ("2", 2),
@@ -105,6 +115,7 @@ TRAIN: Mapping[str, tuple[str | None, Any]] = {
     "--compile": ("regional", "regional"),
     "--base-prediction": ("epsilon", "epsilon"),
     "--zero-terminal-snr": (None, True),
+    "--base-part": ("vae=ae.safetensors", {"vae": "ae.safetensors", **dict.fromkeys(BASE_PARTS[1:])}),
 }
 TOGETHER = {
     "--sample-prompt": ("--sample-every", "2"),
@@ -195,6 +206,23 @@ def test_a_preset_stays_with_the_base_model_of_the_configuration(home: Path, com
     same = reached(command, "--config", str(path), "--base-model", "models/mine.safetensors")
     other = reached(command, "--config", str(path), "--base-model", "models/another.safetensors")
     assert (same.training.preset, other.training.preset) == ("pony", None)
+
+
+@pytest.mark.parametrize("command", [generate.COMMAND, train.COMMAND], ids=lambda command: str(command.name))
+def test_files_of_parts_stay_with_the_base_model_of_the_configuration(home: Path, command: Command) -> None:
+    path = configuration(home, base_model="models/mine.safetensors", base_parts={"vae": "a", "text_encoder": "b"})
+    given = ("--base-part", "vae=c=d", "--base-part", "text_encoder_2=e")
+    same = reached(command, "--config", str(path), "--base-model", "models/mine.safetensors", *given)
+    other = reached(command, "--config", str(path), "--base-model", "models/another.safetensors", *given)
+    assert same.base_parts.given == (("vae", "c=d"), ("text_encoder", "b"), ("text_encoder_2", "e"))
+    assert other.base_parts.given == (("vae", "c=d"), ("text_encoder_2", "e"))
+
+
+@pytest.mark.parametrize("wrong", ["ae.safetensors", "ae=ae.safetensors", "vae="])
+def test_a_part_is_named_as_diffusers_does(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        script_parser(train.COMMAND, "x").parse_args(["photos", "--base-part", wrong])
+    assert "NAME one of vae, text_encoder, text_encoder_2, text_encoder_3" in capsys.readouterr().err
 
 
 COMPUTES = ("device", "precision", "quantization", "compile", "base_prediction")

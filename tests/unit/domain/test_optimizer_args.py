@@ -26,12 +26,17 @@ GOOD: dict[str, Any] = {
     "clip_threshold": 2.0,
     "decay_rate": -0.5,
     "scale_parameter": True,
+    "eps1": 1e-30,
+    "eps2": 1e-16,
+    "r": 0,
+    "weight_lr_power": 2,
 }
 
 
 def good(optimizer: str) -> dict[str, Any]:
     eps = [1e-30, 1e-3] if optimizer == "adafactor" else 1e-7
-    return {name: {**GOOD, "eps": eps}[name] for name in TAKEN[optimizer]}
+    betas = [0.9, 0.999, 0.9999] if optimizer == "came" else GOOD["betas"]
+    return {name: {**GOOD, "eps": eps, "betas": betas}[name] for name in TAKEN[optimizer]}
 
 
 @given(st.sampled_from(sorted(TAKEN)), st.randoms())
@@ -70,6 +75,16 @@ def test_whole_numbers_are_numbers() -> None:
         ("adamw", {"d_coef": 2}, "adamw takes no 'd_coef' here; it takes weight_decay, betas, eps"),
         ("adamw", {"lr": 1e-4}, "adamw takes no 'lr' here: the rate is training.learning_rate; it takes"),
         ("adafactor", {"relative_step": True}, "adafactor runs at training.learning_rate"),
+        ("lion", {"eps": 1e-8}, "lion takes no 'eps' here; it takes weight_decay, betas"),
+        ("came", {"betas": [0.9, 0.999]}, "betas must be a list of three numbers from 0 to less than 1"),
+        (
+            "came",
+            {"eps": [1e-30, 1e-16]},
+            "came takes no 'eps' here; it takes weight_decay, betas, clip_threshold, eps1",
+        ),
+        ("adamw_schedulefree", {"betas": [0, 0.9]}, "betas must be a list of two numbers above 0 and less than 1"),
+        ("adamw_schedulefree", {"r": -1}, "r must be a number from 0, not -1"),
+        ("adamw_schedulefree", {"warmup_steps": 9}, "its warm-up is training.warmup_steps"),
     ],
 )
 def test_each_mistake_is_said(optimizer: str, wrong: dict[str, Any], says: str) -> None:

@@ -192,6 +192,45 @@ def test_arguments_of_the_optimizer_are_told(job: Job) -> None:
     assert not beyond(told.settings, kohya.ABLE) and not beyond(told.settings, aitoolkit.ABLE)
 
 
+def test_optimizers_have_the_names_that_programs_know(job: Job) -> None:
+    lion, came = (of(job, "sdxl", optimizer=name) for name in ("lion", "came"))
+    free = of(job, "sdxl", optimizer="adamw_schedulefree", optimizer_args=(("r", 1.0),))
+    names = [arguments(one)["optimizer_type"] for one in (lion, came, free)]
+    assert names == ["Lion", "pytorch_optimizer.CAME", "AdamWScheduleFree"]
+    told = arguments(free)
+    # it makes no schedule for this one
+    assert told["optimizer_args"] == ["weight_decay=0.01", "warmup_steps=50", "r=1.0"]
+    assert (told["lr_scheduler"], told["lr_warmup_steps"]) == ("constant", 0)
+    assert arguments(lion)["optimizer_args"] == ["weight_decay=0.01"] and arguments(lion)["lr_warmup_steps"] == 50
+    assert [json.loads(onetrainer.config_json(one, "c"))["optimizer"]["optimizer"] for one in (lion, came, free)] == [
+        "LION", "CAME", "SCHEDULE_FREE_ADAMW",
+    ]  # fmt: skip
+    assert [json.loads(simpletuner.config_json(one, "b"))["optimizer"] for one in (lion, came, free)] == [
+        "optimi-lion", "adamw_bf16", "adamw_schedulefree",
+    ]  # fmt: skip
+    assert "SimpleTuner has no came" in " ".join(simpletuner.notes(came))
+    assert yaml.safe_load(aitoolkit.job_yaml(lion))["config"]["process"][0]["train"]["optimizer"] == "lion"
+    for one in (came, free):
+        with pytest.raises(
+            InputError, match=rf'ai-toolkit has no "{one.settings.optimizer}"; it knows adamw, .*, lion'
+        ):
+            aitoolkit.job_yaml(one)
+
+
+def test_a_rank_stabilized_alpha_is_told_as_one_that_is_divided_by_the_rank(job: Job) -> None:
+    """Rank 32 with alpha 16: no program needs a word for it."""
+    told = of(job, "sdxl", rank_stabilized=True, conv_rank=16, conv_alpha=4.0)
+    alpha = 16 * 32**0.5
+    assert arguments(told)["network_alpha"] == alpha
+    assert arguments(told)["network_args"] == ["conv_dim=16", "conv_alpha=16"]
+    network = yaml.safe_load(aitoolkit.job_yaml(told))["config"]["process"][0]["network"]
+    assert (network["linear_alpha"], network["conv_alpha"]) == (alpha, 16.0)
+    assert json.loads(onetrainer.config_json(told, "c"))["lora_alpha"] == alpha
+    assert json.loads(simpletuner.config_json(told, "b"))["lora_alpha"] == alpha
+    plain = of(job, "flux", rank_stabilized=True)
+    assert "alpha is 32 instead of 90.5097" in " ".join(aitoolkit.notes(plain))
+
+
 def test_robust_losses_are_told_where_there_is_a_word(job: Job) -> None:
     assert "loss_type" not in arguments(job)
     told = arguments(of(job, "sdxl", loss="huber", huber_c=0.2))
@@ -268,6 +307,7 @@ SETTINGS_OF_ALL_KINDS: list[dict[str, Any]] = [
     {},
     {"schedule": "linear", "optimizer": "adafactor", "flip": True, "caption_dropout": 0.0},
     {"schedule": "cosine", "clip_norm": 0.0, "warmup_steps": 0},
+    {"schedule": "constant", "optimizer": "adamw_schedulefree", "optimizer_args": (("betas", (0.9, 0.99)),)},
     {
         "schedule": "cosine_restarts",
         "restarts": 3,

@@ -153,10 +153,7 @@ def _single_file(path: Path, family: Family, choice: BaseChoice) -> BaseFiles:
 def _rest(family: Family, choice: BaseChoice) -> str:
     """What comes from elsewhere, with its verb."""
     lacking = lacking_parts(family, choice)
-    if family.single_file.whole or not lacking:
+    if not lacking:
         return "its configuration and tokenizers come"
-    return (
-        "text encoders, autoencoder and configuration come"
-        if not choice.parts
-        else (f"{', '.join(lacking)} and configuration come")
-    )
+    weights = ", ".join(lacking) if choice.parts else "text encoders, autoencoder"
+    return f"{weights} and configuration come"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from torch import nn
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.base_files import find_base
-from twinloop.adapters.diffusion.block_swap import pin, place, swappable, swapping
+from twinloop.adapters.diffusion.block_swap import pin, place, staying, swappable, swapping
 from twinloop.adapters.diffusion.compute import Compute, choose_compute
 from twinloop.adapters.diffusion.loading import image_pipeline, load_pipeline, set_prediction
 from twinloop.adapters.diffusion.loras.slot import LoraSlot
@@ -52,6 +52,8 @@ class BaseModel:
     """How the parts lie now; "" = all in main memory, where loading left them."""
     _waiting: Sequence[nn.Module] = field(default=(), init=False)
     """The denoiser's blocks that "none" leaves in main memory."""
+    _swapped: ExitStack = field(default_factory=ExitStack, init=False)
+    """Holds all of its blocks in main memory, with "blocks"."""
 
     @property
     def vae_scale(self) -> int:
@@ -112,8 +114,8 @@ class BaseModel:
             pipeline.scheduler = chosen
 
     def offload(self, how: str) -> None:
-        """Keep parts in main memory until they are needed: ``none``, ``model`` (whole parts), ``sequential`` (layer by
-        layer, slow).
+        """Keep parts in main memory until they are needed: ``none``, ``model`` (whole parts), ``blocks`` (whole
+        parts, and the denoiser block by block), ``sequential`` (layer by layer, slow).
 
         Raises:
             InputError: there is no GPU to save memory on, or a LoKr is worn and parts would come layer by layer.
@@ -125,15 +127,26 @@ class BaseModel:
         check_offload(how, self.compute)
         for pipeline in self._pipelines():
             pipeline.remove_all_hooks()
+        self._swapped.close()
         if how == "none":
             for encoder in encoders_of(self.pipeline):
                 # hooks that are gone may have left one behind; `PromptEmbedder` moves them from now on
                 encoder.to("cpu")
             place(self.denoiser, self.compute.device, self._waiting)
             self.pipeline.vae.to(self.compute.device)
+        if how == "blocks":
+            self._swap_blocks()
         for pipeline in self._pipelines() if how != "none" else ():
-            (pipeline.enable_model_cpu_offload if how == "model" else pipeline.enable_sequential_cpu_offload)()
+            (pipeline.enable_sequential_cpu_offload if how == "sequential" else pipeline.enable_model_cpu_offload)()
         self._offload, self.prompts.hooked = how, how != "none"
+
+    def _swap_blocks(self) -> None:
+        """Have all of the denoiser's blocks wait in main memory, until ``_swapped`` is closed."""
+        blocks = swappable(self.denoiser)
+        self.denoiser.to("cpu")
+        pin(blocks)
+        self._swapped.enter_context(staying(blocks))
+        self._swapped.enter_context(swapping(blocks, self.compute.device))
 
     @contextmanager
     def swapping(self, count: int) -> Iterator[None]:

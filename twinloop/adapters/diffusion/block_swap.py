@@ -1,4 +1,5 @@
-"""Blocks of a denoiser whose frozen weights wait in main memory, each on the GPU only while it is used.
+"""Blocks of a denoiser whose frozen weights wait in main memory, each on the GPU only while it is used: some of them in
+a training, all of them where images are drawn with ``"offload": "blocks"``.
 
 A block's computation finds copies of its weights on the GPU in the places of those in main memory, which come back when
 it is done. Entries of the module's tables are replaced, never the numbers of a tensor: autograd holds on to the very
@@ -12,6 +13,7 @@ the next one's, without any event to wait for; and nothing is computed while the
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,8 +28,8 @@ from twinloop.adapters.diffusion.regions import blocks_of
 from twinloop.domain.quantised import Quantization
 
 UNSWAPPABLE = ("nf4",)
-"""Quantised weights that bitsandbytes keeps for the backward pass itself, past gradient checkpointing: the GPU would
-hold all of them."""
+"""Quantised weights that cannot be swapped in a training: bitsandbytes keeps them for the backward pass itself, past
+gradient checkpointing, and the GPU would hold all of them."""
 
 
 def swappable(denoiser: nn.Module) -> list[nn.Module]:
@@ -53,14 +55,25 @@ def place(denoiser: nn.Module, device: torch.device, waiting: Sequence[nn.Module
     """Put a denoiser on the device, without those of its blocks that wait in main memory."""
     for block in waiting:
         block.to("cpu")
-    names = {id(module): name for name, module in denoiser.named_modules()}
-    for block in waiting:
-        denoiser.set_submodule(names[id(block)], nn.Identity())
-    try:
+    with staying(waiting):
         denoiser.to(device)
+
+
+@contextmanager
+def staying(blocks: Sequence[nn.Module]) -> Iterator[None]:
+    """Inside, these blocks stay where they are, whoever moves the model around them, as the hooks of a pipeline do."""
+    for block in blocks:
+        # not the model's `to`: accelerate takes that off with its hooks
+        block._apply = functools.partial(_unmoved, block)  # type: ignore[method-assign]
+    try:
+        yield
     finally:
-        for block in waiting:
-            denoiser.set_submodule(names[id(block)], block)
+        for block in blocks:
+            del block._apply  # of the instance; that of its class is back
+
+
+def _unmoved(block: nn.Module, *_: Any) -> nn.Module:
+    return block
 
 
 @contextmanager
@@ -106,8 +119,19 @@ def _brought(block: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 def _copied(tensor: Tensor, device: torch.device) -> Tensor:
-    copy = tensor.detach().to(device, non_blocking=True)  # from pinned memory without waiting; nobody changes it there
-    return nn.Parameter(copy, requires_grad=False) if isinstance(tensor, nn.Parameter) else copy
+    if getattr(tensor, "quant_state", None) is not None:
+        return _copied_four_bits(tensor, device)
+    made = tensor.detach().to(device, non_blocking=True)  # from pinned memory without waiting; nobody changes it there
+    return nn.Parameter(made, requires_grad=False) if isinstance(tensor, nn.Parameter) else made
+
+
+def _copied_four_bits(weight: Any, device: torch.device) -> Tensor:
+    """A copy of bitsandbytes' weight, whose own ``to`` would take the original's scales along."""
+    twin = copy.copy(weight)
+    twin.quant_state = copy.copy(weight.quant_state)
+    twin.quant_state.state2 = copy.copy(weight.quant_state.state2)
+    made: Tensor = twin.to(device)
+    return made
 
 
 def pin(blocks: Sequence[nn.Module]) -> None:

@@ -24,7 +24,7 @@ def check_offload(how: str, compute: Compute) -> None:
     if how == "sequential" and compute.quantization is not None:
         raise InputError(
             'generation.offload: "sequential" takes layers apart, which quantised ones ("quantization":'
-            f' "{compute.quantization}") do not survive. Set it to "model", or leave quantization out.'
+            f' "{compute.quantization}") do not survive. Set it to "blocks", or leave quantization out.'
         )
 
 

@@ -77,7 +77,7 @@ _ANYWHERE = {(device, precision, "none") for device in ("auto", "cpu") for preci
 
 LOKR_LAYER_BY_LAYER = (
     "generation.offload: 'sequential' brings layers to the GPU one by one, and a LoKr's matrices are none of them. "
-    "Set it to 'model', or make the LoKr a LoRA: twinloop lora convert FILE --to lora --rank N --output FILE"
+    "Set it to 'blocks', or make the LoKr a LoRA: twinloop lora convert FILE --to lora --rank N --output FILE"
 )
 
 

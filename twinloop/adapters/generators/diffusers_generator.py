@@ -29,7 +29,7 @@ from twinloop.adapters.diffusion.preflight import (
     no_photos,
 )
 from twinloop.adapters.diffusion.prompts import Shown, alike, join, placed
-from twinloop.adapters.diffusion.regions import GENERATED, pays
+from twinloop.adapters.diffusion.regions import GENERATED, REGIONAL, pays
 from twinloop.adapters.diffusion.source_photos import shown_photos, start_photo
 from twinloop.adapters.generators.watch import Watch
 from twinloop.domain.faces import ImageArray
@@ -61,6 +61,7 @@ class DiffusersGenerator:
         self._long_prompts = LongPrompts(self._base.prompts, notice)
         self._ahead: dict[str, None] = {}
         """Texts of shots that are still to come, in order."""
+        self._told_of_compiling = False
 
     @property
     def fingerprint(self) -> str:
@@ -281,8 +282,13 @@ class DiffusersGenerator:
         return {shots[row].key: raw[row] for row in left.rows}
 
     def _compiles(self, settings: GenerationSettings) -> bool:
-        """Whether the denoiser's blocks are compiled; not where each layer is fetched when it is its turn."""
-        if settings.offload == "sequential" or self._base.regions.failure:
+        """Whether the denoiser's blocks are compiled; not where each block or layer is fetched when it is its turn."""
+        if settings.offload in ("blocks", "sequential"):
+            if settings.compile == REGIONAL and not self._told_of_compiling:
+                self._told_of_compiling = True
+                self._notice(f'The blocks are not compiled with generation.offload "{settings.offload}".')
+            return False
+        if self._base.regions.failure:
             return False
         return pays(settings.compile, self._base.compute, settings.planned * settings.steps, GENERATED)
 

@@ -22,7 +22,7 @@ from twinloop.adapters.diffusion.loras.writing import write_lora
 from twinloop.adapters.diffusion.memory import memory_errors
 from twinloop.adapters.diffusion.repeatability import repeatable, threads
 from twinloop.adapters.trainers.data.prepare import caption_chunks, prepare_data, prepare_validation
-from twinloop.adapters.trainers.execution.process_group import Workers
+from twinloop.adapters.trainers.execution.process_group import ALONE, Workers
 from twinloop.adapters.trainers.execution.step_execution import StepExecution
 from twinloop.adapters.trainers.lora.adapted_model import adapted, is_small
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan
@@ -32,6 +32,7 @@ from twinloop.adapters.trainers.lora.warm_start_file import start_of
 from twinloop.adapters.trainers.loss.noise_schedule import schedule_for
 from twinloop.adapters.trainers.memory.planning import can_swap, forecast, memory_plan
 from twinloop.adapters.trainers.preflight import check_blocks, check_on_base
+from twinloop.adapters.trainers.records.begun import inputs_hash
 from twinloop.adapters.trainers.records.checkpoints import Checkpoints
 from twinloop.adapters.trainers.records.header import (
     architecture_header,
@@ -40,7 +41,7 @@ from twinloop.adapters.trainers.records.header import (
     quantization_header,
 )
 from twinloop.adapters.trainers.records.metrics import keep_log, open_metrics
-from twinloop.adapters.trainers.records.training_record import TrainingRecord, inputs_hash, open_record
+from twinloop.adapters.trainers.records.training_record import TrainingRecord, open_record
 from twinloop.adapters.trainers.training_loop import TrainingRun
 from twinloop.domain.forecast import Forecast
 from twinloop.domain.records import TrainingSample
@@ -55,14 +56,22 @@ class DiffusersLoraTrainer:
     """A `Trainer` on a local diffusers model.
 
     Args:
-        notice: called with what the user should know while a training goes on.
+        notice: called with what the user should know while a training goes on. workers: the processes that share it,
+            of which the main one writes.
 
     Raises:
         MissingModel, InputError, ModelFileError, OutOfMemory: each with what to do.
     """
 
-    def __init__(self, choice: BaseChoice, family: Family, notice: Callable[[str], None] = nobody_listens) -> None:
-        self._choice, self._family, self._notice = choice, family, notice
+    def __init__(
+        self,
+        choice: BaseChoice,
+        family: Family,
+        notice: Callable[[str], None] = nobody_listens,
+        *,
+        workers: Workers = ALONE,
+    ) -> None:
+        self._choice, self._family, self._notice, self._workers = choice, family, notice, workers
         self._fingerprint = f"diffusers-lora-{self._open().fingerprint}"
 
     @property
@@ -92,18 +101,11 @@ class DiffusersLoraTrainer:
             TrainingDiverged: the loss is no longer a number. UnreadableImage, StateError: a photo is damaged, gone or
                 changed.
         """
-        return self.train_with(Workers(), samples, settings, output, work, metadata, progress)
-
-    def train_with(
-        self, workers: Workers, samples: Sequence[TrainingSample], settings: TrainingSettings, output: Path, work: Path,
-        metadata: Mapping[str, str], progress: Progress,
-    ) -> Trained:  # fmt: skip
-        """`train`, as one of the processes that share it; the main one writes."""
         usable = [sample for sample in samples if sample.weight > 0]
         held_out = [sample for sample in samples if not sample.weight and not sample.prior]
         if not any(not sample.prior for sample in usable):
             raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
-        base = self._open()
+        base, workers = self._open(), self._workers
         settings = applicable(settings, base)
         check_on_base(settings, base)
         start = start_of(settings, self._family)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.lora.warm_start_file import check_start
-from twinloop.domain.choices import HUBER_SCHEDULES, LOSSES, SCHEDULE_FREE, SCHEDULES
+from twinloop.domain.choices import HUBER_SCHEDULES
+from twinloop.domain.training_rules import clashes
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError, MissingExtra
 from twinloop.families.base import Family
@@ -55,16 +56,13 @@ def check_on_base(settings: TrainingSettings, base: BaseModel) -> None:
     Raises:
         InputError, MissingExtra: the first that cannot, with the next step.
     """
-    from twinloop.adapters.trainers.lora.text_encoders import check_text_encoder_training
     from twinloop.adapters.trainers.optim.optimizer import check_optimizer
 
-    if settings.schedule not in SCHEDULES:
-        raise InputError(f"training.schedule: unknown schedule '{settings.schedule}'. Known: {', '.join(SCHEDULES)}.")
     check_optimizer(settings.optimizer, base.compute.device, settings.optimizer_args)
     check_fits(settings, base.family)
     check_blocks(settings, base)
     if settings.text_encoder:
-        check_text_encoder_training(settings, base.family)
+        base.family.text_encoders()
 
 
 def check_blocks(settings: TrainingSettings, base: BaseModel) -> None:
@@ -110,28 +108,13 @@ def check_fits(settings: TrainingSettings, family: Family) -> None:
     Raises:
         InputError: the first that do not, with the next step.
     """
+    for fields, problem in clashes(settings):
+        raise InputError(f"training{'' if fields[1:] else f'.{fields[0]}'}: {problem}.")
     if not family.flow and (settings.flow_sampling or settings.flow_shift):
         raise InputError(
             f"training.flow_sampling and flow_shift are for flow models; {family.name} is none. Leave them out."
         )
-    _check_loss(settings, family)
-    if settings.adapter != "lora" and any((settings.network_dropout, settings.rank_dropout, settings.module_dropout)):
-        raise InputError(
-            'training.network_dropout, rank_dropout and module_dropout go with "adapter": "lora", not'
-            f' "{settings.adapter}". Leave them out.'
-        )
-    if settings.scale_weight_norms and settings.adapter != "lora":
-        raise InputError(
-            f'training.scale_weight_norms goes with "adapter": "lora", not "{settings.adapter}". Leave it out.'
-        )
-    if settings.loraplus_lr_ratio and (settings.lokr or settings.optimizer == "prodigy"):
-        raise InputError(
-            "training.loraplus_lr_ratio goes with neither a LoKr nor prodigy, which finds one rate for all. Leave it"
-            " out."
-        )
-    _check_schedule_free(settings)
-    if settings.rank_stabilized and settings.lokr:
-        raise InputError('training.rank_stabilized goes with "adapter": "lora" or "dora", not "lokr". Leave it out.')
+    _check_huber_schedule(settings, family)
     if settings.conv_rank and family.denoiser != "unet":
         raise InputError(
             f"training.conv_rank is for U-Nets, whose convolutions it adapts: SD 1.5 and SDXL. {family.name} has a"
@@ -148,25 +131,7 @@ def check_fits(settings: TrainingSettings, family: Family) -> None:
         )
 
 
-def _check_schedule_free(settings: TrainingSettings) -> None:
-    """Whether a schedule-free optimizer averages the weights alone, at one rate."""
-    if settings.optimizer not in SCHEDULE_FREE:
-        return
-    if settings.schedule != "constant":
-        raise InputError(
-            f'training.schedule: {settings.optimizer} runs at one rate after the warm-up. Set it to "constant".'
-        )
-    for name in ("ema_decay", "scale_weight_norms"):
-        if getattr(settings, name):
-            raise InputError(
-                f"training.{name} does not go with {settings.optimizer}, which averages the weights by itself. Leave"
-                " it out."
-            )
-
-
-def _check_loss(settings: TrainingSettings, family: Family) -> None:
-    if settings.loss not in LOSSES:
-        raise InputError(f"training.loss: unknown loss '{settings.loss}'. Known: {', '.join(LOSSES)}.")
+def _check_huber_schedule(settings: TrainingSettings, family: Family) -> None:
     known = HUBER_SCHEDULES[:2] if family.flow else HUBER_SCHEDULES
     if settings.loss != "l2" and settings.huber_schedule_of(flow=family.flow) not in known:
         raise InputError(

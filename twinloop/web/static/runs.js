@@ -31,7 +31,7 @@ class Runs {
         el("strong", {}, run.person || run.run), el("span", { class: "quiet" }, `${run.run}: ${standing(run)}`))))),
       idle.length ? el("h2", {}, "Not started") : null,
       el("ul", {}, idle.map((item) => el("li", {}, el("strong", {}, item.person || item.config), " ", el("span", { class: "quiet" }, item.config), " ",
-        this.overview.runs.some((run) => run.run === item.run) ? el("span", { class: "quiet" }, `: ${item.run} holds a run of other settings`)
+        this.overview.runs.some((run) => run.run === item.run) ? el("span", { class: "quiet" }, `${item.run} belongs to a run of another configuration`)
           : el("button", { onclick: () => this.start(item.config, item.output_dir) }, "Start")))),
       this.overview.runs.length + idle.length ? null : el("p", {}, "No run and no configuration here. Write one: twinloop init --output bootstrap_config.json"));
     await this.show();
@@ -102,7 +102,7 @@ class Runs {
     redraw(this.status, el("p", {}, el("strong", { class: `state ${state ?? ""}` }, state ?? standing(this.run)), " ", button,
       this.run?.report ? el("a", { href: address("/api/run/report", { run: this.chosen }), target: "_blank", rel: "noopener" }, "Report") : null),
     waits, ...this.outcome(), failedCheck ? el("p", { class: "note" }, "The check failed; the run is as it was. What it said is below.") : null,
-    known && !config && !working(job) ? el("p", { class: "note" }, "No configuration here has this run's settings. To go on with it, ", el("code", {}, "start the page with --config FILE"), ".") : null,
+    known && !config && !working(job) ? el("p", { class: "note" }, "No configuration here has this run's settings. To go on with it, start the page with --config FILE.") : null,
     this.bar.draw(job), words(job));
   }
 
@@ -110,7 +110,7 @@ class Runs {
   outcome() {
     const run = this.run;
     if (!run?.stop) return [];
-    const line = (name, text) => el("p", {}, el("strong", {}, name), ` ${text}`);
+    const line = (name, text) => el("p", {}, el("span", {}, el("strong", {}, name), ` ${text}`));
     return [line("Reason:", run.stop.reason), typeof run.gaps_left === "number" ? line("Gaps left:", String(run.gaps_left)) : null,
       run.better_than_v1 ? line("Better than v1?", run.better_than_v1) : null].filter(Boolean);
   }

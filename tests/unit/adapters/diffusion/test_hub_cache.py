@@ -19,6 +19,7 @@ pytest.importorskip("diffusers")
 import huggingface_hub  # noqa: E402
 from huggingface_hub.errors import GatedRepoError  # noqa: E402
 
+from tests.helpers.part_files import as_comfyui_has_it  # noqa: E402
 from tests.helpers.single_file import write_single_file  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from tests.unit.adapters.diffusion.hubs import Hub  # noqa: E402
@@ -212,3 +213,44 @@ def test_a_repository_of_single_files_is_no_diffusers_model(hub: Hub) -> None:
     hub.fetch("someone/files", None)
     with pytest.raises(ModelFileError, match=r"someone/files has no model_index\.json"):
         find_base(BaseChoice("someone/files"), SDXL)
+
+
+def given(hub: Hub, home: Path, *names: str) -> tuple[tuple[str, str], ...]:
+    """Files of parts of the model on the hub."""
+    return tuple((name, str(as_comfyui_has_it(hub.repository, name, home / f"{name}.safetensors"))) for name in names)
+
+
+def test_what_is_given_is_not_asked_for(hub: Hub, tmp_path: Path) -> None:
+    """A person with ComfyUI's files of FLUX.1 fetches a few MB."""
+    family = replace(FAMILIES["flux"], sizes=())
+    publish(hub, family)
+    parts = given(hub, tmp_path / "ComfyUI", "text_encoder", "text_encoder_2", "vae")
+    shutil.copy(next((hub.repository / "transformer").glob("*.safetensors")), tmp_path / "mine.safetensors")
+    some = BaseChoice(str(tmp_path / "mine.safetensors"), "cpu", parts=parts[:2])
+    error = told(some, family)
+    assert "mine.safetensors is a single file; vae and configuration come from black-forest-labs" in str(error)
+    assert "(its vae, configuration and tokenizers)" in str(error)
+    assert "--exclude" in command_in(error) and "text_encoder_2/*.safetensors" in command_in(error)
+    choice = replace(some, parts=parts)
+    error = told(choice, family)
+    assert "its configuration and tokenizers come from" in str(error) and "(a few MB)" in str(error)
+    fetched = hub.obey(command_in(error))
+    assert not [file for file in fetched if file.endswith(".safetensors")]
+    assert open_base(choice, family).pipeline.tokenizer_2 is not None
+    assert "vae/*.safetensors" in command_in(told(some, family)), "its autoencoder is still needed"
+    fetched = hub.obey(command_in(told(some, family)))
+    assert [file for file in fetched if file.endswith(".safetensors")] == ["vae/diffusion_pytorch_model.safetensors"]
+    assert find_base(some, family)
+
+
+@pytest.mark.parametrize("name", ["sdxl", "zimage"])
+def test_of_a_whole_model_all_but_what_is_given(name: str, hub: Hub, tmp_path: Path, by_diffusers: list[str]) -> None:
+    family = FAMILIES[name]
+    publish(hub, family)
+    choice = BaseChoice(family.reference, "cpu", parts=given(hub, tmp_path, "vae"))
+    assert "vae/*.safetensors" in command_in(told(choice, family))
+    found = find_base(replace(choice, allow_download=True), family)
+    assert not by_diffusers and not list((found.path / "vae").glob("*.safetensors"))
+    assert open_base(choice, family).pipeline.vae is not None
+    command = command_in(told(replace(choice, parts=()), family))
+    assert "vae/*.safetensors" not in command and "*/" in command, "without the file it is needed"

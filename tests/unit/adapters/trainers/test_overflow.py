@@ -23,7 +23,7 @@ from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.trainers import training_loop  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
-from twinloop.adapters.trainers.execution.process_group import Workers  # noqa: E402
+from twinloop.adapters.trainers.execution.process_group import ALONE, Workers  # noqa: E402
 from twinloop.adapters.trainers.loss.objective import Objective  # noqa: E402
 from twinloop.adapters.trainers.training_loop import TrainingRun  # noqa: E402
 from twinloop.errors import TrainingDiverged  # noqa: E402
@@ -38,19 +38,13 @@ class Bench:
         self._base, self._home, self._photos = base, home, samples(home / "photos", count=2)
         self.shown: list[float] = []
 
-    def train(self, name: str, workers: Workers | None = None, stop_at: int = 0) -> bytes:
+    def train(self, name: str, workers: Workers = ALONE, stop_at: int = 0) -> bytes:
         self.shown.clear()
-        trainer = DiffusersLoraTrainer(BaseChoice(str(self._base), "cpu", "float32"), SDXL)
+        choice = BaseChoice(str(self._base), "cpu", "float32")
+        trainer = DiffusersLoraTrainer(choice, SDXL, workers=workers)
         output, settings = self._home / name / "lora.safetensors", replace(SETTINGS, stop_at=stop_at)
-        trainer.train_with(
-            workers or Workers(),
-            self._photos,
-            settings,
-            output,
-            output.parent / "work",
-            {},
-            lambda *step: self.shown.append(step[2]),
-        )
+        work = output.parent / "work"
+        trainer.train(self._photos, settings, output, work, {}, lambda *step: self.shown.append(step[2]))
         return output.read_bytes()
 
     def figures(self, name: str, what: str) -> list[float | None]:

@@ -22,9 +22,12 @@ def main(path: Path) -> int:
     with process_group(shared.choice.device) as workers:
         try:
             trained = DiffusersLoraTrainer(
-                shared.choice, family, lambda text: _send(workers.is_main, message("notice", text=text))
-            ).train_with(
-                workers, shared.samples, shared.settings, shared.output, shared.work, shared.metadata,
+                shared.choice,
+                family,
+                lambda text: _send(workers.is_main, message("notice", text=text)),
+                workers=workers,
+            ).train(
+                shared.samples, shared.settings, shared.output, shared.work, shared.metadata,
                 lambda step, steps, loss, *validation: _send(
                     workers.is_main, message("step", step=step, steps=steps, loss=loss, validation=validation)
                 ),

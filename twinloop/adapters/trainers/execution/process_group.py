@@ -72,6 +72,10 @@ class Workers:
             dist.barrier()
 
 
+ALONE = Workers()
+"""The one process of a training that is not shared."""
+
+
 def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
     """Runs of tensors of one kind and at most `BUCKET` bytes: a LoRA has a thousand small ones, and each message takes
     its time.

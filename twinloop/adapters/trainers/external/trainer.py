@@ -7,15 +7,14 @@ import hashlib
 import json
 import math
 import re
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.external.process import last_lines, run
 from twinloop.adapters.trainers.external.tool import Home, Installation, Seen, Tool, network
+from twinloop.adapters.trainers.records.begun import begun, inputs_hash
 from twinloop.adapters.trainers.records.header import architecture_header, lora_header, quantization_header
-from twinloop.adapters.trainers.records.notices import begins_anew
 from twinloop.domain.records import TrainingSample
 from twinloop.errors import InputError, ModelFileError, ToolFailed, TrainingDiverged
 from twinloop.families.base import Family
@@ -29,13 +28,10 @@ from twinloop.loras.container import file_bytes
 from twinloop.loras.lora import Dialect, read_lora
 from twinloop.loras.texts import TRIGGER, rank_texts
 from twinloop.loras.write import has_own_layers, written
-from twinloop.ports import Trained, TrainingSettings, decisive_samples, decisive_settings, nobody_listens
-from twinloop.store.atomic import read_object, write_bytes, write_json
-from twinloop.store.clock import utc_now
+from twinloop.ports import Progress, Trained, TrainingSettings, nobody_listens
+from twinloop.store.atomic import write_bytes
 from twinloop.store.models.lora_file import kohya_path
 from twinloop.store.models.part_hashes import hashes_of_parts
-
-Progress = Callable[[int, int, float], None]
 
 
 class ExternalTrainer:
@@ -108,7 +104,8 @@ class ExternalTrainer:
         """
         self._known(settings)
         home, float16 = Home(work.absolute()), self._float16()
-        date = _record(home, self._inputs(samples, settings, metadata, float16), self._notice)
+        inputs = inputs_hash(samples, settings, self.fingerprint, metadata, float16)
+        date = begun(home.root / "external.json", inputs, lambda: _has_trained(home), self._notice)["date"]
         folders = folders_of(samples, metadata.get(TRIGGER, "") or "person")
         job = dataclasses.replace(self._job(folders, settings, home, output.stem, metadata), float16=float16)
         self._tool.prepare(job, home, self._installed.arguments)
@@ -125,13 +122,6 @@ class ExternalTrainer:
         texts = lora_header(settings, self._family, self._prediction.kind, job.pictures, date, given)
         self._collect(job, home, output, texts)
         return Trained(settings.last_step, loss)
-
-    def _inputs(
-        self, samples: Sequence[TrainingSample], settings: TrainingSettings, metadata: Mapping[str, str], float16: bool
-    ) -> str:
-        rows, decisive = decisive_samples(samples), decisive_settings(settings)
-        text = json.dumps([rows, decisive, self.fingerprint, sorted(metadata.items()), float16])
-        return hashlib.sha256(text.encode()).hexdigest()
 
     def _job(
         self,
@@ -203,6 +193,10 @@ _ANY_FOLDERS = (Folder("1_person", 1, (Picture("0", Path("0.png"), "person", as_
 """Stands for the dataset until there is one."""
 
 
+def _has_trained(home: Home) -> bool:
+    return home.output.is_dir() and any(home.output.iterdir())
+
+
 def _write_masks(job: Job, home: Home) -> None:
     for folder in (one for one in job.folders if job.masked and not one.prior):
         for picture in folder.pictures:
@@ -239,22 +233,3 @@ class _Watch:
         for number in range(self._last + 1, step + 1):
             self._last = number
             self._progress(number, self._steps, self.loss)
-
-
-def _record(home: Home, inputs: str, notice: Callable[[str], None]) -> str:
-    """When this training first started; the remains of another one are cleared first.
-
-    Args:
-        notice: told when what the program had trained is lost with them.
-    """
-    path = home.root / "external.json"
-    if path.exists():
-        kept = read_object(path)
-        if kept.get("inputs") == inputs and "date" in kept:
-            return str(kept["date"])
-        if home.output.is_dir() and any(home.output.iterdir()):
-            notice(begins_anew(home.root))
-        shutil.rmtree(home.root)
-    date = utc_now()
-    write_json(path, {"inputs": inputs, "date": date})
-    return date

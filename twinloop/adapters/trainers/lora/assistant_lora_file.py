@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop.adapters.diffusion.preflight import check_lora
-from twinloop.errors import ModelFileError, StateError
+from twinloop.adapters.trainers.lora.given_file import given_file
+from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
 from twinloop.loras.adapter import Place, understood
 from twinloop.loras.components import DENOISER
 from twinloop.loras.lora import Update, read_lora
 from twinloop.ports import TrainingSettings
-from twinloop.store.atomic import sha256_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,16 +51,12 @@ def assistant_file(settings: TrainingSettings, family: Family) -> AssistantLoraF
     """The file that ``training.assistant_lora`` names.
 
     Raises:
-        StateError: it is no longer the same file.
-        ModelFileError: not there, damaged, a pickle, neither LoRA nor LoKr, for another family, or nothing of it is for
-            the denoiser.
+        InputError: not there. StateError: it is no longer the same file.
+        ModelFileError: damaged, a pickle, neither LoRA nor LoKr, for another family, or nothing of it is for the
+            denoiser.
     """
-    path = Path(settings.assistant_lora)
-    if not path.is_file():
-        raise ModelFileError(f"training.assistant_lora: no such file: {path}.")
+    path = given_file(settings.assistant_lora, settings.assistant_sha256, "assistant_lora")
     check_lora(path, family)
-    if settings.assistant_sha256 and sha256_file(path) != settings.assistant_sha256:
-        raise StateError(f"{path} was changed since this training was asked for. Put it back, or start anew.")
     file = read_lora(path)
     layers = understood(file, family.name).layers
     own = {place: layer for place, layer in layers.items() if place.component == DENOISER}

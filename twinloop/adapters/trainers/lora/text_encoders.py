@@ -18,26 +18,8 @@ from twinloop.adapters.diffusion.memory import release_memory
 from twinloop.adapters.diffusion.prompts import Joined
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan
 from twinloop.errors import InputError
-from twinloop.families.base import Family, TrainableEncoders
+from twinloop.families.base import TrainableEncoders
 from twinloop.families.lora_names import CLIP
-from twinloop.ports import TrainingSettings
-
-
-def check_text_encoder_training(settings: TrainingSettings, family: Family) -> None:
-    """Whether the text encoders can be trained with these settings.
-
-    Raises:
-        InputError: the family has none that can, or other settings do not go with it.
-    """
-    family.text_encoders()
-    if settings.adapter == "lokr":
-        raise InputError(
-            'training.text_encoder goes with "adapter": "lora" or "dora", not "lokr". Set one of the two otherwise.'
-        )
-    if settings.optimizer == "prodigy" and settings.text_encoder_rate != settings.learning_rate:
-        raise InputError(
-            "training.text_encoder_learning_rate: prodigy finds one rate for all that it trains. Leave the setting out."
-        )
 
 
 class TextEncoders:

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinloop.errors import InputError, ModelFileError, StateError
+from twinloop.adapters.trainers.lora.given_file import given_file
+from twinloop.errors import InputError, ModelFileError
 from twinloop.families.base import Family
 from twinloop.loras.adapter import Place, understood
 from twinloop.loras.lora import Layer, LoraFile, read_lora
 from twinloop.ports import TrainingSettings
-from twinloop.store.atomic import sha256_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +48,7 @@ def start_of(settings: TrainingSettings, family: Family) -> Start | None:
 
 
 def _readable(settings: TrainingSettings) -> LoraFile:
-    path = Path(settings.start_from)
-    if settings.adapter != "lora":
-        raise InputError(f'training.start_from and warm_start go with "adapter": "lora", not "{settings.adapter}".')
-    if not path.is_file():
-        raise InputError(f"training.start_from: no such file: {path}.")
-    if settings.start_sha256 and sha256_file(path) != settings.start_sha256:
-        raise StateError(f"{path} was changed since this training was asked for. Put it back, or start anew.")
+    path = given_file(settings.start_from, settings.start_sha256, "start_from")
     file = read_lora(path).plain()
     if file.products:
         raise ModelFileError(f"{path} is a LoKr; a training can begin from a LoRA of pairs of matrices only.")

@@ -164,7 +164,7 @@ def test_only_plain_files_are_read_for_an_exchange(base: BaseModel, tmp_path: Pa
     assert pairs and {pair.alpha for pair in pairs.values()} == {3.0}
     assert pairs.keys() == set(adapted_layers(base.denoiser, FAMILY.targets))
     assert read(dora) is None
-    texts = header_texts(plain)
+    texts = dict(header_texts(plain))
     texts[ADAPTER_TEXT] = json.dumps({**json.loads(texts[ADAPTER_TEXT]), f"{FAMILY.denoiser}.use_rslora": True})
     save_file(load_file(plain), stabilised := tmp_path / "c.safetensors", texts)
     assert read(stabilised) is None, "it divides alpha by the root of the rank"

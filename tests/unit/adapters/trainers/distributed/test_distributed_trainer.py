@@ -155,7 +155,7 @@ def test_a_job_survives_its_file(tmp_path: Path) -> None:
         replace(photos[2], mask=Mask(tmp_path / "2.png", "abc")),
     )
     shared = SharedTraining(
-        BaseChoice("base", "cpu", quantization="int8"),
+        BaseChoice("base", "cpu", quantization="int8", parts=(("vae", "b.safetensors"),)),
         NamedFamily("sdxl", ("a.py",)),
         given,
         replace(FOUR, optimizer_args=(("betas", (0.9, 0.99)), ("eps", 1e-7))),

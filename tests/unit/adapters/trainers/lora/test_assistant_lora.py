@@ -35,7 +35,7 @@ from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E4
 from twinloop.adapters.trainers.lora.assistant_lora import NAME, assistant_of  # noqa: E402
 from twinloop.adapters.trainers.lora.assistant_lora_file import check_assistant  # noqa: E402
 from twinloop.adapters.trainers.memory.planning import demand_of  # noqa: E402
-from twinloop.errors import ModelFileError, StateError, TwinLoopError  # noqa: E402
+from twinloop.errors import InputError, ModelFileError, StateError, TwinLoopError  # noqa: E402
 from twinloop.families import FAMILIES, Family  # noqa: E402
 from twinloop.loras.adapter import understood  # noqa: E402
 from twinloop.loras.lora import Layer, read_lora  # noqa: E402
@@ -376,7 +376,7 @@ def test_its_text_encoders_are_left_out_and_said(base: Path, adapter: Path, tmp_
 @pytest.mark.parametrize(
     ("wrong", "error", "says"),
     [
-        ("nowhere", ModelFileError, r"training\.assistant_lora: no such file"),
+        ("nowhere", InputError, r"training\.assistant_lora: no such file"),
         ("changed", StateError, "was changed"),
         ("pickle", ModelFileError, "can run code when loaded"),
         ("flux", ModelFileError, "adapts a transformer"),

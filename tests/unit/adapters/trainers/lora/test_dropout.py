@@ -28,10 +28,8 @@ from twinloop.adapters.trainers.execution.fallbacks import COMPILED_FILE  # noqa
 from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.adapters.trainers.lora.dropout import BITS, Dropout, Thinning, kept  # noqa: E402
-from twinloop.adapters.trainers.preflight import check_fits  # noqa: E402
 from twinloop.adapters.trainers.records.header import lora_header  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
-from twinloop.errors import InputError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.ports import TrainingSettings  # noqa: E402
 
@@ -243,12 +241,6 @@ def test_blocks_are_not_compiled_with_it(tiny_base: Path, photos: Photos, tmp_pa
     train(tiny_base, photos, tmp_path, replace(TWO, steps=1, compile=REGIONAL), notice=said.append)
     assert said == ["The blocks are not compiled in a training with dropout."]
     assert json.loads((tmp_path / "work" / COMPILED_FILE.format(0)).read_text()) == {"until": 1}
-
-
-@pytest.mark.parametrize("adapter", ["dora", "lokr"])
-def test_only_a_lora_has_it(adapter: str) -> None:
-    with pytest.raises(InputError, match=f'go with "adapter": "lora", not "{adapter}"'):
-        check_fits(replace(TRAINING, adapter=adapter, rank_dropout=0.1), SDXL)
 
 
 def test_the_header_names_it() -> None:

@@ -28,10 +28,10 @@ from twinloop.adapters.trainers.data.batches import Batch  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.lora.adapted_model import AdaptedModel, adapted  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
-from twinloop.adapters.trainers.lora.text_encoders import check_text_encoder_training  # noqa: E402
 from twinloop.adapters.trainers.loss.noise_schedule import draw_noise, schedule_for  # noqa: E402
 from twinloop.adapters.trainers.loss.objective import Objective  # noqa: E402
 from twinloop.adapters.trainers.memory.planning import demand_of  # noqa: E402
+from twinloop.adapters.trainers.preflight import check_on_base  # noqa: E402
 from twinloop.errors import InputError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.ports import TrainingSettings  # noqa: E402
@@ -214,16 +214,10 @@ def test_a_dora_on_them_loads_whole(tmp_path: Path) -> None:
             assert torch.equal(value.detach(), written), name
 
 
-def test_what_does_not_go_with_it() -> None:
-    check_text_encoder_training(replace(SETTINGS, optimizer="prodigy"), SDXL)
-    for changes, words in (
-        ({"adapter": "lokr"}, '"lora" or "dora"'),
-        ({"optimizer": "prodigy", "text_encoder_learning_rate": 0.3}, "one rate for all"),
-    ):
-        with pytest.raises(InputError, match=words):
-            check_text_encoder_training(replace(SETTINGS, **changes), SDXL)
+def test_what_does_not_go_with_it(tiny_base: Path) -> None:
+    check_on_base(SETTINGS, base := open_base(BaseChoice(str(tiny_base), "cpu", "float32"), SDXL))
     with pytest.raises(InputError, match="language model"):
-        check_text_encoder_training(SETTINGS, FAMILIES["zimage"])
+        check_on_base(SETTINGS, replace(base, family=FAMILIES["zimage"]))
 
 
 def test_the_share_is_of_the_steps() -> None:

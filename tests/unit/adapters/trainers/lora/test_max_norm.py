@@ -21,8 +21,6 @@ from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # no
 from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.adapters.trainers.lora.max_norm import limit_norm, product_norm  # noqa: E402
-from twinloop.adapters.trainers.preflight import check_fits  # noqa: E402
-from twinloop.errors import InputError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.loras.adapter import understood  # noqa: E402
 from twinloop.loras.lora import Layer, read_lora  # noqa: E402
@@ -148,17 +146,3 @@ def test_killed_and_started_again_it_is_the_same(
         train(tmp_path / "killed", settings, stop=2)
     again, whole_one = train(tmp_path / "killed", settings), train(tmp_path / "whole", settings)
     assert again.read_bytes() == whole_one.read_bytes()
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"scale_weight_norms": 1.0, "adapter": "dora"},
-        {"scale_weight_norms": 1.0, "adapter": "lokr"},
-        {"loraplus_lr_ratio": 4.0, "adapter": "lokr"},
-        {"loraplus_lr_ratio": 4.0, "optimizer": "prodigy"},
-    ],
-)
-def test_what_does_not_go_together_is_named(wrong: dict[str, object]) -> None:
-    with pytest.raises(InputError, match=rf"training\.{next(iter(wrong))} goes with"):
-        check_fits(replace(TRAINING, **wrong), SDXL)  # type: ignore[arg-type]

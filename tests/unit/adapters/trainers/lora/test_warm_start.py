@@ -127,7 +127,6 @@ def test_a_layer_that_the_file_lacks_begins_as_no_change(base: Path, tmp_path: P
             InputError,
             "Set training.rank to 4, or make the file smaller: twinloop lora resize",
         ),
-        ({"adapter": "dora"}, InputError, 'go with "adapter": "lora"'),
         ({"start_sha256": "0" * 64}, StateError, "was changed"),
         ({"start_from": "nowhere.safetensors"}, InputError, "no such file: nowhere.safetensors"),
     ],

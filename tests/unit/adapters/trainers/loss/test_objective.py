@@ -28,6 +28,8 @@ from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.adapters.trainers.loss.noise_schedule import draw_noise, schedule_for  # noqa: E402
 from twinloop.adapters.trainers.loss.objective import Objective  # noqa: E402
+from twinloop.adapters.trainers.optim.optimizer import LIBRARIES  # noqa: E402
+from twinloop.domain.choices import SCHEDULE_FREE  # noqa: E402
 from twinloop.domain.faces import Box  # noqa: E402
 from twinloop.domain.optimizer_args import ordered  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
@@ -215,12 +217,18 @@ def test_prior_pictures_are_learned_beside_the_subject(
     assert not near(with_prior, train(tiny_base, photos, tmp_path / "b", settings))
 
 
-@pytest.mark.parametrize("optimizer", ["prodigy", "adafactor"])
+@pytest.mark.parametrize("optimizer", ["prodigy", "adafactor", "lion", "came", "adamw_schedulefree"])
 def test_resumed_with_everything_on_it_ends_in_the_same_bytes(
     optimizer: str, tiny_base: Path, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    argued = {"d0": 1e-3, "betas": [0.8, 0.9]} if optimizer == "prodigy" else {"beta1": 0.8}
+    if optimizer in LIBRARIES:
+        pytest.importorskip(LIBRARIES[optimizer][0], reason="the optimizers extra is not installed")
+    argued = {
+        "prodigy": {"d0": 1e-3, "betas": [0.8, 0.9]}, "adafactor": {"beta1": 0.8}, "lion": {"betas": [0.8, 0.9]},
+        "came": {"betas": [0.8, 0.9, 0.99]}, "adamw_schedulefree": {"betas": [0.8, 0.9], "r": 1.0},
+    }[optimizer]  # fmt: skip
+    free = optimizer in SCHEDULE_FREE
     settings = replace(
         FOUR,
         steps=4,
@@ -228,12 +236,14 @@ def test_resumed_with_everything_on_it_ends_in_the_same_bytes(
         optimizer=optimizer,
         optimizer_args=ordered(optimizer, argued),
         learning_rate=1.0 if optimizer == "prodigy" else 0.01,
-        ema_decay=0.9,
+        ema_decay=0.0 if free else 0.9,
         gradient_accumulation=2,
         batch_size=1,
         output_preservation=0.5,
         face_weight=3.0,
-        schedule="cosine_restarts",
+        schedule="constant" if free else "cosine_restarts",
+        save_every=3,
+        loraplus_lr_ratio=0.0 if optimizer == "prodigy" else 4.0,
         restarts=2,
         gradient_checkpointing=optimizer == "adafactor",
         warmup_steps=1,

@@ -184,8 +184,10 @@ def test_what_the_user_fixed_stays() -> None:
 
 
 def test_optimizers_and_the_average_cost_memory() -> None:
-    peaks = {name: demand(optimizer=name).peak(1, True) for name in ("adafactor", "adamw8bit", "adamw", "prodigy")}
+    names = ("adafactor", "adamw8bit", "lion", "came", "adamw", "prodigy")
+    peaks = {name: demand(optimizer=name).peak(1, True) for name in names}
     assert list(peaks.values()) == sorted(peaks.values())
+    assert demand(optimizer="adamw_schedulefree").peak(1, True) == peaks["adamw"]
     assert demand(ema_decay=0.99).peak(1, True) - peaks["adamw"] == 4 * ONE.adapter
     thinned = demand(optimizer="prodigy", optimizer_args=(("slice_p", 2),))
     assert peaks["prodigy"] - thinned.peak(1, True) == 3 * ONE.adapter, "half of its sums and of the start"

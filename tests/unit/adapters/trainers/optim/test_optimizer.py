@@ -15,14 +15,14 @@ from safetensors.torch import load, save  # noqa: E402
 
 from tests.contract.makers import TRAINING  # noqa: E402
 from twinloop.adapters.trainers.memory.demand import STATE_BYTES, state_bytes  # noqa: E402
-from twinloop.adapters.trainers.optim.optimizer import CLASSES, OPTIMIZERS, Optimizer, check_optimizer  # noqa: E402
+from twinloop.adapters.trainers.optim.optimizer import CLASSES, LIBRARIES, OPTIMIZERS, Optimizer, check_optimizer  # noqa: E402
 from twinloop.adapters.trainers.records.header import lora_header  # noqa: E402
 from twinloop.domain import choices  # noqa: E402
 from twinloop.domain.optimizer_args import TAKEN, Arguments, ordered  # noqa: E402
 from twinloop.errors import InputError, MissingExtra, StateError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
-HERE = ("adamw", "prodigy", "adafactor")
+HERE = ("adamw", "prodigy", "adafactor", "lion", "came", "adamw_schedulefree")
 """Those that need no GPU."""
 ARGUED: dict[str, Arguments] = {
     "adamw": ordered("adamw", {"betas": [0.5, 0.9], "eps": 1e-4}),
@@ -30,12 +30,17 @@ ARGUED: dict[str, Arguments] = {
         "prodigy", {"betas": [0.5, 0.9], "d_coef": 2.0, "d0": 1e-3, "slice_p": 2, "safeguard_warmup": False}
     ),
     "adafactor": ordered("adafactor", {"beta1": 0.8, "scale_parameter": True, "clip_threshold": 2.0}),
+    "lion": ordered("lion", {"betas": [0.5, 0.9]}),
+    "came": ordered("came", {"betas": [0.5, 0.9, 0.99], "clip_threshold": 0.5, "eps1": 1e-2, "eps2": 1e-2}),
+    "adamw_schedulefree": ordered(
+        "adamw_schedulefree", {"betas": [0.5, 0.9], "eps": 1e-2, "r": 1, "weight_lr_power": 1}
+    ),
 }
 
 
 def made(seed: int = 0, name: str = "adamw", **more: Any) -> tuple[dict[str, Any], Optimizer]:
-    if name == "prodigy":
-        pytest.importorskip("prodigyopt", reason="the optimizers extra is not installed")
+    if name in LIBRARIES:
+        pytest.importorskip(LIBRARIES[name][0], reason="the optimizers extra is not installed")
     generator = torch.Generator().manual_seed(seed)
     parameters = {name: torch.nn.Parameter(torch.randn(5, 3, generator=generator)) for name in ("down", "up")}
     parameters["zero"] = torch.nn.Parameter(torch.zeros(4, 2))
@@ -49,18 +54,19 @@ def walk(parameters: dict[str, Any], optimizer: Optimizer, steps: range, scale: 
         optimizer.step(0.01 * step, scale)
 
 
-def test_parameters_have_rates_of_their_own() -> None:
+@pytest.mark.parametrize("kind", ["adamw", "lion", "came", "adamw_schedulefree"])
+def test_parameters_have_rates_of_their_own(kind: str) -> None:
     """As if each group had an optimizer of its own, also after it was taken up again."""
-    parameters, optimizer = made(rates={"up": 4.0, "zero": 4.0}, clip=0.0)
+    parameters, optimizer = made(name=kind, rates={"up": 4.0, "zero": 4.0}, clip=0.0)
     walk(parameters, optimizer, range(1, 4))
-    resumed, again = made(seed=9, rates={"up": 4.0, "zero": 4.0}, clip=0.0)
+    resumed, again = made(seed=9, name=kind, rates={"up": 4.0, "zero": 4.0}, clip=0.0)
     again.restore(optimizer.state())
     for number, ((one, stepped), steps) in enumerate(
         [((parameters, optimizer), range(4, 7)), ((resumed, again), range(4, 7))]
     ):
         walk(one, stepped, steps)
         for name, factor in (("down", 1.0), ("up", 4.0), ("zero", 4.0)):
-            alone, own = made(clip=0.0)
+            alone, own = made(name=kind, clip=0.0)
             for step in range(1, 7):
                 torch.autograd.backward(sum(((p + 0.1) * step).sin().square().sum() for p in alone.values()))
                 own.step(0.01 * step * factor)
@@ -85,7 +91,8 @@ def test_going_on_from_a_state_is_going_on(name: str, arguments: dict[str, Argum
 
 
 @pytest.mark.parametrize(
-    ("name", "one"), [(name, one) for name, given in ARGUED.items() for one in given if one[0] != "slice_p"]
+    ("name", "one"),
+    [(name, one) for name, given in ARGUED.items() for one in given if one[0] not in ("slice_p", "weight_lr_power")],
 )
 def test_every_argument_changes_the_steps(name: str, one: Any) -> None:
     ends = []
@@ -148,6 +155,93 @@ def test_arguments_that_change_the_memory_are_counted() -> None:
     thinned = replace(TRAINING, optimizer="prodigy", optimizer_args=(("slice_p", 4),))
     held = replace(TRAINING, optimizer="adafactor", optimizer_args=(("beta1", 0.9),))
     assert (state_bytes(thinned), state_bytes(held)) == (9.5, STATE_BYTES["adafactor"] + 4)
+
+
+@pytest.mark.parametrize("name", ["adamw", "lion", "came", "adamw_schedulefree"])
+def test_the_state_is_as_large_as_the_forecast_says(name: str) -> None:
+    """At rank 16, of a layer of 1280."""
+    made(name=name)
+    pair = {"down": torch.nn.Parameter(torch.ones(16, 1280)), "up": torch.nn.Parameter(torch.zeros(1280, 16))}
+    optimizer = Optimizer(pair, name)
+    for parameter in pair.values():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step(1e-4)
+    count = sum(parameter.numel() for parameter in pair.values())
+    kept = [tensor for key, tensor in optimizer.state().items() if "/" in key and "#" not in key]
+    assert sum(tensor.nbytes for tensor in kept) / count == pytest.approx(STATE_BYTES[name], rel=0.01)
+
+
+FREE = "adamw_schedulefree"
+
+
+def test_schedule_free_writes_the_average_of_the_paper() -> None:
+    """arXiv 2405.15682, algorithm 1: gradients at y, steps of z, x is the average of the z."""
+    parameters, optimizer = made(name=FREE, clip=0.0, weight_decay=0.1)
+    ours = parameters["down"]
+    z = ours.detach().double()
+    x, moment, total = z.clone(), torch.zeros_like(z), 0.0
+    for step in range(1, 31):
+        rate = 0.01 * min(1.0, step / 10)
+        y = 0.1 * z + 0.9 * x
+        assert torch.allclose(ours.double(), y, atol=1e-5)
+        torch.autograd.backward(sum(((p + 0.1) * step).sin().square().sum() for p in parameters.values()))
+        assert ours.grad is not None
+        gradient = ours.grad.double()
+        optimizer.step(rate)
+        moment = 0.999 * moment + 0.001 * gradient**2
+        z = z - rate * (gradient / ((moment / (1 - 0.999**step)).sqrt() + 1e-8) + 0.1 * y)
+        total += rate**2
+        x = (1 - rate**2 / total) * x + rate**2 / total * z
+    with optimizer.averaged():
+        assert torch.allclose(ours.double(), x, atol=1e-5) and not torch.allclose(ours.double(), y, atol=1e-3)
+
+
+def test_looking_at_the_average_changes_no_bit() -> None:
+    """Also where it fails inside; before the first step the average is the weights as they are."""
+    parameters, optimizer = made(name=FREE)
+    others, unseen = made(name=FREE)
+    for step in range(1, 8):
+        with pytest.raises(KeyboardInterrupt), optimizer.averaged():
+            seen = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+            raise KeyboardInterrupt
+        assert all(torch.equal(seen[name], one) for name, one in parameters.items()) == (step == 1)
+        walk(parameters, optimizer, range(step, step + 1))
+        walk(others, unseen, range(step, step + 1))
+    ours, theirs = optimizer.state(), unseen.state()
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_a_rising_rate_is_the_warm_up_that_schedule_free_has_itself() -> None:
+    from pytorch_optimizer import ScheduleFreeAdamW
+
+    parameters, optimizer = made(name=FREE, clip=0.0, weight_decay=0.0)
+    others, _ = made(name=FREE)
+    own = ScheduleFreeAdamW(list(others.values()), lr=0.01, warmup_steps=5)
+    for step in range(1, 12):
+        for some in (parameters, others):
+            torch.autograd.backward(sum(((p + 0.1) * step).sin().square().sum() for p in some.values()))
+        optimizer.step(0.01 * min(1.0, step / 5))
+        own.step()
+        own.zero_grad()
+    assert all(torch.allclose(others[name], parameters[name], atol=1e-6) for name in parameters)
+
+
+@pytest.mark.parametrize("name", ["adamw", "lion"])
+def test_other_optimizers_write_the_weights_as_they_are(name: str) -> None:
+    parameters, optimizer = made(name=name)
+    walk(parameters, optimizer, range(1, 4))
+    before = {key: parameter.detach().clone() for key, parameter in parameters.items()}
+    with optimizer.averaged():
+        assert all(torch.equal(before[key], parameters[key]) for key in before)
+
+
+def test_a_power_of_the_rate_weighs_the_average() -> None:
+    ends = []
+    for arguments in ((), (("weight_lr_power", 1.0),)):
+        parameters, optimizer = made(name=FREE, arguments=arguments)
+        walk(parameters, optimizer, range(1, 11))
+        ends.append(parameters["down"].detach())
+    assert not torch.equal(*ends)
 
 
 def test_prodigys_estimate_is_part_of_its_state() -> None:
@@ -242,7 +336,13 @@ def test_eight_bits_need_a_gpu() -> None:
 
 @pytest.mark.parametrize(
     ("name", "module", "extra", "device"),
-    [("prodigy", "prodigyopt", "optimizers", "cpu"), ("adamw8bit", "bitsandbytes", "optimizers-gpu", "cuda")],
+    [
+        ("prodigy", "prodigyopt", "optimizers", "cpu"),
+        ("lion", "pytorch_optimizer", "optimizers", "cpu"),
+        ("came", "pytorch_optimizer", "optimizers", "cpu"),
+        ("adamw_schedulefree", "pytorch_optimizer", "optimizers", "cpu"),
+        ("adamw8bit", "bitsandbytes", "optimizers-gpu", "cuda"),
+    ],
 )
 def test_a_missing_library_names_the_line(
     name: str, module: str, extra: str, device: str, monkeypatch: pytest.MonkeyPatch

@@ -9,8 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from twinloop.adapters.trainers.records.begun import inputs_hash  # noqa: E402
 from twinloop.adapters.trainers.records.checkpoints import Checkpoints  # noqa: E402
-from twinloop.adapters.trainers.records.training_record import TrainingRecord, inputs_hash, open_record  # noqa: E402
+from twinloop.adapters.trainers.records.training_record import TrainingRecord, open_record  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
 from twinloop.ports import TrainingSettings  # noqa: E402
 
@@ -31,11 +32,11 @@ def test_the_same_training_goes_on(tmp_path: Path) -> None:
     assert Checkpoints(tmp_path / "work").last_step == 1
 
 
-@pytest.mark.parametrize("damaged", [False, True])
-def test_another_one_or_a_damaged_record_begins_anew_and_that_is_said(tmp_path: Path, damaged: bool) -> None:
+@pytest.mark.parametrize("damaged", ["", "{", '{"inputs": "inputs", "date": "2026-01-01T00:00:00Z"}'])
+def test_another_one_or_a_damaged_record_begins_anew_and_that_is_said(tmp_path: Path, damaged: str) -> None:
     begun(tmp_path / "work", "inputs" if damaged else "others")
     if damaged:
-        (tmp_path / "work" / "training.json").write_text("{")
+        (tmp_path / "work" / "training.json").write_text(damaged)
     told: list[str] = []
     open_record(tmp_path / "work", "inputs", told.append)
     (text,) = told

@@ -1,0 +1,54 @@
+"""The start of a training, whoever does it: what decides its result is kept in its work folder, so that it goes on as
+the same one or begins anew; without PyTorch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from twinloop.domain.records import TrainingSample
+from twinloop.ports import TrainingSettings, decisive_samples, decisive_settings
+from twinloop.store.atomic import read_object, write_json
+from twinloop.store.clock import utc_now
+
+
+def inputs_hash(
+    samples: Sequence[TrainingSample], settings: TrainingSettings, base: str, texts: Mapping[str, str], *others: Any
+) -> str:
+    """Of all that decides a training's result; where the photos lie does not matter.
+
+    Args:
+        others: what else decides it, as JSON has it.
+    """
+    text = json.dumps([decisive_samples(samples), decisive_settings(settings), base, sorted(texts.items()), *others])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def begun(
+    record: Path, inputs: str, trained: Callable[[], bool], notice: Callable[[str], None], **fixed: int
+) -> dict[str, Any]:
+    """What was fixed when the training that ``record`` lies in the folder of first started: its ``inputs``, its
+    ``date`` (ISO 8601, UTC), and the numbers of ``fixed``. A folder of another training, or with a damaged record, is
+    cleared first.
+
+    Args:
+        trained: whether steps of the other training are kept in the folder. notice: told where these are lost.
+    """
+    now = {"inputs": inputs, "date": utc_now(), **fixed}
+    if record.exists():
+        kept = read_object(record)
+        if kept.get("inputs") == inputs and all(type(kept.get(name)) is type(value) for name, value in now.items()):
+            return {name: kept[name] for name in now}
+        if trained():
+            notice(
+                f"The training begun in {record.parent} was one of other photos or settings, or its record is damaged;"
+                " this one begins at step 1."
+            )
+        shutil.rmtree(record.parent)
+    write_json(record, now)
+    return now

@@ -1,0 +1,181 @@
+"""Which settings of a training do not go together, whatever the model and the machine: told of a configuration while it
+is read, and by the built-in trainer of settings that come from elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from twinloop.domain.choices import LOSSES, SCHEDULE_FREE, SCHEDULES
+from twinloop.domain.wording import agree
+
+LARGEST_RANK = 1024
+"""Of a LoRA. A LoKr takes any: from half of a large matrix's side on it is whole."""
+DROPOUTS = ("network_dropout", "rank_dropout", "module_dropout")
+
+Found = Iterator[tuple[tuple[str, ...], str]]
+"""The fields that a problem is about, and what does not fit, with what to do."""
+
+
+class Asked(Protocol):
+    """What the rules look at; None or nothing = not asked for, as `ports.TrainingSettings` says what each is."""
+
+    @property
+    def adapter(self) -> str: ...
+    @property
+    def rank(self) -> int | None: ...
+    @property
+    def rank_stabilized(self) -> bool: ...
+    @property
+    def conv_rank(self) -> int: ...
+    @property
+    def lokr_factor(self) -> int: ...
+    @property
+    def network_dropout(self) -> float: ...
+    @property
+    def rank_dropout(self) -> float: ...
+    @property
+    def module_dropout(self) -> float: ...
+    @property
+    def loraplus_lr_ratio(self) -> float: ...
+    @property
+    def scale_weight_norms(self) -> float: ...
+    @property
+    def start_from(self) -> str | None: ...
+    @property
+    def text_encoder(self) -> bool: ...
+    @property
+    def text_encoder_learning_rate(self) -> float | None: ...
+    @property
+    def text_encoder_share(self) -> float: ...
+    @property
+    def optimizer(self) -> str: ...
+    @property
+    def schedule(self) -> str | None: ...
+    @property
+    def ema_decay(self) -> float: ...
+    @property
+    def loss(self) -> str: ...
+    @property
+    def blocks_to_swap(self) -> int | None: ...
+    @property
+    def gradient_checkpointing(self) -> bool | None: ...
+
+
+def clashes(asked: Asked) -> Found:
+    """All that does not fit; of a single field where that alone is wrong."""
+    yield from _unknown("loss", asked.loss, LOSSES)
+    yield from _unknown("schedule", asked.schedule, SCHEDULES)
+    yield from _about_memory(asked)
+    yield from _about_optimizer(asked)
+    if asked.adapter != "lora":
+        yield from _beyond_lora(asked)
+    yield from _about_lokr(asked) if asked.adapter == "lokr" else _beside_lokr(asked)
+    yield from _about_text_encoder(asked)
+
+
+def _unknown(name: str, value: str | None, known: Sequence[str]) -> Found:
+    """In the words in which the configuration refuses it."""
+    if value is not None and value not in known:
+        *others, last = map(repr, known)
+        yield (name,), f"input should be {', '.join(others)} or {last} (given: {value!r})"
+
+
+def _about_memory(asked: Asked) -> Found:
+    if asked.blocks_to_swap and asked.gradient_checkpointing is False:
+        yield (
+            ("blocks_to_swap", "gradient_checkpointing"),
+            "blocks_to_swap needs gradient checkpointing: the backward pass would keep what it brings over; leave"
+            " gradient_checkpointing out",
+        )
+
+
+def _about_optimizer(asked: Asked) -> Found:
+    if asked.optimizer == "prodigy" and asked.loraplus_lr_ratio:
+        yield (
+            ("loraplus_lr_ratio", "optimizer"),
+            "prodigy finds one rate for all that it trains; leave loraplus_lr_ratio out",
+        )
+    if asked.optimizer in SCHEDULE_FREE:
+        yield from _beside_schedule_free(asked)
+
+
+def _beside_schedule_free(asked: Asked) -> Found:
+    if asked.schedule not in (None, "constant"):
+        yield (
+            ("schedule", "optimizer"),
+            f'{asked.optimizer} runs at one rate after the warm-up; leave schedule out, or set it to "constant"',
+        )
+    if asked.ema_decay:
+        yield ("ema_decay", "optimizer"), f"{asked.optimizer} writes an average by itself; leave ema_decay out"
+    if asked.scale_weight_norms:
+        yield (
+            ("scale_weight_norms", "optimizer"),
+            f"scale_weight_norms shortens weights that {asked.optimizer} averages; leave one of the two out",
+        )
+
+
+def _beyond_lora(asked: Asked) -> Found:
+    """What a LoRA alone has."""
+    if asked.start_from:
+        yield ("adapter", "start_from"), 'start_from goes with "adapter": "lora"'
+    if asked.scale_weight_norms:
+        yield (
+            ("scale_weight_norms", "adapter"),
+            'scale_weight_norms goes with "adapter": "lora", whose pairs of matrices it shortens',
+        )
+    if dropouts := [name for name in DROPOUTS if getattr(asked, name)]:
+        yield (
+            ("adapter", *dropouts),
+            f'{" and ".join(dropouts)} {agree(len(dropouts), "goes", "go")} with "adapter": "lora": there is no such'
+            f" thing of a {asked.adapter}",
+        )
+
+
+def _about_lokr(asked: Asked) -> Found:
+    if asked.rank_stabilized:
+        yield (
+            ("rank_stabilized", "adapter"),
+            'rank_stabilized goes with "adapter": "lora" or "dora"; a LoKr is not scaled by its rank',
+        )
+    if asked.loraplus_lr_ratio:
+        yield (
+            ("loraplus_lr_ratio", "adapter"),
+            'loraplus_lr_ratio goes with "adapter": "lora" or "dora": a LoKr has no such pairs of matrices',
+        )
+    if asked.conv_rank:
+        yield (
+            ("conv_rank", "adapter"),
+            'conv_rank goes with "adapter": "lora" or "dora"; a LoKr leaves convolutions alone',
+        )
+    if asked.lokr_factor in (0, 1):
+        yield (
+            ("lokr_factor", "adapter"),
+            "lokr_factor must be 2 or more, or -1 for automatic: 0 and 1 divide nothing",
+        )
+    if asked.text_encoder:
+        yield (
+            ("text_encoder", "adapter"),
+            'text_encoder goes with "adapter": "lora" or "dora"; a LoKr adapts the denoiser alone',
+        )
+
+
+def _beside_lokr(asked: Asked) -> Found:
+    """What a LoKr alone has."""
+    if asked.lokr_factor != -1:
+        yield ("lokr_factor", "adapter"), f'lokr_factor is for "adapter": "lokr", not "{asked.adapter}"'
+    if (asked.rank or 0) > LARGEST_RANK:
+        yield (
+            ("rank", "adapter"),
+            f'rank {asked.rank} is more than {LARGEST_RANK}; only "adapter": "lokr" takes more, as whole matrices',
+        )
+
+
+def _about_text_encoder(asked: Asked) -> Found:
+    rate, share = "text_encoder_learning_rate", "text_encoder_share"
+    given = [rate] * bool(asked.text_encoder_learning_rate) + [share] * (asked.text_encoder_share != 1.0)
+    if not asked.text_encoder and given:
+        yield ("text_encoder", *given), f"{rate} and {share} say nothing without text_encoder: true"
+    if asked.optimizer == "prodigy" and rate in given:
+        yield ("optimizer", rate), f"prodigy finds one rate for all that it trains; leave {rate} out"
