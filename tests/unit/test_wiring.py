@@ -428,7 +428,8 @@ def test_all_that_is_asked_of_the_base_model_travels() -> None:
     made = build_makers(told).generation
     assert made.unusual == {"base_prediction": "v_prediction", "zero_terminal_snr": True}
     assert Path(chosen_base(settings(base_model="nano")).base).is_dir()
-    parts = settings(base_model="some/sdxl", base_parts={"text_encoder": "/nowhere", "vae": str(Path(__file__))})
+    given = {"text_encoder": "/nowhere", "vae": str(Path(__file__))}
+    parts = settings(base_model="some/sdxl", training={}, base_parts=given)
     assert chosen_base(parts).parts == (("vae", str(Path(__file__))), ("text_encoder", "/nowhere"))
     digest = sha256_file(Path(__file__))
     assert build_makers(parts).generation.unusual == {"base_parts": {"vae": digest}}, "the other is an error later"

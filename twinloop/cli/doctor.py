@@ -108,7 +108,7 @@ def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) 
     from twinloop.store.pictures.dataset_folders import subject_images
 
     makers = wiring.build_makers(settings, terminal.warn)
-    photos = subject_images(Path(settings.dataset_dir))
+    photos = subject_images(Path(settings.dataset_dir), settings.training.prior_images, settings.training.masks)
     images = len(photos)
     training = makers.training(max(1, images))
     forecast = None if kept else makers.forecast(max(1, images))

@@ -24,7 +24,7 @@ class Wanted:
     Attributes:
         trigger: in every caption. tags: captions are lists of tags.
         limits: of made images that were copied into the folder.
-        rules, character: as in `select.look_without_detectors`. prior: folder of the prior images, None = none.
+        rules, character, prior, masks: as in `select.look_without_detectors`.
     """
 
     trigger: str
@@ -33,6 +33,7 @@ class Wanted:
     tags: bool
     character: bool
     prior: str | None
+    masks: str | None
 
     @property
     def bare(self) -> str:
@@ -99,7 +100,16 @@ def _root(members: Sequence[Member]) -> Path:
 
 
 def _of_folder(folder: Path, wanted: Wanted) -> Captioned:
-    first = from_folder(folder, wanted.rules, wanted.trigger, wanted.bare, wanted.limits, character=wanted.character)
+    first = from_folder(
+        folder,
+        wanted.rules,
+        wanted.trigger,
+        wanted.bare,
+        wanted.limits,
+        character=wanted.character,
+        prior=wanted.prior,
+        masks=wanted.masks,
+    )
     made = [seen.path for seen in first.photos.found if seen.observation and seen.observation.origin != "real"]
     return Captioned(
         name=folder.resolve().name,

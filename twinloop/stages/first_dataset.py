@@ -80,18 +80,26 @@ def first_dataset(
 
 
 def from_folder(
-    folder: Path, rules: Sequence[Rule], trigger: str, bare: str, limits: MergeLimits, *, character: bool
+    folder: Path,
+    rules: Sequence[Rule],
+    trigger: str,
+    bare: str,
+    limits: MergeLimits,
+    *,
+    character: bool,
+    prior: str | None,
+    masks: str | None,
 ) -> FirstDataset:
     """The dataset of a folder at which no detector looks.
 
     Args:
-        rules, character: as in `select.look_without_detectors`. bare: the caption of pictures without words of their
-            own.
+        rules, character, prior, masks: as in `select.look_without_detectors`. bare: the caption of pictures without
+            words of their own.
 
     Raises:
         InputError: no such folder.
     """
-    photos = look_without_detectors(folder, rules, character=character)
+    photos = look_without_detectors(folder, rules, character=character, prior=prior, masks=masks)
     return first_dataset(photos, trigger, lambda seen: bare, limits, held_out=frozenset(), made_in=0)
 
 

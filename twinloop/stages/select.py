@@ -100,17 +100,19 @@ def look_at(
     *,
     character: bool,
     prior: str | None,
+    masks: str | None,
 ) -> Photos:
     """Observe a folder and select from it. What the names of its folders mean is told. Files that cannot be read are
     named, and so is that it seems to show several people, or pictures that the detectors are not made for.
 
     Args:
-        character: the subject is a drawn one (`originals`). prior: folder of the prior images, None = none.
+        character: the subject is a drawn one (`originals`). prior, masks: folders of the prior images and of the
+            photos' masks, which are no photos of the subject; None = there is none.
 
     Raises:
         InputError: no such folder. NothingToDo: nothing in it can be used; says why.
     """
-    folders = read_folders(folder)
+    folders = read_folders(folder, prior, masks)
     for remark in folders.remarks(prior):
         reporter.line(f"{remark}.")
     found = tuple(observe_files(folders.images, observer, catalog, reporter, "Observing"))
@@ -126,16 +128,18 @@ def look_at(
     return Photos(folder, found, selection, folders)
 
 
-def look_without_detectors(folder: Path, rules: Sequence[Rule], *, character: bool) -> Photos:
+def look_without_detectors(
+    folder: Path, rules: Sequence[Rule], *, character: bool, prior: str | None, masks: str | None
+) -> Photos:
     """Select from a folder by nothing but its files.
 
     Args:
-        rules: `UNMEASURED`, or `READABLE_ONLY`. character: as in `look_at`.
+        rules: `UNMEASURED`, or `READABLE_ONLY`. character, prior, masks: as in `look_at`.
 
     Raises:
         InputError: no such folder.
     """
-    folders = read_folders(folder)
+    folders = read_folders(folder, prior, masks)
     found = tuple(_read(path) for path in folders.images)
     return Photos(folder, found, originals(select(found, rules), character=character), folders)
 

@@ -40,7 +40,8 @@ def look_ahead(run: Run) -> Forecast | None:
             cannot be used.
     """
     space, settings, toolbox = run.workspace, run.settings, run.toolbox
-    images = len(subject_images(Path(settings.dataset_dir)))
+    asked = settings.training
+    images = len(subject_images(Path(settings.dataset_dir), asked.prior_images, asked.masks))
     # a folder without any is told as such, before a base model is loaded
     if space.lora_record(1).exists() or not images:
         return None

@@ -56,6 +56,7 @@ def look_at_folder(
         reporter,
         character=settings.subject == "character",
         prior=settings.training.prior_images,
+        masks=settings.training.masks,
     )
 
 
@@ -86,8 +87,9 @@ def look_for_new_photos(run: Run, dataset: Dataset, reporter: Reporter) -> None:
             " output_dir and lora_output_dir, or start anew with --restart (the old folders are kept under new names)."
         )
     left_out = read_json(run.workspace.dataset(0))["left_out"]
+    apart = (run.settings.training.prior_images, run.settings.training.masks)
     known |= {_place(Path(item["path"])) for item in left_out}
-    new = [path for path in subject_images(folder) if _place(path) not in known]
+    new = [path for path in subject_images(folder, *apart) if _place(path) not in known]
     if new:
         came = f"{plural(len(new), 'picture')} in {folder} came after this run had begun"
         reporter.warn(

@@ -19,7 +19,15 @@ from twinloop.stages.select import UNMEASURED
 
 
 def gathered(dataset: Path) -> Captioned:
-    wanted = Wanted(trigger="ohwx ana", limits=MergeLimits(), rules=UNMEASURED, tags=False, character=False, prior=None)
+    wanted = Wanted(
+        trigger="ohwx ana",
+        limits=MergeLimits(),
+        rules=UNMEASURED,
+        tags=False,
+        character=False,
+        prior=None,
+        masks=None,
+    )
     return gather_captioned(dataset, wanted)
 
 

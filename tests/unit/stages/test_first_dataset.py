@@ -74,18 +74,29 @@ def pixels(seed: int) -> np.ndarray:
 
 
 def read(folder: Path, rules: tuple[Rule, ...] = UNMEASURED, character: bool = False) -> FirstDataset:
-    return from_folder(folder, rules, "ohwx ana", "photo of ohwx ana", MergeLimits(), character=character)
+    return from_folder(
+        folder,
+        rules,
+        "ohwx ana",
+        "photo of ohwx ana",
+        MergeLimits(),
+        character=character,
+        prior=str(folder / "others"),
+        masks=None,
+    )
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two photos, one of them twice, three made images, and a file that is none."""
+    """Two photos, one of them twice, three made images, a prior image, and a file that is none."""
     for number in range(2):
         Image.fromarray(pixels(number)).save(tmp_path / f"{number}.png")
     (tmp_path / "0.txt").write_text("smiling")
     (tmp_path / "1 copy.png").write_bytes((tmp_path / "1.png").read_bytes())
     for number in range(3):
         (tmp_path / f"made_{number}.png").write_bytes(synthetic_png(pixels(9 + number), "prompt", {}))
+    (tmp_path / "others").mkdir()
+    Image.fromarray(pixels(7)).save(tmp_path / "others" / "7.png")
     (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8")
     return tmp_path
 

@@ -263,14 +263,24 @@ OBSERVER = Observer(fake_pack(), BUILTIN)
 
 def looked_at(folder: Path) -> tuple[Photos, Recording]:
     reporter = Recording()
-    return look_at(
-        folder, dataset_rules(USUAL, character=False), OBSERVER, Catalog(None), reporter, character=False, prior=None
-    ), reporter
+    photos = look_at(
+        folder,
+        dataset_rules(USUAL, character=False),
+        OBSERVER,
+        Catalog(None),
+        reporter,
+        character=False,
+        prior=None,
+        masks=str(folder / "masks"),
+    )
+    return photos, reporter
 
 
 def test_a_folder_is_observed_and_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     for number in range(3):
         fake_photo(tmp_path / f"{number}.png", seed=number)
+    (tmp_path / "masks").mkdir()
+    fake_photo(tmp_path / "masks" / "0.png", seed=9)
     (tmp_path / "torn.png").write_bytes(b"\x89PNG")
     photos, reporter = looked_at(tmp_path)
     assert [item.path.name for item in photos.found] == ["0.png", "1.png", "2.png", "torn.png"]
@@ -305,7 +315,7 @@ def test_where_nothing_can_be_used_the_most_frequent_reasons_are_told(tmp_path: 
     for seed, (name, _) in enumerate(left_out):
         fake_photo(tmp_path / name, seed=seed)
     with pytest.raises(NothingToDo) as caught:
-        look_at(tmp_path, [nothing], OBSERVER, Catalog(None), Recording(), character=False, prior=None)
+        look_at(tmp_path, [nothing], OBSERVER, Catalog(None), Recording(), character=False, prior=None, masks=None)
     assert str(caught.value).splitlines() == [
         f"None of the 8 images in {tmp_path} can be used:",
         "  - f.png: same file as a.png, and 2 more like it",

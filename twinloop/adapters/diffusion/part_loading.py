@@ -79,7 +79,8 @@ def _autoencoder(made: Any, tensors: dict[str, Tensor], home: Path, dtype: torch
     model._fix_state_dict_keys_on_load(tensors)
     missing, _ = model.load_state_dict(tensors, strict=False, assign=True)
     _check_whole(missing)
-    return model.to(dtype).eval()
+    whole: nn.Module = model.to(dtype).eval()
+    return whole
 
 
 def _from_original(tensors: dict[str, Tensor], config: Any) -> dict[str, Tensor]:
@@ -111,11 +112,13 @@ def _text_encoder(made: Any, tensors: dict[str, Tensor], home: Path, dtype: torc
         if not any(name in one.split(".") for one in state):
             missing = _left_out(model, name, missing)
     _check_whole(missing)
-    return model.eval()
+    whole: nn.Module = model.eval()
+    return whole
 
 
 def _in_own_names(made: Any, config: Any, kind: PartKind, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors by the names that transformers reads."""
+    found: dict[str, Tensor]
     if kind is OPEN_CLIP:
         prefix = kind.prefix(_shapes(tensors))
         with init_empty_weights():

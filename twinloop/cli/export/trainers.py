@@ -75,6 +75,7 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
         tags=makers.style in TAGGED,
         character=settings.subject == "character",
         prior=asked.prior_images,
+        masks=asked.masks,
     )
     gathered = gather_captioned(Path(settings.dataset_dir), wanted)
     photos = [Path(member.path) for member in gathered.dataset.members if member.weight > 0]

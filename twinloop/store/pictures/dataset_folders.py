@@ -112,8 +112,12 @@ PHOTOS_ONLY = DatasetFolders()
 """The names of its folders say nothing."""
 
 
-def read_folders(folder: Path) -> DatasetFolders:
+def read_folders(folder: Path, *apart: str | None) -> DatasetFolders:
     """The images of a dataset folder, and what the names of folders in it say of them.
+
+    Args:
+        apart: folders of masks and of prior images; where one lies in the dataset folder, its pictures are no photos
+            of the subject. None = there is none.
 
     Raises:
         InputError: as `find_images`.
@@ -122,6 +126,7 @@ def read_folders(folder: Path) -> DatasetFolders:
     if not folder.is_dir():
         return DatasetFolders(tuple(found))
     images, regularization = _without(found, _named_regularization(found, folder))
+    images = _outside(images, folder, apart)
     named = _named_repeats(images, folder)
     read = [one for one in named if one.folder == folder or _counts(one, named, images)]
     images, of_the_class = _without(images, [one.folder for one in read if _is_class(one, read)])
@@ -134,13 +139,13 @@ def read_folders(folder: Path) -> DatasetFolders:
     )
 
 
-def subject_images(folder: Path) -> list[Path]:
-    """As `find_images`, without regularization images.
+def subject_images(folder: Path, *apart: str | None) -> list[Path]:
+    """As `find_images`, without regularization images. ``apart``: as in `read_folders`.
 
     Raises:
         InputError: as `find_images`.
     """
-    return list(read_folders(folder).images)
+    return list(read_folders(folder, *apart).images)
 
 
 def told_trigger(folder: Path) -> str | None:
@@ -183,6 +188,13 @@ def _without(images: Sequence[Path], folders: Sequence[Path]) -> tuple[list[Path
     if not rest:
         return list(images), ()
     return rest, tuple((folder, sum(folder in image.parents for image in images)) for folder in folders)
+
+
+def _outside(images: Sequence[Path], root: Path, apart: Sequence[str | None]) -> list[Path]:
+    """The images that lie in none of these folders; one that is the root, or above it, hides nothing."""
+    whole = root.resolve()
+    hidden = [place for path in apart if path is not None and whole in (place := Path(path).resolve()).parents]
+    return [image for image in images if not any(image.parent.resolve().is_relative_to(place) for place in hidden)]
 
 
 def _below(images: Iterable[Path], root: Path, fits: Callable[[str], bool]) -> list[Path]:

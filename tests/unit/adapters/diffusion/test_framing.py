@@ -80,7 +80,7 @@ def test_a_picture_of_the_right_size_is_left_alone() -> None:
 
 
 def test_a_smaller_picture_is_the_mean_of_what_it_covers() -> None:
-    """A checkerboard of single pixels becomes grey; every second pixel alone would be black and white."""
+    """A checkerboard of single pixels becomes grey; every second pixel alone would be all black or all white."""
     board = np.repeat((np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)[..., None], 3, axis=2)
     made = cover(64, 64, 32, 32).apply(board)
     assert made.shape == (32, 32, 3) and np.ptp(made) < 60 and 100 < made.mean() < 155

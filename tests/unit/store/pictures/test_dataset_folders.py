@@ -114,6 +114,22 @@ def test_nobody_is_told_to_learn_the_prior_images_that_are_learned(tmp_path: Pat
     assert "1 regularization image, not taken for the subject" in told and ("prior_images" in told) == advised
 
 
+def test_masks_and_prior_images_in_the_dataset_folder_are_no_photos(tmp_path: Path) -> None:
+    pictures(tmp_path, "a.png", "masks/a.png", "other men/b.png", "other men/more/c.png", "reg/d.png")
+    apart = (str(tmp_path / "masks"), str(tmp_path / "more" / ".." / "other men"), None)
+    assert subject_images(tmp_path, *apart) == [tmp_path / "a.png"]
+    assert len(subject_images(tmp_path)) == 4, "nobody said what they are"
+    (told,) = read_folders(tmp_path, *apart).remarks()
+    assert "1 regularization image" in told
+
+
+@pytest.mark.parametrize("apart", [".", "..", "../elsewhere", "a.png"])
+def test_masks_among_the_photos_hide_none(tmp_path: Path, apart: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    pictures(tmp_path / "photos", "a.png", "b/c.png")
+    assert len(subject_images(tmp_path / "photos", str(tmp_path / "photos" / apart))) == 2
+
+
 def test_regularization_folders_in_one_another_are_told_once(tmp_path: Path) -> None:
     pictures(tmp_path, "a.png", "reg/reg_images/b.png")
     assert read_folders(tmp_path).regularization == ((tmp_path / "reg", 1),)

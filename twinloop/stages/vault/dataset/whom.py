@@ -16,7 +16,7 @@ from twinloop.stages.vault.dataset.looked_at import LookedAt
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.cluster import no_face_needed
 from twinloop.stages.vault.people.membership import looks_like_id
-from twinloop.stages.vault.people.record import People, several_called
+from twinloop.stages.vault.people.record import People, otherwise_called, several_called
 from twinloop.store.vault.faces import face_entries
 from twinloop.store.vault.files import FileIndex
 from twinloop.system import shell
@@ -42,15 +42,15 @@ def person_meant(
     opened: OpenVault, people: People, name: str, reference: Path | None, folders: Sequence[Path] = ()
 ) -> Meant:
     """The person who has the name or id; else the one on the reference photo; else the one whom photo programs call
-    so; else the one who has no name yet and is clearly on most photos.
+    so; else the one who has no name yet, in photo programs neither, and is clearly on most photos.
 
     Args:
         folders: only people on photos at or below these can be meant; () = on any photo of the vault.
 
     Raises:
         InputError: an id that nobody has; the reference is no photo of the vault, shows nobody who is known, or
-            somebody else; several are called so in photo programs; nothing says who is meant, and nobody is clearly on
-            most photos.
+            somebody else; several are called so in photo programs, or one whom the user named otherwise; nothing says
+            who is meant, and nobody is clearly on most photos, or only one who has another name in photo programs.
         NothingToDo: nobody on the photos of the folders can be meant.
     """
     here = LookedAt.of(opened, folders)
@@ -80,23 +80,52 @@ def person_meant(
         return Meant(_there(opened, here, among[0]), f"is {people.in_photos(among[0]).text}")
     if among:
         raise InputError(several_called(people, among, name))
+    if others := people.called_otherwise(name):
+        raise InputError(_otherwise(opened, people, others, name))
     return _guessed(opened, people, here, name)
 
 
 def _guessed(opened: OpenVault, people: People, here: LookedAt, name: str) -> Meant:
-    """Who is clearly on most photos of the folders, of those without a name."""
+    """Who is clearly on most photos of the folders, of those without a name; nobody where the one on most photos has
+    another name in photo programs.
+    """
     counted = [(here.photos(person), person) for person in people.persons if person.name is None and not person.hidden]
-    free = sorted((item for item in counted if item[0]), key=lambda item: (-item[0], item[1].id))
-    if not free:
+    there = sorted((item for item in counted if item[0]), key=lambda item: (-item[0], item[1].id))
+    if not there:
         raise NothingToDo(_nobody(opened, people, here))
+    if people.in_photos(there[0][1]).name is not None:
+        raise InputError(_another_in_photos(opened, people, there[0][1], name))
+    free = [item for item in there if people.in_photos(item[1]).name is None]
     (count, most), *others = free
-    also = people.in_photos(most).text
-    also = also and f", {also}"
     if not others:
-        return Meant(most, f"is the only one without a name ({plural(count, 'photo')}){also}")
+        return Meant(most, f"is the only one without a name ({plural(count, 'photo')})")
     if count < CLEARLY_AHEAD * others[0][0]:
         raise InputError(_undecided(opened, free, name))
-    return Meant(most, f"is on most photos ({count}){also}; others: {_counts(others)}", len(others))
+    return Meant(most, f"is on most photos ({count}); others: {_counts(others)}", len(others))
+
+
+def _otherwise(opened: OpenVault, people: People, others: Sequence[Person], name: str) -> str:
+    """The user called the person something else than photo programs do, or hid it."""
+    first = others[0]
+    if first.hidden:
+        take = opened.vault.command(f"show {first.id}")
+    else:
+        take = f"--person {shell.quote(first.name or first.id)}"
+    rename = opened.vault.command(f"name {first.id} {shell.quote(name)}")
+    return (
+        f"{otherwise_called(people, others, name)} If this is whom you mean: {take}. To rename: {rename}. If somebody"
+        f" else is meant: --reference PHOTO, a photo that shows {name} alone."
+    )
+
+
+def _another_in_photos(opened: OpenVault, people: People, most: Person, name: str) -> str:
+    said = people.in_photos(most)
+    call = opened.vault.command(f"name {most.id} {shell.quote(name)}")
+    return (
+        f"Nothing says who {name} is, and {most.id}, who is on most photos, is {said.text}. If this is {name}, run this"
+        f" again after: {call}. To take the name of your photos: --person {shell.quote(said.name or most.id)}. If"
+        f" somebody else is meant: --reference PHOTO, a photo that shows {name} alone."
+    )
 
 
 def _there(opened: OpenVault, here: LookedAt, person: Person) -> Person:

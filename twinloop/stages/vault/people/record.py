@@ -94,6 +94,11 @@ class People:
         free = (person for person in self.persons if person.name is None and not person.hidden)
         return [person for person in free if self.in_photos(person).is_called(name)]
 
+    def called_otherwise(self, name: str) -> list[Person]:
+        """Whom photo programs call so, of those whom the user named or hid."""
+        others = (person for person in self.persons if person.name is not None or person.hidden)
+        return [person for person in others if self.in_photos(person).is_called(name)]
+
 
 def read_people(vault: Vault) -> People:
     """The people as they are now, decisions applied.
@@ -170,7 +175,19 @@ def find_person(people: People, text: str) -> Person:
         return called[0]
     if called:
         raise InputError(several_called(people, called, text))
-    raise InputError(f"Nobody is called '{text}'. Known: {_listed(people)}.")
+    others = people.called_otherwise(text)
+    instead = f" {otherwise_called(people, others, text)}" if others else ""
+    raise InputError(f"Nobody is called '{text}'.{instead} Known: {_listed(people)}.")
+
+
+def otherwise_called(people: People, others: Sequence[Person], name: str) -> str:
+    """Who has this name in photo programs, and what the user said of them instead."""
+    said = (
+        f"{person.id}, who is {' and '.join([f'called {person.name}'] * bool(person.name) + ['hidden'] * person.hidden)}"
+        f" ({plural(people.in_photos(person).faces, 'face')})"
+        for person in others
+    )
+    return f"In your photos '{name}' is {'; '.join(said)}."
 
 
 def several_called(people: People, called: Sequence[Person], name: str) -> str:

@@ -94,6 +94,31 @@ def test_who_has_no_name_yet_is_found_by_that_of_the_photos(opened: OpenVault) -
         find_person(people, "Bea")  # the user called her otherwise
 
 
+def test_nobody_is_taken_for_whom_photos_call_otherwise(opened: OpenVault) -> None:
+    tell(opened, ann0="Anna Maier", bea0="Bea")
+    edits.name(opened, "p001", "alice")
+    with pytest.raises(InputError) as refused:
+        person_meant(opened, read_people(opened.vault), "anna maier", None)
+    said = str(refused.value)
+    assert said.startswith("In your photos 'anna maier' is p001, who is called alice (1 face). If this is whom you mean:")
+    assert "--person alice" in said and "twinloop vault name p001 'anna maier'" in said and "--reference PHOTO" in said
+    with pytest.raises(InputError, match="In your photos 'Anna Maier' is p001, who is called alice"):
+        find_person(read_people(opened.vault), "Anna Maier")
+    with pytest.raises(InputError) as refused:
+        person_meant(opened, read_people(opened.vault), "Serena", None)
+    assert "p002, who is on most photos, is called 'Bea' in your photos (1 face)" in str(refused.value)
+    assert "twinloop vault name p002 Serena" in str(refused.value) and "--person Bea" in str(refused.value)
+    edits.hide(opened, "p002")
+    with pytest.raises(InputError, match="'Bea' is p002, who is hidden .* twinloop vault show p002"):
+        person_meant(opened, read_people(opened.vault), "Bea", None)
+
+
+def test_who_has_no_name_in_photos_either_is_taken_before_who_has_another(opened: OpenVault) -> None:
+    tell(opened, bea0="Bea")
+    found = person_meant(opened, read_people(opened.vault), "Serena", None)
+    assert (found.person.id, found.guessed) == ("p001", 0)
+
+
 def test_two_people_of_one_name_are_both_listed(opened: OpenVault) -> None:
     tell(opened, ann0="Anna", ann1="Anna", bea0="Anna")
     people = read_people(opened.vault)
