@@ -19,9 +19,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from tests.contract.makers import GENERATION, shots  # noqa: E402
+from tests.helpers.lora_files import write_lora  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
-from twinloop.adapters.diffusion.loras.writing import LoraWeights, write_lora  # noqa: E402
+from twinloop.adapters.diffusion.loras.writing import LoraWeights  # noqa: E402
 from twinloop.adapters.diffusion.regions import REGIONAL, blocks_of  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import adapted_layers  # noqa: E402

@@ -18,13 +18,13 @@ pytest.importorskip("gguf", reason="the quant extra is not installed")
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
 from tests.helpers.gguf_files import build_gguf_zimage  # noqa: E402
+from tests.helpers.training_memory import demand_of  # noqa: E402
 from tests.unit.adapters.diffusion.quantised_models import answer, opened  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.quantised.gguf import FromGguf  # noqa: E402
 from twinloop.adapters.diffusion.quantised.sizes import plain_shape, real_bytes  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
-from twinloop.adapters.trainers.memory.planning import demand_of  # noqa: E402
 from twinloop.errors import InputError, MissingExtra, ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES, preset_for  # noqa: E402
 from twinloop.families.gguf_files import read_gguf_header  # noqa: E402

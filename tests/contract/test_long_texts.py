@@ -22,13 +22,13 @@ from PIL import Image  # noqa: E402
 from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
 from tests.contract.tiny_bases import LORA, TinyBase, both_files, offline  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.training_memory import demand_of  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.prompts import alike, join, said_again  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.data.cache import CacheSettings, TrainingCache  # noqa: E402
 from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
-from twinloop.adapters.trainers.memory.planning import demand_of  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.domain.shots import Shot  # noqa: E402
 from twinloop.families import FAMILIES, clip  # noqa: E402

@@ -179,7 +179,8 @@ def headers(home: Path) -> Iterator[dict[str, str]]:
     """
     import torch
 
-    from twinloop.adapters.diffusion.loras.writing import LoraWeights, write_lora
+    from tests.helpers.lora_files import write_lora
+    from twinloop.adapters.diffusion.loras.writing import LoraWeights
     from twinloop.adapters.trainers.records.header import length_header, lora_header, quantization_header
 
     given = {

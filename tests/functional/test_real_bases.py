@@ -142,7 +142,8 @@ def test_images_made_by_hand_with_another_lora_beside_the_own(
     """generate twice: the second call finds everything made; the files say what was worn and which sampler drew."""
     from PIL import Image
 
-    from twinloop.adapters.diffusion.loras.writing import LoraWeights, write_lora
+    from tests.helpers.lora_files import write_lora
+    from twinloop.adapters.diffusion.loras.writing import LoraWeights
     from twinloop.families import FAMILIES
 
     monkeypatch.chdir(tmp_path)

@@ -87,8 +87,18 @@ def test_what_does_not_fit_together_is_told(home: Path, capsys: pytest.CaptureFi
     two = vault(capsys, "label", "Anna Maier", "--trigger", "ohwx anna")
     assert two.code == 2 and "p001 (3 faces), p002 (1 face)" in two.err and "merge p001 p002" in two.err
     assert vault(capsys, "run", "photos", "--workers", "0", "--person", "Anna Maier").code == 2
+    assert vault(capsys, "name", "p002", "anna maier").code == 0
+    said = vault(capsys, "clusters").out
+    assert "p001 is called 'Anna Maier' in your photos (3 faces); so is p002\n" in said
+    assert "p002 (anna maier), p001 have one name in your photos" in said and "vault merge p002 p001" in said
+    assert "vault name" not in said
+    assert vault(capsys, "hide", "p002").code == 0
+    said = vault(capsys, "clusters").out
+    assert "so is p002, who is hidden: twinloop vault show p002" in said and "merge" not in said
+    assert vault(capsys, "undo").code == vault(capsys, "name", "p001", "alice").code == 0
+    assert "have one name" not in vault(capsys, "clusters").out, "the user told them apart"
     _, clustered = known(capsys, {**ANNA, "a3": "Eve", "a4": "Eve"})
-    assert "p001 may mix two people, by the names in your photos: 'Anna Maier' (3 faces), 'Eve' (2 faces)" in (
+    assert "p001 (alice) may mix two people, by the names in your photos: 'Anna Maier' (3 faces), 'Eve' (2 faces)" in (
         clustered.out
     )
 
@@ -107,8 +117,12 @@ def test_forgetting_takes_the_names_along(home: Path, capsys: pytest.CaptureFixt
     files = [path for path in Path("outputs/facevault").rglob("*") if path.is_file()]
     assert not [path for path in files if b"Maier" in path.read_bytes()]
     Path("photos/a0.png.xmp").touch()
+    regions = [("ANNA MAIER", (0.1, 0.1, 0.1, 0.1)), ("Cid", (0.9, 0.9, 0.1, 0.1))]
+    Path("photos/b1.png.xmp").write_bytes(xmp.packet(xmp.lightroom(regions, applied=(256, 256))))
     vault(capsys, "scan", "--workers", "0")
     clustered = vault(capsys, "cluster")
+    assert b"Cid" in Path("outputs/facevault/catalog.sqlite").read_bytes()
+    assert not [path for path in files if path.is_file() and b"maier" in path.read_bytes().lower()]
     assert "Maier" not in clustered.out and "called 'Bea'" in clustered.out
     assert b"Maier" not in Path("outputs/facevault/catalog.sqlite").read_bytes()
 

@@ -83,8 +83,10 @@ def test_quantised_weights(base: tuple[str, Path], quantization: Quantization, t
         pytest.skip("bitsandbytes packs weights on a real GPU only")
     choice = chosen(base, quantization=quantization)
     lora = trained(base, choice, tmp_path)
-    for image, other in zip(pictures(base, choice, lora), pictures(base, choice, lora, offload="model"), strict=True):
-        np.testing.assert_array_equal(image, other)
+    whole = pictures(base, choice, lora)
+    for offload in ("model", "blocks"):
+        for image, other in zip(whole, pictures(base, choice, lora, offload=offload), strict=True):
+            np.testing.assert_array_equal(image, other, err_msg=offload)
 
 
 def test_a_lokr(base: tuple[str, Path], tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from safetensors.torch import load_file  # noqa: E402
 from bench.peers.small_sdxl import build_small_sdxl  # noqa: E402
 from tests.contract.makers import GENERATION, TRAINING, shots  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.training_memory import demand_of  # noqa: E402
 from twinloop.adapters.diffusion import base_model  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
@@ -29,7 +30,7 @@ from twinloop.adapters.diffusion.prompts import encoders_of  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.memory.demand import CONTEXT  # noqa: E402
-from twinloop.adapters.trainers.memory.planning import MARGIN, demand_of  # noqa: E402
+from twinloop.adapters.trainers.memory.planning import MARGIN  # noqa: E402
 from twinloop.adapters.trainers.optim.optimizer import LIBRARIES  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
@@ -250,7 +251,7 @@ def test_text_encoders_come_over_once_for_all_prompts(small: BaseChoice, monkeyp
         np.testing.assert_array_equal(image, other)
 
 
-@pytest.mark.parametrize("offload", ["none", "model", "sequential"])
+@pytest.mark.parametrize("offload", ["none", "model", "blocks", "sequential"])
 def test_room_is_made_however_the_parts_lie(small: BaseChoice, offload: str, monkeypatch: pytest.MonkeyPatch) -> None:
     base, settings = open_base(small, SDXL), replace(GENERATION, width=128, height=128, offload=offload)
     generator, released = DiffusersGenerator(small, SDXL), list[bool]()

@@ -273,7 +273,8 @@ def test_a_lokr_takes_any_rank_but_no_offloading_layer_by_layer() -> None:
     lokr = {"adapter": "lokr", "lokr_factor": 8, "rank": 10000}
     assert parse_settings({**LEAST, "training": lokr}, "x").training.lokr_factor == 8
     (problem,) = problems({**LEAST, "training": lokr, "generation": {"offload": "sequential"}})
-    assert 'do not go together: choose "model"' in problem
+    assert 'do not go together: choose "blocks"' in problem
+    assert parse_settings({**LEAST, "training": lokr, "generation": {"offload": "blocks"}}, "x").training.rank == 10000
 
 
 @pytest.mark.parametrize(
@@ -502,8 +503,9 @@ def test_quantised_layers_are_not_taken_apart() -> None:
         'file: "training": {"adapter": "lokr"}',
         'file: "quantization": "nf4"',
     ]
-    wrong["generation"] = {"offload": "model"}
-    assert parse_settings({**LEAST, **wrong}, "x").quantization == "nf4"
+    for offload in ("model", "blocks"):
+        wrong["generation"] = {"offload": offload}
+        assert parse_settings({**LEAST, **wrong}, "x").quantization == "nf4"
 
 
 def test_names_of_other_programs_are_known() -> None:

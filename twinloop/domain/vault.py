@@ -141,9 +141,12 @@ class Decision:
         ``automatic`` {person, photos}           neither is said of these any more
         ``label``     {person, trigger, class_word, consent}
         ``caption``   {person, sha256, text}     the user's own caption of a photo
-        ``forget``    {person, faces, kept}      these faces are not kept, whatever a scan sees; until all of the
-                                                 person is removed ``kept`` is false, and there are the ``name`` and
-                                                 the ``pictures`` that were prepared (sha256), too
+        ``forget``    {person, faces, names, kept}
+                                                 these faces are not kept, whatever a scan sees, nor the names that
+                                                 photo programs gave ({salt, hashes}); until all of the person is
+                                                 removed ``kept`` is false, and there are the ``name``, all that the
+                                                 person is ``called`` and the ``pictures`` that were prepared
+                                                 (sha256) instead of ``names``
         ``redacted``  {}                         what was said about someone who is forgotten
         ``captions``  {person, texts}            the same for several photos at once: sha256 -> text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -69,6 +69,13 @@ class Layer:
     @property
     def inputs(self) -> int:
         return self.down.shape[1]
+
+
+def is_wide_shape(shape: Sequence[int]) -> bool:
+    """Whether weights of that shape, or a down matrix, (rank, in, ...), are of a convolution that sees neighbours;
+    others have the rank of linear layers, as in sd-scripts.
+    """
+    return tuple(shape[2:]) not in ((), (1, 1))
 
 
 Update = Layer | Kronecker

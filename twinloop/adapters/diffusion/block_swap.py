@@ -144,8 +144,21 @@ def pin(blocks: Sequence[nn.Module]) -> None:
         return
     for block in blocks:
         for parameter in block.parameters():
-            if type(parameter) is nn.Parameter and parameter.device.type == "cpu" and not parameter.is_pinned():
+            if parameter.device.type == "cpu" and getattr(parameter, "quant_state", None) is None:
                 try:
-                    parameter.data = parameter.data.pin_memory()
+                    _pin(parameter)
                 except RuntimeError:
                     return
+
+
+def _pin(weight: Any) -> None:
+    """Fix a weight where it lies; torchao's consists of several tensors."""
+    if not hasattr(weight, "__tensor_flatten__"):
+        weight.data = _pinned(weight.data)
+        return
+    for name in weight.__tensor_flatten__()[0]:
+        setattr(weight, name, _pinned(getattr(weight, name)))
+
+
+def _pinned(tensor: Tensor) -> Tensor:
+    return tensor if tensor.is_pinned() else tensor.pin_memory()

@@ -60,6 +60,15 @@ class Compute:
         return torch.autocast(self.device.type, self.mixed)
 
 
+AMPLE_GPU = 32 << 30
+"""Bytes from which a GPU keeps all activations; a smaller one recomputes them in the backward pass, a third slower."""
+
+
+def is_small(compute: Compute) -> bool:
+    """Whether this is a GPU of less than `AMPLE_GPU`."""
+    return compute.device.type == "cuda" and torch.cuda.mem_get_info()[1] < AMPLE_GPU
+
+
 def choose_compute(
     device: str, precision: str = "auto", quantization: str | None = None, overflows_in_float16: bool = False
 ) -> Compute:

@@ -18,13 +18,14 @@ import torch
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base
+from twinloop.adapters.diffusion.compute import is_small
 from twinloop.adapters.diffusion.loras.writing import write_lora
 from twinloop.adapters.diffusion.memory import memory_errors
 from twinloop.adapters.diffusion.repeatability import repeatable, threads
 from twinloop.adapters.trainers.data.prepare import caption_chunks, prepare_data, prepare_validation
 from twinloop.adapters.trainers.execution.process_group import ALONE, Workers
 from twinloop.adapters.trainers.execution.step_execution import StepExecution
-from twinloop.adapters.trainers.lora.adapted_model import adapted, is_small
+from twinloop.adapters.trainers.lora.adapted_model import adapted
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan
 from twinloop.adapters.trainers.lora.assistant_lora import assistant_of
 from twinloop.adapters.trainers.lora.warm_start import begin_from
@@ -114,11 +115,11 @@ class DiffusersLoraTrainer:
         metadata = {**length_header(max(chunks)), **metadata}
         with workers.main_first():
             record = open_record(work, inputs_hash(usable, settings, self.fingerprint, metadata), self._notice)
-        short = memory_errors("Training", memory_advice(settings, can_swap(base)))
+        short = memory_errors("Training", memory_advice(settings, swaps=can_swap(base)))
         with threads(record.threads), repeatable(base.compute), short, ExitStack() as inside:
             with workers.main_first():
                 prior = any(sample.prior for sample in usable)
-                plan = memory_plan(base, settings, work, self._notice, math.lcm(*chunks), prior)
+                plan = memory_plan(base, settings, work, self._notice, chunks=math.lcm(*chunks), prior=prior)
                 inside.enter_context(base.swapping(plan.blocks_to_swap))
                 # several processes would each encode all; beside a training the encoding needs memory that a small GPU
                 # does not have
@@ -141,7 +142,7 @@ class DiffusersLoraTrainer:
                 def export(settings: TrainingSettings, file: Path) -> None:
                     texts = self._texts(settings, base, record, len(usable), metadata, run.noise.prediction)
                     with run.written_weights():
-                        write_lora(file, model.weights(torch.float16), self._family, texts, attentions)
+                        write_lora(file, model.weights(torch.float16), self._family, texts, attentions=attentions)
 
                 def save(step: int) -> None:
                     if (file := saves.at(step)) is not None:
@@ -179,7 +180,8 @@ class DiffusersLoraTrainer:
         base.lora.use(None)
         check_blocks(settings, base)
         try:
-            return forecast(base, settings, images, prior_images, math.lcm(*caption_chunks(base, captions, settings)))
+            chunks = math.lcm(*caption_chunks(base, captions, settings))
+            return forecast(base, settings, images, prior_images=prior_images, chunks=chunks)
         except (RuntimeError, NotImplementedError):  # a denoiser that looks into its numbers
             return None
 
@@ -193,7 +195,7 @@ class DiffusersLoraTrainer:
         return lora_header(settings, self._family, prediction, images, record.date, given)
 
 
-def memory_advice(settings: TrainingSettings, swaps: bool = False) -> str:
+def memory_advice(settings: TrainingSettings, *, swaps: bool) -> str:
     """What to do where a single picture does not fit; ``swaps``: blocks can be swapped here."""
     lower = (
         "lower training.resolution or training.rank, or use training.optimizer adafactor; the training then begins"

@@ -16,6 +16,7 @@ from twinloop.domain.wording import plural, shown, some
 from twinloop.system import shell
 
 if TYPE_CHECKING:
+    from twinloop.domain.vault import Person
     from twinloop.stages.vault.people.cluster import Clustered
     from twinloop.stages.vault.people.record import People
     from twinloop.store.vault.folder import Vault
@@ -87,24 +88,44 @@ def lines_of(done: Clustered) -> list[str]:
 
 def called_lines(people: People, vault: Vault) -> list[str]:
     """What photo programs called the people, where the user gave no name yet; and what does not fit together."""
-    called: dict[str, list[str]] = {}
+    shown_people = [person for person in people.persons if not person.hidden]
+    given = {folded(person.name): person for person in people.persons if person.name is not None}
     lines, hints = [], []
-    for person in people.persons:
+    for person in shown_people:
         said = people.in_photos(person)
-        if person.hidden or not said.counts:
-            continue
         if said.name is not None and person.name is None:
-            called.setdefault(folded(said.name), []).append(person.id)
-            lines.append(f"{person.id} is {said.text}: {vault.command(f'name {person.id} {shell.quote(said.name)}')}")
+            taken = given.get(folded(said.name))
+            lines.append(f"{person.id} is {said.text}{_step(person, said.name, taken, vault)}")
         if said.may_mix:
             split = vault.command(f"split {person.id} FILE...")
             hints.append(f"{person.called} may mix two people, by the names in your photos: {said.mix_text}. {split}")
-    for ids in called.values():
-        if len(ids) > 1:
-            merge = vault.command(f"merge {' '.join(ids)}")
-            hints.append(f"{some(ids)} have one name in your photos. If they are one person: {merge}")
+    hints += [
+        f"{some([person.called for person in alike])} have one name in your photos. If they are one person:"
+        f" {vault.command('merge ' + ' '.join(person.id for person in alike))}"
+        for alike in _of_one_name(people, shown_people)
+    ]
     more = [f"  - and {len(lines) - SHOWN} more, all in: {vault.command('clusters --json')}"] if lines[SHOWN:] else []
     return [*lines[:SHOWN], *more, *hints[:SHOWN]]
+
+
+def _step(person: Person, name: str, taken: Person | None, vault: Vault) -> str:
+    """How the person gets the name of the photos. ``taken``: who has it already."""
+    if taken is None:
+        return f": {vault.command(f'name {person.id} {shell.quote(name)}')}"
+    return f"; so is {taken.id}" + (f", who is hidden: {vault.command(f'show {taken.id}')}" if taken.hidden else "")
+
+
+def _of_one_name(people: People, persons: Sequence[Person]) -> list[list[Person]]:
+    """People who may be one by their names, those with a name from the user first; whom the user gave different names
+    are not.
+    """
+    alike: dict[str, list[Person]] = {}
+    for person in sorted(persons, key=lambda person: person.name is None):
+        said = people.in_photos(person).name
+        names = {folded(name) for name in (person.name, said) if name is not None}
+        for name in names:
+            alike.setdefault(name, []).append(person)
+    return [found for found in alike.values() if len(found) > 1 and any(person.name is None for person in found)]
 
 
 def without_face_lines(paths: Sequence[str], vault: Vault) -> list[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twinloop.domain.vault import WHOLE, Decision
+from twinloop.domain.vault import WHOLE, Consent, Decision
 from twinloop.domain.wording import plural
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.record import read_people
@@ -27,17 +27,20 @@ class Said:
 
 def history(opened: OpenVault) -> tuple[Said, ...]:
     """All decisions of a vault, undone ones too, oldest first."""
-    names = _names(opened)
+    names, made = _names(opened), opened.decisions.all()
     return tuple(
-        Said(made, describe(made, names, lambda sha256: _photo(opened, sha256))) for made in opened.decisions.all()
+        Said(one, describe(one, names, lambda sha256: _photo(opened, sha256), _label_before(made[:place], one)))
+        for place, one in enumerate(made)
     )
 
 
-def describe(made: Decision, names: Mapping[str, str], photo: Callable[[str], str]) -> str:
+def describe(
+    made: Decision, names: Mapping[str, str], photo: Callable[[str], str], before: Mapping[str, Any] | None = None
+) -> str:
     """One decision in words.
 
     Args:
-        names: of people, by id. photo: sha256 -> name of its file.
+        names: of people, by id. photo: sha256 -> name of its file. before: contents of the label that the person had.
     """
     data = made.data
     who = _called(str(data.get("person") or data.get("into") or ""), names)
@@ -57,13 +60,28 @@ def describe(made: Decision, names: Mapping[str, str], photo: Callable[[str], st
         "exclude": lambda: f"{_photos(data, photo)} left out of the training set of {who}",
         "include": lambda: f"{_photos(data, photo)} taken into the training set of {who}",
         "automatic": lambda: f"{_photos(data, photo)} of {who}: chosen automatically again",
-        "label": lambda: f"trigger of {who}: {data['trigger']}",
+        "label": lambda: f"trigger of {who}: {data['trigger']}{_consent(data, before or {})}",
         "caption": lambda: f"caption of {photo(data['sha256'])} " + ("edited" if data["text"] else "taken back"),
         "captions": lambda: f"{len(data['texts'])} captions of {who} edited",
         "forget": lambda: f"{who} forgotten, with {faces}",
         "redacted": lambda: "of somebody who was forgotten",
     }
     return words[made.kind]() if made.kind in words else made.kind
+
+
+def _label_before(earlier: Sequence[Decision], made: Decision) -> Mapping[str, Any] | None:
+    """Contents of the label that the person of a label had before."""
+    if made.kind != "label":
+        return None
+    said = [one for one in earlier if one.kind == "label" and one.data["person"] == made.data["person"]]
+    # what was taken back by now may have stood when another was made that was taken back, too
+    return next((one.data for one in reversed(said) if made.undone or not one.undone), None)
+
+
+def _consent(data: Mapping[str, Any], before: Mapping[str, Any]) -> str:
+    """``; consent: written consent; by: ...``, where a label changes it; "" else."""
+    now, was = Consent.from_json(data.get("consent")), Consent.from_json(before.get("consent"))
+    return "" if now == was else f"; consent: {now.text}"
 
 
 def _names(opened: OpenVault) -> dict[str, str]:
@@ -93,5 +111,8 @@ def _called(person: str, names: Mapping[str, str]) -> str:
 
 
 def _photo(opened: OpenVault, sha256: str) -> str:
-    found = opened.catalog.photo(sha256, opened.fingerprint)
-    return Path(found.paths[0]).name if found is not None else sha256[:8]
+    for one in (sha256, *sorted(opened.decisions.shots.of(sha256))):
+        found = opened.catalog.photo(one, opened.fingerprint)
+        if found is not None:
+            return Path(found.paths[0]).name
+    return sha256[:8]

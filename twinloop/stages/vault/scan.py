@@ -21,6 +21,8 @@ from twinloop.domain.wording import plural, some
 from twinloop.errors import InputError, MissingModel, NothingToDo
 from twinloop.ports import Greeting, Reporter, Scanner
 from twinloop.ports.detectors import embedder_in
+from twinloop.stages.vault.changed_photos import lost_with, warning
+from twinloop.stages.vault.forget.names import ForgottenNames
 from twinloop.stages.vault.forget.person import forgotten_faces
 from twinloop.stages.vault.forget.promise import keep_promises
 from twinloop.stages.vault.measure import VERSION
@@ -37,6 +39,7 @@ from twinloop.store.vault.catalog import FileEntry, VaultCatalog
 from twinloop.store.vault.decisions import DecisionLog
 from twinloop.store.vault.files import Counts, FileIndex
 from twinloop.store.vault.folder import Vault
+from twinloop.store.vault.shots import ShotsLog
 from twinloop.system import shell
 
 BATCH = 64
@@ -180,7 +183,9 @@ class _Scan:
         decoders = "; ".join(filter(None, (f"pillow {PIL.__version__}", raw.library_version())))
         self._tried = f"twinloop {__version__} {VERSION}; {decoders}; {plan.limits}"
         self._measured = self._recognised = self._looked_at = 0
-        self._forgotten = forgotten_faces(DecisionLog(vault.decisions, reading=True))
+        self._changed = dict[str, Path]()
+        decisions = DecisionLog(vault.decisions, reading=True)
+        self._forgotten, self._forgotten_names = forgotten_faces(decisions), ForgottenNames(decisions)
 
     def run(self) -> Scanned:
         folders, removed = self._folders()
@@ -189,13 +194,18 @@ class _Scan:
         shut_out = frozenset({os.path.realpath(self._vault.root)})
         walk = Walk(shut_out, self._catalog.file, exclusions=Exclusions(self._exclude))
         self._index.take_listing(walk.found(there))
+        shots = ShotsLog(self._vault.shots, self._catalog)
+        shots.note_before()
         with self._catalog.batch():
             gone += self._index.forget_missing(there, walk.unread, missing)
             self._index.note_problems()
         greeting = self._look(folders)
+        shots.note_now()
         if missing:
             self._reporter.warn(_away_text(missing, renamed(self._index, missing), self._vault))
-        named = read_names(self._catalog, self._forgotten, self._reporter)
+        if lost := lost_with(self._vault, self._index, self._changed):
+            self._reporter.warn(warning(lost, self._vault))
+        named = read_names(self._catalog, self._forgotten, self._forgotten_names.has, self._reporter)
         self._write(self._record_of(folders, greeting))
         return Scanned(
             folders=folders,
@@ -280,6 +290,9 @@ class _Scan:
             self._looked_at = self._index.plan(greeting.fingerprint, self._tried)
             self._say_difference(greeting.fingerprint)
             self._take(scanner, greeting.fingerprint)
+            self._looked_at = self._index.plan_unpaired("" if raw.available() else raw.MISSING)
+            if self._looked_at:
+                self._take(scanner, greeting.fingerprint)
         return greeting
 
     def _say_difference(self, fingerprint: str) -> None:
@@ -320,6 +333,9 @@ class _Scan:
             for scanned in batch:
                 listed, settled = scanned.listed, scanned.sha256 is not None and not scanned.undecided
                 tried = self._tried if scanned.problem and settled else ""
+                before = self._catalog.file(listed.path)
+                if before is not None and before.sha256 and scanned.sha256 not in (None, before.sha256):
+                    self._changed[before.sha256] = listed.path
                 self._catalog.put_file(
                     FileEntry(
                         listed.path,

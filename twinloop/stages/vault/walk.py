@@ -42,7 +42,7 @@ class Walk:
 
     Attributes:
         shut_out: folders that are never entered (the vault itself).
-        known: what the last scan noted of a file, so that no raw photo is opened to learn again whose shot it is.
+        known: what the last scan noted of a file, so that no pair is opened to learn again that it is one.
         ignored: files that are no pictures by their name, counted by suffix. unread: folders that could not be looked
             into. passed: files and folders that were passed over, counted by what they are. excluded: the same, by
             pattern. All grow as the walk goes on.
@@ -148,11 +148,10 @@ class Walk:
         if photo.problem or not photo.listed.size:
             return False
         before, other = self._unchanged(raw_photo), self._unchanged(photo.listed)
-        if before is not None and other is not None:
-            if before.problem == beside(photo.listed.path.name):
-                return True
-            if before.sha256 is not None:  # it was looked at by itself
-                return False
+        if other is not None and other.problem:  # it holds no photo that could be used
+            return False
+        if before is not None and other is not None and before.problem == beside(photo.listed.path.name):
+            return True
         return same_shot(raw_photo.path, photo.listed.path)
 
     def _unchanged(self, listed: ListedFile) -> FileEntry | None:

@@ -60,21 +60,21 @@ class PhotoName:
     box: Corners | None = None
 
 
-def names_in(packet: bytes, orientation: int = 1, size: tuple[int, int] | None = None) -> tuple[PhotoName, ...]:
+def names_in(packet: bytes, orientation: int | None = 1, size: tuple[int, int] | None = None) -> tuple[PhotoName, ...]:
     """The names in an XMP packet, each once; () for what is none, is damaged or has a document type.
 
     Regions lie in the picture as the file stores it. One that was drawn on a picture of another shape (it was cropped
     since) loses its box.
 
     Args:
-        orientation: EXIF's, 1 to 8: how the stored picture is turned upright. size: (width, height) of the upright
-            photo; None = not known.
+        orientation: EXIF's, 1 to 8: how the stored picture is turned upright; None = not known, and no region has a
+            place. size: (width, height) of the upright photo; None = not known.
     """
     root = _parsed(packet)
     if root is None:
         return ()
-    turn = orientation if 1 <= orientation <= 8 else 1
-    found = (*_mwg(root, turn, size), *_microsoft(root, turn), *map(PhotoName, _keywords(root)))
+    turn = orientation if orientation is None or 1 <= orientation <= 8 else 1
+    found = (*_mwg(root, turn, size), *_microsoft(root, turn, size), *map(PhotoName, _keywords(root)))
     return tuple(dict.fromkeys(islice(found, MOST)))
 
 
@@ -164,7 +164,7 @@ def _parsed(packet: bytes) -> ET.Element | None:
     return root if isinstance(root, ET.Element) else None
 
 
-def _mwg(root: ET.Element, turn: int, size: tuple[int, int] | None) -> Iterator[PhotoName]:
+def _mwg(root: ET.Element, turn: int | None, size: tuple[int, int] | None) -> Iterator[PhotoName]:
     for regions in islice(root.iter(f"{_MWG}Regions"), _LISTS):
         applied = _dimensions(next(_values(regions, f"{_MWG}AppliedToDimensions"), None))
         upright = _turn_for(applied, turn, size)
@@ -175,13 +175,16 @@ def _mwg(root: ET.Element, turn: int, size: tuple[int, int] | None) -> Iterator[
                 yield from _named(next(_values(region, f"{_MWG}Name"), ""), box)
 
 
-def _microsoft(root: ET.Element, turn: int) -> Iterator[PhotoName]:
+def _microsoft(root: ET.Element, turn: int | None, size: tuple[int, int] | None) -> Iterator[PhotoName]:
+    """Microsoft's regions do not say on what picture they were drawn; a packet that has both kinds says it once."""
+    said = next(root.iter(f"{_MWG}Regions"), None)
+    upright = _turn_for(_dimensions(next(_values(said, f"{_MWG}AppliedToDimensions"), None)), turn, size)
     for regions in islice(root.iter(f"{_MPRI}Regions"), _LISTS):
         for region in _items(regions):
             name = next(_values(region, f"{_MPREG}PersonDisplayName"), "")
             numbers = _numbers(_text(next(_values(region, f"{_MPREG}Rectangle"), "")).split(","))
             box = None if numbers is None or len(numbers) != 4 else _corners(*numbers)
-            yield from _named(name, _turned(box, turn))
+            yield from _named(name, None if upright is None else _turned(box, upright))
 
 
 def _keywords(root: ET.Element) -> Iterator[str]:
@@ -260,13 +263,13 @@ def _corners(x: float, y: float, width: float, height: float) -> Corners | None:
     return (x0, y0, x1, y1) if x1 - x0 > 1e-4 and y1 - y0 > 1e-4 else None
 
 
-def _turn_for(applied: tuple[float, float] | None, turn: int, size: tuple[int, int] | None) -> int | None:
+def _turn_for(applied: tuple[float, float] | None, turn: int | None, size: tuple[int, int] | None) -> int | None:
     """The orientation to apply to regions that were drawn on a picture of these dimensions.
 
     Some programs turn the regions with the picture; where it lies on its side, the dimensions tell. None = they are of
-    another picture than this one.
+    another picture than this one, or nobody knows how it is turned.
     """
-    if applied is None or size is None or min(size) <= 0:
+    if turn is None or applied is None or size is None or min(size) <= 0:
         return turn
     upright, sideways, drawn = size[0] / size[1], turn >= 5, applied[0] / applied[1]
     if _alike(drawn, 1 / upright if sideways else upright):

@@ -34,6 +34,9 @@ MAX_PIXELS = 178_956_970
 """Where Pillow, too, sees a decompression bomb: half a gigabyte as RGB."""
 MAX_BYTES = 512 << 20
 
+_TIFF, _RAW_HEAD = (b"II*\0", b"MM\0*"), 16
+"""What most raw photos and no other formats than TIFF begin with; bytes that tell the other raw ones."""
+
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -228,9 +231,20 @@ def turn_of(image: Image.Image) -> Image.Transpose | None:
     return _TURNS.get(orientation) if isinstance(orientation, int) else None
 
 
-def stored_orientation(file: BinaryIO) -> int:
-    """How the picture that a file stores is turned upright, 1 to 8 as EXIF has it; 1 where nothing readable says so."""
+def stored_orientation(file: BinaryIO) -> int | None:
+    """How the picture that a file stores is turned upright, 1 to 8 as EXIF has it; 1 where nothing readable says so;
+    None of a raw photo that cannot be opened.
+    """
     _enable_heif()
+    try:
+        file.seek(0)
+        head = file.read(_RAW_HEAD)
+        if head[:4] in _TIFF or raw.is_raw(head):
+            data = head + file.read(MAX_BYTES)
+            if raw.is_raw(data):
+                return raw.raw_orientation(data, MAX_PIXELS)
+    except UnreadableImage:
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -136,6 +136,19 @@ def open_raw(data: bytes, most: int) -> Image.Image:
     return _dated(image, data)
 
 
+def raw_orientation(data: bytes, most: int) -> int:
+    """How the picture on the sensor is turned upright, 1 to 8 as EXIF has it.
+
+    Args:
+        most: pixels that a photo may have.
+
+    Raises:
+        UnreadableImage: with the reason.
+    """
+    with _opened(data, most) as raw:
+        return _TURNS.get(raw.sizes.flip, 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Half:
     """A raw photo developed at half its size, upright; ``width`` and ``height`` are those of the whole."""

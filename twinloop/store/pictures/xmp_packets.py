@@ -5,40 +5,53 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import BinaryIO
 
 LARGEST = 4 << 20
-"""Bytes of one packet; a longer one is none."""
+"""Bytes of all packets of a file; a longer one is none."""
+MOST = 4
+"""Packets that are read of a file; programs write one, or a few where they are long."""
 _STEPS = 1 << 16
-"""Parts of a file that are looked at: chunks of a PNG, segments of a JPEG."""
+"""Parts of a file that are looked at: chunks of a PNG, segments of a JPEG, places of a HEIC."""
 _XMP, _MORE_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 _GUID = 32
 _PNG = b"\x89PNG\r\n\x1a\n"
-_PNG_KEYWORD = b"XML:com.adobe.xmp"
+_PNG_KEYWORD = b"XML:com.adobe.xmp\0"
 _TIFF_TAG = 700
 
 
-def xmp_packets(file: BinaryIO) -> tuple[bytes, ...]:
-    """All packets of a JPEG, PNG, WebP, TIFF, HEIC or AVIF; () where there are none, or the file is damaged or another.
+def xmp_packets(file: BinaryIO) -> Iterator[bytes]:
+    """The first packets of a JPEG, PNG, WebP, TIFF, HEIC or AVIF, one by one; none of a file that is damaged, or
+    another.
 
     Raises:
         OSError: the file cannot be read.
     """
-    head = _part(file, 0, 12)
+    left = LARGEST
     try:
-        if head.startswith(b"\xff\xd8"):
-            return tuple(_of_jpeg(file))
-        if head.startswith(_PNG):
-            return tuple(_of_png(file))
-        if head[:4] == b"RIFF" and head[8:] == b"WEBP":
-            return tuple(_of_webp(file))
-        if head[:2] in (b"II", b"MM"):
-            return tuple(_of_tiff(file, "<" if head.startswith(b"II") else ">"))
-        if head[4:8] == b"ftyp":
-            return tuple(_of_heif(file))
+        for packet in islice(_packets(file), MOST):
+            left -= len(packet)
+            if left < 0:
+                return
+            yield packet
     except (struct.error, ValueError, OverflowError, LookupError, zlib.error):
-        pass
-    return ()
+        return
+
+
+def _packets(file: BinaryIO) -> Iterator[bytes]:
+    head = _part(file, 0, 12)
+    if head.startswith(b"\xff\xd8"):
+        return _of_jpeg(file)
+    if head.startswith(_PNG):
+        return _of_png(file)
+    if head[:4] == b"RIFF" and head[8:] == b"WEBP":
+        return _of_webp(file)
+    if head[:2] in (b"II", b"MM"):
+        return _of_tiff(file, "<" if head.startswith(b"II") else ">")
+    if head[4:8] == b"ftyp":
+        return _of_heif(file)
+    return iter(())
 
 
 def _part(file: BinaryIO, place: int, length: int) -> bytes:
@@ -50,7 +63,7 @@ def _part(file: BinaryIO, place: int, length: int) -> bytes:
 
 def _of_jpeg(file: BinaryIO) -> Iterator[bytes]:
     """Segments before the pixels. A packet of more than 64 KB goes on in further ones, which name it by a GUID."""
-    place, main, more = 2, b"", dict[bytes, dict[int, bytes]]()
+    place, main, more, length_of_more = 2, b"", dict[bytes, dict[int, bytes]](), 0
     for _ in range(_STEPS):
         marker = _part(file, place, 4)
         if len(marker) < 4 or marker[0] != 0xFF or marker[1] in (0xDA, 0xD9):
@@ -65,7 +78,8 @@ def _of_jpeg(file: BinaryIO) -> Iterator[bytes]:
                 main = _part(file, place + 4, length - 2)[len(_XMP) :]
             elif head == _MORE_XMP:
                 guid, offset, data = _extension(_part(file, place + 4, length - 2)[len(_MORE_XMP) :])
-                if sum(map(len, more.get(guid, {}).values())) + len(data) <= LARGEST:
+                length_of_more += len(data)
+                if length_of_more <= LARGEST and (guid in more or len(more) < MOST):
                     more.setdefault(guid, {})[offset] = data
         place += 2 + max(2, length)
     if main:
@@ -85,15 +99,13 @@ def _of_png(file: BinaryIO) -> Iterator[bytes]:
     place = len(_PNG)
     for _ in range(_STEPS):
         head = _part(file, place, 8)
-        if len(head) < 8:
+        if len(head) < 8 or head[4:] == b"IEND":
             return
         length, kind = struct.unpack(">I4s", head)
-        if kind == b"iTXt" and length <= LARGEST:
-            body = _part(file, place + 8, length)
-            keyword, _, rest = body.partition(b"\0")
-            if keyword == _PNG_KEYWORD:
-                text = rest[2:].partition(b"\0")[2].partition(b"\0")[2]
-                yield zlib.decompressobj().decompress(text, LARGEST) if rest[0] else text
+        if kind == b"iTXt" and length <= LARGEST and _part(file, place + 8, len(_PNG_KEYWORD)) == _PNG_KEYWORD:
+            rest = _part(file, place + 8, length)[len(_PNG_KEYWORD) :]
+            text = rest[2:].partition(b"\0")[2].partition(b"\0")[2]
+            yield zlib.decompressobj().decompress(text, LARGEST) if rest[0] else text
         place += 12 + length
 
 
@@ -118,6 +130,7 @@ def _of_tiff(file: BinaryIO, order: str) -> Iterator[bytes]:
         tag, _, length, where = struct.unpack(f"{order}HHII", tags[at : at + 12])
         if tag == _TIFF_TAG and 4 < length <= LARGEST:
             yield _part(file, where, length)
+            return
 
 
 def _of_heif(file: BinaryIO) -> Iterator[bytes]:
@@ -128,8 +141,8 @@ def _of_heif(file: BinaryIO) -> Iterator[bytes]:
         if kind == b"meta":
             meta = _part(file, start, min(end - start, LARGEST))
             boxes = dict(_boxes(meta, 4))
-            ids = set(_xmp_items(boxes.get(b"iinf", b"")))
-            for item, in_box, offset, length in _extents(boxes.get(b"iloc", b"")):
+            ids = set(islice(_xmp_items(boxes.get(b"iinf", b"")), MOST))
+            for item, in_box, offset, length in islice(_extents(boxes.get(b"iloc", b"")), _STEPS):
                 if item in ids and length <= LARGEST:
                     idat = boxes.get(b"idat", b"")
                     yield idat[offset : offset + length] if in_box else _part(file, offset, length)

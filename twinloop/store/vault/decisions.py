@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from twinloop.domain.vault import Decision
+from twinloop.domain.vault import Decision, FaceKey
 from twinloop.errors import NothingToDo
 from twinloop.store.clock import utc_now
 from twinloop.store.journal import Journal
+from twinloop.store.vault.folder import SHOTS
+from twinloop.store.vault.shots import Shots
 
 REDACTED = "redacted"
 REMEDY = (
@@ -31,6 +34,12 @@ class DecisionLog:
 
     def __init__(self, path: Path, reading: bool = False) -> None:
         self._journal = Journal(path, mend=not reading, private=True, remedy=REMEDY)
+        self._shots = path.with_name(SHOTS)
+
+    @cached_property
+    def shots(self) -> Shots:
+        """What is said of one photo of a shot holds for all of them."""
+        return Shots.read(self._shots)
 
     def add(self, kind: str, data: Mapping[str, Any]) -> Decision:
         """Write one decision down, durably."""
@@ -44,7 +53,7 @@ class DecisionLog:
         Raises:
             NothingToDo: there is none.
         """
-        standing = self.active()
+        standing = self._standing()
         if not standing:
             raise NothingToDo("There is no decision to undo.")
         last = standing[-1]
@@ -74,8 +83,27 @@ class DecisionLog:
         ]
 
     def active(self, *kinds: str) -> list[Decision]:
-        """The standing decisions of these kinds (none named: of all), oldest first."""
-        return [made for made in self.all() if not made.undone and (not kinds or made.kind in kinds)]
+        """The standing decisions of these kinds (none named: of all), oldest first.
+
+        What was said of a face holds for it in every photo of the shot, but for `forget`, which is said of measures.
+        """
+        return [self._of_shots(made) for made in self._standing() if not kinds or made.kind in kinds]
+
+    def _standing(self) -> list[Decision]:
+        return [made for made in self.all() if not made.undone]
+
+    def _of_shots(self, made: Decision) -> Decision:
+        if made.kind == "forget" or not self.shots.together:
+            return made
+        data = dict(made.data)
+        if "faces" in data:
+            data["faces"] = self._faces_of_shots(data["faces"])
+        if "anchors" in data:
+            data["anchors"] = {person: self._faces_of_shots(faces) for person, faces in data["anchors"].items()}
+        return dataclasses.replace(made, data=data)
+
+    def _faces_of_shots(self, faces: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        return [key.to_json() for key in self.shots.faces_of(map(FaceKey.from_json, faces))]
 
 
 def _key(number: int) -> str:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop.domain.scanned import ListedFile
+from twinloop.store.pictures.raw_pairs import BESIDE, photo_beside
 from twinloop.store.vault.catalog import VaultCatalog, path_key
 
 _CHUNK = 512
+_PAIRED = f"{BESIDE}%"
 _TABLES = """
 DROP TABLE IF EXISTS temp.listing|
 CREATE TEMP TABLE listing (
@@ -111,6 +113,29 @@ class FileIndex:
             " l.size <> f.size OR l.mtime_ns <> f.mtime_ns OR l.ctime_ns <> f.ctime_ns)"
         )
 
+    def listed_pairs(self) -> list[tuple[ListedFile, str, str]]:
+        """Raw photos, unchanged since the last scan, that lie or lay beside a photo of the same shot: each with why it
+        was skipped then, and why it is now; "" = it was not, or is not.
+        """
+        rows = self._catalog.run(
+            "SELECT l.path, l.size, l.mtime_ns, l.ctime_ns, f.problem, l.problem FROM listing l JOIN file f ON f.path ="
+            " l.path WHERE l.size = f.size AND l.mtime_ns = f.mtime_ns AND (l.problem LIKE ?1 OR f.problem LIKE ?1)",
+            (_PAIRED,),
+        )
+        return [
+            (ListedFile(Path(os.fsdecode(path)), size, mtime_ns, ctime_ns), before, now)
+            for path, size, mtime_ns, ctime_ns, before, now in rows
+        ]
+
+    def is_unchanged(self, path: Path) -> bool:
+        """Whether a listed file is as the last scan knew it."""
+        rows = self._catalog.run(
+            "SELECT 1 FROM listing l JOIN file f ON f.path = l.path WHERE l.path = ? AND l.size = f.size AND l.mtime_ns"
+            " = f.mtime_ns AND l.ctime_ns = f.ctime_ns",
+            (path_key(path),),
+        )
+        return bool(rows)
+
     def plan(self, fingerprint: str, tried: str) -> int:
         """Work out which listed files must be looked at; returns how many.
 
@@ -124,6 +149,30 @@ class FileIndex:
             f" = ? WHERE l.problem = '' AND NOT ifnull({_UNCHANGED}, 0) ORDER BY l.path",
             (fingerprint, tried),
         )
+        return int(self._catalog.run("SELECT count(*) FROM todo")[0][0])
+
+    def plan_unpaired(self, problem: str) -> int:
+        """Work out which raw photos must be looked at because the photo of the same shot beside them is none after all;
+        returns how many.
+
+        Args:
+            problem: why no raw photo can be looked at; "" = they can.
+        """
+        self._catalog.run("DELETE FROM todo")
+        rows = self._catalog.run(
+            "SELECT path, size, mtime_ns, ctime_ns, problem FROM listing WHERE problem LIKE ? ORDER BY path", (_PAIRED,)
+        )
+        with self._catalog.batch():
+            for path, *stat, why in rows:
+                raw_photo = Path(os.fsdecode(path))
+                used = self._catalog.file(raw_photo.with_name(photo_beside(why) or raw_photo.name))
+                if used is not None and used.problem and used.path != raw_photo:
+                    self._catalog.run("UPDATE listing SET problem = ? WHERE path = ?", (problem, path))
+                    if not problem:
+                        self._catalog.run(
+                            "INSERT INTO todo (path, size, mtime_ns, ctime_ns) VALUES (?, ?, ?, ?)", (path, *stat)
+                        )
+            self.note_problems()
         return int(self._catalog.run("SELECT count(*) FROM todo")[0][0])
 
     def listed_photos(self) -> int:
@@ -181,6 +230,10 @@ class FileIndex:
             if not found:
                 return None
         return Path(os.fsdecode(min(found))) if found else None
+
+    def holds(self, sha256: str) -> bool:
+        """Whether some file holds this content."""
+        return bool(self._catalog.run("SELECT 1 FROM file WHERE sha256 = ? LIMIT 1", (sha256,)))
 
     def called(self, name: str) -> list[tuple[Path, str]]:
         """Files of this name that hold photos, in whatever folder, by path; each with the sha256 of its content."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn  # noqa: E402
 from torch.utils.checkpoint import checkpoint  # noqa: E402
 
 from twinloop.adapters.diffusion import block_swap  # noqa: E402
-from twinloop.adapters.diffusion.block_swap import pin, place, swappable, swapping  # noqa: E402
+from twinloop.adapters.diffusion.block_swap import pin, place, staying, swappable, swapping  # noqa: E402
 
 GPU: Any = SimpleNamespace(type="gpu")
 
@@ -131,6 +131,57 @@ def test_all_but_the_waiting_blocks_go_to_the_device(denoiser: Denoiser) -> None
     there = {name.split(".")[1] for name, part in denoiser.blocks.named_parameters(prefix="blocks") if part.is_meta}
     assert there == {"0", "2"} and denoiser.before.weight.is_meta
     assert [name for name, _ in denoiser.named_modules()] == names
+
+
+def test_blocks_stay_whoever_moves_the_model(denoiser: Denoiser) -> None:
+    waiting = swappable(denoiser)
+    with staying(waiting):
+        denoiser.to("meta")
+        assert denoiser.before.weight.is_meta
+        assert not any(part.is_meta for part in denoiser.blocks.parameters())
+    denoiser.to("meta")
+    assert all(part.is_meta for part in denoiser.parameters())
+
+
+def test_a_copy_of_a_four_bit_weight_leaves_the_scales_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("bitsandbytes", reason="the quant extra is not installed")
+    from twinloop.adapters.diffusion.quantised.four_bits import FourBits
+
+    layer = FourBits(nn.Linear(64, 128).requires_grad_(False))
+    x = torch.randn(3, 64)
+    before = layer(x)
+    away = block_swap._copied(layer.weight, torch.device("meta"))
+    state = away.quant_state
+    for part in (away, state.absmax, state.code, state.offset, state.state2.absmax, state.state2.code):
+        assert part.is_meta
+    assert torch.equal(layer(x), before)
+    copied = block_swap._copied
+    monkeypatch.setattr(block_swap, "_copied", lambda tensor, _: copied(tensor, torch.device("cpu")))
+    block, own = nn.Sequential(layer), layer.weight
+    with swapping([block], GPU):
+        assert torch.equal(block(x), before)
+    assert layer.weight is own
+
+
+@pytest.mark.parametrize("how", ["int8", "fp8"])
+def test_all_tensors_of_a_quantised_weight_are_pinned(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torchao", reason="the quant extra is not installed")
+    from twinloop.adapters.diffusion.quantised.eight_bits import EightBits
+
+    layer = EightBits(nn.Linear(64, 32, bias=False, dtype=torch.bfloat16).requires_grad_(False), how)
+    x = torch.randn(3, 64, dtype=torch.bfloat16)
+    before, pinned = layer(x), list[Tensor]()
+
+    def pin_memory(tensor: Tensor) -> Tensor:
+        pinned.append(tensor.clone())
+        return pinned[-1]
+
+    monkeypatch.setattr(block_swap, "main_memory_left", lambda: 1 << 20)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin_memory)
+    pin([layer])
+    held = [getattr(layer.weight, name) for name in layer.weight.__tensor_flatten__()[0]]
+    assert len(held) == len(pinned) >= 2 and all(one is other for one, other in zip(held, pinned, strict=True))
+    assert torch.equal(layer(x), before)
 
 
 @pytest.mark.parametrize(("left", "pinned"), [(None, False), (100, False), (1 << 20, True)])

@@ -29,8 +29,9 @@ def advice(
 @pytest.mark.parametrize(
     ("offload", "said"),
     [
-        ("none", 'Set generation.offload to "model", then "sequential"'),
-        ("model", 'Set generation.offload to "sequential"'),
+        ("none", 'Set generation.offload to "model", then "blocks", then "sequential"'),
+        ("model", 'Set generation.offload to "blocks", then "sequential"'),
+        ("blocks", 'Set generation.offload to "sequential"'),
     ],
 )
 def test_what_a_begun_run_may_change_comes_first(offload: str, said: str) -> None:
@@ -53,5 +54,5 @@ def test_a_batch_of_one_cannot_be_smaller() -> None:
 
 @pytest.mark.parametrize("kept", [{"weights": "nf4"}, {"products": True}])
 def test_layers_that_cannot_come_one_by_one_are_not_told_to(kept: dict[str, object]) -> None:
-    assert advice(**kept).startswith(f'Set generation.offload to "model"{LATER}')  # type: ignore[arg-type]
-    assert "offload" not in advice("model", **kept)  # type: ignore[arg-type]
+    assert advice(**kept).startswith(f'Set generation.offload to "model", then "blocks"{LATER}')  # type: ignore[arg-type]
+    assert "offload" not in advice("blocks", **kept)  # type: ignore[arg-type]

@@ -218,8 +218,9 @@ def test_what_cannot_be_combined() -> None:
         choose_compute("cpu", "auto", "int3")
     gpu = Compute(torch.device("cuda"), torch.bfloat16, torch.bfloat16)
     check_offload("sequential", gpu)
-    check_offload("model", replace(gpu, quantization="nf4"))
-    with pytest.raises(InputError, match=r'generation.offload: "sequential".*Set it to "model"'):
+    for offload in ("model", "blocks"):
+        check_offload(offload, replace(gpu, quantization="nf4"))
+    with pytest.raises(InputError, match=r'generation.offload: "sequential".*Set it to "blocks"'):
         check_offload("sequential", replace(gpu, quantization="nf4"))
 
 

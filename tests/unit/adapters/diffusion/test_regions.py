@@ -106,10 +106,19 @@ def test_a_training_that_cannot_be_compiled_says_nothing_of_images(generator: Di
         assert not any("forward" in vars(block) for block in blocks_of(generator._base.denoiser))
 
 
-def test_layers_that_are_fetched_one_by_one_are_not_compiled(generator: DiffusersGenerator) -> None:
+@pytest.mark.parametrize("offload", ["blocks", "sequential"])
+def test_what_is_fetched_when_it_is_its_turn_is_not_compiled(
+    offload: str, generator: DiffusersGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = list[str]()
+    monkeypatch.setattr(generator, "_notice", said.append)
     settings = replace(GENERATION, compile=REGIONAL)
-    assert generator._compiles(settings)
-    assert not generator._compiles(replace(settings, offload="sequential"))
+    assert generator._compiles(settings) and generator._compiles(replace(settings, offload="model"))
+    assert not generator._compiles(replace(settings, offload=offload, compile=None))
+    assert not said, "nobody asked for it"
+    for _ in range(2):
+        assert not generator._compiles(replace(settings, offload=offload))
+    assert said == [f'The blocks are not compiled with generation.offload "{offload}".']
 
 
 def test_no_choice_of_kernels_by_the_clock() -> None:

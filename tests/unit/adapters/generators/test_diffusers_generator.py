@@ -116,8 +116,8 @@ def test_a_size_that_the_model_cannot_make(generator: DiffusersGenerator) -> Non
 
 
 def test_lora_scale_zero_is_the_bare_base(generator: DiffusersGenerator, tmp_path: Path) -> None:
+    from tests.helpers.lora_files import write_lora
     from tests.unit.adapters.diffusion.loras.random_loras import random_lora
-    from twinloop.adapters.diffusion.loras.writing import write_lora
 
     write_lora(tmp_path / "ana.safetensors", random_lora(generator._base.pipeline.unet), FAMILIES["sdxl"], {})
     bare = images(generator, shots(2))
@@ -193,8 +193,8 @@ def test_a_lora_that_cannot_be_put_on_leaves_nothing_behind(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    from tests.helpers.lora_files import write_lora
     from tests.unit.adapters.diffusion.loras.random_loras import random_lora
-    from twinloop.adapters.diffusion.loras.writing import write_lora
 
     write_lora(tmp_path / "ana.safetensors", random_lora(generator._base.pipeline.unet), FAMILIES["sdxl"], {})
     bare = images(generator, shots(1))

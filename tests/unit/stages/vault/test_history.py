@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from twinloop.domain.vault import Decision
-from twinloop.stages.vault.history import describe
+from tests.unit.stages.vault.people.makers import album, clustered, vault_of
+from twinloop.domain.vault import NOT_RECORDED, Consent, Decision
+from twinloop.stages.vault.dataset.label import LabelOptions, label
+from twinloop.stages.vault.history import describe, history
+from twinloop.stages.vault.people.edits import undo
+from twinloop.stages.vault.people.record import read_people
 
 FACES = [{"sha256": "0" * 64, "box": [0.2, 0.2, 0.6, 0.6]}] * 2
 WHOLE = [{"sha256": "0" * 64, "box": [0, 0, 1, 1]}]
@@ -35,9 +41,35 @@ WHOLE = [{"sha256": "0" * 64, "box": [0, 0, 1, 1]}]
         ("exclude", {"person": "p001", "photos": ["a"]}, "a.jpg left out of the training set of ana"),
         ("include", {"person": "p001", "photos": ["a", "b"]}, "2 photos taken into the training set of ana"),
         ("automatic", {"person": "p001", "photos": ["a"]}, "a.jpg of ana: chosen automatically again"),
+        ("label", {"person": "p001", "trigger": "zz q", "consent": None}, "trigger of ana: zz q"),
+        ("label", {"person": "p001", "trigger": "q", "consent": {"kind": None}}, "trigger of ana: q"),
+        (
+            "label",
+            {"person": "p001", "trigger": "q", "consent": {"kind": "written", "who": "Ana"}},
+            "trigger of ana: q; consent: written consent; by: Ana",
+        ),
         ("redacted", {}, "of somebody who was forgotten"),
         ("of a later version", {}, "of a later version"),
     ],
 )
 def test_told(kind: str, data: dict[str, object], text: str) -> None:
     assert describe(Decision(1, kind, data, ""), {"p001": "ana"}, lambda sha256: f"{sha256}.jpg") == text
+
+
+def test_a_label_tells_a_consent_that_it_changes(tmp_path: Path) -> None:
+    given, wider = Consent("written", "Ana", "2024-05-01"), Consent("written", "Ana", "2024-05-01", "adverts")
+    with vault_of(tmp_path, album(1, 4, "ana")) as opened:
+        person = clustered(opened).people.persons[0]
+        assert read_people(opened.vault).persons == (person,)
+
+        def say(trigger: str, consent: Consent) -> str:
+            label(opened, person, LabelOptions(trigger, "woman", consent))
+            return history(opened)[-1].text.removeprefix("trigger of p001: ")
+
+        assert say("zz q", NOT_RECORDED) == "zz q"
+        assert say("zz q", given) == "zz q; consent: written consent; by: Ana; on: 2024-05-01"
+        assert say("zz r", given) == "zz r"
+        assert say("zz r", wider).endswith("on: 2024-05-01; for: adverts")
+        undo(opened)
+        assert say("zz s", given) == "zz s"
+        assert say("zz s", NOT_RECORDED) == "zz s; consent: not recorded"

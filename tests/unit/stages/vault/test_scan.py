@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers.fake_photos import fake_photo
+from tests.helpers.raw_files import dng, scene
 from twinloop.adapters.fakes import fake_pack
 from twinloop.adapters.scanning.scanners import HereScanner
 from twinloop.cli.vault.status import lines_of
@@ -200,6 +202,45 @@ def test_a_changed_file_is_measured_again(home: Home) -> None:
     home.scan(home.photos)
     fake_photo(home.photos / "0.png", seed=77, size=128)
     assert (home.scan().measured, len(home.opened)) == (1, 1)
+
+
+def test_a_changed_file_about_which_something_was_decided_is_told(home: Home) -> None:
+    for number in range(3):
+        fake_photo(home.photos / f"ana{number}.png", seed=10 + number, size=256, person=1)
+    home.scan(home.photos)
+    with open_vault(home.vault.root) as opened:
+        people = cluster(opened, ClusterOptions(), lambda: pytest.fail("no index"), home.reporter).people
+        other = opened.catalog.file(home.photos / "0.png")
+    (person,) = people.persons
+    assert other is not None and other.sha256 not in {key.sha256 for key in person.faces}
+    count = len(person.faces)
+    originals = {path: path.read_bytes() for path in home.photos.iterdir()}
+
+    def touch_all() -> list[str]:
+        """As a program does that writes metadata into the files."""
+        home.reporter.warnings.clear()
+        for path, data in originals.items():
+            path.write_bytes(data + b"metadata")
+        home.scan()
+        found = list(home.reporter.warnings)
+        for path, data in originals.items():
+            path.write_bytes(data)
+        home.scan()
+        assert home.reporter.warnings == found, "what is as it was needs no warning"
+        return found
+
+    assert touch_all() == [], "nothing was said"
+    log = DecisionLog(home.vault.decisions)
+    log.add("exclude", {"person": "p009", "photos": [other.sha256]})
+    (told,) = touch_all()
+    assert told.startswith("1 photo about which you had decided something has changed: 0.png. Names, labels")
+    assert "sidecar files (.xmp)" in told and "twinloop vault history" in told
+    log.add("name", {"person": person.id, "name": "ana"})
+    (told,) = touch_all()
+    assert told.startswith(f"{count + 1} photos about which you had decided something have changed: 0.png, ")
+    shutil.copy(home.photos / "0.png", home.photos / "copy.png")
+    (told,) = touch_all()
+    assert told.startswith(f"{count} photos"), "a copy still holds what was decided about"
 
 
 def test_a_photo_that_took_the_place_of_one_with_the_same_size_and_time_is_measured(home: Home) -> None:
@@ -721,3 +762,71 @@ def test_where_the_catalogue_is_gone_clustering_says_to_scan_first(home: Home) -
         pytest.raises(NothingToDo, match="Scan first: twinloop vault scan --vault"),
     ):
         cluster(opened, ClusterOptions(), lambda: pytest.fail("no index is needed"), home.reporter)
+
+
+def raw_and_jpeg(home: Home) -> None:
+    """``a.CR2``, and ``a.jpg`` beside it."""
+    (home.photos / "a.CR2").write_bytes(dng(scene()))
+    Image.fromarray(scene()[:, ::-1]).save(home.photos / "a.jpg")
+
+
+def reasons(done: Scanned) -> dict[str, str]:
+    return {path.name: reason.split(",")[0].split(":")[0] for path, reason in done.skipped}
+
+
+@pytest.mark.parametrize("first", ["raw", "both"])
+def test_a_raw_photo_and_the_jpeg_beside_it_are_one_shot_whichever_was_there_first(home: Home, first: str) -> None:
+    raw_and_jpeg(home)
+    whole = (home.photos / "a.jpg").read_bytes()
+    contents = []
+    for edited in (first == "both", first != "both"):
+        (home.photos / "a.jpg").unlink(missing_ok=True)
+        if edited:
+            (home.photos / "a.jpg").write_bytes(whole)
+        done = home.scan(home.photos)
+        assert (done.counts.photos, reasons(done)) == (5, {"a.CR2": "lies beside a.jpg"} if edited else {})
+        with looked_into(home.vault.root) as opened:
+            entry = opened.catalog.file(home.photos / ("a.jpg" if edited else "a.CR2"))
+            assert entry is not None and entry.sha256
+            contents.append(entry.sha256)
+    with looked_into(home.vault.root) as opened:
+        assert opened.decisions.shots.of(contents[0]) == {*contents}
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_raw_photo_beside_a_jpeg_that_is_damaged_is_used(home: Home, known: bool) -> None:
+    raw_and_jpeg(home)
+    path = home.photos / "a.jpg"
+    whole = path.read_bytes()
+    if known:
+        home.scan(home.photos)
+    path.write_bytes(whole[:300] + bytes(len(whole) - 302) + whole[-2:])
+    for _ in range(2):
+        done = home.scan(home.photos)
+        assert (done.counts.photos, reasons(done)) == (5, {"a.jpg": "cannot be decoded"})
+    assert (done.unchanged, home.opened) == (5, [])
+    path.write_bytes(whole)
+    assert reasons(home.scan()) == {"a.CR2": "lies beside a.jpg"}
+
+
+def test_without_what_reads_raw_photos_one_beside_a_damaged_jpeg_says_so(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw_and_jpeg(home)
+    (home.photos / "a.jpg").write_bytes(b"no photo")
+    monkeypatch.setitem(sys.modules, "rawpy", None)
+    done = home.scan(home.photos)
+    assert done.counts.photos == 4 and "not installed" in home.skipped(done)["a.CR2"]
+    assert home.scan().skipped == done.skipped
+
+
+def test_a_jpeg_beside_a_raw_photo_may_change_without_a_warning(home: Home) -> None:
+    raw_and_jpeg(home)
+    home.scan(home.photos)
+    with looked_into(home.vault.root) as opened:
+        before = opened.catalog.file(home.photos / "a.jpg")
+    assert before is not None
+    DecisionLog(home.vault.decisions).add("exclude", {"person": "p001", "photos": [before.sha256]})
+    Image.fromarray(scene()[::-1]).save(home.photos / "a.jpg")
+    home.reporter.warnings.clear()
+    assert home.scan().measured == 1 and home.reporter.warnings == []

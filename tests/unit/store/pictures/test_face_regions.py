@@ -75,6 +75,22 @@ def test_the_dimensions_tell_regions_of_another_picture() -> None:
     assert read(upright, 1) == {"Anna Maier": None}  # turned since
 
 
+def test_the_dimensions_of_a_packet_count_for_microsofts_regions_too() -> None:
+    windows = xmp.windows({"Anna Maier": "0.2, 0.3, 0.1, 0.2"})
+
+    def both(applied: tuple[int, int]) -> str:
+        return xmp.lightroom([BEN], applied) + windows
+
+    assert read(both((600, 800)), 6, (300, 400)) == BOXES  # turned by the program already
+    assert read(both((500, 300)), 1) == dict.fromkeys(BOXES)  # cropped since
+    assert read(both((400, 300)), 1) == BOXES
+
+
+def test_where_nobody_knows_how_the_picture_is_turned_no_region_has_a_place() -> None:
+    packet = xmp.packet(xmp.lightroom([BEN]) + xmp.windows({"Anna": "0.2, 0.3, 0.1, 0.2"}))
+    assert set(names_in(packet, None, (400, 300))) == {PhotoName("Ben & Co"), PhotoName("Anna")}
+
+
 def test_boxes_are_cut_to_the_picture_and_those_outside_are_none() -> None:
     regions = [("Edge", (0.0, 0.5, 0.2, 0.2)), ("Out", (2.0, 0.5, 0.2, 0.2)), ("Flat", (0.5, 0.5, 0.0, 0.2))]
     assert read(xmp.picasa(regions)) == {"Edge": (0.0, 0.4, 0.1, 0.6), "Out": None, "Flat": None}

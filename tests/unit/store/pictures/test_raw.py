@@ -18,7 +18,7 @@ from tests.helpers.raw_files import HEIGHT, WIDTH, Light, dng, jpeg, scene
 from twinloop.domain.faces import ImageArray
 from twinloop.errors import UnreadableImage
 from twinloop.store.pictures import images, raw
-from twinloop.store.pictures.images import decode, load_image, upright_size
+from twinloop.store.pictures.images import decode, load_image, stored_orientation, upright_size
 from twinloop.store.pictures.photo_file import decode_small
 from twinloop.store.pictures.signatures import DAMAGED
 
@@ -263,3 +263,21 @@ def test_libraw_writes_nothing_to_the_terminal_which_is_there_again_afterwards(t
 
     assert told() == b"we speak;"
     assert told("by itself").startswith(b"we speak;unknown file: ")  # what would be there
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("head", [b"II*\0", b"IIRO", b"IIU\0"])
+def test_how_the_sensors_picture_is_turned(head: bytes, orientation: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow opens no photo of Olympus or Panasonic, and of others the thumbnail."""
+    file = io.BytesIO(head + dng(scene(), orientation)[4:])
+    assert stored_orientation(file) == orientation
+    monkeypatch.setattr(raw, "_library", lambda: None)
+    assert stored_orientation(file) is None
+
+
+def test_how_a_tiff_that_is_no_raw_photo_is_turned() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "TIFF", exif=exif)
+    assert stored_orientation(file) == 6

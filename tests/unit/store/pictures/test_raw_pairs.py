@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import pillow_heif
 import pytest
 from PIL import ExifTags, Image
 
@@ -12,6 +13,8 @@ from tests.helpers.raw_files import dng, scene
 from twinloop.store.pictures import capture_time
 from twinloop.store.pictures.images import find_images
 from twinloop.store.pictures.raw_pairs import partners, same_shot
+
+pillow_heif.register_heif_opener()
 
 TAKEN, MAY_1 = "2024:05:01 10:00:00", 1714557600.0
 
@@ -62,6 +65,35 @@ def test_an_empty_jpeg_is_no_photo_to_use_instead(tmp_path: Path) -> None:
     put(tmp_path, "a.dng")
     (tmp_path / "a.jpg").touch()
     assert "a.dng" in names(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.heic"])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_a_photo_that_was_cut_off_is_none_to_use_instead(name: str, share: float, tmp_path: Path) -> None:
+    put(tmp_path, "a.dng")
+    data = put(tmp_path, name, TAKEN).read_bytes()
+    (tmp_path / name).write_bytes(data[: int(len(data) * share)])
+    assert names(tmp_path) == sorted(["a.dng", name])
+    (tmp_path / name).write_bytes(bytes(len(data)))
+    assert names(tmp_path) == sorted(["a.dng", name]), "what a card that failed leaves"
+
+
+def test_the_end_of_a_small_picture_in_the_exif_is_not_that_of_the_photo(tmp_path: Path) -> None:
+    put(tmp_path, "a.dng")
+    data = put(tmp_path, "a.jpg").read_bytes()
+    segment = b"Exif\0\0" + data
+    whole = data[:2] + b"\xff\xff\xe1" + (len(segment) + 2).to_bytes(2) + segment + data[2:]
+    (tmp_path / "a.jpg").write_bytes(whole[:-20])
+    assert names(tmp_path) == ["a.dng", "a.jpg"]
+    for behind in (b"", b"a film of a second" * 10_000):  # as phones put it
+        (tmp_path / "a.jpg").write_bytes(whole + behind)
+        assert names(tmp_path) == ["a.jpg"]
+
+
+def test_a_png_that_is_called_so_is_used(tmp_path: Path) -> None:
+    put(tmp_path, "a.dng")
+    put(tmp_path, "a.png").rename(tmp_path / "a.jpg")
+    assert names(tmp_path) == ["a.jpg"]
 
 
 def test_the_jpeg_comes_before_the_heic() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import Any
+import tracemalloc
+import zlib
+from typing import Any, BinaryIO
 
 import numpy as np
 import pillow_heif
@@ -15,11 +17,16 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from tests.helpers import xmp
-from twinloop.store.pictures.xmp_packets import xmp_packets
+from twinloop.store.pictures.xmp_packets import LARGEST, MOST
+from twinloop.store.pictures.xmp_packets import xmp_packets as packets_of
 
 PACKET = xmp.packet(xmp.lightroom([("Anna", (0.5, 0.5, 0.2, 0.2))]))
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF")
 pillow_heif.register_heif_opener()
+
+
+def xmp_packets(file: BinaryIO) -> tuple[bytes, ...]:
+    return tuple(packets_of(file))
 
 
 def saved(kind: str, side: int = 32) -> bytes:
@@ -119,3 +126,51 @@ def test_a_list_of_pieces_without_size_ends() -> None:
     meta = b"\0\0\0\0" + struct.pack(">I4s", len(iloc) + 8, b"iloc") + iloc
     data = struct.pack(">I4s8s", 16, b"ftyp", b"heic\0\0\0\0") + struct.pack(">I4s", len(meta) + 8, b"meta") + meta
     assert xmp_packets(io.BytesIO(data)) == ()
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_text(packet: bytes) -> bytes:
+    return chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(packet, 9))
+
+
+def test_packets_that_grow_when_they_are_unpacked_take_little_memory() -> None:
+    plain = saved("PNG")
+    data = plain[:33] + png_text(b" " * LARGEST) * 300 + plain[33:]
+    tracemalloc.start()
+    try:
+        for _ in packets_of(io.BytesIO(data)):
+            pass
+        assert tracemalloc.get_traced_memory()[1] < 5 * LARGEST
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_has_few_packets() -> None:
+    plain = saved("PNG")
+    assert xmp_packets(io.BytesIO(plain[:33] + png_text(b"<a/>") * 99 + plain[33:])) == (b"<a/>",) * MOST
+    large = png_text(b" " * (LARGEST // 2)) * MOST
+    assert sum(map(len, xmp_packets(io.BytesIO(plain[:33] + large + plain[33:])))) == LARGEST
+    jpeg = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(jpeg, "JPEG")
+    guids = [bytes([65 + number]) * 32 for number in range(9)]
+    head = segment(b"http://ns.adobe.com/xap/1.0/\0" + b"".join(guids))
+    more = (
+        segment(b"http://ns.adobe.com/xmp/extension/\0" + guid + struct.pack(">II", 3, 0) + b"bit") for guid in guids
+    )
+    found = xmp_packets(io.BytesIO(jpeg.getvalue()[:2] + head + b"".join(more) + jpeg.getvalue()[2:]))
+    assert found == (b"".join(guids), *[b"bit"] * (MOST - 1))
+
+
+def test_what_lies_behind_the_picture_of_a_png_is_no_packet() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "PNG")
+    assert xmp_packets(io.BytesIO(buffer.getvalue() + png_text(PACKET))) == ()
+
+
+def test_a_tiff_has_one_packet() -> None:
+    tags = struct.pack("<HHII", 700, 1, 8, 64) * 50
+    data = b"II*\0" + struct.pack("<IH", 8, 50) + tags + bytes(4)
+    assert len(xmp_packets(io.BytesIO(data))) == 1

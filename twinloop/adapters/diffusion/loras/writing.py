@@ -126,8 +126,8 @@ def adapter_text(lora: LoraWeights, denoiser: str) -> str:
 
 
 def write_lora(
-    path: Path, lora: LoraWeights | LokrWeights, family: Family, texts: Mapping[str, str],
-    attentions: Collection[str] | None = None,
+    path: Path, lora: LoraWeights | LokrWeights, family: Family, texts: Mapping[str, str], *,
+    attentions: Collection[str] | None,
 ) -> bytes:  # fmt: skip
     """Write the copy for other programs, then ``path`` itself; each whole or not at all.
 

@@ -4,18 +4,18 @@ asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from peft.tuners.lora.layer import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.integrations import dequantize_module_weight
 from torch import Tensor, nn
 
 from twinloop.adapters.diffusion.base_model import BaseModel
-from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.loras.lokr_writing import LokrWeights
 from twinloop.adapters.diffusion.loras.writing import LoraWeights
 from twinloop.adapters.diffusion.prompts import WORDS_NDIM, Joined
@@ -25,41 +25,54 @@ from twinloop.adapters.trainers.lora.lokr import bound, lokr_weights, starts_at_
 from twinloop.adapters.trainers.lora.max_norm import limit_norm
 from twinloop.adapters.trainers.lora.text_encoders import TextEncoders, adapted_encoders, with_clip_prefix
 from twinloop.domain.shots import derive_seed
+from twinloop.loras.adapter import Place
 from twinloop.loras.components import DENOISER
 
 MAGNITUDE = "lora_magnitude_vector"
 """What PEFT calls the lengths of the rows of weights, which a DoRA learns beside their directions."""
 
-AMPLE_GPU = 32 << 30
-"""Bytes from which a GPU keeps all activations; a smaller one recomputes them in the backward pass, a third slower."""
 
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """What a LoRA learns of one layer.
 
-def is_small(compute: Compute) -> bool:
-    """Whether this is a GPU of less than `AMPLE_GPU`."""
-    return compute.device.type == "cuda" and torch.cuda.mem_get_info()[1] < AMPLE_GPU
+    Attributes:
+        name: of the layer, as in `AdaptedModel.parameters`. layer: PEFT's, which wraps the base's own.
+        down: (rank, in), or (rank, in, k, k) of a convolution. up: (out, rank), or (out, rank, 1, 1).
+        magnitude: of a DoRA. alpha: the product counts alpha / rank.
+    """
+
+    name: str
+    layer: LoraLayer
+    down: nn.Parameter
+    up: nn.Parameter
+    magnitude: nn.Parameter | None
+    alpha: float
+
+    @property
+    def scale(self) -> float:
+        """What the product is multiplied with."""
+        return self.alpha / len(self.down)
 
 
 @contextmanager
-def adapted(
-    base: BaseModel, plan: AdapterPlan, seed: int, *, checkpointing: bool | None = None
-) -> Iterator[AdaptedModel]:
+def adapted(base: BaseModel, plan: AdapterPlan, seed: int, *, checkpointing: bool = False) -> Iterator[AdaptedModel]:
     """The base model with a fresh LoRA, DoRA or LoKr; afterwards the base is as it was.
 
     Args:
         seed: of the matrices that start at random.
-        checkpointing: recompute activations in the backward pass; None = on a GPU of less than `AMPLE_GPU`.
+        checkpointing: recompute activations in the backward pass.
 
     Raises:
         InputError: the denoiser has none of the target layers, or the family no text encoder that can be trained.
     """
     base.lora.use(None)
     model = base.denoiser
-    recompute = is_small(base.compute) if checkpointing is None else checkpointing
     try:
         plan.put_on(model)
         with adapted_encoders(base, plan) if plan.text_encoder else nullcontext() as encoders:
             adapted_model = AdaptedModel(base, plan, seed, encoders)
-            adapted_model.recompute(recompute)
+            adapted_model.recompute(checkpointing)
             yield adapted_model
     finally:
         model.disable_gradient_checkpointing()
@@ -76,51 +89,57 @@ class AdaptedModel:
 
     Attributes:
         parameters: by the layer's name in the denoiser; those of text encoders with the component's name before it.
+        encoder_parameters: names of those of text encoders.
+        pairs: of a LoRA or DoRA, by component and by the layer's path as files have it.
     """
 
     def __init__(self, base: BaseModel, plan: AdapterPlan, seed: int, encoders: TextEncoders | None = None) -> None:
         self._base, self._plan, self._encoders = base, plan, encoders
         self._recomputes = False
-        self.parameters: dict[str, nn.Parameter] = {}
-        for prefix, model in self._models():
-            for name, parameter in model.named_parameters():
-                if ADAPTER not in name.split("."):
-                    parameter.requires_grad_(False)
-                    continue
-                # PEFT makes it where the layer's weights are, and these may wait in main memory
-                parameter.data = parameter.data.to(base.compute.device, torch.float32)
-                parameter.requires_grad_(True)
-                self.parameters[prefix + name.replace(f".{ADAPTER}.weight", "").replace(f".{ADAPTER}", "")] = parameter
+        models = {DENOISER: base.denoiser, **({} if encoders is None else encoders.models)}
+        trained = {component: self._trained(component, model) for component, model in models.items()}
+        self.parameters = {name: parameter for part in trained.values() for name, parameter in part.items()}
+        self.encoder_parameters = frozenset(self.parameters) - trained[DENOISER].keys()
+        self.pairs = {
+            place: pair for component, model in models.items() for place, pair in self._pairs(component, model)
+        }
         self._initialise(seed)
-        self._thinning = Thinning(plan.dropout, self._downs(), self._of_encoders) if plan.dropout else None
+        self._thinning = self._thinned() if plan.dropout else None
 
-    def _models(self) -> Iterator[tuple[str, Any]]:
-        """Each adapted model with what its parameters' names begin with here."""
-        yield "", self._base.denoiser
-        for name, model in self._encoders.models.items() if self._encoders is not None else ():
-            yield f"{name}.", model
-
-    def _layer(self, name: str) -> nn.Module:
-        """The layer of that name here."""
-        prefix, model = next(
-            (prefix, model) for prefix, model in reversed(list(self._models())) if name.startswith(prefix)
-        )
-        found: nn.Module = model.get_submodule(name.removeprefix(prefix))
+    def _trained(self, component: str, model: nn.Module) -> dict[str, nn.Parameter]:
+        """A model's parameters that are trained, on the training device; all others stay as they are."""
+        found = {}
+        for name, parameter in model.named_parameters():
+            if ADAPTER not in name.split("."):
+                parameter.requires_grad_(False)
+                continue
+            # PEFT makes it where the layer's weights are, and these may wait in main memory
+            parameter.data = parameter.data.to(self._base.compute.device, torch.float32)
+            parameter.requires_grad_(True)
+            found[_named(component, name.replace(f".{ADAPTER}.weight", "").replace(f".{ADAPTER}", ""))] = parameter
         return found
 
-    def _downs(self) -> dict[str, nn.Module]:
-        """What makes the numbers between the two matrices of a LoRA, by the layer's name."""
-        names = [name.removesuffix(".lora_A") for name in self.parameters if name.endswith(".lora_A")]
-        return {name: self._layer(name).get_submodule(f"lora_A.{ADAPTER}") for name in names}
+    def _pairs(self, component: str, model: nn.Module) -> Iterator[tuple[Place, Pair]]:
+        for path, layer in model.named_modules():
+            if isinstance(layer, LoraLayer) and ADAPTER in layer.lora_A:
+                lengths = layer.lora_magnitude_vector
+                down, up = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
+                yield (
+                    Place(component, path if component == DENOISER else with_clip_prefix(path)),
+                    Pair(
+                        _named(component, path),
+                        layer,
+                        down,
+                        up,
+                        lengths[ADAPTER].weight if ADAPTER in lengths else None,
+                        self._plan.alpha_of(down),
+                    ),
+                )
 
-    def _of_encoders(self, name: str) -> bool:
-        """Whether a layer or parameter of that name here belongs to a text encoder."""
-        return name.startswith(tuple(prefix for prefix, _ in self._models() if prefix))
-
-    @property
-    def encoder_parameters(self) -> frozenset[str]:
-        """Names of the parameters that belong to text encoders."""
-        return frozenset(filter(self._of_encoders, self.parameters))
+    def _thinned(self) -> Thinning:
+        downs = {pair.name: pair.layer.lora_A[ADAPTER] for pair in self.pairs.values()}
+        of_encoders = {pair.name for place, pair in self.pairs.items() if place.component != DENOISER}
+        return Thinning(self._plan.dropout, downs, of_encoders.__contains__)
 
     def thin(self, seed: int, step: int, places: Sequence[int]) -> None:
         """Which pictures of a step go through next, so that the same is left out of them in whatever micro-batches they
@@ -161,35 +180,17 @@ class AdaptedModel:
 
     @torch.no_grad()
     def _initialise(self, seed: int) -> None:
+        lengths = {f"{pair.name}.{MAGNITUDE}": pair for pair in self.pairs.values()}
         for name, parameter in self.parameters.items():
             if name.endswith("lora_B") or starts_at_zero(name):
                 parameter.zero_()
-                continue
-            if name.endswith(MAGNITUDE):
-                layer = self._layer(name.removesuffix(f".{MAGNITUDE}"))
-                parameter.copy_(_row_norms(layer, self._base.compute.device).view_as(parameter))
-                continue
-            limit = bound(parameter)
-            generator = torch.Generator("cpu").manual_seed(derive_seed(seed, "lora", name))
-            parameter.copy_(torch.rand(parameter.shape, generator=generator).mul_(2 * limit).sub_(limit))
-
-    def scale_of(self, down: Tensor) -> float:
-        """What the product of a pair is multiplied with, by its down matrix."""
-        return self._plan.alpha_of(down) / len(down)
-
-    def pairs(self) -> dict[tuple[str, str], tuple[nn.Parameter, nn.Parameter]]:
-        """The down and the up matrices of a LoRA, by component (``denoiser``, ``text_encoder``...) and by the layer's
-        path as files have it.
-        """
-        found, of_encoders = {}, self.encoder_parameters
-        for name, down in self.parameters.items():
-            if not name.endswith(".lora_A"):
-                continue
-            layer = name.removesuffix(".lora_A")
-            encoder, _, path = layer.partition(".")
-            place = (encoder, with_clip_prefix(path)) if name in of_encoders else (DENOISER, layer)
-            found[place] = (down, self.parameters[f"{layer}.lora_B"])
-        return found
+            elif name in lengths:
+                norms = _row_norms(lengths[name].layer, self._base.compute.device)
+                parameter.copy_(norms.view_as(parameter))
+            else:
+                limit = bound(parameter)
+                generator = torch.Generator("cpu").manual_seed(derive_seed(seed, "lora", name))
+                parameter.copy_(torch.rand(parameter.shape, generator=generator).mul_(2 * limit).sub_(limit))
 
     def __call__(self, noisy: Tensor, times: Tensor, words: Joined, sizes: Tensor) -> Tensor:
         """(n, c, h, w) noisy latents, (n,) times, embedded texts, (n, 6) sizes -> (n, c, h, w) float32 prediction."""
@@ -229,43 +230,36 @@ class AdaptedModel:
         no more stay as they are.
         """
         encoders_learn = self._encoders is not None and self._encoders.learning
-        for (component, _), (down, up) in self.pairs().items():
-            if component == DENOISER or encoders_learn:
-                limit_norm(down, up, self.scale_of(down), longest)
+        for place, pair in self.pairs.items():
+            if place.component == DENOISER or encoders_learn:
+                limit_norm(pair.down, pair.up, pair.scale, longest)
 
     def weights(self, dtype: torch.dtype) -> LoraWeights | LokrWeights:
         """The LoRA or LoKr as it is now, by layer of the bare denoiser and of the bare text encoders."""
         if self._plan.lokr:
             return lokr_weights(self.parameters, self._plan.rank, self._plan.alpha, dtype)
-        of_encoders = self.encoder_parameters
-        own = {name: parameter for name, parameter in self.parameters.items() if name not in of_encoders}
-        encoders = {
-            prefix.removesuffix("."): self._weights(
-                {
-                    with_clip_prefix(name.removeprefix(prefix)): part
-                    for name, part in self.parameters.items()
-                    if name.startswith(prefix)
-                },
-                dtype,
-            )
-            for prefix, _ in self._models()
-            if prefix
-        }
-        return replace(self._weights(own, dtype), encoders=encoders)
+        encoders = [] if self._encoders is None else self._encoders.models
+        own = self._weights(DENOISER, dtype)
+        return replace(own, encoders={component: self._weights(component, dtype) for component in encoders})
 
-    def _weights(self, parameters: Mapping[str, nn.Parameter], dtype: torch.dtype) -> LoraWeights:
-        layers, magnitudes = dict[str, tuple[Tensor, Tensor]](), dict[str, Tensor]()
-        for name, parameter in parameters.items():
-            if name.endswith(".lora_A"):
-                layer = name.removesuffix(".lora_A")
-                up = parameters[f"{layer}.lora_B"]
-                layers[layer] = (parameter.detach().to("cpu", dtype), up.detach().to("cpu", dtype))
-            elif name.endswith(f".{MAGNITUDE}"):
-                # in full precision: a magnitude scales the whole layer, not a small change of it
-                magnitudes[name.removesuffix(f".{MAGNITUDE}")] = parameter.detach().float().cpu()
-        alphas = {layer: self._plan.alpha_of(down) for layer, (down, _) in layers.items()}
-        own = {layer: alpha for layer, alpha in alphas.items() if alpha != self._plan.alpha}
-        return LoraWeights(layers, self._plan.rank, self._plan.alpha, magnitudes, alphas=own)
+    def _weights(self, component: str, dtype: torch.dtype) -> LoraWeights:
+        pairs = {place.path: pair for place, pair in self.pairs.items() if place.component == component}
+        return LoraWeights(
+            {
+                path: (pair.down.detach().to("cpu", dtype), pair.up.detach().to("cpu", dtype))
+                for path, pair in pairs.items()
+            },
+            self._plan.rank,
+            self._plan.alpha,
+            # in full precision: a magnitude scales the whole layer, not a small change of it
+            {path: pair.magnitude.detach().float().cpu() for path, pair in pairs.items() if pair.magnitude is not None},
+            alphas={path: pair.alpha for path, pair in pairs.items() if pair.alpha != self._plan.alpha},
+        )
+
+
+def _named(component: str, name: str) -> str:
+    """What a layer or parameter of a model is called in `AdaptedModel.parameters`."""
+    return name if component == DENOISER else f"{component}.{name}"
 
 
 def _row_norms(layer: Any, device: torch.device) -> Tensor:

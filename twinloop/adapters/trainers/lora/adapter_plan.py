@@ -16,6 +16,7 @@ from twinloop.adapters.trainers.lora.dropout import NO_DROPOUT, Dropout
 from twinloop.adapters.trainers.lora.lokr import add_for_training
 from twinloop.errors import InputError
 from twinloop.families.base import Family
+from twinloop.loras.lora import is_wide_shape
 from twinloop.loras.patterns import keyed
 from twinloop.ports import TrainingSettings
 
@@ -100,7 +101,7 @@ class AdapterPlan:
 
     def alpha_of(self, down: Tensor) -> float:
         """Of a pair, which its down matrix tells: (rank, in), or (rank, in, k, k) of a convolution."""
-        return self.conv_alpha if self.conv_rank and down.shape[2:] not in ((), (1, 1)) else self.alpha
+        return self.conv_alpha if self.conv_rank and is_wide_shape(down.shape) else self.alpha
 
     def _wants(self, layer: str) -> bool:
         wanted = not self.only or any(text in layer for text in self.only)
@@ -148,10 +149,9 @@ def around_attentions(unet: nn.Module) -> list[str]:
 
 
 def is_wide(layer: nn.Module) -> bool:
-    """Whether a layer is a convolution that sees neighbours; others have the rank of linear
-    layers, as in sd-scripts.
-    """
-    return isinstance(layer, nn.Conv2d) and layer.kernel_size != (1, 1)
+    """Whether a layer has the rank and alpha of convolutions."""
+    # the kernel, because weights that are packed have another shape
+    return isinstance(layer, nn.Conv2d) and is_wide_shape((layer.out_channels, layer.in_channels, *layer.kernel_size))
 
 
 def encoder_layers(encoder: nn.Module) -> list[str]:

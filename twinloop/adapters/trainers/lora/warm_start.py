@@ -8,7 +8,6 @@ import torch
 from twinloop.adapters.trainers.lora.adapted_model import AdaptedModel
 from twinloop.adapters.trainers.lora.warm_start_file import Start
 from twinloop.errors import ModelFileError
-from twinloop.loras.adapter import Place
 from twinloop.loras.components import DENOISER
 
 
@@ -21,17 +20,17 @@ def begin_from(start: Start, model: AdaptedModel) -> None:
         ModelFileError: layers that this training does not adapt, or of another size.
     """
     left = {**start.layers}
-    for place, (down, up) in model.pairs().items():
-        layer = left.pop(Place(*place), None)
+    for place, pair in model.pairs.items():
+        layer = left.pop(place, None)
         if layer is None:
             continue
-        scale = layer.scale / model.scale_of(down)
+        down, up, scale = pair.down, pair.up, layer.scale / pair.scale
         rank = layer.rank
         first, second = layer.down.values(), layer.up.values() * scale
         if first.size != rank * down[0].numel() or second.size != up.shape[0] * rank:
             raise ModelFileError(
-                f"{start.path} does not fit this base model: {place[1]} has other sizes there. Use the base model that"
-                " the LoRA was trained on, or another LoRA."
+                f"{start.path} does not fit this base model: {place.path} has other sizes there. Use the base model"
+                " that the LoRA was trained on, or another LoRA."
             )
         with torch.no_grad():
             down[:rank].copy_(torch.from_numpy(first.astype(np.float32)).reshape(down[:rank].shape))

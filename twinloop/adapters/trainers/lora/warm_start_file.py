@@ -12,7 +12,7 @@ from twinloop.adapters.trainers.lora.given_file import given_file
 from twinloop.errors import InputError, ModelFileError
 from twinloop.families.base import Family
 from twinloop.loras.adapter import Place, understood
-from twinloop.loras.lora import Layer, LoraFile, read_lora
+from twinloop.loras.lora import Layer, LoraFile, is_wide_shape, read_lora
 from twinloop.ports import TrainingSettings
 
 
@@ -53,7 +53,7 @@ def _readable(settings: TrainingSettings) -> LoraFile:
     if file.products:
         raise ModelFileError(f"{path} is a LoKr; a training can begin from a LoRA of pairs of matrices only.")
     _check_convolutions(file, settings)
-    linear = (layer for layer in file.pairs.values() if not _is_wide(layer))
+    linear = (layer for layer in file.pairs.values() if not is_wide_shape(layer.down.shape))
     rank = max((layer.rank for layer in linear), default=0)
     if rank > settings.rank:
         raise InputError(
@@ -64,14 +64,9 @@ def _readable(settings: TrainingSettings) -> LoraFile:
 
 
 def _check_convolutions(file: LoraFile, settings: TrainingSettings) -> None:
-    rank = max((layer.rank for layer in file.pairs.values() if _is_wide(layer)), default=0)
+    rank = max((layer.rank for layer in file.pairs.values() if is_wide_shape(layer.down.shape)), default=0)
     if rank > settings.conv_rank:
         raise InputError(
             f"training.start_from: {file.path} adapts convolutions at rank {rank}, and the training at"
             f" {settings.conv_rank}. Set training.conv_rank to {rank}."
         )
-
-
-def _is_wide(layer: Layer) -> bool:
-    """Whether it is one of a convolution that sees neighbours."""
-    return layer.down.shape[2:] not in ((), (1, 1))

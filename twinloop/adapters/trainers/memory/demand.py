@@ -1,6 +1,7 @@
 """From a step's footprint to peak memory, to the way of taking the step that fits, and to the operations that it costs.
 
-    peak = weights + resident parts + LoRA x (4 parameter + state + 4 average) + passing + work + context
+    peak = weights + resident parts + LoRA x (4 parameter + state + 4 average) + context + the larger of
+        (passing + work) and LoRA x (4 gradient + update)
     passing = the larger of what the forward pass leaves for the backward pass, and the gradients, 4 x LoRA, that are
         there when the backward pass ends: while these grow, activations are given back. Where a step adds up the
         gradients of several passes, both at once.
@@ -13,8 +14,8 @@ and not less than the frozen text encoders and the context: these are on a GPU w
 else is.
 
 copies are the LoRA's matrices in the precision of the products, which autocast makes once for all pictures of a pass;
-n is how many pictures go through at once (the micro-batch), state the optimizer's bytes per parameter. docs/training.md
-has the formula with figures.
+n is how many pictures go through at once (the micro-batch), state and update the optimizer's bytes per parameter.
+docs/training.md has the formula with figures.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ STATE_BYTES = {
 """Per parameter of the LoRA: two moments in float32; in 8 bits; Prodigy adds its sums and the start, which it keeps of
 those matrices only that do not start at zero; rows and columns only; one moment; one, and rows and columns twice (at
 rank 16); one, and the weights a second time."""
+UPDATE_BYTES = {"lion": 4.0, "came": 8.0, "adamw_schedulefree": 8.0}
+"""Per parameter: what an optimizer holds besides while it updates all parameters at once, when no activations are left;
+those that are not here update one after the other."""
 FIRST_MOMENT = 4.0
 """Bytes that Adafactor keeps with `beta1`."""
 CONTEXT = GIB // 2
@@ -128,15 +132,14 @@ class Demand:
         one, settings = self.footprint, self.settings
         per_parameter = 4 + state_bytes(settings) + (4 if settings.ema_decay else 0)
         context = CONTEXT if self.gpu else 0
-        step = (
-            self._weights(swapped)
-            + self.resident
-            + int(one.adapter * per_parameter)
-            + self._passing(micro_batch, checkpointing)
+        held = self._weights(swapped) + self.resident + int(one.adapter * per_parameter)
+        passes = (
+            self._passing(micro_batch, checkpointing)
             + 2 * micro_batch * one.largest_tensor
             + DEQUANTISING[self.quantization] * one.quantised
         )
-        return context + max(step, self.frozen_encoders)
+        update = int(one.adapter * (4 + UPDATE_BYTES.get(settings.optimizer, 0)))
+        return context + max(held + max(passes, update), self.frozen_encoders)
 
     def _passing(self, micro_batch: int, checkpointing: bool) -> int:
         """Bytes of activations and gradients at the fullest moment of a step."""

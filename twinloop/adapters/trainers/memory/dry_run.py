@@ -144,7 +144,7 @@ def _on_meta(base: BaseModel, plan: AdapterPlan) -> Any:
     return model
 
 
-def encoders_footprint(base: BaseModel, plan: AdapterPlan, chunks: int = 1) -> Footprint:
+def encoders_footprint(base: BaseModel, plan: AdapterPlan, *, chunks: int) -> Footprint:
     """Of the text encoders that can wear a LoRA, with a text of so many chunks; with checkpointing all of them together
     are one block.
     """

@@ -13,13 +13,12 @@ import torch
 
 from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.block_swap import UNSWAPPABLE, block_bytes_if
-from twinloop.adapters.diffusion.compute import Compute
+from twinloop.adapters.diffusion.compute import Compute, is_small
 from twinloop.adapters.diffusion.memory import main_memory_left
 from twinloop.adapters.diffusion.pixels import latent_shape
 from twinloop.adapters.diffusion.prompts import join, said_again
 from twinloop.adapters.diffusion.quantised.model import is_packed, large_parts
 from twinloop.adapters.diffusion.quantised.sizes import bytes_if, real_bytes
-from twinloop.adapters.trainers.lora.adapted_model import is_small
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan
 from twinloop.adapters.trainers.lora.assistant_lora import assistant_of
 from twinloop.adapters.trainers.memory.demand import CONTEXT, Demand, WeightSizes, state_bytes
@@ -40,7 +39,7 @@ BUSY_SHARE = 0.4
 """Of the speed of large products that a training reaches: an assumption for the guess of the time."""
 
 
-def demand_of(base: BaseModel, settings: TrainingSettings, chunks: int = 1, prior: bool = False) -> tuple[Demand, int]:
+def demand_of(base: BaseModel, settings: TrainingSettings, *, chunks: int, prior: bool) -> tuple[Demand, int]:
     """What a step asks of memory, and the bytes of one cached picture with its caption.
 
     Args:
@@ -60,7 +59,7 @@ def demand_of(base: BaseModel, settings: TrainingSettings, chunks: int = 1, prio
     one = footprint(base, plan, latents, join([words], family.joining), assistant)
     adapted = [family.denoiser]
     if plan.text_encoder:
-        one = one.together_with(encoders_footprint(base, plan, min(chunks, CHUNKS)))
+        one = one.together_with(encoders_footprint(base, plan, chunks=min(chunks, CHUNKS)))
         adapted += family.text_encoders().prefixes
     gpu = base.compute.device.type == "cuda"
     beside = 0 if assistant is None else assistant.nbytes(base.denoiser)
@@ -141,8 +140,9 @@ def memory_plan(
     settings: TrainingSettings,
     work: Path,
     notice: Callable[[str], None],
-    chunks: int = 1,
-    prior: bool = False,
+    *,
+    chunks: int,
+    prior: bool,
 ) -> MemoryPlan:
     """How the steps are taken; decided at the first start and kept, so that a resumed training adds up the same sums.
 
@@ -182,7 +182,7 @@ def _fitting(
     base: BaseModel, settings: TrainingSettings, available: int, notice: Callable[[str], None], chunks: int, prior: bool
 ) -> MemoryPlan | None:
     try:
-        demand, _ = demand_of(base, settings, chunks, prior)
+        demand, _ = demand_of(base, settings, chunks=chunks, prior=prior)
     except (RuntimeError, NotImplementedError) as error:
         notice(
             f"The memory of this base model cannot be predicted ({str(error).splitlines()[0]}); the settings are taken"
@@ -244,9 +244,7 @@ def _too_little(demand: Demand, settings: TrainingSettings, available: int, usab
     )
 
 
-def forecast(
-    base: BaseModel, settings: TrainingSettings, images: int, prior_images: int = 0, chunks: int = 1
-) -> Forecast:
+def forecast(base: BaseModel, settings: TrainingSettings, images: int, *, prior_images: int, chunks: int) -> Forecast:
     """What the whole training will need.
 
     Args:
@@ -257,7 +255,7 @@ def forecast(
     Raises:
         as `demand_of`.
     """
-    demand, cached = demand_of(base, settings, chunks, prior_images > 0)
+    demand, cached = demand_of(base, settings, chunks=chunks, prior=prior_images > 0)
     available = available_memory(base.compute, settings)
     plans = list(demand.plans())
     plan = (demand.fitting(int(available * MARGIN)) if available is not None else plans[0]) or min(

@@ -23,7 +23,7 @@ from twinloop.errors import InputError, NothingToDo
 from twinloop.ports import Reporter
 from twinloop.stages.vault.copies import moment, signing
 from twinloop.stages.vault.copies.candidates import Candidates, Numbers
-from twinloop.stages.vault.copies.edits import KINDS, apart, chosen
+from twinloop.stages.vault.copies.edits import apart, chosen
 from twinloop.stages.vault.copies.group_writer import GroupWriter
 from twinloop.stages.vault.copies.likeness import Copy, turned_copy, upright_copy
 from twinloop.stages.vault.copies.ranking import Ranking
@@ -117,7 +117,8 @@ def current(opened: OpenVault, reporter: Reporter) -> Duplicates:
 
 def _inputs(opened: OpenVault, photos: Sequence[PhotoSummary]) -> str:
     """What the groups follow from, beside the options."""
-    said = [[made.kind, dict(made.data), made.number] for made in opened.decisions.active(*KINDS)]
+    decisions = opened.decisions
+    said = [chosen(decisions), {sha256: sorted(others) for sha256, others in apart(decisions).items()}]
     away = map(os.fspath, _away(opened))
     known = [VERSION, signing.VERSION, opened.fingerprint, said, *sorted(away)]
     digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())

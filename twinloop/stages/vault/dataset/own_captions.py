@@ -17,7 +17,8 @@ from twinloop.store.vault.decisions import DecisionLog
 
 
 def edits_of(decisions: DecisionLog, person_id: str) -> dict[str, str]:
-    """sha256 of the photo -> the user's own caption, also of who was merged into this person.
+    """sha256 of the photo (of each photo of its shot) -> the user's own caption, also of who was merged into this
+    person.
 
     The words of the last standing decision count; empty ones give the caption back.
     """
@@ -25,7 +26,8 @@ def edits_of(decisions: DecisionLog, person_id: str) -> dict[str, str]:
     said: dict[str, str] = {}
     for made in decisions.active("caption", "captions"):
         if made.data["person"] in ids:
-            said.update({made.data["sha256"]: made.data["text"]} if made.kind == "caption" else made.data["texts"])
+            texts = {made.data["sha256"]: made.data["text"]} if made.kind == "caption" else made.data["texts"]
+            said.update((one, text) for sha256, text in texts.items() for one in decisions.shots.of(sha256))
     return {sha256: text for sha256, text in said.items() if text}
 
 

@@ -182,7 +182,7 @@ def prep(opened: OpenVault, work: Captioning, options: PrepOptions, reporter: Re
     layout, repeats = _layout(options, folder)
     adopted = folder.adopt_edits(opened, label)
     placed = layout_of(layout, label, repeats)
-    shelf = _Shelf(folder, placed, stems(choice.cuts, placed, folder, _is_cut))
+    shelf = _Shelf(folder, placed, stems(choice.cuts, placed, folder, _is_cut, opened.decisions.shots))
     captions = captions_of(opened, work, reporter, shelf.put)
     shelf.put_metadata(captions.captions)
     unread = {item.photo.sha256 for item in captions.left_out[len(choice.left_out) :]}
@@ -251,9 +251,13 @@ def _layout(options: PrepOptions, folder: PreparedFolder) -> tuple[str, int]:
 
 
 def _unavailable(opened: OpenVault, folder: PreparedFolder) -> frozenset[str]:
-    """Photos behind files of the folder that the catalogue no longer finds anywhere."""
-    photos = {folder.photo_of(name) for name in folder.names} - {""}
-    return frozenset(photo for photo in photos if opened.catalog.photo(photo, opened.fingerprint) is None)
+    """Photos behind files of the folder that the catalogue no longer finds anywhere, nor another one of their shot."""
+    photos, shots = {folder.photo_of(name) for name in folder.names} - {""}, opened.decisions.shots
+    return frozenset(
+        photo
+        for photo in photos
+        if not any(opened.catalog.photo(one, opened.fingerprint) is not None for one in shots.of(photo))
+    )
 
 
 def _record(found: Prepared) -> dict[str, Any]:

@@ -122,9 +122,10 @@ def _another_in_photos(opened: OpenVault, people: People, most: Person, name: st
     said = people.in_photos(most)
     call = opened.vault.command(f"name {most.id} {shell.quote(name)}")
     return (
-        f"Nothing says who {name} is, and {most.id}, who is on most photos, is {said.text}. If this is {name}, run this"
-        f" again after: {call}. To take the name of your photos: --person {shell.quote(said.name or most.id)}. If"
-        f" somebody else is meant: --reference PHOTO, a photo that shows {name} alone."
+        f"Nothing says who {name} is. {most.id}, who is on most photos of those without a name, is {said.text}. Should"
+        f" this be {name}: {call}, and run this again. To take the name of your photos: --person"
+        f" {shell.quote(said.name or most.id)}. If somebody else is meant: --reference PHOTO, a photo that shows"
+        f" {name} alone."
     )
 
 

@@ -17,6 +17,7 @@ from twinloop.stages.vault.copies.record import read_duplicates, without_faces
 from twinloop.stages.vault.dataset import by_hand
 from twinloop.stages.vault.dataset.folder.own_files import OwnFiles, is_prepared
 from twinloop.stages.vault.dataset.folder.owner import folders_of, owner_of
+from twinloop.stages.vault.forget.names import ForgottenNames
 from twinloop.stages.vault.forget.observed import forget_observations, notes_on_runs, observations, pictures_in
 from twinloop.stages.vault.forget.removing import remove, with_journals
 from twinloop.stages.vault.opened import ScanRecord
@@ -84,24 +85,27 @@ class Promise:
         person: as it was when this was promised. ids: the person's, and those merged into it.
         pictures: sha256 of what was prepared of the person; it is part of the promise because the folders, which
             tell it, go first.
+        called: by the user and in photo programs, folded; part of it because the names in people.json go first, too.
     """
 
     person: Person
     ids: frozenset[str]
     pictures: frozenset[str] = frozenset()
+    called: frozenset[str] = frozenset()
 
     @classmethod
     def about(cls, person: Person, vault: Vault, decisions: DecisionLog) -> Promise:
         promise = cls(person, ids_merged_into(decisions.active("merge"), person.id))
         folders = [own.folder for own in _folders(vault, promise)]
-        return dataclasses.replace(promise, pictures=pictures_in(vault, folders))
+        called = _called(person, read_found(vault))
+        return dataclasses.replace(promise, pictures=pictures_in(vault, folders), called=called)
 
     @classmethod
     def of(cls, made: Decision, decisions: DecisionLog) -> Promise:
         """The promise that a decision is, while it is not kept."""
         person = Person(made.data["person"], made.data["name"], tuple(faces_of(made.data)))
         ids = ids_merged_into(decisions.active("merge"), person.id)
-        return cls(person, ids, frozenset(made.data.get("pictures", ())))
+        return cls(person, ids, frozenset(made.data.get("pictures", ())), frozenset(made.data.get("called", ())))
 
     @property
     def contents(self) -> frozenset[str]:
@@ -115,11 +119,20 @@ class Promise:
 
     def to_json(self) -> dict[str, Any]:
         """As the decision holds it until it is kept."""
-        return {**self.kept_json(), "name": self.person.name, "pictures": sorted(self.pictures), "kept": False}
+        until_kept = {"name": self.person.name, "pictures": sorted(self.pictures), "called": sorted(self.called)}
+        return {**self._faces_json(), **until_kept, "kept": False}
 
-    def kept_json(self) -> dict[str, Any]:
-        """As it stays on record: by the places of the faces no later scan brings the person back."""
-        return {"person": self.person.id, "faces": [key.to_json() for key in self.person.faces], "kept": True}
+    def kept_json(self, forgotten: ForgottenNames) -> dict[str, Any]:
+        """As it stays on record: by the places of the faces no later scan brings the person back, and by the hashes of
+        the names none of these.
+
+        Args:
+            forgotten: the names of other promises.
+        """
+        return {**self._faces_json(), **forgotten.to_json(self.called), "kept": True}
+
+    def _faces_json(self) -> dict[str, Any]:
+        return {"person": self.person.id, "faces": [key.to_json() for key in self.person.faces]}
 
 
 Kept = tuple[Promise, Forgotten]
@@ -172,13 +185,12 @@ def keep(vault: Vault, catalog: VaultCatalog, decisions: DecisionLog, made: Deci
         left = without_faces(read_duplicates(vault), {key.sha256 for key in promise.person.faces})
         write_json(vault.duplicates, left.to_json(), private=True)
     people = read_found(vault)
-    called = _called(promise, people)
-    PhotoNames(catalog).forget(promise.person.faces, called)
+    PhotoNames(catalog).forget(promise.person.faces, promise.called)
     if people is not None:
-        write_people(vault, people_of(_without(people, promise.person.faces, called), decisions.active()))
+        write_people(vault, people_of(_without(people, promise.person.faces, promise.called), decisions.active()))
     catalog.leave_nothing()
     # the name goes last, and with it the mark that something is left to do: until then the person can be told by it
-    decisions.redact(_personal(decisions, promise), {made.number: promise.kept_json()})
+    decisions.redact(_personal(decisions, promise), {made.number: promise.kept_json(ForgottenNames(decisions))})
     return dataclasses.replace(found, done=True)
 
 
@@ -219,10 +231,10 @@ def _files(vault: Vault, promise: Promise) -> tuple[Path, ...]:
     return tuple(path for path in found if path.exists())
 
 
-def _called(promise: Promise, found: Found | None) -> frozenset[str]:
+def _called(person: Person, found: Found | None) -> frozenset[str]:
     """What the person is called by the user and in photo programs, folded."""
-    said = None if found is None else in_photos(promise.person.faces, found.named).name
-    return frozenset(folded(name) for name in (promise.person.name, said) if name is not None)
+    said = None if found is None else in_photos(person.faces, found.named).name
+    return frozenset(folded(name) for name in (person.name, said) if name is not None)
 
 
 def _without(found: Found, faces: Iterable[FaceKey], names: Set[str]) -> Found:

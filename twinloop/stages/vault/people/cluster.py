@@ -26,6 +26,7 @@ from twinloop.stages.vault.people.record import Found, Moved, People, people_of,
 from twinloop.store.vault.catalog import FaceTable
 from twinloop.store.vault.faces import face_entries
 from twinloop.store.vault.folder import Vault
+from twinloop.store.vault.shots import Shots
 
 VERSION = "cluster-1"
 EXACT_UP_TO = 100_000
@@ -99,7 +100,8 @@ def cluster(
         return Clustered(people, (), (), write_people(opened.vault, people))
     grouped = _grouped(table, opened.record.strangers, least, chosen, search, reporter)
     found = _found(opened, table, entries, grouped, before, (chosen, least, inputs))
-    found = replace(_with_moved(found, before, decisions, table, grouped.limits.margin), named=named)
+    found = _with_moved(found, before, decisions, table, grouped.limits.margin, opened.decisions.shots)
+    found = replace(found, named=named)
     people = people_of(found, applied)
     old = {person.id for person in people_of(before, applied).persons} if before is not None else set()
     now = [person.id for person in people.persons]
@@ -178,7 +180,9 @@ def _found(
     ordered = sorted(groups.values(), key=lambda keys: (-len(keys), keys[0].sha256, keys[0].box))
     every = opened.decisions.all()
     last = max([before.last if before is not None else 0, *used_numbers(every)])
-    ids, last = lasting_ids(ordered, _known_before(before, opened.decisions.active(*KINDS)), last)
+    known_before = _known_before(before, opened.decisions.active(*KINDS))
+    of_shots = {name: opened.decisions.shots.faces_of(keys) for name, keys in known_before.items()}
+    ids, last = lasting_ids(ordered, of_shots, last)
     mine = dict(sorted(zip(ids, (tuple(keys) for keys in ordered), strict=True), key=lambda item: int(item[0][1:])))
     known = {key for keys in ordered for key in keys}
     chosen, least, inputs = settings
@@ -210,11 +214,11 @@ def _known_before(before: Found | None, decisions: Sequence[Decision]) -> Mappin
 
 
 def _with_moved(
-    found: Found, before: Found | None, decisions: list[Decision], table: FaceTable, margin: float
+    found: Found, before: Found | None, decisions: list[Decision], table: FaceTable, margin: float, shots: Shots
 ) -> Found:
     """The groups with the faces that follow decided ones; those that did before go on doing so."""
     seen = (
-        KeyIndex(key for keys in (*before.groups.values(), before.strangers) for key in keys)
+        KeyIndex(key for keys in (*before.groups.values(), before.strangers) for key in shots.faces_of(keys))
         if before is not None
         else KeyIndex(())
     )
@@ -224,9 +228,8 @@ def _with_moved(
     standing = {made.number for made in decisions}
     kept: dict[FaceKey, Moved] = {}
     for key, old in (before.moved if before is not None else {}).items():
-        now = here.find(key)
-        if now is not None and old.decision in standing:
-            kept[now] = old
+        if old.decision in standing:
+            kept.update(dict.fromkeys(here.find_all(shots.faces_of([key])), old))
     return replace(found, moved={**kept, **moved})
 
 

@@ -31,6 +31,7 @@ from twinloop.stages.vault.people.record import (
 from twinloop.stages.vault.people.without_face import forgotten_photos
 from twinloop.store.vault.faces import face_entries
 from twinloop.store.vault.files import FileIndex
+from twinloop.store.vault.shots import Shots
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,9 @@ def note_faces(opened: OpenVault) -> None:
     """Bring people.json up to date with the faces that are there, without telling anybody apart: known ones stay with
     whom they were, new ones are strangers until the next `cluster`.
     """
-    before = read_found(opened.vault)
+    before, shots = read_found(opened.vault), opened.decisions.shots
     entries = [entry.key for entry in face_entries(opened.catalog, opened.fingerprint)]
-    groups = {} if before is None else _still_there(before, entries)
+    groups = {} if before is None else _still_there(before, entries, shots)
     known = {key for keys in groups.values() for key in keys}
     strangers = tuple(key for key in entries if key not in known)
     if before is None:
@@ -120,7 +121,7 @@ def note_faces(opened: OpenVault) -> None:
         )  # fmt: skip
     else:
         index = KeyIndex(entries)
-        moved = {now: to for key, to in before.moved.items() if (now := index.find(key)) is not None}
+        moved = {now: to for key, to in before.moved.items() for now in index.find_all(shots.faces_of([key]))}
         same = before.fingerprint == opened.fingerprint and set(before.strangers) == set(strangers)
         if same and groups == before.groups:
             return
@@ -130,12 +131,12 @@ def note_faces(opened: OpenVault) -> None:
     write_people(opened.vault, people_of(found, opened.decisions.active(*APPLIED)))
 
 
-def _still_there(before: Found, entries: Sequence[FaceKey]) -> Mapping[str, tuple[FaceKey, ...]]:
+def _still_there(before: Found, entries: Sequence[FaceKey], shots: Shots) -> Mapping[str, tuple[FaceKey, ...]]:
     """The groups as they were, with the faces as they are measured now."""
     index, taken = KeyIndex(entries), set[FaceKey]()
     groups = {}
     for name, keys in before.groups.items():
-        found = tuple(key for key in index.find_all(keys) if key not in taken)
+        found = tuple(key for key in index.find_all(shots.faces_of(keys)) if key not in taken)
         taken.update(found)
         if found:
             groups[name] = found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import BinaryIO
@@ -20,25 +20,32 @@ from twinloop.store.vault.files import FileIndex
 from twinloop.store.vault.photo_names import ListedPhoto, PhotoNames, kept
 from twinloop.system.files import BINARY, NO_WAIT
 
-VERSION = "names-1"
+VERSION = "names-2"
 BATCH = 512
 
 
-def read_names(catalog: VaultCatalog, forgotten: Mapping[str, Sequence[FaceKey]], reporter: Reporter) -> int:
+def read_names(
+    catalog: VaultCatalog,
+    forgotten: Mapping[str, Sequence[FaceKey]],
+    is_forgotten: Callable[[str], bool],
+    reporter: Reporter,
+) -> int:
     """Bring the names of the listed photos up to date; returns how many photos of the vault have one.
 
     The content of a photo is read once, and of its file only the parts around the pixels; a file beside it whenever it
     changed.
 
     Args:
-        forgotten: faces by photo, whose names are not kept.
+        forgotten: faces by photo, whose names are not kept. is_forgotten: whether a name is kept nowhere.
     """
-    return _Reading(PhotoNames(catalog), forgotten).run(catalog, reporter)
+    return _Reading(PhotoNames(catalog), forgotten, is_forgotten).run(catalog, reporter)
 
 
 class _Reading:
-    def __init__(self, names: PhotoNames, forgotten: Mapping[str, Sequence[FaceKey]]) -> None:
-        self._names, self._forgotten = names, forgotten
+    def __init__(
+        self, names: PhotoNames, forgotten: Mapping[str, Sequence[FaceKey]], is_forgotten: Callable[[str], bool]
+    ) -> None:
+        self._names, self._forgotten, self._is_forgotten = names, forgotten, is_forgotten
         self._folder = lru_cache(maxsize=64)(Folder)
 
     def run(self, catalog: VaultCatalog, reporter: Reporter) -> int:
@@ -74,7 +81,7 @@ class _Reading:
         try:
             with _opened(photo) as file:
                 found = _placed(photo, xmp_packets(file), file)
-        except OSError:  # it is read by the next scan
+        except (OSError, MemoryError):  # it is read by the next scan
             return
         self._put(photo.content, photo, VERSION, found)
 
@@ -88,12 +95,13 @@ class _Reading:
             else:
                 with _opened(photo) as file:
                     found = _placed(photo, (data,), file)
-        except OSError:
+        except (OSError, MemoryError):
             return
         self._put(source, photo, stamp, found)
 
     def _put(self, source: bytes, photo: ListedPhoto, stamp: str, found: Iterable[PhotoName]) -> None:
-        self._names.put(source, photo.sha256, stamp, kept(found, self._forgotten.get(photo.sha256, ())))
+        names = kept(found, self._forgotten.get(photo.sha256, ()))
+        self._names.put(source, photo.sha256, stamp, (said for said in names if not self._is_forgotten(said.name)))
 
 
 @contextmanager

@@ -183,7 +183,7 @@ def find_person(people: People, text: str) -> Person:
 def otherwise_called(people: People, others: Sequence[Person], name: str) -> str:
     """Who has this name in photo programs, and what the user said of them instead."""
     said = (
-        f"{person.id}, who is {' and '.join([f'called {person.name}'] * bool(person.name) + ['hidden'] * person.hidden)}"
+        f"{person.id}, who is {f'called {person.name}' if person.name else 'hidden'}"
         f" ({plural(people.in_photos(person).faces, 'face')})"
         for person in others
     )

@@ -17,11 +17,12 @@ pytest.importorskip("diffusers")
 from peft.tuners.lora import LoraLayer  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
+from tests.helpers.lora_files import write_lora  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.loras.hot_swap import pairs_of  # noqa: E402
 from twinloop.adapters.diffusion.loras.reading import read_for_pipeline  # noqa: E402
-from twinloop.adapters.diffusion.loras.writing import LoraWeights, write_lora  # noqa: E402
+from twinloop.adapters.diffusion.loras.writing import LoraWeights  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import adapted_layers  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.loras.adapter_settings import ADAPTER_TEXT  # noqa: E402

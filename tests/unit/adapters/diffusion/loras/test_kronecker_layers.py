@@ -19,12 +19,12 @@ from peft.tuners.lokr.layer import factorization as of_peft  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 from tests.contract.makers import GENERATION  # noqa: E402
+from tests.helpers.lora_files import write_lora  # noqa: E402
 from tests.unit.adapters.diffusion.loras.random_loras import random_lora  # noqa: E402
 from tests.unit.loras.kronecker_files import FACTORS, WIDTHS, product  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.loras.kronecker_layers import add_lokr, wear_product  # noqa: E402
-from twinloop.adapters.diffusion.loras.writing import write_lora  # noqa: E402
 from twinloop.adapters.diffusion.preflight import Wanted, check  # noqa: E402
 from twinloop.errors import InputError, ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, load_file, save, save_file
 
+from tests.helpers.lora_files import write_lora
 from tests.helpers.tiny_models import WIDTH, WIDTH_2
 from tests.unit.adapters.diffusion.loras.random_loras import SDXL, random_lora, torch
 from twinloop.adapters.diffusion.base_choice import BaseChoice
@@ -26,7 +27,6 @@ from twinloop.adapters.diffusion.loras.writing import (
     adapter_text,
     copy_tensors,
     diffusers_tensors,
-    write_lora,
 )
 from twinloop.errors import ModelFileError
 from twinloop.store.models.lora_file import header_texts, kohya_path

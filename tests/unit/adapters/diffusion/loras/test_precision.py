@@ -16,12 +16,13 @@ pytest.importorskip("gguf", reason="the quant extra is not installed")
 from peft.tuners.lora import LoraLayer  # noqa: E402
 
 from tests.helpers.gguf_files import build_gguf_zimage  # noqa: E402
+from tests.helpers.lora_files import write_lora  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion import compute  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.loras import slot  # noqa: E402
-from twinloop.adapters.diffusion.loras.writing import LoraWeights, write_lora  # noqa: E402
+from twinloop.adapters.diffusion.loras.writing import LoraWeights  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import adapted_layers  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 

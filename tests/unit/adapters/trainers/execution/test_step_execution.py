@@ -142,7 +142,7 @@ def test_who_forbids_it_is_told_to_allow_it_and_goes_on(bench: Bench, monkeypatc
 
 def test_who_allows_it_is_not_told_to() -> None:
     for asked in (None, True):
-        advice = memory_advice(replace(SETTINGS, gradient_checkpointing=asked))
+        advice = memory_advice(replace(SETTINGS, gradient_checkpointing=asked), swaps=False)
         assert "gradient_checkpointing" not in advice and "resolution" in advice and "begins anew" in advice
         assert "blocks_to_swap" not in advice
         assert "blocks_to_swap, or set it higher: the training goes on" in memory_advice(SETTINGS, swaps=True)

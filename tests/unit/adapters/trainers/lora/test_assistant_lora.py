@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
 from tests.helpers.gguf_files import build_gguf_zimage  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.training_memory import demand_of  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.pixels import latent_shape  # noqa: E402
@@ -34,7 +35,6 @@ from twinloop.adapters.trainers.lora.adapted_model import AdaptedModel, adapted 
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.adapters.trainers.lora.assistant_lora import NAME, assistant_of  # noqa: E402
 from twinloop.adapters.trainers.lora.assistant_lora_file import check_assistant  # noqa: E402
-from twinloop.adapters.trainers.memory.planning import demand_of  # noqa: E402
 from twinloop.errors import InputError, ModelFileError, StateError, TwinLoopError  # noqa: E402
 from twinloop.families import FAMILIES, Family  # noqa: E402
 from twinloop.loras.adapter import understood  # noqa: E402

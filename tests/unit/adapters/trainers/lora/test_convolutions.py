@@ -19,18 +19,19 @@ pytest.importorskip("diffusers")
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
+from tests.helpers.lora_files import write_lora  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.training_memory import demand_of  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.diffusion.loras.reading import read_for_pipeline  # noqa: E402
-from twinloop.adapters.diffusion.loras.writing import LoraWeights, copy_tensors, write_lora  # noqa: E402
+from twinloop.adapters.diffusion.loras.writing import LoraWeights, copy_tensors  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan, around_attentions  # noqa: E402
 from twinloop.adapters.trainers.lora.warm_start import begin_from  # noqa: E402
 from twinloop.adapters.trainers.lora.warm_start_file import start_of  # noqa: E402
-from twinloop.adapters.trainers.memory.planning import demand_of  # noqa: E402
 from twinloop.adapters.trainers.preflight import check_fits, check_training  # noqa: E402
 from twinloop.errors import InputError  # noqa: E402
 from twinloop.families import FAMILIES, Family  # noqa: E402
@@ -158,10 +159,10 @@ def test_a_training_begins_from_one(made: Trained) -> None:
     base.lora.use(None)
     with adapted(base, AdapterPlan.of(settings, made.family), 7) as model:
         begin_from(start, model)
-        for (_, path), (down, up) in model.pairs().items():
+        for (_, path), pair in model.pairs.items():
             layer = pairs(made.lora, made.family)[path]
             first, second = (part.values().reshape(len(part.values()), -1) for part in (layer.down, layer.up))
-            begun = (up.flatten(1) @ down.flatten(1) * model.scale_of(down)).detach().numpy()
+            begun = (pair.up.flatten(1) @ pair.down.flatten(1) * pair.scale).detach().numpy()
             np.testing.assert_allclose(begun, second @ first * layer.scale, rtol=1e-3, atol=1e-6, err_msg=path)
 
 
@@ -182,7 +183,7 @@ def test_layers_can_be_left_out(made: Trained) -> None:
     base.lora.use(None)
     settings = replace(SETTINGS, only_layers=("mid_block.",), skip_layers=("time_emb_proj",))
     with adapted(base, AdapterPlan.of(settings, made.family), 7) as model:
-        names = {path for _, path in model.pairs()}
+        names = {path for _, path in model.pairs}
     assert "mid_block.resnets.0.conv1" in names
     assert all(name.startswith("mid_block.") and "time_emb_proj" not in name for name in names)
 

@@ -17,9 +17,9 @@ pytest.importorskip("diffusers")
 from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
+from tests.helpers.lora_files import write_lora  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
-from twinloop.adapters.diffusion.loras.writing import write_lora  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.lora.adapted_model import MAGNITUDE, adapted  # noqa: E402

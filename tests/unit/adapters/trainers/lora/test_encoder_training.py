@@ -20,6 +20,7 @@ from safetensors.torch import load_file  # noqa: E402
 from tests.contract.makers import TRAINING, samples  # noqa: E402
 from tests.helpers.saved_tensors import bytes_kept  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.training_memory import demand_of  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.pixels import latent_shape  # noqa: E402
@@ -30,7 +31,6 @@ from twinloop.adapters.trainers.lora.adapted_model import AdaptedModel, adapted 
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.adapters.trainers.loss.noise_schedule import draw_noise, schedule_for  # noqa: E402
 from twinloop.adapters.trainers.loss.objective import Objective  # noqa: E402
-from twinloop.adapters.trainers.memory.planning import demand_of  # noqa: E402
 from twinloop.adapters.trainers.preflight import check_on_base  # noqa: E402
 from twinloop.errors import InputError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -230,7 +230,7 @@ def test_the_share_is_of_the_steps() -> None:
 
 def test_with_checkpointing_text_encoders_are_one_block(tiny_base: Path) -> None:
     """All of their activations are there at once on the way back."""
-    from twinloop.adapters.trainers.memory.dry_run import encoders_footprint
+    from tests.helpers.training_memory import encoders_footprint
 
     base = open_base(BaseChoice(str(tiny_base), "cpu", "float32"), SDXL)
     found = encoders_footprint(base, AdapterPlan(SDXL.targets, 4, 4.0, text_encoder=True))

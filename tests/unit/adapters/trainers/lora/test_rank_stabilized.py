@@ -92,8 +92,8 @@ def test_files_say_the_alpha_that_is_divided_by_the_rank(trained: Path) -> None:
         assert (texts["ss_network_dim"], float(texts["ss_network_alpha"])) == ("8", ALPHA)
         assert json.loads(texts["ss_network_args"]) == {"rank_stabilized": "True"}
         layers = understood(read_lora(file), "sdxl").layers.values()
-        alphas = {layer.alpha for layer in layers if isinstance(layer, Layer)}
-        assert alphas == {pytest.approx(ALPHA, rel=1e-7)}
+        alphas = [layer.alpha for layer in layers if isinstance(layer, Layer)]
+        assert alphas and alphas == pytest.approx([ALPHA] * len(alphas), rel=1e-7)
 
 
 @pytest.mark.parametrize("adapter", ["lora", "dora"])
@@ -125,16 +125,16 @@ def test_convolutions_keep_the_proportion_where_no_alpha_is_given() -> None:
 
 
 def test_a_lokr_has_no_such_scale() -> None:
-    with pytest.raises(InputError, match=r'training\.rank_stabilized goes with "adapter": "lora" or "dora"'):
+    with pytest.raises(InputError, match='rank_stabilized goes with "adapter": "lora" or "dora"'):
         check_fits(replace(SETTINGS, adapter="lokr", text_encoder=False), SDXL)
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"schedule": "cosine"}, r"training\.schedule: adamw_schedulefree runs at one rate"),
-        ({"ema_decay": 0.9}, r"training\.ema_decay does not go with adamw_schedulefree"),
-        ({"scale_weight_norms": 1.0}, r"training\.scale_weight_norms does not go with adamw_schedulefree"),
+        ({"schedule": "cosine"}, "adamw_schedulefree runs at one rate after the warm-up"),
+        ({"ema_decay": 0.9}, "adamw_schedulefree writes an average by itself"),
+        ({"scale_weight_norms": 1.0}, "shortens weights that adamw_schedulefree averages"),
     ],
 )
 def test_what_does_not_go_with_a_schedule_free_optimizer(changes: dict[str, Any], told: str) -> None:

@@ -80,14 +80,14 @@ def test_it_begins_as_the_same_change(copy: str, rank: int, alpha: float, base: 
     with adapted(opened, AdapterPlan.of(settings, SDXL), 7) as model:
         begin_from(start, model)
         found = {
-            place: (up.flatten(1) @ down.flatten(1) * model.scale_of(down)).detach().numpy()
-            for place, (down, up) in model.pairs().items()
+            place: (pair.up.flatten(1) @ pair.down.flatten(1) * pair.scale).detach().numpy()
+            for place, pair in model.pairs.items()
         }
-        rest = [down[4:] for down, _ in model.pairs().values()]
+        rest = [pair.down[4:] for pair in model.pairs.values()]
     wanted = updates(first)
-    assert found.keys() == {tuple(place) for place in wanted}
+    assert found.keys() == wanted.keys()
     for place, change in wanted.items():
-        np.testing.assert_allclose(found[tuple(place)], change, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(found[place], change, rtol=1e-3, atol=1e-6)
     assert max(float(np.abs(change).max()) for change in wanted.values()) > 1e-4
     assert all(part.abs().max() > 0 for part in rest if part.numel())
 
@@ -115,8 +115,8 @@ def test_a_layer_that_the_file_lacks_begins_as_no_change(base: Path, tmp_path: P
     assert start is not None
     with adapted(open_base(BaseChoice(str(base), "cpu"), SDXL), AdapterPlan.of(FIRST, SDXL), 7) as model:
         begin_from(start, model)
-        for (_, path), (_, up) in model.pairs().items():
-            assert bool(up.abs().max() > 0) == path.startswith("mid_block.")
+        for (_, path), pair in model.pairs.items():
+            assert bool(pair.up.abs().max() > 0) == path.startswith("mid_block.")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ pytest.importorskip("diffusers")
 from tests.contract.makers import TRAINING, samples  # noqa: E402
 from tests.helpers.saved_tensors import bytes_kept  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.training_memory import demand_of, forecast, memory_plan  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.compute import Compute  # noqa: E402
@@ -27,9 +28,8 @@ from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # no
 from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.adapters.trainers.memory import planning  # noqa: E402
-from twinloop.adapters.trainers.memory.demand import CONTEXT, DEQUANTISING, PASSES, Demand, WeightSizes  # noqa: E402
+from twinloop.adapters.trainers.memory.demand import CONTEXT, DEQUANTISING, PASSES, STATE_BYTES, Demand, WeightSizes  # noqa: E402
 from twinloop.adapters.trainers.memory.dry_run import Footprint, footprint  # noqa: E402
-from twinloop.adapters.trainers.memory.planning import demand_of, forecast, memory_plan  # noqa: E402
 from twinloop.domain.forecast import GIB  # noqa: E402
 from twinloop.domain.quantised import QUANTIZATIONS, Quantization  # noqa: E402
 from twinloop.errors import OutOfMemory, StateError  # noqa: E402
@@ -100,7 +100,7 @@ def test_the_shape_of_latents_is_known_without_encoding(
 def test_a_small_gpu_computes_activations_again_also_where_nothing_can_be_predicted(
     full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unknown(*_: Any) -> None:
+    def unknown(*_: Any, **__: Any) -> None:
         raise NotImplementedError("looks into its numbers")
 
     base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
@@ -193,6 +193,19 @@ def test_optimizers_and_the_average_cost_memory() -> None:
     assert peaks["prodigy"] - thinned.peak(1, True) == 3 * ONE.adapter, "half of its sums and of the start"
 
 
+def test_an_update_of_all_parameters_at_once_counts_where_it_is_the_fullest_moment() -> None:
+    wide = replace(ONE, adapter=8 * GIB)
+
+    def peak(footprint: Footprint, optimizer: str) -> int:
+        return Demand(footprint, replace(TRAINING, optimizer=optimizer), resident=0, gpu=True).peak(1, True)
+
+    beside = {name: peak(wide, name) - peak(wide, "adafactor") for name in ("lion", "adamw_schedulefree")}
+    states = {name: int(wide.adapter * (STATE_BYTES[name] - STATE_BYTES["adafactor"])) for name in beside}
+    assert beside["lion"] - states["lion"] == pytest.approx(4 * wide.adapter, rel=0.1)
+    assert beside["adamw_schedulefree"] - states["adamw_schedulefree"] == pytest.approx(8 * wide.adapter, rel=0.1)
+    assert peak(ONE, "adamw_schedulefree") == peak(ONE, "adamw"), "activations need more"
+
+
 BLOCKS = replace(ONE, blocks=(GIB, GIB // 2, GIB // 2, GIB // 4))
 
 
@@ -239,8 +252,8 @@ def swappable_base(full_base: Path, monkeypatch: pytest.MonkeyPatch) -> BaseMode
     """On a CPU, taken for a GPU as far as swapping goes."""
     real = planning.demand_of
 
-    def demand_of(*given: Any) -> tuple[Demand, int]:
-        demand, cached = real(*given)
+    def demand_of(*given: Any, **named: Any) -> tuple[Demand, int]:
+        demand, cached = real(*given, **named)
         return replace(demand, swaps=True), cached
 
     monkeypatch.setattr(planning, "demand_of", demand_of)
@@ -251,7 +264,7 @@ def test_a_plan_that_swaps_is_told_and_kept_and_may_be_changed(
     swappable_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, said = replace(TRAINING, batch_size=1), list[str]()
-    peak = planning.demand_of(swappable_base, settings)[0].peak(1, True, 3)
+    peak = demand_of(swappable_base, settings)[0].peak(1, True, 3)
     monkeypatch.setattr(planning, "available_memory", lambda *_: int(peak / planning.MARGIN) + 1000)
     plan = memory_plan(swappable_base, settings, tmp_path, said.append)
     assert (plan.checkpointing, plan.blocks_to_swap) == (True, 3)
@@ -271,7 +284,7 @@ def test_a_forecast_tells_of_swapped_blocks(
     swappable_base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = replace(TRAINING, batch_size=1)
-    peak = planning.demand_of(swappable_base, settings)[0].peak(1, True, 4)
+    peak = demand_of(swappable_base, settings)[0].peak(1, True, 4)
     monkeypatch.setattr(planning, "available_memory", lambda *_: int(peak / planning.MARGIN) + 10)
     found = forecast(swappable_base, settings, images=3)
     assert found.plan.blocks_to_swap == 4 == found.to_json()["plan"]["blocks_to_swap"]

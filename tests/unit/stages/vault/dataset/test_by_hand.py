@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.shots import note_shot
 from tests.unit.stages.vault.makers import fake_vault, work_on
 from tests.unit.things import Recording
 from twinloop.domain.vault import Label, Person
@@ -128,3 +130,30 @@ def test_a_picture_is_removed_and_comes_back_with_its_own_caption(tmp_path: Path
         say(opened, person, "automatic", [photo])
         prep(opened, work_on(opened, person, LABEL), PrepOptions(), Recording())
         assert (folder / "IMG_0002.txt").read_text() == "ohwx, my own words\n" and (folder / "IMG_0002.png").is_file()
+
+
+def test_what_is_said_of_a_photo_holds_for_its_shot(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 3) as (opened, person):
+        first, second, third = (key.sha256 for key in person.faces)
+        note_shot(opened.vault.shots, "raw of first", first)
+        note_shot(opened.vault.shots, "raw of second", second)
+        opened.decisions.add("exclude", {"person": "p001", "photos": ["raw of first", "raw of second"]})
+        assert by_hand(opened.decisions, person) == ByHand(left_out=frozenset([first, second]))
+        prepared = {"by_hand": {"left_out": ["raw of first", "raw of second"], "taken_in": []}}
+        assert chosen_since(opened, person, prepared) == 0
+        with pytest.raises(NothingToDo, match="left out by hand already"):
+            say(opened, person, "exclude", [first])
+        say(opened, person, "include", [first])
+        assert by_hand(opened.decisions, person).of(first) == "include"
+        assert chosen_since(opened, person, prepared) == 1
+        assert by_hand(opened.decisions, person).of(third) == "automatic"
+
+
+def test_a_prepared_picture_means_the_photo_that_its_shot_has_now(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 3) as (opened, person):
+        found = prep(opened, work_on(opened, person, LABEL), PrepOptions(), Recording())
+        first, *rest = person.faces
+        note_shot(opened.vault.shots, first.sha256, "jpeg of first")
+        del opened.decisions.shots  # another command reads it anew
+        now = dataclasses.replace(person, faces=(dataclasses.replace(first, sha256="jpeg of first"), *rest))
+        assert photos_meant(opened, now, [found.folder / found.files[first.sha256]]) == ["jpeg of first"]

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers.shots import note_shot
 from tests.unit.stages.vault.dataset.preparing import LABEL, prepare, tree
 from tests.unit.stages.vault.makers import fake_vault, fill, person_in, photo_of, work_on
 from tests.unit.things import Recording, face
@@ -30,6 +31,7 @@ from twinloop.stages.vault.opening import open_vault
 from twinloop.store import atomic
 from twinloop.store.pictures.images import load_image
 from twinloop.store.pictures.provenance import is_marked_synthetic, synthetic_xmp
+from twinloop.store.vault.catalog import FileEntry
 from twinloop.store.vault.files import FileIndex
 
 
@@ -297,6 +299,38 @@ def test_what_was_cut_from_a_photo_that_is_gone_stays(tmp_path: Path) -> None:
             n: d for n, d in before.items() if n != "person.json"
         }
         assert prepare(opened, person).written == 0
+
+
+@pytest.mark.parametrize("layout", ["flat", "kohya", "metadata"])
+def test_another_photo_of_a_shot_takes_the_place_and_the_words_of_the_one_before(layout: str, tmp_path: Path) -> None:
+    """A JPEG that was written beside a raw photo, or the raw photo where the JPEG is gone."""
+    with vault(tmp_path) as (opened, person):
+        before = prepare(opened, person, layout=layout)
+        raws = {Path(photo.paths[0]).name: photo for photo in opened.catalog.photos("test")}
+        edited, excluded = raws["IMG_0001.png"], raws["IMG_0004.png"]
+        edit(opened, LABEL, edited.sha256, "ohwx alice asleep")
+        opened.decisions.add("exclude", {"person": "p001", "photos": [excluded.sha256]})
+        faces = {key.sha256: key for key in person.faces}
+        for photo in (edited, excluded, raws["IMG_0002.png"]):
+            path = tmp_path / "photos" / f"edited {Path(photo.paths[0]).name}"
+            pixels = load_image(Path(photo.paths[0])).pixels
+            Image.fromarray((pixels * 0.9).astype(np.uint8)).save(path)
+            made = photo_of(path, [found.face for found in photo.faces])
+            FileIndex(opened.catalog).forget_folder(Path(photo.paths[0]), ())
+            opened.catalog.put_file(FileEntry(path, 1, 1, made.sha256))
+            opened.catalog.put_photo(made, "test", b"")
+            note_shot(opened.vault.shots, photo.sha256, made.sha256)
+            faces[photo.sha256] = dataclasses.replace(faces[photo.sha256], sha256=made.sha256)
+        del opened.decisions.shots  # another command reads it anew
+        now = dataclasses.replace(person, faces=tuple(faces.values()))
+        found = prepare(opened, now)
+        assert {*found.files.values()} == {n for n in before.files.values() if not n.endswith("IMG_0004.png")}
+        assert {path.name for path in found.folder.rglob("*.png")} == {Path(name).name for name in found.files.values()}
+        assert (found.kept, found.others, len(found.by_hand.left_out)) == ((), (), 1)
+        record = json.loads((found.folder / "person.json").read_text())
+        texts = {item["source"]["path"]: item["text"] for item in record["pictures"]}
+        assert texts[str(tmp_path / "photos" / "edited IMG_0001.png")] == "ohwx alice asleep"
+        assert prepare(opened, now).written == 0
 
 
 def test_a_photo_that_cannot_be_read_for_now_keeps_its_picture(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from tests.functional.console import twinloop
+from tests.helpers.shots import note_shot
 from tests.unit.stages.vault.makers import FINGERPRINT, clustered, fake_vault
 from tests.unit.things import digest, face, observation
 from twinloop.domain.faces import Box
@@ -28,6 +29,7 @@ from twinloop.stages.vault.copies.record import DuplicateFile, DuplicateGroup, D
 from twinloop.stages.vault.dataset.by_hand import say
 from twinloop.stages.vault.dataset.folder.own_files import OwnFiles
 from twinloop.stages.vault.forget.everything import forget_everything
+from twinloop.stages.vault.forget.names import ForgottenNames
 from twinloop.stages.vault.forget.person import forget_person, forgotten_faces
 from twinloop.stages.vault.forget.promise import Forgotten, Kept
 from twinloop.stages.vault.opened import OpenVault
@@ -144,6 +146,7 @@ def test_everything_means_everything_of_the_vault_and_nothing_else(tmp_path: Pat
     with fake_vault(tmp_path) as (opened, _):
         root = opened.vault.root
         opened.decisions.add("hide", {"person": "p001"})
+        note_shot(opened.vault.shots, "raw", "jpeg")
     (root / "mine.txt").write_text("not yours")
     assert not forget_everything(opened.vault, really=False).done and opened.vault.catalog.exists()
     done = forget_everything(opened.vault, really=True)
@@ -393,7 +396,8 @@ def assert_forgotten(root: Path, embedding: bytes) -> None:
         assert len(faces(opened)) == 3 and [person.id for person in read_people(opened.vault).persons] == ["p002"]
         assert [made.kind for made in opened.decisions.all()] == [REDACTED, "name", REDACTED, REDACTED, "forget"]
     left = bytes_of(root)
-    assert b"Zaphodia" not in left and b"zphd" not in left and embedding not in left
+    assert b"Zaphodia" not in left and b"zaphodia" not in left and b"zphd" not in left and embedding not in left
+    assert ForgottenNames(DecisionLog(Vault(root).decisions, reading=True)).has("Zaphodia")
     assert {path.name for path in (root / "organized").iterdir()} == {"Trillian"}
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.shots import note_shot
 from tests.unit.stages.vault.people.makers import (
     album,
     clustered,
@@ -15,6 +17,7 @@ from tests.unit.stages.vault.people.makers import (
     key_of,
     made_photo,
     names_of,
+    sha_of,
     strangers,
     unit,
     vault_of,
@@ -189,6 +192,28 @@ def test_after_a_split_new_photos_go_where_they_belong(tmp_path: Path) -> None:
         assert [len(person.faces) for person in read_people(opened.vault).persons] == [16], (
             "with the split what followed it is undone"
         )
+
+
+def test_a_person_all_of_whose_shots_have_other_contents_is_the_same(tmp_path: Path) -> None:
+    """Raw photos beside which JPEGs were written."""
+    with vault_of(tmp_path, [*ANN, *BEA]) as opened:
+        clustered(opened)
+        edits.name(opened, "p001", "ann")
+        edits.reject_faces(opened, "p001", [key_of("ann5.jpg")])
+        edits.assign_faces(opened, "p001", [key_of("bea4.jpg")])
+    jpegs = [
+        replace(photo, sha256=sha_of(f"jpeg of {name}"), paths=(f"/photos/jpeg of {name}",))
+        for photo in (*ANN, *BEA)
+        for name in (Path(photo.paths[0]).name,)
+    ]
+    for photo, jpeg in zip((*ANN, *BEA), jpegs, strict=True):
+        note_shot(opened.vault.shots, photo.sha256, jpeg.sha256)
+    with vault_of(tmp_path, jpegs) as opened:
+        done = clustered(opened)
+    assert done.new == () and done.gone == ()
+    wanted = {*(f"jpeg of ann{n}.jpg" for n in range(5)), "jpeg of bea4.jpg"}
+    assert files(done.people, "ann", jpegs) == wanted and find_person(done.people, "ann").id == "p001"
+    assert names_of(done.people.strangers, jpegs) == {"jpeg of ann5.jpg"}
 
 
 def test_ids_are_found_again_when_people_json_is_lost(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.shots import note_shot
 from tests.unit.stages.vault.people.makers import album, clustered, faces_like, key_of, made_photo, sha_of, vault_of
 from twinloop.domain.vault import FaceKey, Person, VaultPhoto
 from twinloop.errors import InputError, NothingToDo
@@ -187,3 +188,15 @@ def test_nothing_is_decided_for_a_person_who_cannot_be_prepared(tmp_path: Path) 
             take_everything(opened, "bolt", HERE, refuse)
         assert opened.decisions.all() == []
         assert taken(opened).person.id == "p001", "the check was told the id that is given"
+
+
+def test_a_raw_photo_and_the_jpeg_beside_it_are_one_picture(tmp_path: Path) -> None:
+    faces = [made_photo("a.CR2", faces_like(1, 1)), made_photo("a.jpg", faces_like(1, 1))]
+    with vault_of(tmp_path, [faces[0], *bare("b.CR2")]) as opened:
+        assert len(taken(opened).person.faces) == 2
+    for name in ("a", "b"):
+        note_shot(opened.vault.shots, sha_of(f"{name}.CR2"), sha_of(f"{name}.jpg"))
+    with vault_of(tmp_path, [faces[1], *bare("b.jpg")]) as opened:
+        found = taken(opened)
+        assert found.added == 0 and found.person.id == "p001"
+        assert {*found.person.faces} == {faces[1].key(0), FaceKey.of_whole(sha_of("b.jpg"))}

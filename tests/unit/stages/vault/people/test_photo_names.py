@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from PIL import ExifTags, Image
 
 from tests.helpers import xmp
+from tests.helpers.raw_files import dng, scene
 from twinloop.adapters.scanning.scanners import HereScanner
 from twinloop.domain.scanned import ListedFile
 from twinloop.domain.vault import FaceKey
@@ -82,7 +84,7 @@ def test_each_content_is_read_once(home: Home, monkeypatch: pytest.MonkeyPatch) 
     (home.photos / "copy.jpg").rename(home.photos / "moved.jpg")
     home.scan()
     assert len(read) == 1
-    monkeypatch.setattr(photo_names, "VERSION", "names-2")
+    monkeypatch.setattr(photo_names, "VERSION", "another")
     home.scan()
     assert len(read) == 2
 
@@ -110,12 +112,33 @@ def test_a_file_beside_a_photo_turns_with_it(home: Home) -> None:
     assert home.scan() == {"a.jpg": [("Anna", (0.3, 0.7, 0.5, 0.8))]}
 
 
+def test_a_file_beside_a_raw_photo_turns_with_it(home: Home) -> None:
+    (home.photos / "a.orf").write_bytes(b"IIRO" + dng(scene(400, 300), 6)[4:])
+    (home.photos / "a.xmp").write_bytes(REGION)
+    assert home.scan() == {"a.orf": [("Anna", (0.5, 0.2, 0.7, 0.3))]}
+
+
 @pytest.mark.parametrize("bad", [b"", b"<x", b"<!DOCTYPE x [<!ENTITY a 'b'>]><x>&a;</x>", b"<a>" * 20_000])
 def test_a_bad_packet_never_stops_a_scan(home: Home, bad: bytes) -> None:
     home.photo("a.jpg", "red", bad or b"\0")
     (home.photos / "a.xmp").write_bytes(bad)
     (home.photos / "a.jpg.json").write_bytes(b"[" * 100_000)
     assert home.scan() == {} and home.named == 0
+
+
+def test_a_photo_that_takes_all_memory_never_stops_a_scan(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.photo("a.jpg", "red", REGION)
+    home.photo("b.jpg", "blue", REGION)
+    original, read = photo_names.xmp_packets, []
+
+    def short_of_memory(file: BinaryIO) -> Iterator[bytes]:
+        read.append(file)
+        if len(read) == 1:
+            raise MemoryError
+        return original(file)
+
+    monkeypatch.setattr(photo_names, "xmp_packets", short_of_memory)
+    assert list(home.scan()) == ["b.jpg"]
 
 
 def test_a_catalogue_from_before_names_is_filled_by_the_next_scan(home: Home) -> None:
@@ -150,7 +173,7 @@ def test_names_of_forgotten_faces_are_not_read_again(home: Home) -> None:
             seen = path.stat()
             listed = ListedFile(path, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
             FileIndex(catalog).take_listing([Found(listed)])
-            read_names(catalog, forgotten, SilentReporter())
+            read_names(catalog, forgotten, lambda name: False, SilentReporter())
             return sorted(said.name for said in PhotoNames(catalog).all().get(sha256, []))
 
     assert read({}) == ["Anna", "Anna", "Ben", "Eve"]

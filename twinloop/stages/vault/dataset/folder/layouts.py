@@ -13,6 +13,7 @@ from twinloop.domain.vault import Label
 from twinloop.stages.vault.dataset.cut import Cut
 from twinloop.stages.vault.dataset.folder.prepared import PreparedFolder
 from twinloop.stages.vault.dataset.label import head_of
+from twinloop.store.vault.shots import Shots
 
 LONGEST_STEM = 80
 
@@ -45,10 +46,10 @@ def layout_of(name: str, label: Label, repeats: int) -> Layout:
 
 
 def stems(
-    cuts: Sequence[Cut], layout: Layout, folder: PreparedFolder, is_ours: Callable[[Path, Cut], bool]
+    cuts: Sequence[Cut], layout: Layout, folder: PreparedFolder, is_ours: Callable[[Path, Cut], bool], shots: Shots
 ) -> dict[str, str]:
-    """sha256 of each photo -> name of its files without ending: that of earlier runs, else the photo's own, made
-    unique.
+    """sha256 of each photo -> name of its files without ending: that of earlier runs, also of another photo of the same
+    shot, else the photo's own, made unique.
 
     A name that a file of the user's has is not taken.
 
@@ -62,6 +63,11 @@ def stems(
         if name.endswith(".png") and not folder.is_original(name)
     }
     chosen = {cut.photo.sha256: earlier[cut.photo.sha256] for cut in cuts if cut.photo.sha256 in earlier}
+    for cut in cuts:
+        left = (earlier[one] for one in sorted(shots.of(cut.photo.sha256)) if one in earlier)
+        stem = next((stem for stem in left if stem not in chosen.values()), None)
+        if cut.photo.sha256 not in chosen and stem is not None:
+            chosen[cut.photo.sha256] = stem
     taken = {stem.casefold() for stem in earlier.values()}
     for cut in cuts:
         if cut.photo.sha256 not in chosen:
