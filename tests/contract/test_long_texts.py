@@ -286,7 +286,7 @@ def test_killed_and_called_again_same_bytes(tiny: TinyBase, tmp_path: Path, text
     """Captions of all lengths in a step, dropped ones, those of the class, and pictures of others."""
     settings = replace(
         SETTINGS, output_preservation=0.5, prior_weight=0.5, text_encoder=text_encoder,
-        text_encoder_learning_rate=0.04 if text_encoder else 0.0, text_encoder_share=0.75,
+        text_encoder_learning_rate=0.04 if text_encoder else 0.0, text_encoder_share=0.75 if text_encoder else 1.0,
     )  # fmt: skip
     tiny.train(tmp_path / "whole", settings)
     texts = header_texts(tmp_path / "whole" / LORA)

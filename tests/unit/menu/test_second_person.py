@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from tests.unit.menu.scripted import Machine, Person
 from tests.unit.menu.answering import answers
+from tests.unit.menu.scripted import Machine, Person
 from twinloop.menu.app import menu
 from twinloop.menu.memory import Memory
 from twinloop.menu.workflows import WORKFLOWS

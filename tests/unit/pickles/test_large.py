@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.unit.pickles.files import joblib, legacy, tensor
 from tests.unit.pickles.disguises import GETPID, look
+from tests.unit.pickles.files import joblib, legacy, tensor
 from twinloop.cli.inspect_text import report_lines
 from twinloop.pickles import Policy, TensorRef, read_pickle
 from twinloop.pickles.inspection import Safety

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.pickles.files import MAGIC, joblib, legacy, tensor, torch_tar
 from tests.unit.pickles.disguises import GETPID, dtype_of, look
+from tests.unit.pickles.files import MAGIC, joblib, legacy, tensor, torch_tar
 from tests.unit.pickles.polyglots import HONEST, zipped
 from tests.unit.pickles.polyglots import torch_tar as tar_of
 from twinloop.errors import ModelFileError

@@ -24,7 +24,7 @@ def lost_with(vault: Vault, index: FileIndex, changed: Mapping[str, Path]) -> li
     Args:
         changed: former content (sha256) -> the file that held it.
     """
-    shots = DecisionLog(vault.decisions, reading=True).shots
+    shots = DecisionLog(vault.decisions, reading=True).same_shot
     gone = {sha256: path for sha256, path in changed.items() if not any(map(index.holds, shots.of(sha256)))}
     return sorted(gone[sha256] for sha256 in gone.keys() & _decided(vault)) if gone else []
 

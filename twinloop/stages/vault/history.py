@@ -111,7 +111,7 @@ def _called(person: str, names: Mapping[str, str]) -> str:
 
 
 def _photo(opened: OpenVault, sha256: str) -> str:
-    for one in (sha256, *sorted(opened.decisions.shots.of(sha256))):
+    for one in (sha256, *sorted(opened.decisions.same_shot.of(sha256))):
         found = opened.catalog.photo(one, opened.fingerprint)
         if found is not None:
             return Path(found.paths[0]).name

@@ -39,7 +39,7 @@ from twinloop.store.vault.catalog import FileEntry, VaultCatalog
 from twinloop.store.vault.decisions import DecisionLog
 from twinloop.store.vault.files import Counts, FileIndex
 from twinloop.store.vault.folder import Vault
-from twinloop.store.vault.shots import ShotsLog
+from twinloop.store.vault.same_shot import SameShotLog
 from twinloop.system import shell
 
 BATCH = 64
@@ -194,7 +194,7 @@ class _Scan:
         shut_out = frozenset({os.path.realpath(self._vault.root)})
         walk = Walk(shut_out, self._catalog.file, exclusions=Exclusions(self._exclude))
         self._index.take_listing(walk.found(there))
-        shots = ShotsLog(self._vault.shots, self._catalog)
+        shots = SameShotLog(self._vault.same_shot, self._catalog)
         shots.note_before()
         with self._catalog.batch():
             gone += self._index.forget_missing(there, walk.unread, missing)

@@ -12,8 +12,8 @@ from twinloop.domain.vault import Decision, FaceKey
 from twinloop.errors import NothingToDo
 from twinloop.store.clock import utc_now
 from twinloop.store.journal import Journal
-from twinloop.store.vault.folder import SHOTS
-from twinloop.store.vault.shots import Shots
+from twinloop.store.vault.folder import SAME_SHOT
+from twinloop.store.vault.same_shot import SameShot
 
 REDACTED = "redacted"
 REMEDY = (
@@ -34,12 +34,12 @@ class DecisionLog:
 
     def __init__(self, path: Path, reading: bool = False) -> None:
         self._journal = Journal(path, mend=not reading, private=True, remedy=REMEDY)
-        self._shots = path.with_name(SHOTS)
+        self._same_shot = path.with_name(SAME_SHOT)
 
     @cached_property
-    def shots(self) -> Shots:
+    def same_shot(self) -> SameShot:
         """What is said of one photo of a shot holds for all of them."""
-        return Shots.read(self._shots)
+        return SameShot.read(self._same_shot)
 
     def add(self, kind: str, data: Mapping[str, Any]) -> Decision:
         """Write one decision down, durably."""
@@ -93,7 +93,7 @@ class DecisionLog:
         return [made for made in self.all() if not made.undone]
 
     def _of_shots(self, made: Decision) -> Decision:
-        if made.kind == "forget" or not self.shots.together:
+        if made.kind == "forget" or not self.same_shot.together:
             return made
         data = dict(made.data)
         if "faces" in data:
@@ -103,7 +103,7 @@ class DecisionLog:
         return dataclasses.replace(made, data=data)
 
     def _faces_of_shots(self, faces: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        return [key.to_json() for key in self.shots.faces_of(map(FaceKey.from_json, faces))]
+        return [key.to_json() for key in self.same_shot.faces_of(map(FaceKey.from_json, faces))]
 
 
 def _key(number: int) -> str:

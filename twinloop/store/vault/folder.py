@@ -13,7 +13,7 @@ from twinloop.system import shell
 OUTPUTS = Path("outputs")
 """Where everything is made that no flag puts elsewhere; below the working directory."""
 DEFAULT = OUTPUTS / "facevault"
-SHOTS = "shots.jsonl"
+SAME_SHOT = "same_shot.jsonl"
 COMMON_CATALOG = OUTPUTS / "catalog.sqlite"
 """What commands outside of a run observed in pictures, also in those that a vault prepared."""
 
@@ -22,8 +22,8 @@ COMMON_CATALOG = OUTPUTS / "catalog.sqlite"
 class Vault:
     """One vault. Photos stay where they are; nothing here is needed to read them.
 
-    ``catalog.sqlite`` is a cache of what was measured; ``decisions.jsonl`` is what the user said, and ``shots.jsonl``
-    of which photos that holds alike; the other files follow from these.
+    ``catalog.sqlite`` is a cache of what was measured; ``decisions.jsonl`` is what the user said, and
+    ``same_shot.jsonl`` of which photos that holds alike; the other files follow from these.
     """
 
     root: Path
@@ -51,9 +51,9 @@ class Vault:
         return self.root / "decisions.jsonl"
 
     @property
-    def shots(self) -> Path:
+    def same_shot(self) -> Path:
         """Which photos are of one shot, so that decisions hold for all of them."""
-        return self.root / SHOTS
+        return self.root / SAME_SHOT
 
     @property
     def crops(self) -> Path:

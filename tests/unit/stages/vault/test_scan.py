@@ -790,7 +790,7 @@ def test_a_raw_photo_and_the_jpeg_beside_it_are_one_shot_whichever_was_there_fir
             assert entry is not None and entry.sha256
             contents.append(entry.sha256)
     with looked_into(home.vault.root) as opened:
-        assert opened.decisions.shots.of(contents[0]) == {*contents}
+        assert opened.decisions.same_shot.of(contents[0]) == {*contents}
 
 
 @pytest.mark.parametrize("known", [False, True])

@@ -18,12 +18,14 @@ from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.photo_named import photo_named
 from twinloop.store.vault.decisions import DecisionLog
 
+KINDS = ("keep", "distinct")
+
 
 def chosen(decisions: DecisionLog) -> dict[str, int]:
     """sha256 of photos that the user wanted to keep -> number of the latest decision that says so."""
     said: dict[str, int] = {}
     for made in decisions.active("keep"):
-        said.update(dict.fromkeys(decisions.shots.of(str(made.data["sha256"])), made.number))
+        said.update(dict.fromkeys(decisions.same_shot.of(str(made.data["sha256"])), made.number))
     return said
 
 
@@ -31,7 +33,7 @@ def apart(decisions: DecisionLog) -> Mapping[str, frozenset[str]]:
     """sha256 -> the photos of which the user said that they are no duplicates of it."""
     found: dict[str, set[str]] = defaultdict(set)
     for made in decisions.active("distinct"):
-        for one, other in permutations(map(decisions.shots.of, made.data["photos"]), 2):
+        for one, other in permutations(map(decisions.same_shot.of, made.data["photos"]), 2):
             for sha256 in one:
                 found[sha256] |= other
     return {sha256: frozenset(others) for sha256, others in found.items()}

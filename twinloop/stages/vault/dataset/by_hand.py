@@ -1,7 +1,7 @@
 """Which photos of a person the user leaves out of the training set, or takes in, by hand.
 
 Both are decisions, and can be undone. Of several about one photo the last one counts. They hold for the shot: for a raw
-photo and for the JPEG beside it (`Shots`).
+photo and for the JPEG beside it (`SameShot`).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def by_hand(decisions: DecisionLog, person: Person) -> ByHand:
     said: dict[str, str] = {}
     for made in decisions.active(*KINDS):
         if made.data["person"] in ids:
-            said.update(dict.fromkeys(decisions.shots.all_of(made.data["photos"]), made.kind))
+            said.update(dict.fromkeys(decisions.same_shot.all_of(made.data["photos"]), made.kind))
     mine = {key.sha256 for key in person.faces}
     left_out, taken_in = (frozenset(one for one in mine if said.get(one) == kind) for kind in (EXCLUDE, INCLUDE))
     return ByHand(left_out, taken_in)
@@ -94,7 +94,7 @@ def photos_meant(opened: OpenVault, person: Person, files: Sequence[Path]) -> li
 def _photo_meant(opened: OpenVault, person: Person, file: Path, sources: Mapping[str, str]) -> str:
     mine = {key.sha256 for key in person.faces}
     source = sources.get(os.path.abspath(file), "")
-    of_shot = mine & opened.decisions.shots.of(source)
+    of_shot = mine & opened.decisions.same_shot.of(source)
     if of_shot:
         return source if source in mine else min(of_shot)
     named = photo_named(opened, file, mine)
@@ -121,7 +121,7 @@ def chosen_since(opened: OpenVault, person: Person, prepared: Mapping[str, Any])
     """
     if not prepared:
         return 0
-    before, shots = ByHand.from_json(prepared.get("by_hand", {})), opened.decisions.shots
+    before, shots = ByHand.from_json(prepared.get("by_hand", {})), opened.decisions.same_shot
     then = ByHand(shots.all_of(before.left_out), shots.all_of(before.taken_in))
     now = by_hand(opened.decisions, person)
     return sum(then.of(key) != now.of(key) for key in {key.sha256 for key in person.faces})

@@ -27,7 +27,7 @@ def edits_of(decisions: DecisionLog, person_id: str) -> dict[str, str]:
     for made in decisions.active("caption", "captions"):
         if made.data["person"] in ids:
             texts = {made.data["sha256"]: made.data["text"]} if made.kind == "caption" else made.data["texts"]
-            said.update((one, text) for sha256, text in texts.items() for one in decisions.shots.of(sha256))
+            said.update((one, text) for sha256, text in texts.items() for one in decisions.same_shot.of(sha256))
     return {sha256: text for sha256, text in said.items() if text}
 
 

@@ -182,7 +182,7 @@ def prep(opened: OpenVault, work: Captioning, options: PrepOptions, reporter: Re
     layout, repeats = _layout(options, folder)
     adopted = folder.adopt_edits(opened, label)
     placed = layout_of(layout, label, repeats)
-    shelf = _Shelf(folder, placed, stems(choice.cuts, placed, folder, _is_cut, opened.decisions.shots))
+    shelf = _Shelf(folder, placed, stems(choice.cuts, placed, folder, _is_cut, opened.decisions.same_shot))
     captions = captions_of(opened, work, reporter, shelf.put)
     shelf.put_metadata(captions.captions)
     unread = {item.photo.sha256 for item in captions.left_out[len(choice.left_out) :]}
@@ -252,7 +252,7 @@ def _layout(options: PrepOptions, folder: PreparedFolder) -> tuple[str, int]:
 
 def _unavailable(opened: OpenVault, folder: PreparedFolder) -> frozenset[str]:
     """Photos behind files of the folder that the catalogue no longer finds anywhere, nor another one of their shot."""
-    photos, shots = {folder.photo_of(name) for name in folder.names} - {""}, opened.decisions.shots
+    photos, shots = {folder.photo_of(name) for name in folder.names} - {""}, opened.decisions.same_shot
     return frozenset(
         photo
         for photo in photos

@@ -109,5 +109,5 @@ def _photos(vault: Vault) -> frozenset[str]:
 def _own_files(vault: Vault) -> list[Path]:
     """What the vault keeps beside training sets and is there: no user puts anything of his own under these names."""
     databases = [path for made in (vault.catalog, vault.crops, vault.likeness) for path in with_journals(made)]
-    records = [vault.people, vault.duplicates, vault.scan_record, vault.decisions, vault.shots, vault.identity]
+    records = [vault.people, vault.duplicates, vault.scan_record, vault.decisions, vault.same_shot, vault.identity]
     return [path for path in (*databases, *records, vault.root / "captions", vault.root / "gaps") if path.exists()]

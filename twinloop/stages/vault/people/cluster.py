@@ -26,7 +26,7 @@ from twinloop.stages.vault.people.record import Found, Moved, People, people_of,
 from twinloop.store.vault.catalog import FaceTable
 from twinloop.store.vault.faces import face_entries
 from twinloop.store.vault.folder import Vault
-from twinloop.store.vault.shots import Shots
+from twinloop.store.vault.same_shot import SameShot
 
 VERSION = "cluster-1"
 EXACT_UP_TO = 100_000
@@ -100,7 +100,7 @@ def cluster(
         return Clustered(people, (), (), write_people(opened.vault, people))
     grouped = _grouped(table, opened.record.strangers, least, chosen, search, reporter)
     found = _found(opened, table, entries, grouped, before, (chosen, least, inputs))
-    found = _with_moved(found, before, decisions, table, grouped.limits.margin, opened.decisions.shots)
+    found = _with_moved(found, before, decisions, table, grouped.limits.margin, opened.decisions.same_shot)
     found = replace(found, named=named)
     people = people_of(found, applied)
     old = {person.id for person in people_of(before, applied).persons} if before is not None else set()
@@ -181,7 +181,7 @@ def _found(
     every = opened.decisions.all()
     last = max([before.last if before is not None else 0, *used_numbers(every)])
     known_before = _known_before(before, opened.decisions.active(*KINDS))
-    of_shots = {name: opened.decisions.shots.faces_of(keys) for name, keys in known_before.items()}
+    of_shots = {name: opened.decisions.same_shot.faces_of(keys) for name, keys in known_before.items()}
     ids, last = lasting_ids(ordered, of_shots, last)
     mine = dict(sorted(zip(ids, (tuple(keys) for keys in ordered), strict=True), key=lambda item: int(item[0][1:])))
     known = {key for keys in ordered for key in keys}
@@ -214,7 +214,7 @@ def _known_before(before: Found | None, decisions: Sequence[Decision]) -> Mappin
 
 
 def _with_moved(
-    found: Found, before: Found | None, decisions: list[Decision], table: FaceTable, margin: float, shots: Shots
+    found: Found, before: Found | None, decisions: list[Decision], table: FaceTable, margin: float, shots: SameShot
 ) -> Found:
     """The groups with the faces that follow decided ones; those that did before go on doing so."""
     seen = (

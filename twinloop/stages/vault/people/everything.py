@@ -31,7 +31,7 @@ from twinloop.stages.vault.people.record import (
 from twinloop.stages.vault.people.without_face import forgotten_photos
 from twinloop.store.vault.faces import face_entries
 from twinloop.store.vault.files import FileIndex
-from twinloop.store.vault.shots import Shots
+from twinloop.store.vault.same_shot import SameShot
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def note_faces(opened: OpenVault) -> None:
     """Bring people.json up to date with the faces that are there, without telling anybody apart: known ones stay with
     whom they were, new ones are strangers until the next `cluster`.
     """
-    before, shots = read_found(opened.vault), opened.decisions.shots
+    before, shots = read_found(opened.vault), opened.decisions.same_shot
     entries = [entry.key for entry in face_entries(opened.catalog, opened.fingerprint)]
     groups = {} if before is None else _still_there(before, entries, shots)
     known = {key for keys in groups.values() for key in keys}
@@ -131,7 +131,7 @@ def note_faces(opened: OpenVault) -> None:
     write_people(opened.vault, people_of(found, opened.decisions.active(*APPLIED)))
 
 
-def _still_there(before: Found, entries: Sequence[FaceKey], shots: Shots) -> Mapping[str, tuple[FaceKey, ...]]:
+def _still_there(before: Found, entries: Sequence[FaceKey], shots: SameShot) -> Mapping[str, tuple[FaceKey, ...]]:
     """The groups as they were, with the faces as they are measured now."""
     index, taken = KeyIndex(entries), set[FaceKey]()
     groups = {}

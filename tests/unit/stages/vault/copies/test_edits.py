@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageEnhance
 
-from tests.helpers.shots import note_shot
+from tests.helpers.same_shot import note_same_shot
 from tests.unit.stages.vault.copies.makers import picture, save, vault_of
 from tests.unit.things import Recording
 from twinloop.errors import InputError, NothingToDo
@@ -98,6 +98,6 @@ def test_what_was_said_of_a_raw_photo_holds_for_the_jpeg_beside_it(opened: OpenV
     opened.decisions.add("keep", {"sha256": "raw of c", "instead_of": photos["a.jpg"]})
     opened.decisions.add("distinct", {"photos": ["raw of c", photos["b.jpg"]]})
     assert near(opened) == [["a.jpg", "c.jpg", "b.jpg", "b2.jpg"]]
-    note_shot(opened.vault.shots, "raw of c", photos["c.jpg"])
-    del opened.decisions.shots  # another command reads it anew
+    note_same_shot(opened.vault.same_shot, "raw of c", photos["c.jpg"])
+    del opened.decisions.same_shot  # another command reads it anew
     assert near(opened) == [["c.jpg", "a.jpg"]]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.shots import note_shot
+from tests.helpers.same_shot import note_same_shot
 from tests.unit.stages.vault.makers import fake_vault, work_on
 from tests.unit.things import Recording
 from twinloop.domain.vault import Label, Person
@@ -135,8 +135,8 @@ def test_a_picture_is_removed_and_comes_back_with_its_own_caption(tmp_path: Path
 def test_what_is_said_of_a_photo_holds_for_its_shot(tmp_path: Path) -> None:
     with fake_vault(tmp_path, 3) as (opened, person):
         first, second, third = (key.sha256 for key in person.faces)
-        note_shot(opened.vault.shots, "raw of first", first)
-        note_shot(opened.vault.shots, "raw of second", second)
+        note_same_shot(opened.vault.same_shot, "raw of first", first)
+        note_same_shot(opened.vault.same_shot, "raw of second", second)
         opened.decisions.add("exclude", {"person": "p001", "photos": ["raw of first", "raw of second"]})
         assert by_hand(opened.decisions, person) == ByHand(left_out=frozenset([first, second]))
         prepared = {"by_hand": {"left_out": ["raw of first", "raw of second"], "taken_in": []}}
@@ -153,7 +153,7 @@ def test_a_prepared_picture_means_the_photo_that_its_shot_has_now(tmp_path: Path
     with fake_vault(tmp_path, 3) as (opened, person):
         found = prep(opened, work_on(opened, person, LABEL), PrepOptions(), Recording())
         first, *rest = person.faces
-        note_shot(opened.vault.shots, first.sha256, "jpeg of first")
-        del opened.decisions.shots  # another command reads it anew
+        note_same_shot(opened.vault.same_shot, first.sha256, "jpeg of first")
+        del opened.decisions.same_shot  # another command reads it anew
         now = dataclasses.replace(person, faces=(dataclasses.replace(first, sha256="jpeg of first"), *rest))
         assert photos_meant(opened, now, [found.folder / found.files[first.sha256]]) == ["jpeg of first"]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers.shots import note_shot
+from tests.helpers.same_shot import note_same_shot
 from tests.unit.stages.vault.dataset.preparing import LABEL, prepare, tree
 from tests.unit.stages.vault.makers import fake_vault, fill, person_in, photo_of, work_on
 from tests.unit.things import Recording, face
@@ -319,9 +319,9 @@ def test_another_photo_of_a_shot_takes_the_place_and_the_words_of_the_one_before
             FileIndex(opened.catalog).forget_folder(Path(photo.paths[0]), ())
             opened.catalog.put_file(FileEntry(path, 1, 1, made.sha256))
             opened.catalog.put_photo(made, "test", b"")
-            note_shot(opened.vault.shots, photo.sha256, made.sha256)
+            note_same_shot(opened.vault.same_shot, photo.sha256, made.sha256)
             faces[photo.sha256] = dataclasses.replace(faces[photo.sha256], sha256=made.sha256)
-        del opened.decisions.shots  # another command reads it anew
+        del opened.decisions.same_shot  # another command reads it anew
         now = dataclasses.replace(person, faces=tuple(faces.values()))
         found = prepare(opened, now)
         assert {*found.files.values()} == {n for n in before.files.values() if not n.endswith("IMG_0004.png")}

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from tests.functional.console import twinloop
-from tests.helpers.shots import note_shot
+from tests.helpers.same_shot import note_same_shot
 from tests.unit.stages.vault.makers import FINGERPRINT, clustered, fake_vault
 from tests.unit.things import digest, face, observation
 from twinloop.domain.faces import Box
@@ -146,7 +146,7 @@ def test_everything_means_everything_of_the_vault_and_nothing_else(tmp_path: Pat
     with fake_vault(tmp_path) as (opened, _):
         root = opened.vault.root
         opened.decisions.add("hide", {"person": "p001"})
-        note_shot(opened.vault.shots, "raw", "jpeg")
+        note_same_shot(opened.vault.same_shot, "raw", "jpeg")
     (root / "mine.txt").write_text("not yours")
     assert not forget_everything(opened.vault, really=False).done and opened.vault.catalog.exists()
     done = forget_everything(opened.vault, really=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.shots import note_shot
+from tests.helpers.same_shot import note_same_shot
 from tests.unit.stages.vault.people.makers import (
     album,
     clustered,
@@ -207,7 +207,7 @@ def test_a_person_all_of_whose_shots_have_other_contents_is_the_same(tmp_path: P
         for name in (Path(photo.paths[0]).name,)
     ]
     for photo, jpeg in zip((*ANN, *BEA), jpegs, strict=True):
-        note_shot(opened.vault.shots, photo.sha256, jpeg.sha256)
+        note_same_shot(opened.vault.same_shot, photo.sha256, jpeg.sha256)
     with vault_of(tmp_path, jpegs) as opened:
         done = clustered(opened)
     assert done.new == () and done.gone == ()

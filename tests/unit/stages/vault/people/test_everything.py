@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.shots import note_shot
+from tests.helpers.same_shot import note_same_shot
 from tests.unit.stages.vault.people.makers import album, clustered, faces_like, key_of, made_photo, sha_of, vault_of
 from twinloop.domain.vault import FaceKey, Person, VaultPhoto
 from twinloop.errors import InputError, NothingToDo
@@ -195,7 +195,7 @@ def test_a_raw_photo_and_the_jpeg_beside_it_are_one_picture(tmp_path: Path) -> N
     with vault_of(tmp_path, [faces[0], *bare("b.CR2")]) as opened:
         assert len(taken(opened).person.faces) == 2
     for name in ("a", "b"):
-        note_shot(opened.vault.shots, sha_of(f"{name}.CR2"), sha_of(f"{name}.jpg"))
+        note_same_shot(opened.vault.same_shot, sha_of(f"{name}.CR2"), sha_of(f"{name}.jpg"))
     with vault_of(tmp_path, [faces[1], *bare("b.jpg")]) as opened:
         found = taken(opened)
         assert found.added == 0 and found.person.id == "p001"

@@ -13,7 +13,7 @@ from twinloop.domain.vault import Label
 from twinloop.stages.vault.dataset.cut import Cut
 from twinloop.stages.vault.dataset.folder.prepared import PreparedFolder
 from twinloop.stages.vault.dataset.label import head_of
-from twinloop.store.vault.shots import Shots
+from twinloop.store.vault.same_shot import SameShot
 
 LONGEST_STEM = 80
 
@@ -46,7 +46,7 @@ def layout_of(name: str, label: Label, repeats: int) -> Layout:
 
 
 def stems(
-    cuts: Sequence[Cut], layout: Layout, folder: PreparedFolder, is_ours: Callable[[Path, Cut], bool], shots: Shots
+    cuts: Sequence[Cut], layout: Layout, folder: PreparedFolder, is_ours: Callable[[Path, Cut], bool], shots: SameShot
 ) -> dict[str, str]:
     """sha256 of each photo -> name of its files without ending: that of earlier runs, also of another photo of the same
     shot, else the photo's own, made unique.

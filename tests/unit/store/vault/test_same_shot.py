@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.shots import note_shot
+from tests.helpers.same_shot import note_same_shot
 from twinloop.domain.scanned import ListedFile
 from twinloop.domain.vault import FaceKey
 from twinloop.errors import StateError
 from twinloop.store.pictures.raw_pairs import beside
 from twinloop.store.vault.catalog import FileEntry, VaultCatalog
 from twinloop.store.vault.files import FileIndex, Found
-from twinloop.store.vault.shots import Shots, ShotsLog
+from twinloop.store.vault.same_shot import SameShot, SameShotLog
 
 FOLDER = Path("/photos")
 RAW, JPEG, EDITED = "r" * 64, "j" * 64, "e" * 64
@@ -26,15 +26,15 @@ class Scans:
     """Scans of a folder, by hand: name -> what it holds; a raw photo is beside the JPEG that is there."""
 
     def __init__(self, root: Path) -> None:
-        self.path, self.catalog = root / "shots.jsonl", VaultCatalog(None)
+        self.path, self.catalog = root / "same_shot.jsonl", VaultCatalog(None)
 
-    def scan(self, files: Mapping[str, str], sizes: Mapping[str, int] | None = None, killed: bool = False) -> Shots:
+    def scan(self, files: Mapping[str, str], sizes: Mapping[str, int] | None = None, killed: bool = False) -> SameShot:
         listed = {}
         for name, content in files.items():
             problem = beside("a.jpg") if name == "a.CR2" and "a.jpg" in files else ""
             entry = FileEntry(FOLDER / name, (sizes or {}).get(name, 1), hash(content) % 1000, content, problem)
             listed[name] = entry if name.endswith(".jpg") else dataclasses.replace(entry, mtime_ns=1)
-        index, log = FileIndex(self.catalog), ShotsLog(self.path, self.catalog)
+        index, log = FileIndex(self.catalog), SameShotLog(self.path, self.catalog)
         index.take_listing(Found(ListedFile(e.path, e.size, e.mtime_ns), e.problem) for e in listed.values())
         log.note_before()
         index.forget_missing([FOLDER], [])
@@ -44,7 +44,7 @@ class Scans:
                 if not entry.problem:
                     self.catalog.put_file(entry)
             log.note_now()
-        return Shots.read(self.path)
+        return SameShot.read(self.path)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def scans(tmp_path: Path) -> Scans:
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_jpeg_that_comes_and_goes_is_of_the_shot_of_its_raw_photo(scans: Scans, killed: bool) -> None:
-    assert scans.scan({"a.CR2": RAW, "b.CR2": "b"}) == Shots() and not scans.path.exists()
+    assert scans.scan({"a.CR2": RAW, "b.CR2": "b"}) == SameShot() and not scans.path.exists()
     both = {"a.CR2": RAW, "a.jpg": JPEG, "b.CR2": "b"}
     if killed:
         scans.scan(both, killed=True)
@@ -85,22 +85,22 @@ def test_another_raw_photo_in_its_place_is_another_shot(scans: Scans) -> None:
 
 
 def test_shots_that_share_a_content_are_one(tmp_path: Path) -> None:
-    path = tmp_path / "shots.jsonl"
+    path = tmp_path / "same_shot.jsonl"
     for pair in (("a", "b"), ("c", "d"), ("d", "b"), ("e", "f")):
-        note_shot(path, *pair)
-    found = Shots.read(path)
+        note_same_shot(path, *pair)
+    found = SameShot.read(path)
     assert found.of("a") == {*"abcd"} and found.latest == {*"bdf"} and found.all_of(["e", "x"]) == {*"efx"}
 
 
 def test_a_face_is_meant_in_every_photo_of_its_shot_and_a_whole_picture_in_the_latest(tmp_path: Path) -> None:
-    note_shot(tmp_path / "shots.jsonl", "a", "b", "c")
-    face, found = FaceKey("a", (0.1, 0.1, 0.5, 0.5)), Shots.read(tmp_path / "shots.jsonl")
+    note_same_shot(tmp_path / "same_shot.jsonl", "a", "b", "c")
+    face, found = FaceKey("a", (0.1, 0.1, 0.5, 0.5)), SameShot.read(tmp_path / "same_shot.jsonl")
     assert found.faces_of([face]) == [dataclasses.replace(face, sha256=one) for one in "abc"]
     assert found.faces_of(map(FaceKey.of_whole, "abx")) == [*map(FaceKey.of_whole, "cx")]
 
 
 def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path) -> None:
-    path = tmp_path / "shots.jsonl"
+    path = tmp_path / "same_shot.jsonl"
     path.write_text("nonsense\nnonsense\n")
-    with pytest.raises(StateError, match=r"shots\.jsonl, line 1 is damaged.*Restore it from a copy"):
-        Shots.read(path)
+    with pytest.raises(StateError, match=r"same_shot\.jsonl, line 1 is damaged.*Restore it from a copy"):
+        SameShot.read(path)

@@ -1,4 +1,4 @@
-"""Shots whose content changed between scans, as the vault notes them."""
+"""SameShot whose content changed between scans, as the vault notes them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from twinloop.store.journal import Journal
 
 
-def note_shot(shots: Path, *contents: str) -> None:
-    """Note in a vault's ``shots.jsonl`` that these photos (sha256) are of one shot."""
+def note_same_shot(shots: Path, *contents: str) -> None:
+    """Note in a vault's ``same_shot.jsonl`` that these photos (sha256) are of one shot."""
     journal = Journal(shots)
     for content in contents:
         journal.record(str(len(journal) + 1), [f"/photos/{contents[0]}.CR2", 1, 1, content])

@@ -27,7 +27,7 @@ _Raw = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
-class Shots:
+class SameShot:
     """The contents (sha256) of each shot that has had more than one.
 
     ``latest``: those that these shots had when they were noted last.
@@ -56,7 +56,7 @@ class Shots:
         return list(found)
 
     @classmethod
-    def read(cls, path: Path) -> Shots:
+    def read(cls, path: Path) -> SameShot:
         """What is noted; nothing where there is no such file.
 
         Raises:
@@ -65,7 +65,7 @@ class Shots:
         return _together(_noted(_journal(path, reading=True)).values())
 
 
-class ShotsLog:
+class SameShotLog:
     """Notes how the contents of shots change from one scan to the next. Paths of photos are private: the file is
     readable by its owner only.
 
@@ -128,11 +128,11 @@ def _noted(journal: Journal) -> Mapping[_Raw, Sequence[str]]:
     return found
 
 
-def _together(shots: Collection[Sequence[str]]) -> Shots:
+def _together(shots: Collection[Sequence[str]]) -> SameShot:
     """Shots that share a content are one: of a raw photo that was moved, for example."""
     found: dict[str, frozenset[str]] = {}
     for contents in shots:
         whole = frozenset(contents).union(*(found[one] for one in contents if one in found))
         found.update(dict.fromkeys(whole, whole))
     several = {one: whole for one, whole in found.items() if len(whole) > 1}
-    return Shots(several, frozenset(contents[-1] for contents in shots) & several.keys())
+    return SameShot(several, frozenset(contents[-1] for contents in shots) & several.keys())
