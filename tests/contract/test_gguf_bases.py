@@ -25,6 +25,7 @@ from twinloop.adapters.diffusion.quantised.gguf import FromGguf  # noqa: E402
 from twinloop.adapters.diffusion.quantised.sizes import plain_shape, real_bytes  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
+from twinloop.adapters.trainers.preflight import check_training  # noqa: E402
 from twinloop.errors import InputError, MissingExtra, ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES, preset_for  # noqa: E402
 from twinloop.families.gguf_files import read_gguf_header  # noqa: E402
@@ -92,6 +93,18 @@ def test_a_lora_trains_on_it_and_fits_the_float_model(
             generator.load_lora(lora)
             pictures.append(np.stack([image for _, image in generator.generate(shots(1), GENERATION)]))
         assert not np.array_equal(pictures[0], pictures[1]) and np.array_equal(pictures[0], pictures[2])
+
+
+def test_a_dora_is_refused_before_the_base_is_loaded(file: tuple[str, Path], tmp_path: Path) -> None:
+    """It trains on a file whose weights are not packed."""
+    _, path = file
+    dora = replace(TRAINING, adapter="dora", steps=1)
+    with pytest.raises(InputError, match=r'"dora" does not go with the packed weights of a \.gguf file'):
+        check_training(dora, BaseChoice(str(path), "cpu"), 1)
+    check_training(replace(dora, adapter="lokr"), BaseChoice(str(path), "cpu"), 1)
+    plain = build_gguf_zimage(tmp_path / "plain", "F16")
+    check_training(dora, BaseChoice(str(plain), "cpu"), 1)
+    assert trained(plain, tmp_path / "made", dora)[0]
 
 
 def test_the_forecast_knows_what_it_takes(file: tuple[str, Path]) -> None:

@@ -163,7 +163,7 @@ def by_others(folder: Path) -> Iterator[tuple[str, Any]]:
     metrics = Metrics([JsonLines(log, 0)])
     metrics.add(1, loss=0.5, rate=1e-4, grad_norm=float("inf"))
     validation = ValidationLoss(2, (TimeLoss(125, 0.4),))
-    metrics.add(2, loss=0.5, rate=1e-4, grad_norm=0.1, validation=validation)
+    metrics.add(2, loss=0.5, prior_loss=0.2, rate=1e-4, grad_norm=0.1, validation=validation)
     metrics.close()
     yield from ((log.name, json.loads(line)) for line in log.read_text().splitlines())
     history, record = read(folder / "out/iteration_history.json"), read(folder / "loras/lora_v1.json")
@@ -174,8 +174,8 @@ def by_others(folder: Path) -> Iterator[tuple[str, Any]]:
 
 
 def headers(home: Path) -> Iterator[dict[str, str]]:
-    """Header texts of a plain LoRA and of a DoRA with text encoders, another loss and dropout over a quantised base
-    that began from another one.
+    """Header texts of a plain LoRA and of a DoRA with text encoders, another loss, dropout and gradient checkpointing
+    over a quantised base that began from another one.
     """
     import torch
 
@@ -187,7 +187,13 @@ def headers(home: Path) -> Iterator[dict[str, str]]:
         name: text for name, text in header_texts(home / "loras/lora_v1.safetensors").items() if "fake." not in name
     }
     more = replace(
-        TRAINING, adapter="dora", text_encoder=True, loss="huber", network_dropout=0.1, scale_weight_norms=1.0
+        TRAINING,
+        adapter="dora",
+        text_encoder=True,
+        loss="huber",
+        network_dropout=0.1,
+        scale_weight_norms=1.0,
+        gradient_checkpointing=True,
     )
     begun = {
         **given,

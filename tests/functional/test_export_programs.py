@@ -87,7 +87,7 @@ def test_prior_images_go_along_in_folders_of_their_own(
     config = configuration(here, dataset_dir="ana", person_trigger="ohwx ana", base_model="me/sdxl", training=training)
     said = twinloop(capsys, "export", target, "--config", config, "--output", "out")
     assert said.code == 0, said.err
-    (made,) = (here / "out/dataset/prior_1_ohwx ana").glob("*.png")
+    (made,) = (here / "out/dataset/prior_1_woman").glob("*.png")
     assert made.with_suffix(".txt").read_text() == "photo of woman\n"
     assert "not taken for the subject" in said.err and "to learn it" not in said.err
     assert "1 of 3 pictures have no caption" in said.err
@@ -97,7 +97,7 @@ def test_prior_images_go_along_in_folders_of_their_own(
     said_so = {
         "kohya": ("dataset.toml", "is_reg = true"),
         "ai-toolkit": ("job.yaml", "is_reg: true"),
-        "onetrainer": ("concepts.json", "prior_1_ohwx ana"),
+        "onetrainer": ("concepts.json", "prior_1_woman"),
         "simpletuner": ("multidatabackend.json", '"is_regularisation_data": true'),
     }
     name, words = said_so[target]
@@ -313,7 +313,7 @@ def test_a_lora_drops_in(target: str, place: str, here: Path, capsys: pytest.Cap
         Path("ana.safetensors"),
         adapter("sdxl", 4, 2.0, "F16"),
         Dialect.DIFFUSERS,
-        {"modelspec.trigger_phrase": "ohwx ana"},
+        {"modelspec.trigger_phrase": "ohwx ana", "ss_sd_model_name": "/home/ana/models/base.safetensors"},
     )
     Path("p.png").write_bytes(synthetic_png(PIXELS, "prompt", {}))
     said = twinloop(
@@ -337,6 +337,7 @@ def test_a_lora_drops_in(target: str, place: str, here: Path, capsys: pytest.Cap
     card = json.loads((home / "ana.json").read_text())
     assert set(card) == {"description", "sd version", "activation text", "preferred weight", "negative text", "notes"}
     assert (card["sd version"], card["activation text"], card["preferred weight"]) == ("SDXL", "ohwx ana", 0.8)
+    assert card["notes"] == "Base model: base.safetensors." and file.texts["ss_sd_model_name"] == "base.safetensors"
     preview = (home / "ana.preview.png").read_bytes()
     assert is_marked_synthetic(preview) and max(Image.open(io.BytesIO(preview)).size) <= 768
     assert (home / "ana.txt").exists() is (target == "comfyui")

@@ -36,7 +36,7 @@ def test_the_loop_runs_on_a_local_folder(
     assert said.code == 0, said.err
     loras = Path("outputs/lora_models/alice")
     texts = header_texts(loras / "lora_v1.safetensors")
-    assert texts["modelspec.trigger_phrase"] == "ohwx alice" and texts["ss_sd_model_name"] == str(base)
+    assert texts["modelspec.trigger_phrase"] == "ohwx alice" and texts["ss_sd_model_name"] == base.name
     assert kohya_path(loras / "lora_v1.safetensors").is_file()
     history = json.loads(Path("outputs/bootstrap/iteration_history.json").read_text())
     made = list(Path("outputs/bootstrap/synthetic_iter1").glob("*.png"))

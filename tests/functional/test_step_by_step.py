@@ -240,6 +240,28 @@ def test_a_lora_of_another_tool_names_no_base_of_this_machine(
     assert found == [True, True, True, False, False, False]
 
 
+@pytest.mark.parametrize("command", ["generate", "compare"])
+def test_the_base_of_a_lora_is_where_its_record_says_else_it_is_asked_for(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The header has the name of the base alone, not its path."""
+    monkeypatch.chdir(tmp_path)
+    gap = {"type": "face_angle", "target": "profile", "count": 3}
+    Path("gaps.json").write_text(json.dumps({"recommendations": [gap]}))
+    texts = {"ss_sd_model_name": "mine.safetensors", "modelspec.trigger_phrase": PERSON, "twinloop.version": "1"}
+    Path("ana.safetensors").write_bytes(save({"a": np.zeros(2, np.float32)}, metadata=texts))
+    asked = {"generate": ("gaps.json",), "compare": ("--prompt", "ohwx ana", "--dry-run")}[command]
+    call = (command, *asked, "--lora", "ana.safetensors", "--output", "made")
+    said = twinloop(capsys, *call)
+    assert said.code == 2 and "was trained on mine.safetensors" in said.err and "--base-model" in said.err
+    base = tmp_path / "models" / "mine.safetensors"
+    base.parent.mkdir()
+    base.write_bytes(b"no base model")
+    Path("ana.json").write_text(json.dumps({"base_model": str(base)}))
+    said = twinloop(capsys, *call)
+    assert "was trained on" not in said.err and str(base) in said.out + said.err
+
+
 def test_a_damaged_lora_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

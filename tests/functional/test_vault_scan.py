@@ -67,6 +67,20 @@ def test_scan_then_scan_again_then_status(capsys: pytest.CaptureFixture[str], ph
     assert children_of(os.getpid()) <= others
 
 
+def test_a_pattern_that_matches_nothing_is_told(
+    capsys: pytest.CaptureFixture[str], photos: Path, tmp_path: Path
+) -> None:
+    def said(*patterns: str) -> str:
+        flags = [flag for pattern in patterns for flag in ("--exclude", pattern)]
+        return twinloop(
+            capsys, "vault", "scan", photos, "--vault", tmp_path / "v", *MODELS, "--no-exclude", *flags
+        ).err.replace("\n", " ")
+
+    assert "--exclude none matches nothing. A pattern with a slash" in said("none")
+    assert "matches nothing" not in said("1.*", "1.png", "./1.png")
+    assert said("[12].png", "none").count("none matches nothing outside of what is passed over anyway.") == 1
+
+
 def test_the_same_rows_with_and_without_workers(
     capsys: pytest.CaptureFixture[str], photos: Path, tmp_path: Path
 ) -> None:

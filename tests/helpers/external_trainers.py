@@ -86,7 +86,7 @@ assert pathlib.Path(args["pretrained_model_name_or_path"]).exists() or "/" in ar
 config = tomllib.loads(pathlib.Path(args["dataset_config"]).read_text())
 assert set(config) == {"general", "datasets"} and config["general"]["caption_extension"] == ".txt", config
 assert set(config["general"]) <= GENERAL, config["general"]
-data = []
+data, regularisation = [], []
 for dataset in config["datasets"]:
     assert set(dataset) <= DATASET, dataset
     step = dataset["bucket_reso_steps"]
@@ -99,7 +99,19 @@ for dataset in config["datasets"]:
             data += masks_of(subset["image_dir"], masks)
         cached = args.get("cache_text_encoder_outputs")
         assert not (cached and subset["caption_dropout_rate"]), "cached texts cannot be dropped"
-        data += pictures(subset["image_dir"]) * subset["num_repeats"]
+        if subset.get("is_reg"):
+            regularisation += [(picture, subset["num_repeats"]) for picture in pictures(subset["image_dir"])]
+        else:
+            data += pictures(subset["image_dir"]) * subset["num_repeats"]
+# DreamBoothDataset: prior images with their repeats until they are as many as the others, then once more each
+wanted, registered, first_loop = len(data), [], True
+while regularisation and len(registered) < wanted:
+    for picture, repeats in regularisation:
+        registered += [picture] * (repeats if first_loop else 1)
+        if len(registered) >= wanted:
+            break
+    first_loop = False
+data += registered
 output, name, steps = pathlib.Path(asked.output_dir or args["output_dir"]), args["output_name"], args["max_train_steps"]
 output.mkdir(parents=True, exist_ok=True)
 first, state = 0, ""
@@ -138,6 +150,7 @@ for layer, out, into in LAYERS:
         tensors[f"{layer}.lora_down.weight"], tensors[f"{layer}.lora_up.weight"] = pair(out, into)
     tensors[f"{layer}.alpha"] = np.array(args["network_alpha"], np.float16)
 texts = {"ss_dataset_dirs": str(config), "ss_network_dim": str(args["network_dim"])}
+texts |= {"ss_num_train_images": str(wanted), "ss_num_reg_images": str(len(set(registered)))}
 save_file(tensors, output / f"{name}.safetensors", texts)
 print("\\nmodel saved.")
 """

@@ -64,6 +64,20 @@ def test_the_documented_values_are_the_defaults() -> None:
     assert settings.merge.real_to_synthetic_weight == 1.3 and settings.merge.max_synthetic_share == 0.5
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("save_every_n_epochs", "training.save_every counts steps here; one epoch has images x repeats"),
+        ("network_args", "conv_dim is training.conv_rank"),
+        ("clip_skip", "text encoders are read as diffusers' pipelines read them"),
+        ("enable_bucket", "it needs no setting: photos are sorted by their shapes"),
+    ],
+)
+def test_what_has_no_field_here_is_explained(name: str, said: str) -> None:
+    (line,) = problems({**SEED, "training": {name: 1}})
+    assert line.startswith(f"training.{name}: unknown field; ") and said in line
+
+
 def test_three_mistakes_are_three_lines() -> None:
     listed = problems({**SEED, "max_iterations": 0, "generation": {"guidance_scale": "high"}, "trainig": {}})
     assert [line.split(":")[0] for line in listed] == ["max_iterations", "generation.guidance_scale", "trainig"]

@@ -38,7 +38,7 @@ def found(home: Path, *, base: str, training: dict[str, Any], **changes: Any) ->
         (
             "some/sdxl",
             {"trainer": "kohya", "adapter": "dora", "ema_decay": 0.9},
-            "training.adapter dora, training.ema_decay",
+            "training.ema_decay, training.adapter dora",
         ),
         ("some/FLUX.1-dev", {"trainer": "kohya"}, "--clip_l=FILE, --t5xxl=FILE, --ae=FILE"),
         ("Tongyi-MAI/Z-Image", {"trainer": "kohya"}, "does not train zimage"),

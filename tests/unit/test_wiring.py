@@ -116,11 +116,11 @@ def test_repeats_and_a_cap_on_what_epochs_ask_for(asked: dict[str, int], steps: 
     assert makers.training(100).steps == steps and makers.usual_steps == 1500
 
 
-def test_a_training_validates_ten_times_unless_another_program_trains() -> None:
-    def every(**asked: Any) -> int:
+def test_a_training_validates_as_usual_unless_another_program_trains() -> None:
+    def every(**asked: Any) -> int | None:
         return build_makers(settings(base_model="some/sdxl", training=asked)).training(100).validate_every
 
-    assert (every(), every(steps=7), every(epochs=10), every(validate_every=0)) == (150, 1, 500, 0)
+    assert (every(), every(epochs=10), every(validate_every=0)) == (None, None, 0)
     assert every(validate_every=42) == 42 and every(trainer="kohya") == 0
 
 
@@ -397,21 +397,29 @@ def test_the_content_of_a_training_adapter_is_part_of_what_is_asked(tmp_path: Pa
     assert {"assistant_lora", "assistant_sha256"} & set(FREE_SETTINGS) == {"assistant_lora"}
 
 
-def test_the_forecast_is_told_of_the_pictures_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_forecast_is_told_of_held_out_photos_and_of_the_pictures_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A batch of them is learned in every step, so that the time doubles."""
     for name in ("a.png", "b.jpg", "notes.txt"):
         (tmp_path / name).touch()
-    asked: list[tuple[int, int, tuple[str, ...]]] = []
+    asked: list[tuple[int, int, tuple[str, ...], int]] = []
 
-    def forecast(training: TrainingSettings, images: int, prior_images: int, captions: Sequence[str]) -> None:
-        asked.append((images, prior_images, tuple(captions)))
+    def forecast(
+        training: TrainingSettings, images: int, prior_images: int, captions: Sequence[str], held_out: int
+    ) -> None:
+        asked.append((images, prior_images, tuple(captions), held_out))
 
     kit = replace(makers_module.fake_kit(), forecast=forecast)
     monkeypatch.setattr(makers_module, "fake_kit", lambda: kit)
     for training in ({}, {"prior_images": str(tmp_path)}):
         build_makers(settings(base_model="fake", training=training)).forecast(30)
     build_makers(settings(base_model="fake")).forecast(30, ["photo of ohwx ana"])
-    assert asked == [(30, 0, ()), (30, 2, ()), (30, 0, ("photo of ohwx ana",))]
+    assert asked == [(30, 0, (), 5), (30, 2, (), 5), (30, 0, ("photo of ohwx ana",), 5)]
+    asked.clear()
+    build_makers(settings(base_model="fake")).forecast(19)
+    build_makers(settings(base_model="fake", validation={"faces": False})).forecast(30)
+    assert asked == [(19, 0, (), 0), (30, 0, (), 0)], "nothing is held out"
 
 
 def test_without_pytorch_the_device_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -293,7 +293,7 @@ class FakeTrainer:
             write_json(checkpoint, state)
             progress(step, settings.steps, 1.0 / step)
         _write_fake(output, truths, settings, state["state"], metadata)
-        validated = bool(held_out and settings.validates_at(settings.last_step))
+        validated = bool(held_out) and (settings.validate_every is None or settings.validates_at(settings.last_step))
         return Trained(settings.last_step, 1.0 / settings.last_step, _fake_validation(settings) if validated else None)
 
 

@@ -130,7 +130,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     prompts = _prompts(args)
     loras = _distinct(args.lora or ())
-    settings, trigger = _settings(args, loras)
+    settings, trigger = _settings(args, loras, terminal)
     wanted = manual.WantedComparison(
         prompts=prompts,
         loras=loras or manual.loras_of_run(settings),
@@ -196,7 +196,7 @@ def _distinct(loras: list[Path] | tuple[()]) -> tuple[Path, ...]:
     return tuple(loras)
 
 
-def _settings(args: argparse.Namespace, loras: tuple[Path, ...]) -> tuple[Settings, str]:
+def _settings(args: argparse.Namespace, loras: tuple[Path, ...], terminal: Terminal) -> tuple[Settings, str]:
     """The settings, and the trigger words as far as they are known.
 
     Raises:
@@ -207,14 +207,14 @@ def _settings(args: argparse.Namespace, loras: tuple[Path, ...]) -> tuple[Settin
     if not loras and args.config is None:
         raise InputError("Which LoRAs? Name them: --lora FILE, or give --config bootstrap_config.json for those of it.")
     texts = [header_texts(lora) for lora in loras]
-    names = (one.get("ss_sd_model_name") for one in texts)
+    names = (name for lora, one in zip(loras, texts, strict=True) for name in generate.bases_of(lora, one))
     base = next(({"base_model": name} for name in names if generate.loads_as_base(name)), {})
     known = next((words for one in texts if (words := one.get("modelspec.trigger_phrase"))), "")
     given = {"person_trigger": known or "person", "person_name": args.person or known or "person", "dataset_dir": "."}
-    settings = settings_from(args, FLAGS, {**base, **given})
+    settings = settings_from(args, FLAGS, {**base, **given}, notice=terminal.warn)
     if "base_model" not in settings.model_fields_set:
-        for lora in loras:
-            generate.check_usual_base(lora)
+        for lora, one in zip(loras, texts, strict=True):
+            generate.check_usual_base(lora, one)
     told = args.person or args.config or known
     return settings, settings.person_trigger if told else ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,7 +150,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.store.run.workspace import GENERATION_METADATA
 
     gaps, found = manual.read_gaps(args.gaps)
-    settings = _settings(args, found)
+    settings = _settings(args, found, terminal)
     iteration = args.iteration or _whole(found.get("iteration")) or 1
     output = args.output or Path(f"synthetic_{iteration}")
     if not gaps:
@@ -212,28 +213,47 @@ def _make(order: ImageOrder, settings: Settings, terminal: Terminal) -> list[Mad
     return manual.make_images(shots, order, studio, terminal)
 
 
-def _settings(args: argparse.Namespace, found: Mapping[str, Any]) -> Settings:
+def _settings(args: argparse.Namespace, found: Mapping[str, Any], terminal: Terminal) -> Settings:
     from twinloop.store.models.lora_file import header_texts
 
     texts = header_texts(args.lora) if args.lora is not None else {}
     person = texts.get("modelspec.trigger_phrase")
     if args.person is None and args.config is None and not person:
         raise InputError("Whose images? Give the trigger words: --person 'ohwx person'.")
-    named = (texts.get("ss_sd_model_name"), found.get("base_model"))
+    named = (*(bases_of(args.lora, texts) if args.lora is not None else ()), found.get("base_model"))
     base = next(({"base_model": name} for name in named if loads_as_base(name)), {})
     trigger = args.person or person
     settings = settings_from(
-        args, FLAGS, {**base, "person_trigger": trigger, "person_name": trigger, "dataset_dir": "."}
+        args,
+        FLAGS,
+        {**base, "person_trigger": trigger, "person_name": trigger, "dataset_dir": "."},
+        notice=terminal.warn,
     )
     if args.lora is not None and "base_model" not in settings.model_fields_set:
-        check_usual_base(args.lora)
+        check_usual_base(args.lora, texts)
     return settings
 
 
-def check_usual_base(lora: Path) -> None:
-    """Raises InputError where no base model is named and the LoRA is for another one than is usual."""
+def bases_of(lora: Path, texts: Mapping[str, str]) -> tuple[str, ...]:
+    """What a LoRA's base model may be called: as its record has it, whose path is whole, then as its header does."""
+    from twinloop.store.models.base_name import BASE_NAME, recorded_base
+
+    return recorded_base(lora, texts), texts.get(BASE_NAME, "")
+
+
+def check_usual_base(lora: Path, texts: Mapping[str, str]) -> None:
+    """Raises InputError where no base model is named and the LoRA is for another one than is usual, or was trained here
+    on one that nobody knows the place of.
+    """
     from twinloop.families import family_of_preset, preset_for
     from twinloop.loras.whose import base_needed
+    from twinloop.store.models.base_name import BASE_NAME, base_name
+
+    if "twinloop.version" in texts and texts.get(BASE_NAME):
+        raise InputError(
+            f"{lora} was trained on {base_name(texts[BASE_NAME])}, and its record, which says where that lies, is not"
+            f" beside it. Name it: --base-model PATH_OF_{base_name(texts[BASE_NAME])}."
+        )
 
     if problem := base_needed(lora, family_of_preset(preset_for(SDXL))):
         raise InputError(problem)
@@ -246,7 +266,7 @@ def loads_as_base(name: Any) -> bool:
     if not isinstance(name, str) or not name:
         return False
     is_hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None and not name.endswith(".safetensors")
-    return name in BUILT_IN or is_hub_id or Path(name).exists()
+    return name in BUILT_IN or is_hub_id or os.path.exists(os.path.expanduser(name))
 
 
 def _whole(value: Any) -> int | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ def settings_from(
     flags: Mapping[str, str],
     defaults: Mapping[str, Any],
     check: Callable[[Any, str], Settings] | None = None,
+    notice: Callable[[str], None] | None = None,
 ) -> Settings:
     """Settings from ``--config``, with the flags that were given over it.
 
@@ -33,6 +35,7 @@ def settings_from(
         flags: name in ``args`` -> field as in bootstrap_config.json, dots for sections.
         defaults: field -> value where neither flag nor configuration gives one.
         check: parsed JSON and its name -> settings, instead of `parse_settings`, which looks at fields only.
+        notice: told what of the configuration does not count.
 
     Raises:
         InputError: no such configuration. ConfigError: all mistakes at once, named by field or flag.
@@ -45,7 +48,12 @@ def settings_from(
         data = json.loads(json.dumps(data))
         if "base_model" in given and not _same_base(data.get("base_model"), given["base_model"]):
             given.setdefault("training.preset", None)
-            data.pop("base_parts", None)
+            left_out = _named_parts(data.pop("base_parts", None)) - given.get("base_parts", {}).keys()
+            if left_out and notice is not None:
+                notice(
+                    f"base_parts of {args.config} ({', '.join(sorted(left_out))}): left out, because they belong to its"
+                    " base_model, and --base-model names another"
+                )
         _leave_out_other_lengths(data, given)
         for field, value in given.items():
             _put(data, field, value)
@@ -105,7 +113,16 @@ def _same_base(configured: Any, named: str) -> bool:
     from twinloop.config import Settings
 
     usual = configured or Settings.model_fields["base_model"].default
-    return isinstance(usual, str) and Path(usual).resolve() == Path(named).resolve()
+    return isinstance(usual, str) and _place(usual) == _place(named)
+
+
+def _place(base: str) -> Path:
+    return Path(os.path.expanduser(base)).resolve()
+
+
+def _named_parts(section: Any) -> set[str]:
+    """The parts that a configuration's parsed JSON gives files of."""
+    return {name for name, file in section.items() if file is not None} if isinstance(section, dict) else set()
 
 
 def _leave_out_other_lengths(data: dict[str, Any], given: Mapping[str, Any]) -> None:

@@ -204,7 +204,8 @@ def _add_looking(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=(
             "hold photos out where there are 20 or more, and measure the loss on them after every N steps, with the"
-            " same noise each time (default: where photos are held out anyway, ten times; 0 = never)"
+            " same noise each time (default: where photos are held out anyway, ten times at most, on 12 of them at"
+            " most; 0 = never)"
         ),
     )
     parser.add_argument(
@@ -238,7 +239,7 @@ def _of_run(args: argparse.Namespace, terminal: Terminal) -> LoRA:
         raise InputError(
             "--output goes with a folder of photos; with --config alone the LoRA becomes version 1 of that run."
         )
-    settings = settings_from(args, FLAGS, {}, check_config)
+    settings = settings_from(args, FLAGS, {}, check_config, notice=terminal.warn)
     return train_first(settings, build_toolbox(settings, terminal), workspace_of(settings))
 
 
@@ -254,7 +255,7 @@ def _of_folder(args: argparse.Namespace, terminal: Terminal) -> tuple[LoRA, list
     name = args.dataset.resolve().name or "person"
     trigger = told_trigger(args.dataset) or f"ohwx {name}"
     given = {"person_name": name, "person_trigger": trigger, "dataset_dir": str(args.dataset)}
-    settings = settings_from(args, FLAGS, given)
+    settings = settings_from(args, FLAGS, given, notice=terminal.warn)
     output = args.output or Path("lora.safetensors")
     if output.suffix != ".safetensors":
         raise InputError(f"--output {output}: LoRAs are written as .safetensors; name such a file.")

@@ -78,6 +78,28 @@ ELSEWHERE = {
 """What sd-scripts, ai-toolkit, ComfyUI and A1111 call our fields."""
 BY_FAMILY = {"t5xxl": "base_parts.text_encoder_2 (flux), or base_parts.text_encoder_3 (sd35)"}
 """What is another field of ours in another family of base models."""
+_EPOCH = "counts steps here; one epoch has images x repeats / (batch_size x gradient_accumulation) of them"
+_BUCKETS = "it needs no setting: photos are sorted by their shapes and never enlarged. Leave it out"
+_KEPT = "it needs no setting: encoded photos are always kept. Leave it out"
+OTHERWISE = {
+    "save_every_n_epochs": f"training.save_every {_EPOCH}",
+    "sample_every_n_epochs": f"training.sample_every {_EPOCH}",
+    "validate_every_n_epochs": f"training.validate_every {_EPOCH}",
+    "network_args": (
+        "here its entries are fields of their own: conv_dim is training.conv_rank, algo is training.adapter, factor is"
+        " training.lokr_factor, dora_wd is training.adapter dora; conv_alpha, rank_dropout, module_dropout and"
+        " loraplus_lr_ratio keep their names"
+    ),
+    "clip_skip": "there is none here: text encoders are read as diffusers' pipelines read them. Leave it out",
+    "enable_bucket": _BUCKETS,
+    "bucket_no_upscale": _BUCKETS,
+    "bucket_reso_steps": _BUCKETS,
+    "min_bucket_reso": _BUCKETS,
+    "max_bucket_reso": _BUCKETS,
+    "cache_latents": _KEPT,
+    "cache_latents_to_disk": _KEPT,
+}
+"""What to say of other programs' fields that none of ours stands for alone."""
 
 
 def mistakes(data: Mapping[str, Any], error: ValidationError) -> list[str]:
@@ -166,6 +188,8 @@ def _meant(location: tuple[Any, ...]) -> str:
     *place, name = (str(part) for part in location)
     if ours := ELSEWHERE.get(name) or BY_FAMILY.get(name):
         return f"; here it is called {ours}"
+    if said := OTHERWISE.get(name):
+        return f"; {said}"
     section = _sections().get(".".join(place)) if place else Settings
     if section is None:
         return ""

@@ -299,7 +299,7 @@ class TrainingConfig(Section):
         None,
         description=(
             "measure the loss on the held-out photos after every so many steps, with the same noise each time; null ="
-            " ten times in a training, where photos are held out; 0 = never"
+            " ten times in a training at most, where photos are held out, on 12 of them at most; 0 = never"
         ),
     )
     validation_times: Annotated[int, Field(ge=1, le=20)] = Field(

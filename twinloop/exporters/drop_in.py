@@ -23,6 +23,7 @@ from twinloop.loras.container import file_bytes
 from twinloop.loras.lora import Dialect, LoraFile
 from twinloop.loras.texts import trigger_of
 from twinloop.loras.write import effective_dialect, written
+from twinloop.store.models.base_name import BASE_NAME, base_name
 from twinloop.store.pictures.images import load_image
 
 PREVIEW_SIDE = 768
@@ -51,7 +52,8 @@ def export_drop_in(target: str, file: LoraFile, drop_in: DropIn) -> Package:
     usual = Dialect.COMFYUI if lora_names_of(adapter.family).dots else Dialect.KOHYA
     dialect = effective_dialect(adapter, usual)
     trigger = drop_in.trigger or trigger_of(file.texts)
-    texts = {**file.texts, **({"modelspec.trigger_phrase": trigger} if trigger else {})}
+    base = {BASE_NAME: base_name(file.texts[BASE_NAME])} if BASE_NAME in file.texts else {}
+    texts = {**file.texts, **base, **({"modelspec.trigger_phrase": trigger} if trigger else {})}
     stem = f"{PLACES[target]}/{drop_in.name}"
     files = [File(f"{stem}.safetensors", file_bytes(*written(adapter, dialect, texts)))]
     files.append(File(f"{stem}.json", _user_metadata(file, adapter, trigger, drop_in)))
@@ -68,7 +70,7 @@ def export_drop_in(target: str, file: LoraFile, drop_in: DropIn) -> Package:
 
 def _user_metadata(file: LoraFile, adapter: Adapter, trigger: str, drop_in: DropIn) -> bytes:
     """The keys that A1111's editor of a LoRA writes."""
-    base = file.texts.get("ss_sd_model_name", "not told")
+    base = base_name(file.texts.get(BASE_NAME, "not told"))
     data = {
         "description": file.texts.get("modelspec.description", ""),
         "sd version": _VERSIONS.get(adapter.family, "Unknown"),

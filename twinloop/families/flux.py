@@ -152,6 +152,12 @@ FAMILY = Family(
                 "!single_stream_modulation.lin.weight",
                 "!distilled_guidance_layer.in_proj.bias",
             ),
+            (
+                "single_transformer_blocks.0.proj_mlp.weight",
+                "transformer_blocks.0.attn.norm_added_k.weight",
+                "context_embedder.weight",
+                "time_text_embed.text_embedder.linear_1.weight",
+            ),
         ),
         layout=Layout(
             stacks={

@@ -154,7 +154,13 @@ FAMILY = Family(
     single_file=SingleFile(
         whole=False,
         model="Flux2Transformer2DModel",
-        marks=(("single_stream_modulation.lin.weight", "guidance_in.in_layer.weight"),),
+        marks=(
+            ("single_stream_modulation.lin.weight", "guidance_in.in_layer.weight"),
+            (
+                "single_stream_modulation.linear.weight",
+                "time_guidance_embed.guidance_embedder.linear_1.weight",
+            ),
+        ),
         layout=LAYOUT,
     ),
     sizes=(Size("[dev]", {"num_layers": 8, "num_single_layers": 48, "guidance_embeds": True, "in_channels": 128}),),

@@ -31,7 +31,13 @@ FAMILY = replace(
     single_file=SingleFile(
         whole=False,
         model="Flux2Transformer2DModel",
-        marks=(("single_stream_modulation.lin.weight", "!guidance_in.in_layer.weight"),),
+        marks=(
+            ("single_stream_modulation.lin.weight", "!guidance_in.in_layer.weight"),
+            (
+                "single_stream_modulation.linear.weight",
+                "!time_guidance_embed.guidance_embedder.linear_1.weight",
+            ),
+        ),
         layout=flux2.LAYOUT,
     ),
     # the configurations of the base models fit the distilled ones; theirs would switch guidance off

@@ -64,6 +64,15 @@ def read_gguf_header(path: Path) -> Header:
     return Header({name: shape for name, shape, _, _ in found}, texts, max(0, end - path.stat().st_size))
 
 
+def holds_packed_weights(path: Path) -> bool:
+    """Whether a file is smaller than its weights in 16 bits would be; False where it cannot be read."""
+    try:
+        shapes, size = read_gguf_header(path).shapes, path.stat().st_size
+    except (OSError, ValueError):
+        return False
+    return size < 2 * sum(math.prod(shape) for shape in shapes.values())
+
+
 def _note(file: IO[bytes]) -> tuple[str, str]:
     name = _text(file)
     (kind,) = _numbers(file, "I")

@@ -131,7 +131,15 @@ FAMILY = Family(
     single_file=SingleFile(
         whole=False,
         model="SD3Transformer2DModel",
-        marks=(("joint_blocks.0.context_block.adaLN_modulation.1.bias",),),
+        marks=(
+            ("joint_blocks.0.context_block.adaLN_modulation.1.bias",),
+            (
+                "transformer_blocks.0.attn.add_k_proj.weight",
+                "context_embedder.weight",
+                "pos_embed.proj.weight",
+                "time_text_embed.text_embedder.linear_1.weight",
+            ),
+        ),
         layout=Layout(
             stacks={"num_layers": ("joint_blocks", "transformer_blocks")},
             inputs={"in_channels": ("x_embedder.proj.weight", "pos_embed.proj.weight")},

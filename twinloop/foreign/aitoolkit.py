@@ -14,7 +14,7 @@ import yaml
 from twinloop.domain.training_rules import LARGEST_RANK
 from twinloop.errors import InputError
 from twinloop.foreign import TITLES
-from twinloop.foreign.job import Job, check_convolutions, known, quantized, without_parts
+from twinloop.foreign.job import Job, check_convolutions, known, more_steps, quantized, without_parts
 from twinloop.foreign.program import MASKED, Program
 from twinloop.system import shell
 
@@ -93,7 +93,7 @@ def job_yaml(job: Job) -> str:
         "network": _network(job),
         "save": {
             "dtype": "float16",
-            "save_every": job.save_every,
+            "save_every": job.in_turns(job.save_every),
             # one more than it would go on from, since the newest may be cut short
             "max_step_saves_to_keep": 2 if job.run_here else job.saves_kept or ALL_SAVES,
             "push_to_hub": False,
@@ -101,7 +101,7 @@ def job_yaml(job: Job) -> str:
         "datasets": [_dataset(job, n) for n in range(len(job.folders))],
         "train": _train(job),
         "model": _model(job),
-        "sample": {"sampler": _scheduler(job), "sample_every": job.settings.steps + 1, "prompts": []},
+        "sample": {"sampler": _scheduler(job), "sample_every": job.in_turns(job.settings.steps) + 1, "prompts": []},
     }
     data = {
         "job": "extension",
@@ -139,7 +139,7 @@ def _dataset(job: Job, number: int) -> dict[str, Any]:
     return {
         "folder_path": job.place(folder),
         "caption_ext": "txt",
-        "caption_dropout_rate": job.settings.caption_dropout,
+        "caption_dropout_rate": 0.0 if folder.prior else job.settings.caption_dropout,
         "shuffle_tokens": job.settings.shuffle_captions,
         "keep_tokens": job.keep_tokens,
         **({"token_dropout_rate": dropped} if (dropped := job.settings.caption_tag_dropout_rate) else {}),
@@ -156,7 +156,8 @@ def _train(job: Job) -> dict[str, Any]:
     settings = job.settings
     train: dict[str, Any] = {
         "batch_size": settings.batch_size,
-        "steps": settings.steps,
+        # where there are prior images, every second step is one of theirs alone
+        "steps": job.in_turns(settings.steps),
         # not gradient_accumulation_steps, which would count every micro-batch as a step
         "gradient_accumulation": settings.gradient_accumulation,
         "train_unet": True,
@@ -175,7 +176,7 @@ def _train(job: Job) -> dict[str, Any]:
     train |= {"timestep_type": "weighted"} if job.family.name in WEIGHTED else {}
     train |= {"min_snr_gamma": job.min_snr_gamma} if job.min_snr_gamma > 0 else {}
     train |= {"noise_offset": job.noise_offset} if job.noise_offset > 0 else {}
-    train |= {"reg_weight": settings.prior_weight} if any(folder.prior for folder in job.folders) else {}
+    train |= {"reg_weight": settings.prior_weight} if job.prior_pictures else {}
     if settings.text_encoder:
         train |= {"unet_lr": settings.learning_rate, "text_encoder_lr": settings.text_encoder_rate}
     if settings.ema_decay:
@@ -224,7 +225,7 @@ def _rates(job: Job) -> dict[str, Any]:
     if schedule == "constant" and job.settings.warmup_steps:
         return {
             "lr_scheduler": "constant_with_warmup",
-            "lr_scheduler_params": {"num_warmup_steps": job.settings.warmup_steps},
+            "lr_scheduler_params": {"num_warmup_steps": job.in_turns(job.settings.warmup_steps)},
         }
     if schedule == "linear":
         return {"lr_scheduler": "linear", "lr_scheduler_params": {"start_factor": 1.0, "end_factor": 0.0}}
@@ -260,7 +261,7 @@ def _model(job: Job) -> dict[str, Any]:
 
 def notes(job: Job) -> tuple[str, ...]:
     """What of the settings this program cannot do, in words."""
-    settings, told = job.settings, list[str]()
+    settings, told = job.settings, [*more_steps("ai-toolkit", job)]
     alpha = settings.network_alpha
     if job.family.denoiser != "unet" and not settings.lokr and alpha != settings.rank:
         told.append(

@@ -99,6 +99,37 @@ class Job:
     def pictures(self) -> int:
         return sum(len(folder.pictures) for folder in self.folders)
 
+    @property
+    def subject_pictures(self) -> int:
+        """Without the prior images."""
+        return sum(len(folder.pictures) for folder in self.folders if not folder.prior)
+
+    @property
+    def drawn(self) -> int:
+        """How many of the subject's pictures one pass has, each as often as its folder says."""
+        return sum(folder.repeats * len(folder.pictures) for folder in self.folders if not folder.prior)
+
+    @property
+    def prior_pictures(self) -> int:
+        return self.pictures - self.subject_pictures
+
+    def in_turns(self, steps: int) -> int:
+        """So many of our steps, each with a batch of the subject's pictures and one of prior images, for a program of
+        whose batches, or whose pictures, every second one is a prior image.
+        """
+        return steps * 2 if self.prior_pictures else steps
+
+
+def more_steps(program: str, job: Job) -> tuple[str, ...]:
+    """What is to be said of a program that learns prior images in place of the subject's pictures."""
+    if not job.prior_pictures:
+        return ()
+    steps = job.settings.steps
+    return (
+        f"{job.in_turns(steps)} steps instead of {steps}: every second picture that {program} learns is a prior image,"
+        " while a step of this program has a batch of both",
+    )
+
 
 SHIFTS = {"sd35": 3.0, "zimage": 2.0}
 """Of flow families whose times are shifted by one number; with the others it follows from the size of the pictures."""

@@ -5,6 +5,7 @@ library/config_util.py, and its docs/*_train_network.md."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from twinloop.domain.training_rules import LARGEST_RANK
 from twinloop.errors import InputError
 from twinloop.families.clip import CHUNKS, TOKENS, about_tokens
 from twinloop.foreign import TITLES
-from twinloop.foreign.job import Job, check_convolutions, known, quantized, trigger_goes
+from twinloop.foreign.job import Job, check_convolutions, known, more_steps, quantized, trigger_goes
 from twinloop.foreign.pictures import Folder
 from twinloop.foreign.program import MASKED, Program
 from twinloop.foreign.toml import dumps
@@ -104,15 +105,20 @@ def script(job: Job) -> str:
 def dataset_toml(job: Job) -> str:
     """For ``--dataset_config``: one subset per folder, so that every photo is drawn as often as its weight says.
 
+    Prior images are repeated by sd-scripts itself until they are as many as the subject's pictures with their repeats;
+    those beyond that number it would never read, so that the subject's have more repeats where there are fewer of them.
+
     Raises:
         InputError: masks, and pictures for prior preservation, which its datasets of pictures with masks do not take.
     """
     settings = job.settings
     dropout = 0.0 if job.family.name in _CACHED_TEXTS else settings.caption_dropout
+    passes = max(1, math.ceil(job.prior_pictures / job.drawn))
     subsets = [
         {
-            "image_dir": job.place(folder), "num_repeats": folder.repeats,
-            "caption_dropout_rate": float(dropout), "flip_aug": settings.flip, **_kind(job, folder),
+            "image_dir": job.place(folder), "num_repeats": folder.repeats * (1 if folder.prior else passes),
+            "caption_dropout_rate": 0.0 if folder.prior else float(dropout), "flip_aug": settings.flip,
+            **_kind(job, folder),
         }
         for folder in job.folders
     ]  # fmt: skip
@@ -151,7 +157,7 @@ def _kind(job: Job, folder: Folder) -> dict[str, Any]:
     """
     if not job.masked:
         return {"is_reg": folder.prior, "class_tokens": job.settings.class_word if folder.prior else job.trigger}
-    if any(one.prior for one in job.folders):
+    if job.prior_pictures:
         raise InputError(f"{TITLE} takes training.masks or prior_images, not both. Leave one out.")
     return {"conditioning_data_dir": job.place_of_masks(folder)}
 
@@ -178,7 +184,7 @@ def training_toml(job: Job, dataset_config: str) -> str:
                 "output_name": job.name,
                 "save_model_as": "safetensors",
                 "save_precision": "fp16",
-                "save_every_n_steps": job.save_every,
+                "save_every_n_steps": job.in_turns(job.save_every),
                 **_saves(job),
                 "save_state": True,
                 "save_last_n_steps_state": 1,
@@ -209,7 +215,7 @@ def part_arguments(job: Job) -> dict[str, str]:
 def _saves(job: Job) -> dict[str, Any]:
     """Which LoRAs of earlier steps go: it is told how many steps before the newest one the last of them may lie."""
     kept = job.saves_kept
-    return {"save_last_n_steps": max(1, (kept - 1) * job.save_every)} if kept else {}
+    return {"save_last_n_steps": max(1, (kept - 1) * job.in_turns(job.save_every))} if kept else {}
 
 
 def token_length(job: Job) -> int | None:
@@ -272,7 +278,7 @@ def _network(job: Job) -> dict[str, Any]:
 def _training(job: Job) -> dict[str, Any]:
     settings = job.settings
     arguments: dict[str, Any] = {
-        "max_train_steps": settings.steps,
+        "max_train_steps": job.in_turns(settings.steps),
         "learning_rate": float(settings.learning_rate),
         "optimizer_type": OPTIMIZERS.get(settings.optimizer, settings.optimizer),
         "optimizer_args": _optimizer_arguments(job),
@@ -292,7 +298,7 @@ def _training(job: Job) -> dict[str, Any]:
         arguments[wanted] = True
     if settings.schedule == "cosine_restarts":
         arguments["lr_scheduler_num_cycles"] = settings.restarts
-    if any(folder.prior for folder in job.folders):
+    if job.prior_pictures:
         arguments["prior_loss_weight"] = float(settings.prior_weight)
     arguments |= {"min_snr_gamma": float(job.min_snr_gamma)} if job.min_snr_gamma > 0 else {}
     arguments |= _loss(job)
@@ -311,7 +317,7 @@ def _optimizer_arguments(job: Job) -> list[str]:
 
 
 def _warmup(job: Job) -> int:
-    return min(job.settings.warmup_steps, max(job.settings.steps - 1, 0))
+    return job.in_turns(min(job.settings.warmup_steps, max(job.settings.steps - 1, 0)))
 
 
 def _loss(job: Job) -> dict[str, Any]:
@@ -363,7 +369,7 @@ def _of_family(job: Job) -> dict[str, Any]:
 
 def notes(job: Job) -> tuple[str, ...]:
     """What of the settings this program cannot do, in words."""
-    lines = []
+    lines = [*more_steps("sd-scripts", job)]
     if job.family.name in _CACHED_TEXTS and job.settings.caption_dropout > 0:
         lines.append("captions are not dropped: sd-scripts caches the text encoders' outputs for this family")
     else:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from twinloop.foreign import TITLES
-from twinloop.foreign.job import SHIFTS, Job, known, quantized, trigger_goes, without_parts
+from twinloop.foreign.job import SHIFTS, Job, known, more_steps, quantized, trigger_goes, without_parts
+from twinloop.foreign.pictures import Folder
 from twinloop.foreign.program import Program
 from twinloop.system import shell
 
@@ -62,7 +63,6 @@ def config_json(job: Job, concepts: str) -> str:
         InputError: it does not train the family, or does not know the quantization.
     """
     settings = job.settings
-    drawn = sum(folder.repeats * len(folder.pictures) for folder in job.folders)
     config: dict[str, Any] = {
         "__version": VERSION,
         "training_method": "LORA",
@@ -78,10 +78,10 @@ def config_json(job: Job, concepts: str) -> str:
         "resolution": ",".join(map(str, sorted((settings.resolution, *settings.smaller_resolutions)))),
         "batch_size": settings.batch_size,
         "gradient_accumulation_steps": settings.gradient_accumulation,
-        "epochs": max(1, math.ceil(settings.steps * settings.effective_batch / drawn)),
+        "epochs": max(1, math.ceil(settings.steps * settings.effective_batch / job.drawn)),
         "learning_rate": settings.learning_rate,
         "learning_rate_scheduler": SCHEDULES.get(settings.schedule, settings.schedule.upper()),
-        "learning_rate_warmup_steps": settings.warmup_steps,
+        "learning_rate_warmup_steps": job.in_turns(settings.warmup_steps),
         "learning_rate_cycles": settings.restarts,
         "clip_grad_norm": settings.clip_norm or None,
         "lora_rank": settings.rank,
@@ -94,7 +94,7 @@ def config_json(job: Job, concepts: str) -> str:
         "output_dtype": "FLOAT_16",
         "sample_after_unit": "NEVER",
         **_checkpointing(job),
-        **({"save_every": settings.save_every, "save_every_unit": "STEP"} if settings.save_every else {}),
+        **({"save_every": job.in_turns(settings.save_every), "save_every_unit": "STEP"} if settings.save_every else {}),
         **_parts(job),
         **_loss(job),
     }
@@ -153,7 +153,7 @@ def concepts_json(job: Job) -> str:
             "seed": job.settings.seed,
             "enabled": True,
             "include_subdirectories": False,
-            "balancing": float(folder.repeats),
+            "balancing": _repeats(job, folder),
             "balancing_strategy": "REPEATS",
             "loss_weight": job.settings.prior_weight if folder.prior else 1.0,
             "image": {"enable_crop_jitter": False, "enable_random_flip": job.settings.flip},
@@ -169,9 +169,19 @@ def concepts_json(job: Job) -> str:
     return json.dumps(concepts, indent=4, ensure_ascii=False) + "\n"
 
 
+def _repeats(job: Job, folder: Folder) -> float:
+    """How often a pass has each picture of a folder; of prior images it has as many as of the others, as our steps have
+    a batch of each.
+    """
+    return round(job.drawn / job.prior_pictures, 4) if folder.prior else float(folder.repeats)
+
+
 def notes(job: Job) -> tuple[str, ...]:
     """What of the settings this program cannot do, in words."""
-    return trigger_goes(TITLE, job)
+    told = more_steps(TITLE, job)
+    if job.prior_pictures and job.settings.caption_dropout:
+        told += (f"captions of prior images are dropped as often as the others: {TITLE} has one number for all",)
+    return (*told, *trigger_goes(TITLE, job))
 
 
 def _files(job: Job) -> Mapping[str, str]:

@@ -69,23 +69,36 @@ def repeats_of(weights: Sequence[float]) -> list[int]:
     return [count // common for count in counts]
 
 
-def folders_of(samples: Sequence[TrainingSample], trigger: str) -> tuple[Folder, ...]:
-    """The samples by number of repeats, most first; names are those of kohya's convention, ``<repeats>_<trigger>``.
+def folders_of(samples: Sequence[TrainingSample], trigger: str, class_word: str = "") -> tuple[Folder, ...]:
+    """The samples by number of repeats, most first, then the prior images, each once: programs draw as many of these as
+    of the others. Names are those of kohya's convention, ``<repeats>_<trigger>``, and ``prior_1_<class word>``.
 
     Raises:
         NothingToDo: no sample with a weight. StateError: a photo changed since it was looked at, or is gone.
     """
     usable = [sample for sample in samples if sample.weight > 0]
-    if not usable:
+    weights = [sample.weight for sample in usable if not sample.prior]
+    if not weights:
         raise NothingToDo(NO_PHOTO_TO_TRAIN_ON)
+    repeats_left = iter(repeats_of(weights))
     groups: dict[tuple[bool, int], list[Picture]] = {}
-    for number, (sample, repeats) in enumerate(zip(usable, repeats_of([s.weight for s in usable]), strict=True)):
+    for number, sample in enumerate(usable):
+        repeats = 1 if sample.prior else next(repeats_left)
         groups.setdefault((sample.prior, repeats), []).append(_picture(number, sample))
-    words = " ".join(re.sub(r"[^\w-]+", " ", trigger).split()) or "person"
     return tuple(
-        Folder(f"{'prior_' if prior else ''}{repeats}_{words}", repeats, tuple(groups[prior, repeats]), prior)
+        Folder(
+            f"prior_{repeats}_{_words(class_word)}" if prior else f"{repeats}_{_words(trigger)}",
+            repeats,
+            tuple(groups[prior, repeats]),
+            prior,
+        )
         for prior, repeats in sorted(groups, key=lambda key: (key[0], -key[1]))
     )
+
+
+def _words(text: str) -> str:
+    """As the name of a folder may have them."""
+    return " ".join(re.sub(r"[^\w-]+", " ", text).split()) or "person"
 
 
 def _picture(number: int, sample: TrainingSample) -> Picture:

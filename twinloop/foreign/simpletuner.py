@@ -105,7 +105,8 @@ def _predicts(job: Job) -> dict[str, Any]:
 def backends_json(job: Job) -> str:
     """``config/multidatabackend.json``: one backend per folder, and the cache of text embeddings.
 
-    SimpleTuner counts repeats beyond the first: 0 means once.
+    SimpleTuner counts repeats beyond the first: 0 means once. Regularisation it knows for LyCORIS alone: prior images
+    are there, but switched off, else they would take steps from the subject.
     """
     side = job.settings.resolution
     backends: list[dict[str, Any]] = [
@@ -124,6 +125,7 @@ def backends_json(job: Job) -> str:
             "maximum_image_size": 2 * side,
             "target_downsample_size": side,
             "is_regularisation_data": folder.prior,
+            **({"disabled": True} if folder.prior else {}),
             "cache_dir_vae": str(job.output / "cache" / "vae" / f"pictures-{number}"),
         }
         for number, folder in enumerate(job.folders)
@@ -138,6 +140,11 @@ def backends_json(job: Job) -> str:
 def notes(job: Job) -> tuple[str, ...]:
     """What of the settings this program cannot do, in words."""
     told = [*trigger_goes(TITLE, job)]
+    if job.prior_pictures:
+        told.append(
+            'prior images are switched off ("disabled"): SimpleTuner has regularisation for LyCORIS, not for a LoRA of'
+            " lora_type standard"
+        )
     if job.settings.flip:
         told.append("photos are not mirrored, which SimpleTuner has no word for")
     if job.settings.optimizer not in OPTIMIZERS:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from twinloop.domain.optimizer_args import Arguments
 from twinloop.domain.records import TrainingSample
 from twinloop.domain.validation_loss import ValidationLoss
+from twinloop.domain.validation_plan import ValidationPlan, usual_validations
 
 FREE_SETTINGS = (
     "stop_at",
@@ -99,7 +100,8 @@ class TrainingSettings:
         save_every: also write the LoRA as it is after every so many steps (`store.step_saves`), beside the file
             ``saves_beside``, "" = beside the one that is trained; 0 = do not. max_step_saves_to_keep: 0 = all.
         validate_every: measure the loss on the held-out samples (those of weight 0) after every so many steps and after
-            the last; 0 = never. validation_times: with the noise of so many times, each photo. Decide no weight.
+            the last; 0 = never, None = as `validations` says. validation_times: with the noise of so many times, each
+            photo. Decide no weight.
         tensorboard: write event files where the library is there. wandb: project to report to, "" = nothing leaves this
             machine.
     """
@@ -169,7 +171,7 @@ class TrainingSettings:
     save_every: int = 0
     max_step_saves_to_keep: int = 0
     saves_beside: str = ""
-    validate_every: int = 0
+    validate_every: int | None = 0
     validation_times: int = 4
     tensorboard: bool = True
     wandb: str = ""
@@ -218,9 +220,18 @@ class TrainingSettings:
         """The step whose weights are written."""
         return min(self.stop_at or self.steps, self.steps)
 
+    def validations(self, held_out: int) -> ValidationPlan:
+        """How often the validation loss is measured where so many photos are held out: as asked and on all of them,
+        else as is usual.
+        """
+        if self.validate_every is None:
+            return usual_validations(self.steps, self.effective_batch, self.validation_times, held_out)
+        return ValidationPlan(self.validate_every if held_out else 0, held_out)
+
     def validates_at(self, step: int) -> bool:
         """Whether the validation loss is measured after a step: that of the weights which are written is among them."""
-        return self.validate_every > 0 and (step % self.validate_every == 0 or step == self.last_step)
+        every = self.validate_every or 0
+        return every > 0 and (step % every == 0 or step == self.last_step)
 
 
 def decisive_settings(settings: TrainingSettings) -> dict[str, Any]:

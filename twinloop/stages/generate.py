@@ -20,6 +20,7 @@ from twinloop.stages.early import EarlyJudge, GivenUp, fails
 from twinloop.stages.face_detail import FaceDetail, Made, Redrawn, face_shot
 from twinloop.store.atomic import sha256_file, write_bytes, write_json
 from twinloop.store.journal import Journal
+from twinloop.store.models.base_name import base_title
 from twinloop.store.models.lora_file import short_hash
 from twinloop.store.pictures.provenance import synthetic_png
 from twinloop.store.remembered_hash import remembered_sha256
@@ -292,7 +293,7 @@ def parameters_text(
         f"Seed: {shot.seed}",
         f"Size: {settings.width}x{settings.height}",
         *([f"Model hash: {hashes.model}"] if hashes.model else []),
-        f"Model: {context.base_model}",
+        f"Model: {base_title(context.base_model)}",
     ]
     if settings.guidance_rescale:
         parts.append(f"CFG Rescale: {settings.guidance_rescale:g}")

@@ -27,6 +27,11 @@ HOLD_OUT_FROM = 20
 HOLD_OUT_SHARE = 0.15
 
 
+def held_out_of(photos: int) -> int:
+    """How many of so many photos are held out at most."""
+    return math.ceil(HOLD_OUT_SHARE * photos) if photos >= HOLD_OUT_FROM else 0
+
+
 def nearest_mean(cosines: npt.NDArray[Floating]) -> npt.NDArray[Floating]:
     """Similarity to a person: (..., N) cosines to N photos, at least one of them not `NOT_ITSELF` -> (...) the mean of
     the `NEAREST` highest.
@@ -158,9 +163,9 @@ def _spread(scores: npt.NDArray[Any]) -> tuple[float, float, int]:
 
 
 def _hold_out(known: Sequence[Observation], angles: Sequence[str]) -> frozenset[str]:
-    if len(known) < HOLD_OUT_FROM:
+    wanted = held_out_of(len(known))
+    if not wanted:
         return frozenset()
-    wanted = math.ceil(HOLD_OUT_SHARE * len(known))
     common = max(sorted(set(angles)), key=angles.count)
     # the hash order of `known` is as good as random and never changes
     return frozenset([p.sha256 for p, angle in zip(known, angles, strict=True) if angle == common][:wanted])

@@ -88,7 +88,7 @@ def training_samples(
             mask=beside.masks.get(Path(m.path)),
         )
         for m in dataset.members
-        if m.weight > 0 or (settings.validate_every and m.origin == "real")
+        if m.weight > 0 or (settings.validate_every != 0 and m.origin == "real")
     ]
     if not any(sample.weight > 0 for sample in samples):
         raise NothingToDo(NO_PHOTO_TO_TRAIN_ON)

@@ -21,6 +21,7 @@ from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.training_spec import TrainingSpec
 from twinloop.stages.untouched import check_untouched
 from twinloop.store.atomic import copy_whole, read_json, sha256_file, write_json
+from twinloop.store.models.base_name import BASE_NAME, base_name
 from twinloop.store.models.lora_file import header_texts, kohya_path, metrics_path
 from twinloop.store.models.step_saves import StepSaves
 from twinloop.store.run.workspace import Workspace, shown_path
@@ -141,17 +142,14 @@ def _trained(order: TrainingOrder, file: Path, record: Path, toolbox: Toolbox) -
 
 
 def _check_saves(order: TrainingOrder) -> None:
-    """Whether a new training would write over LoRAs of steps of another one.
+    """Whether a new training would write over LoRAs of steps of another one; where there is a work folder, the trainer
+    knows whether that is of another one.
 
     Raises:
         StateError: it would.
     """
-    found = StepSaves.of(order.spec.settings, order.output).there()
-    if found and not order.work.exists():
-        raise StateError(
-            f"{found[0]} is there already, and this training would write over it; nothing was changed. Move the files"
-            f" {order.output.stem}-step*.safetensors away, or name another output."
-        )
+    if not order.work.exists():
+        StepSaves.of(order.spec.settings, order.output).check_free()
 
 
 def _made(order: TrainingOrder, file: Path, toolbox: Toolbox, stop_at: int = 0, begins: bool = True) -> LoRA:
@@ -299,6 +297,6 @@ def _metadata(dataset: Dataset, title: str, file: str, spec: TrainingSpec, toolb
         **({"twinloop.assistant": spec.settings.assistant_sha256} if spec.settings.assistant_sha256 else {}),
         "twinloop.consent": spec.consent.text,
         "ss_output_name": file,
-        "ss_sd_model_name": toolbox.base_model,
+        BASE_NAME: base_name(toolbox.base_model),
         "ss_num_train_images": str(real + made),
     }

@@ -179,7 +179,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"File not found: {path}") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise StateError(f"Cannot read {path}: {error}. Move it away and run the step that writes it again.") from error
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from twinloop.config import Settings
 from twinloop.errors import InputError
 from twinloop.store.atomic import read_object
 from twinloop.store.run.workspace import Workspace
@@ -81,15 +84,18 @@ class Site:
         named = [self.home / path for path in self.named_configs]
         told = (self.told_config(space) for space in self.runs().values())
         started = [path for path in told if path is not None]
-        return {self.show(path): path for path in dict.fromkeys([*named, *found, *started]) if path.is_file()}
+        return {self.show(path): path for path in dict.fromkeys([*named, *found, *started]) if _is_file(path)}
 
     def told_config(self, space: Workspace) -> Path | None:
-        """The configuration that a run says it was started with; None = it names none, or that file is gone."""
-        name = read_object(space.started_with, recorded).get("config") if space.started_with.is_file() else None
+        """The configuration that a run says it was started with; None = it names none, or that file is gone, may not
+        be looked at, or is something else.
+        """
+        name = read_object(space.started_with, recorded).get("config") if _is_file(space.started_with) else None
         if not isinstance(name, str) or "\0" in name:
             return None
         path = self.home / name
-        return path if path.is_file() else None
+        # whoever wrote the run's folder wrote the name, too: no other file of this machine is shown for it
+        return path if _is_file(path) and _is_config(read_object(path, recorded)) else None
 
     def show(self, path: Path) -> str:
         """Relative to the working directory where it lies below it."""
@@ -97,6 +103,18 @@ class Site:
             return path.resolve().relative_to(self.home.resolve()).as_posix()
         except ValueError:
             return path.resolve().as_posix()
+
+
+def _is_config(data: Mapping[str, Any]) -> bool:
+    """Whether a JSON object is a configuration, by the fields that each of them has."""
+    return all(isinstance(data.get(name), str) for name, info in Settings.model_fields.items() if info.is_required())
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a folder that is closed to this user, or a name too long for any file
+        return False
 
 
 def _hidden(path: Path, below: Path) -> bool:

@@ -81,7 +81,7 @@ class Kit:
     generator: Callable[[], Generator]
     trainer: Callable[[], Trainer]
     preset: Preset
-    forecast: Callable[[TrainingSettings, int, int, Sequence[str]], Forecast | None]
+    forecast: Callable[[TrainingSettings, int, int, Sequence[str], int], Forecast | None]
     family: Family | None
 
     @property
@@ -94,7 +94,9 @@ class Kit:
         return self.family is not None and self.family.editing is not None
 
 
-def _no_forecast(settings: TrainingSettings, images: int, prior_images: int, captions: Sequence[str]) -> None:
+def _no_forecast(
+    settings: TrainingSettings, images: int, prior_images: int, captions: Sequence[str], held_out: int
+) -> None:
     """Other programs' trainings, and the fakes', are not looked into."""
 
 

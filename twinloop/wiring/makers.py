@@ -15,6 +15,7 @@ from twinloop.families import Family, distilled, preset_name
 from twinloop.families.base import Guidance, Preset
 from twinloop.families.predictions import check_asked, prediction_of
 from twinloop.ports import GenerationSettings, Generator, Trainer, TrainingSettings, nobody_listens
+from twinloop.stages.identity import held_out_of
 from twinloop.stages.toolbox import Forecaster
 from twinloop.stages.words import Around
 from twinloop.store.models.lora_file import header_texts
@@ -84,7 +85,8 @@ def build_makers(settings: Settings, notice: Callable[[str], None] = nobody_list
         return training_settings(settings, kit.preset.training, kit.preset.repeats, images)
 
     def forecast(images: int, captions: Sequence[str] = ()) -> Forecast | None:
-        return kit.forecast(training(images), images, _prior_images(settings), captions)
+        held_out = held_out_of(images) if settings.validation.measures_identity else 0
+        return kit.forecast(training(images), images, _prior_images(settings), captions, held_out)
 
     return Makers(
         generator=kit.generator,

@@ -48,8 +48,6 @@ LION_DIVISOR = 3
 """Lion's rate is 3 to 10 times smaller than AdamW's (arXiv 2302.06675, section 5), for which the presets are."""
 WARMUP_SHARE = 10
 """A preset's warm-up is for its own number of steps; a shorter training warms up for a tenth of its own at most."""
-VALIDATIONS = 10
-"""Of a training where nothing else is asked for. Each is `validation_times` passes forward per held-out photo."""
 
 
 def training_settings(settings: Settings, default: TrainingSettings, repeats: int, images: int) -> TrainingSettings:
@@ -86,5 +84,5 @@ def training_settings(settings: Settings, default: TrainingSettings, repeats: in
     if asked.warmup_steps is None:
         chosen = replace(chosen, warmup_steps=min(chosen.warmup_steps, chosen.steps // WARMUP_SHARE))
     if asked.validate_every is None and asked.trainer == "builtin":
-        chosen = replace(chosen, validate_every=math.ceil(chosen.steps / VALIDATIONS))
+        chosen = replace(chosen, validate_every=None)
     return chosen

@@ -649,3 +649,46 @@ def test_a_family_that_a_program_does_not_know_is_said(job: Job, text: Callable[
     unknown = dataclasses.replace(job, family=dataclasses.replace(job.family, name="auraflow"))
     with pytest.raises(InputError, match="does not train auraflow LoRAs, as far as this program knows; it knows sd15,"):
         text(unknown)
+
+
+@pytest.fixture
+def with_prior(job: Job, tmp_path: Path) -> Job:
+    """Four photos, which come six times in a pass, and nine prior images."""
+    prior = [dataclasses.replace(one, prior=True) for one in samples(tmp_path / "reg", count=9)]
+    folders = folders_of([*samples(tmp_path / "own", count=4), *prior], "ohwx ana", "woman")
+    return dataclasses.replace(of(job, "sdxl", schedule="constant", save_every=100), folders=folders)
+
+
+def test_prior_images_take_no_steps_from_the_subject(job: Job, with_prior: Job) -> None:
+    """A step of the built-in trainer has a batch of both; in other programs every second batch, or picture, is one."""
+    found = arguments(with_prior)
+    assert (found["max_train_steps"], found["lr_warmup_steps"], found["save_every_n_steps"]) == (2400, 100, 200)
+    process = yaml.safe_load(aitoolkit.job_yaml(with_prior))["config"]["process"][0]
+    assert process["train"]["steps"] == 2400 and process["train"]["lr_scheduler_params"] == {"num_warmup_steps": 100}
+    assert (process["save"]["save_every"], process["sample"]["sample_every"]) == (200, 2401)
+    alone, beside = (json.loads(onetrainer.config_json(one, "/c.json")) for one in (job, with_prior))
+    assert alone["epochs"] == beside["epochs"] == 1200 * 2 / 6
+    assert (beside["learning_rate_warmup_steps"], beside["save_every"]) == (100, 200)
+    drawn = [concept["balancing"] for concept in json.loads(onetrainer.concepts_json(with_prior))]
+    assert drawn == [2.0, 1.0, pytest.approx(6 / 9, abs=1e-4)]
+    for program in (kohya, aitoolkit, onetrainer):
+        assert "2400 steps instead of 1200" in program.notes(with_prior)[0]
+        assert not any("steps instead of" in note for note in program.notes(job))
+
+
+def test_simpletuner_has_no_regularisation_for_a_usual_lora(job: Job, with_prior: Job) -> None:
+    backends = json.loads(simpletuner.backends_json(with_prior))
+    assert [backend.get("disabled", False) for backend in backends] == [False, False, True, False]
+    assert json.loads(simpletuner.config_json(with_prior, "/b.json"))["max_train_steps"] == 1200
+    assert [any("LyCORIS" in note for note in simpletuner.notes(one)) for one in (with_prior, job)] == [True, False]
+
+
+def test_sd_scripts_reads_all_prior_images_with_their_whole_captions(with_prior: Job) -> None:
+    """It repeats them until they are as many as the others with their repeats, and reads no more than that."""
+    (dataset,) = tomllib.loads(kohya.dataset_toml(with_prior))["datasets"]
+    found = [(one["num_repeats"], one["is_reg"], one["caption_dropout_rate"]) for one in dataset["subsets"]]
+    assert found == [(4, False, 0.05), (2, False, 0.05), (1, True, 0.0)]  # 2 x 6 pictures are enough for 9
+    assert dataset["subsets"][-1]["class_tokens"] == with_prior.settings.class_word
+    process = yaml.safe_load(aitoolkit.job_yaml(with_prior))["config"]["process"][0]
+    found = [(one["num_repeats"], one["caption_dropout_rate"]) for one in process["datasets"]]
+    assert found == [(2, 0.05), (1, 0.05), (1, 0.0)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,18 @@ def test_folders_by_weight_with_captions(tmp_path: Path) -> None:
             assert (place / f"{picture.stem}.txt").read_text() == picture.caption + "\n"
             assert (place / picture.file).read_bytes() == picture.source.read_bytes()
             assert (place / picture.file).samefile(picture.source)
+
+
+def test_prior_images_come_once_each_and_change_no_repeats_of_the_subject(tmp_path: Path) -> None:
+    others = [replace(one, prior=True, weight=1.5) for one in samples(tmp_path / "reg", count=3)]
+    folders = folders_of([*samples(tmp_path / "photos", count=2), *others], "ohwx ana", "young: woman")
+    assert [(folder.name, folder.repeats, len(folder.pictures), folder.prior) for folder in folders] == [
+        ("2_ohwx ana", 2, 1, False),
+        ("1_ohwx ana", 1, 1, False),
+        ("prior_1_young woman", 1, 3, True),
+    ]
+    with pytest.raises(NothingToDo):
+        folders_of(others, "ohwx ana", "woman")
 
 
 def test_what_others_would_see_differently_is_made_anew(tmp_path: Path) -> None:

@@ -213,17 +213,20 @@ def test_loras_are_known_by_the_hashes_of_their_copies_for_other_programs(tmp_pa
     assert f'Lora hashes: "lora_v1: {mine}, film soft grain: {other}"' in text
 
 
-def test_a_base_in_one_file_is_known_by_its_hash(tmp_path: Path) -> None:
+def test_a_base_in_one_file_is_known_by_its_hash_and_its_name_without_its_place(tmp_path: Path) -> None:
     base = tmp_path / "base.safetensors"
     base.write_bytes(b"weights")
+    models = tmp_path / "sd_xl_1.0"
+    models.mkdir()
     digits = hashlib.sha256(b"weights").hexdigest()[:10]
     for model, said in (
-        (str(base), f"Model hash: {digits}, Model: "),
-        (str(tmp_path), f"Size: 8x8, Model: {tmp_path}"),
+        (str(base), f"Model hash: {digits}, Model: base, "),
+        (str(models), "Size: 8x8, Model: sd_xl_1.0, "),
     ):
         folder = tmp_path / digits / Path(model).name
         name = made(folder, Painter(), base_model=model)[0]
-        assert said in Image.open(folder / "synthetic_iter1" / name).info["parameters"]
+        text = Image.open(folder / "synthetic_iter1" / name).info["parameters"]
+        assert said in text and str(tmp_path) not in text
 
 
 def test_a_negative_prompt_that_nobody_read_is_not_in_the_record(tmp_path: Path) -> None:

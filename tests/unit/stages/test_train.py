@@ -310,6 +310,15 @@ def test_the_consent_goes_into_the_file_and_is_never_made_up(space: Workspace, t
     assert trainer.metadata["twinloop.consent"].startswith("written consent")
 
 
+def test_the_header_names_the_base_without_its_place(space: Workspace, tmp_path: Path) -> None:
+    trainer, base = Trainer(), tmp_path / "models" / "base_1.0.safetensors"
+    lora = train(dataset(5), 1, SPEC, space, toolbox(trainer, str(base)))
+    assert trainer.metadata["ss_sd_model_name"] == "base_1.0.safetensors" and lora.base_model == str(base)
+    assert not any(str(tmp_path) in text for text in trainer.metadata.values())
+    train(dataset(5), 2, SPEC, space, toolbox(trainer, "org/model"))
+    assert trainer.metadata["ss_sd_model_name"] == "org/model"
+
+
 class Resuming(Trainer):
     """One that goes on after step ``begun``, as it finds its checkpoint."""
 

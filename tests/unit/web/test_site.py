@@ -59,3 +59,28 @@ def test_an_outputs_folder_may_be_a_link_to_another_disk(tmp_path: Path) -> None
     site = Site("token", home=home)
     (name,) = site.runs()
     assert site.run(name).root.resolve() == tmp_path / "disk/alice/bootstrap"
+
+
+@pytest.mark.parametrize(
+    "told", ["closed/config.json", "x" * 4000, "/etc/passwd", "list.json", "own.json", "deep.json"]
+)
+def test_a_run_can_name_nothing_but_a_configuration(site: Site, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (site.home / "list.json").write_text("[]")
+    (site.home / "own.json").write_text('{"person_name": "ana", "person_trigger": "ohwx", "dataset_dir": 7}')
+    (site.home / "deep.json").write_text("[" * 100_000)
+    real = Path.is_file
+
+    def is_file(path: Path) -> bool:  # root may look into every folder
+        if path.parent.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    (site.home / "outputs/alice/bootstrap/started_with.json").write_text(json.dumps({"config": told}))
+    assert site.configs() == {} and site.told_config(site.run("outputs/alice/bootstrap")) is None
+
+
+def test_a_run_s_configuration_is_listed(site: Site) -> None:
+    (site.home / "own.json").write_text('{"person_name": "ana", "person_trigger": "ohwx", "dataset_dir": "photos"}')
+    (site.home / "outputs/alice/bootstrap/started_with.json").write_text('{"config": "own.json"}')
+    assert site.configs() == {"own.json": site.home / "own.json"}

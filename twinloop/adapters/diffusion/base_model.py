@@ -128,6 +128,8 @@ class BaseModel:
         for pipeline in self._pipelines():
             pipeline.remove_all_hooks()
         self._swapped.close()
+        # what fails half-way below, for lack of memory, is begun anew by whoever asks next
+        self._offload, self.prompts.hooked = "", False
         if how == "none":
             for encoder in encoders_of(self.pipeline):
                 # hooks that are gone may have left one behind; `PromptEmbedder` moves them from now on

@@ -101,7 +101,13 @@ def _text_encoder(made: Any, tensors: dict[str, Tensor], home: Path, dtype: torc
     state = _in_own_names(made, config, kind, tensors)
     with torch.random.fork_rng(devices=[]):  # what is missing is drawn at random first
         model, report = made.from_pretrained(
-            None, config=config, state_dict=state, dtype=dtype, output_loading_info=True, local_files_only=True
+            None,
+            config=config,
+            state_dict=state,
+            dtype=dtype,
+            output_loading_info=True,
+            local_files_only=True,
+            use_safetensors=True,
         )
     missing = set(report["missing_keys"])
     if cut:

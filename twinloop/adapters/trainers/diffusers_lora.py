@@ -18,11 +18,17 @@ import torch
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base
+from twinloop.adapters.diffusion.block_swap import swappable
 from twinloop.adapters.diffusion.compute import is_small
 from twinloop.adapters.diffusion.loras.writing import write_lora
 from twinloop.adapters.diffusion.memory import memory_errors
 from twinloop.adapters.diffusion.repeatability import repeatable, threads
-from twinloop.adapters.trainers.data.prepare import caption_chunks, prepare_data, prepare_validation
+from twinloop.adapters.trainers.data.prepare import (
+    caption_chunks,
+    measured_photos,
+    prepare_data,
+    prepare_validation,
+)
 from twinloop.adapters.trainers.execution.process_group import ALONE, Workers
 from twinloop.adapters.trainers.execution.step_execution import StepExecution
 from twinloop.adapters.trainers.lora.adapted_model import adapted
@@ -100,33 +106,37 @@ class DiffusersLoraTrainer:
             NothingToDo: no sample with a weight. InputError: settings this trainer does not know. OutOfMemory.
             MissingExtra: an optimizer or a place for figures whose library is not installed.
             TrainingDiverged: the loss is no longer a number. UnreadableImage, StateError: a photo is damaged, gone or
-                changed.
+                changed. StateError: LoRAs of steps of another training lie where its own would.
         """
         usable = [sample for sample in samples if sample.weight > 0]
         held_out = [sample for sample in samples if not sample.weight and not sample.prior]
         if not any(not sample.prior for sample in usable):
             raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
         base, workers = self._open(), self._workers
-        settings = applicable(settings, base)
+        validations = settings.validations(len(held_out))
+        settings = replace(applicable(settings, base), validate_every=validations.every)
         check_on_base(settings, base)
         start = start_of(settings, self._family)
         assistant = assistant_of(settings, base, self._notice)
         chunks = caption_chunks(base, [sample.caption for sample in usable], settings)
         metadata = {**length_header(max(chunks)), **metadata}
+        inputs, saves = inputs_hash(usable, settings, self.fingerprint, metadata), StepSaves.of(settings, output)
         with workers.main_first():
-            record = open_record(work, inputs_hash(usable, settings, self.fingerprint, metadata), self._notice)
-        short = memory_errors("Training", memory_advice(settings, swaps=can_swap(base)))
-        with threads(record.threads), repeatable(base.compute), short, ExitStack() as inside:
+            record = open_record(work, inputs, self._notice, saves.check_free)
+        with threads(record.threads), repeatable(base.compute), ExitStack() as inside:
+            inside.enter_context(memory_errors("Training", _advice(settings, base, settings.blocks_to_swap or 0)))
             with workers.main_first():
                 prior = any(sample.prior for sample in usable)
                 plan = memory_plan(base, settings, work, self._notice, chunks=math.lcm(*chunks), prior=prior)
+                inside.enter_context(memory_errors("Training", _advice(settings, base, plan.blocks_to_swap)))
                 inside.enter_context(base.swapping(plan.blocks_to_swap))
                 # several processes would each encode all; beside a training the encoding needs memory that a small GPU
                 # does not have
                 lazily = workers.world_size == 1 and not is_small(base.compute)
                 data = prepare_data(base, usable, settings, work, self._notice, lazily=lazily)
-                if settings.validate_every and held_out:
-                    data = replace(data, validation=prepare_validation(base, held_out, settings, work, lazily=lazily))
+                if validations.every:
+                    measured = measured_photos(held_out, validations.photos)
+                    data = replace(data, validation=prepare_validation(base, measured, settings, work))
             adapter = AdapterPlan.of(settings, self._family)
             with adapted(base, adapter, settings.seed, checkpointing=plan.checkpointing) as model:
                 if start is not None:
@@ -136,11 +146,11 @@ class DiffusersLoraTrainer:
                     base, model, data, settings, execution, work,
                     lambda done: open_metrics(work, done, settings, record.inputs, self._notice), self._notice, workers,
                 )  # fmt: skip
+                subject = sum(not sample.prior for sample in usable)
                 attentions = places_of(name for name, _ in base.denoiser.named_modules())
-                saves = StepSaves.of(settings, output)
 
                 def export(settings: TrainingSettings, file: Path) -> None:
-                    texts = self._texts(settings, base, record, len(usable), metadata, run.noise.prediction)
+                    texts = self._texts(settings, base, record, subject, metadata, run.noise.prediction)
                     with run.written_weights():
                         write_lora(file, model.weights(torch.float16), self._family, texts, attentions=attentions)
 
@@ -165,13 +175,19 @@ class DiffusersLoraTrainer:
         self._open().make_room()
 
     def forecast(
-        self, settings: TrainingSettings, images: int, prior_images: int = 0, captions: Sequence[str] = ()
+        self,
+        settings: TrainingSettings,
+        images: int,
+        prior_images: int = 0,
+        captions: Sequence[str] = (),
+        held_out: int = 0,
     ) -> Forecast | None:
         """What a training on so many images, and so many of others of the class, will need here; None where it cannot
         be told.
 
         Args:
             captions: of the images, where they are known; else they are taken for short ones.
+            held_out: so many of the images are, about.
 
         Raises:
             InputError: more blocks are to be swapped than the model has.
@@ -181,7 +197,7 @@ class DiffusersLoraTrainer:
         check_blocks(settings, base)
         try:
             chunks = math.lcm(*caption_chunks(base, captions, settings))
-            return forecast(base, settings, images, prior_images=prior_images, chunks=chunks)
+            return forecast(base, settings, images, prior_images=prior_images, chunks=chunks, held_out=held_out)
         except (RuntimeError, NotImplementedError):  # a denoiser that looks into its numbers
             return None
 
@@ -195,8 +211,13 @@ class DiffusersLoraTrainer:
         return lora_header(settings, self._family, prediction, images, record.date, given)
 
 
+def _advice(settings: TrainingSettings, base: BaseModel, swapped: int) -> str:
+    """What to do where a single picture does not fit while so many blocks are swapped."""
+    return memory_advice(settings, swaps=can_swap(base) and swapped < len(swappable(base.denoiser)))
+
+
 def memory_advice(settings: TrainingSettings, *, swaps: bool) -> str:
-    """What to do where a single picture does not fit; ``swaps``: blocks can be swapped here."""
+    """What to do where a single picture does not fit; ``swaps``: more blocks can be swapped here."""
     lower = (
         "lower training.resolution or training.rank, or use training.optimizer adafactor; the training then begins"
         " anew."

@@ -5,6 +5,7 @@ looks at this machine, `check_fits` needs the family alone, `check_on_base` the 
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
@@ -14,6 +15,7 @@ from twinloop.domain.training_rules import clashes
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError, MissingExtra
 from twinloop.families.base import Family
+from twinloop.families.gguf_files import SUFFIX, holds_packed_weights
 from twinloop.ports import TrainingSettings
 
 if TYPE_CHECKING:
@@ -30,10 +32,11 @@ def check_training(settings: TrainingSettings, choice: BaseChoice, processes: in
         InputError, MissingExtra, ModelFileError: the first that cannot work, with the next step.
     """
     check_start(settings)
+    packed = choice.base.lower().endswith(SUFFIX)
+    _check_adapter(settings, packed and holds_packed_weights(Path(choice.base)))
     if settings.blocks_to_swap:
         from twinloop.adapters.diffusion.compute import choose_compute
 
-        packed = choice.base.lower().endswith(".gguf")
         place = choose_compute(choice.device, choice.precision).device.type
         _check_swap(place, None if packed else choice.quantization)
     if settings.wandb and importlib.util.find_spec("wandb") is None:
@@ -56,8 +59,10 @@ def check_on_base(settings: TrainingSettings, base: BaseModel) -> None:
     Raises:
         InputError, MissingExtra: the first that cannot, with the next step.
     """
+    from twinloop.adapters.diffusion.quantised.model import is_packed
     from twinloop.adapters.trainers.optim.optimizer import check_optimizer
 
+    _check_adapter(settings, is_packed(base.denoiser))
     check_optimizer(settings.optimizer, base.compute.device, settings.optimizer_args)
     check_fits(settings, base.family)
     check_blocks(settings, base)
@@ -81,6 +86,23 @@ def check_blocks(settings: TrainingSettings, base: BaseModel) -> None:
         raise InputError(
             f"training.blocks_to_swap: {settings.blocks_to_swap}, but this model has {plural(most, 'block')}. Set"
             f" it to {most} or less, or leave it out."
+        )
+
+
+def _check_adapter(settings: TrainingSettings, packed: bool) -> None:
+    """Whether the adapter can be put on the base's weights.
+
+    Args:
+        packed: they come out of a ``.gguf`` file, whose bytes PEFT would take for the weights that a DoRA measures.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if packed and settings.adapter == "dora":
+        raise InputError(
+            'training.adapter: "dora" does not go with the packed weights of a .gguf file as base_model, whose'
+            ' lengths it cannot tell. Use "lora", or name the .safetensors file or folder of this model; "quantization": "int8" makes'
+            " that smaller."
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -51,6 +52,18 @@ SMOOTH = 0.95
 MOST_LEFT_OUT = 16
 """Steps in a row whose loss is no number, after which a training in float16 has diverged."""
 DIVERGED = "Lower training.learning_rate and start again; the last checkpoint before it is kept."
+
+
+@dataclass(frozen=True)
+class StepLoss:
+    """Of one step: on the subject's pictures, and on the prior images before their weight; None = there are none."""
+
+    subject: float
+    prior: float | None = None
+
+    @property
+    def is_finite(self) -> bool:
+        return math.isfinite(self.subject) and math.isfinite(self.prior or 0.0)
 
 
 class TrainingRun:
@@ -101,7 +114,7 @@ class TrainingRun:
         self._spill, self._spilled = Spill(base.compute), False
 
     def finish(self, progress: Progress, after: Callable[[int], None] = _nothing) -> float:
-        """Train up to the last step; returns the smoothed loss.
+        """Train up to the last step; returns the smoothed loss on the subject's pictures.
 
         Args:
             after: called by the main process with each step that was taken, before there is a checkpoint of it: what it
@@ -147,13 +160,13 @@ class TrainingRun:
         with self._optimizer.averaged(), self._average.applied():
             yield
 
-    def _smooth(self, loss: float) -> None:
+    def _smooth(self, loss: StepLoss) -> None:
         """Take a step's loss into the average; the first is the average, and that of a step that was left out is no
         number.
         """
-        if math.isfinite(loss):
-            before = self._smoothed_loss
-            self._smoothed_loss = before * SMOOTH + loss * (1 - SMOOTH) if float(before) else before + loss
+        if loss.is_finite:
+            before, new = self._smoothed_loss, loss.subject
+            self._smoothed_loss = before * SMOOTH + new * (1 - SMOOTH) if float(before) else before + new
 
     def _state(self) -> dict[str, Tensor]:
         scale = {SCALE: torch.tensor([self._scale], dtype=torch.float64)} if self._compute.loss_scale != 1.0 else {}
@@ -178,23 +191,31 @@ class TrainingRun:
         self._gradients(1)
         self._optimizer.clear()
 
-    def _step(self, step: int, metrics: Metrics) -> float:
+    def _step(self, step: int, metrics: Metrics) -> StepLoss:
         settings = self._settings
         self._model.train_encoders(step <= settings.text_encoder_steps)
-        loss = self._workers.all_reduce_number(self._gradients(step))
+        loss = self._whole(self._gradients(step))
         rate = learning_rate(
             step, settings.steps, settings.learning_rate, settings.warmup_steps, settings.schedule, settings.restarts
         )
+        taken = self._optimizer.taken_rate(rate)  # the step itself changes the estimate
         # a sum over all processes: where one of them overflowed, all leave the step out
-        norm = self._update(rate) if math.isfinite(loss) else self._leave_out(step)
-        if math.isfinite(loss) and not math.isfinite(norm):
+        norm = self._update(rate) if loss.is_finite else self._leave_out(step)
+        if loss.is_finite and not math.isfinite(norm):
             self._lower_scale(step)
         self._average.update(step)
         with metrics.clock_stopped():
             validation = self._validate(step)
-        metrics.add(step, loss=loss, rate=rate, grad_norm=norm, validation=validation)
+        metrics.add(
+            step, loss=loss.subject, prior_loss=loss.prior, rate=taken, grad_norm=norm, validation=validation
+        )  # fmt: skip
         self._watch_memory(step)
         return loss
+
+    def _whole(self, share: StepLoss) -> StepLoss:
+        """Of all processes."""
+        prior = None if share.prior is None else self._workers.all_reduce_number(share.prior)
+        return StepLoss(self._workers.all_reduce_number(share.subject), prior)
 
     def _validate(self, step: int) -> ValidationLoss | None:
         """The loss on the held-out pictures, where it is measured after this step, of the weights that would be
@@ -261,9 +282,9 @@ class TrainingRun:
             + ("Lower" if again else "lower") + " training.batch_size or training.resolution."
         )  # fmt: skip
 
-    def _gradients(self, step: int) -> float:
-        """Gradients of a step, taken in another way when it fails (`StepExecution.remedy`); the loss, which may be no
-        number.
+    def _gradients(self, step: int) -> StepLoss:
+        """Gradients of a step, taken in another way when it fails (`StepExecution.remedy`); this process's share of the
+        loss, which may be no number.
 
         Raises:
             as PyTorch does when a single picture does not fit.
@@ -282,18 +303,18 @@ class TrainingRun:
             release_memory()
             self._notice(remedy)
 
-    def _accumulate(self, step: int) -> float:
+    def _accumulate(self, step: int) -> StepLoss:
         """Add the gradients of the subject's pictures and of the prior images; this process's share of the loss."""
         settings = self._settings
         loss = self._backward(self._data.subject.step(step), settings.seed, step, 1.0)
-        if self._data.prior is not None:
-            seed = derive_seed(settings.seed, "prior")
-            loss += self._backward(self._data.prior.step(step), seed, step, settings.prior_weight)
-        return loss
+        if self._data.prior is None:
+            return StepLoss(loss)
+        seed = derive_seed(settings.seed, "prior")
+        return StepLoss(loss, self._backward(self._data.prior.step(step), seed, step, settings.prior_weight))
 
     def _backward(self, batches: Sequence[Batch], seed: int, step: int, weight: float) -> float:
-        """Add the gradients of this process's part of a step's pictures, one micro-batch after the other; its share of
-        the weighted loss.
+        """Add the weighted gradients of this process's part of a step's pictures, one micro-batch after the other; its
+        share of the loss, which is not weighted.
         """
         shapes = [tuple(batch.latents.shape) for batch in batches]
         count, size = sum(shape[0] for shape in shapes), self._execution.micro_batches.at(step)
@@ -312,6 +333,6 @@ class TrainingRun:
                 for term in self._objective.terms(batch.part(start, stop), noise):
                     torch.autograd.backward(term * (share * self._scale))
                     # after the backward pass was queued: reading a number waits for the GPU
-                    loss += share * float(term.detach())
+                    loss += (stop - start) / count * float(term.detach())
             before += here
         return loss

@@ -64,7 +64,8 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
 
     person = options.dataset_name(args)
     trigger = (told_trigger(Path(args.dataset)) if args.dataset is not None else None) or f"ohwx {person}"
-    settings = settings_from(args, FLAGS, {"person_name": person, "person_trigger": trigger})
+    given = {"person_name": person, "person_trigger": trigger}
+    settings = settings_from(args, FLAGS, given, notice=terminal.warn)
     options.check_outside(args.output, settings.dataset_dir)
     makers = build_makers(settings)
     asked = settings.training
@@ -97,7 +98,7 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
         trigger=settings.person_trigger,
         root=root / "dataset",
         output=root / "output",
-        folders=folders_of(samples, settings.person_trigger),
+        folders=folders_of(samples, settings.person_trigger, training.class_word),
         prediction=prediction_of(base, family, prediction),
         quantization=settings.quantization,
         float16=settings.precision == "float16",

@@ -122,9 +122,10 @@ def run(args: argparse.Namespace, terminal: Terminal, identities: bool = False) 
         terminal.warn(note)
     for pattern in args.exclude:
         if not done.excluded.get(pattern):
+            others = " outside of what is passed over anyway" if passed_lines(done) else ""
             terminal.warn(
-                f"--exclude {shell.quote(pattern)} matches nothing. A pattern with a slash is of the whole path below a"
-                " scanned folder, without that folder's own name."
+                f"--exclude {shell.quote(pattern)} matches nothing{others}. A pattern with a slash is of the"
+                " whole path below a scanned folder, without that folder's own name."
             )
     return done.to_json()
 

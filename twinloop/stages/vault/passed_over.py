@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,8 @@ class Exclusions:
 
     A pattern is a glob on the path below the scanned folder: ``*`` and ``?`` stay within a name, ``**`` goes through
     any number of folders, ``{a,b}`` is either. One without a slash is the name of a file or folder at any depth, one
-    that begins with the root of the disk is of the whole path. Of a folder that matches everything is excluded. Capital
-    and small letters are the same.
+    that begins with the root of the disk is of the whole path. Of a folder that matches everything is excluded; with
+    ``/**`` behind, the pattern is of folders alone. Capital and small letters are the same.
 
     Raises:
         InputError: one cannot be read.
@@ -50,19 +51,55 @@ class Exclusions:
     def __init__(self, patterns: Iterable[str] = ()) -> None:
         self.patterns = tuple(dict.fromkeys(patterns))
         try:
-            self._tests = [(pattern, Path(pattern).is_absolute(), _compiled(pattern)) for pattern in self.patterns]
+            self._tests = [_Test.of(pattern) for pattern in self.patterns]
         except re.error as error:
             raise InputError(f"A pattern of {', '.join(self.patterns)} cannot be read: {error}.") from error
 
-    def match(self, path: str, top: str) -> str | None:
-        """The first pattern that a path below ``top`` matches."""
+    def matches(self, path: str, top: str, *, folder: bool) -> list[str]:
+        """All patterns that a path below ``top`` matches.
+
+        Args:
+            folder: the path is one.
+        """
         if not self._tests:
-            return None
+            return []
         whole, inner = (_plain(text) for text in (path, os.path.relpath(path, top)))
-        for pattern, absolute, test in self._tests:
-            if test.fullmatch(whole if absolute else inner):
-                return pattern
-        return None
+        return [
+            test.pattern
+            for test in self._tests
+            if (folder or not test.folders) and test.regex.fullmatch(whole if test.absolute else inner)
+        ]
+
+    def around(self, path: str) -> list[str]:
+        """The patterns of whole paths that are of this path itself, or of a folder that it is in."""
+        places = [_plain(os.fspath(place)) for place in (Path(path), *Path(path).parents)]
+        return [test.pattern for test in self._tests if test.absolute and any(map(test.regex.fullmatch, places))]
+
+
+@dataclass(frozen=True)
+class _Test:
+    """A pattern as paths are compared with it.
+
+    Attributes:
+        absolute: it is of whole paths. folders: no file matches it.
+    """
+
+    pattern: str
+    absolute: bool
+    folders: bool
+    regex: re.Pattern[str]
+
+    @classmethod
+    def of(cls, pattern: str) -> _Test:
+        plain = _plain(pattern)
+        anchored = "/" in plain.removesuffix("/")
+        # all that is in a folder is the folder
+        kept, inside = re.subn(r"/\*\*/*$", "", plain)
+        kept = kept.rstrip("/").removeprefix("./") or plain[:1]
+        if not anchored:
+            kept = f"**/{kept}"
+        regex = re.compile("|".join(_regex(made) for made in _choices(kept)), re.DOTALL)
+        return cls(pattern, Path(pattern).is_absolute(), bool(inside) and not kept.endswith("**"), regex)
 
 
 def passed_name(name: str, folder: str) -> str | None:
@@ -115,14 +152,6 @@ def _object(folder: str, name: str) -> dict[str, Any]:
 
 def _plain(text: str) -> str:
     return composed(text.replace(os.sep, "/")).casefold()
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    plain = re.sub(r"(/\*\*)?/*$", "", _plain(pattern))  # all that is in a folder is the folder
-    plain = plain.removeprefix("./")
-    if "/" not in plain:
-        plain = f"**/{plain}"
-    return re.compile("|".join(_regex(made) for made in _choices(plain)), re.DOTALL)
 
 
 def _choices(pattern: str) -> list[str]:

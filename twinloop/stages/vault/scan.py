@@ -136,11 +136,12 @@ def scan(vault: Vault, plan: ScanPlan, reporter: Reporter) -> Scanned:
     Killed at any point and run again, it goes on where it was.
 
     Raises:
-        InputError: a folder that is not there, or a file that is no picture. NothingToDo: no folder at all, or none of
-            the new ones holds a picture. MissingModel, ModelFileError: as opening the models; also
-            where none of them tells people apart, and that is asked for.
+        InputError: a folder that is not there, a file that is no picture, or a pattern of a whole scanned folder.
+        NothingToDo: no folder at all, or none of the new ones holds a picture. MissingModel, ModelFileError: as opening
+            the models; also where none of them tells people apart, and that is asked for.
         Locked: another process works in the vault. StorageError: the catalogue cannot be written.
     """
+    _check_patterns(vault, plan)
     look_into(vault, plan.add, Exclusions(patterns_of(vault, plan)), reporter)
     vault.create()
     with locked(vault.root, VAULT), VaultCatalog(vault.catalog, any_version=True) as catalog:
@@ -152,6 +153,23 @@ def patterns_of(vault: Vault, plan: ScanPlan) -> tuple[str, ...]:
     """The patterns of what is not scanned from now on."""
     known = ScanRecord.read(vault).exclude if vault.scan_record.exists() and not plan.only_these else ()
     return tuple(dict.fromkeys((*known, *plan.exclude)))
+
+
+def _check_patterns(vault: Vault, plan: ScanPlan) -> None:
+    """Raises InputError: a new pattern is of a scanned folder itself, which no pattern leaves out."""
+    record = ScanRecord.read(vault) if vault.scan_record.exists() else None
+    known = frozenset(() if record is None else record.folders) - {os.path.abspath(path) for path in plan.remove}
+    folders = known | {os.path.abspath(path) for path in plan.add}
+    exclusions = Exclusions(plan.exclude)
+    for folder in sorted(folders):
+        if any(os.fspath(place) in folders for place in Path(folder).parents):  # left out of that one
+            continue
+        for pattern in exclusions.around(folder):
+            instead = vault.command(f"scan --remove {shell.quote(folder)}")
+            raise InputError(
+                f"--exclude {shell.quote(pattern)} is of the scanned folder {folder} itself; patterns are of what lies"
+                f" below. {f'To take it out: {instead}' if folder in known else 'Do not name this folder.'}"
+            )
 
 
 def _away_text(away: Sequence[Path], moved: Mapping[Path, Path], vault: Vault) -> str:

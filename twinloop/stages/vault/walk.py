@@ -104,10 +104,9 @@ class Walk:
         if kind is not None:
             self.passed[kind] += 1
             return False
-        pattern = self.exclusions.match(entry.path, top)
-        if pattern is not None:
-            self.excluded[pattern] += 1
-        return pattern is None
+        patterns = self.exclusions.matches(entry.path, top, folder=entry.is_dir(follow_symlinks=False))
+        self.excluded.update(patterns)
+        return not patterns
 
     def _entry(self, entry: os.DirEntry[str], real_roots: tuple[str, ...]) -> Iterator[Found]:
         suffix = Path(entry.name).suffix.lower()
@@ -176,7 +175,7 @@ class Walk:
             not any(part.startswith(".") for part in parts)
             and self.shut_out.isdisjoint(places[1:-1])
             and not any(passed_name(part, place) for part, place in zip(parts, places, strict=False))
-            and not any(self.exclusions.match(place, root) for place in places[1:])
+            and not any(self.exclusions.matches(place, root, folder=place != target) for place in places[1:])
             and not any(made_here(place, _names(place)) for place in places[1:-1])
         )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinloop.errors import StateError
 from twinloop.ports import TrainingSettings
 from twinloop.store.models.lora_file import kohya_path
 
@@ -61,6 +63,20 @@ class StepSaves:
                 path.unlink(missing_ok=True)
 
     def there(self) -> list[Path]:
-        """Those that lie there."""
-        every = range(self.every, self.steps + 1, self.every) if self.every else ()
-        return [path for step in every if (path := step_path(self.lora, step)).exists()]
+        """Those that lie there, of whatever step: a longer training may have left some behind the last of this one."""
+        beside = self.lora.parent.glob(f"{glob.escape(self.lora.stem)}-step*{self.lora.suffix}")
+        return sorted(path for path in beside if is_step_save(path))
+
+    def check_free(self) -> None:
+        """Whether a new training would write over LoRAs of steps of another one, or among them.
+
+        Raises:
+            StateError: it would.
+        """
+        found = self.there() if self.every else []
+        if found:
+            raise StateError(
+                f"{found[0]} is there already, of another training, and this one would write over such files or among"
+                f" them; nothing was changed. Move the files {self.lora.stem}-step*.safetensors away, or name another"
+                " output."
+            )

@@ -418,6 +418,68 @@ def test_other_arguments_start_anew(full_base: Path, photos: tuple[TrainingSampl
     assert steps[0] == 1
 
 
+def test_loras_of_steps_are_not_mixed_with_those_of_another_training(
+    full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    """A work folder that Ctrl-C left behind may be of a training with other settings."""
+    saving = replace(TRAINING, save_every=2, steps=6)
+
+    def stop(step: int, *_: object) -> None:
+        if step == 5:
+            raise KeyboardInterrupt
+
+    def begin(settings: TrainingSettings, progress: Any = lambda *_: None) -> None:
+        trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu"), SDXL)
+        trainer.train(photos, settings, tmp_path / "ana.safetensors", tmp_path / "work", {}, progress)
+
+    def kept() -> dict[str, str]:
+        return {path.name: sha256_file(path) for path in tmp_path.rglob("*") if path.is_file()}
+
+    with pytest.raises(KeyboardInterrupt):
+        begin(saving, stop)
+    before = kept()
+    assert {"ana-step00000002.safetensors", "ana-step00000004.safetensors"} <= before.keys()
+    for other in (replace(saving, seed=3), replace(saving, rank=8, steps=2, save_every=1)):
+        with pytest.raises(StateError, match=r"ana-step00000002(_kohya)?\.safetensors is there already"):
+            begin(other)
+        assert kept() == before
+    begin(saving)
+    assert kept()["ana-step00000004.safetensors"] == before["ana-step00000004.safetensors"]
+
+
+def logged(home: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (home / "lora.metrics.jsonl").read_text().splitlines()]
+
+
+def test_prior_images_count_neither_in_the_loss_nor_in_the_header(
+    full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    """A new LoRA changes nothing: in its first step the subject's loss is that of a training without them."""
+    settings = replace(TRAINING, steps=1, prior_weight=0.5)
+    reg = tuple(replace(one, prior=True, caption="photo of a woman") for one in samples(tmp_path / "reg", count=3))
+    alone = train(full_base, photos, tmp_path / "alone", settings)
+    beside = train(full_base, (*photos, *reg), tmp_path / "beside", settings)
+    (first,), (second,) = logged(tmp_path / "alone"), logged(tmp_path / "beside")
+    assert second["loss"] == first["loss"] and beside.loss == alone.loss
+    assert "prior_loss" not in first and second["prior_loss"] > 0
+    texts, others = (header_texts(tmp_path / home / "lora.safetensors") for home in ("alone", "beside"))
+    for name in ("modelspec.description", "ss_epoch", "ss_num_epochs"):
+        assert texts[name] == others[name]
+    weighed = replace(settings, prior_weight=2.0)
+    train(full_base, (*photos, *reg), tmp_path / "weighed", weighed)
+    assert logged(tmp_path / "weighed")[0]["prior_loss"] == second["prior_loss"]
+
+
+def test_the_logged_rate_is_the_one_that_prodigy_finds(
+    full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    pytest.importorskip("prodigyopt")
+    settings = replace(TRAINING, steps=6, optimizer="prodigy", learning_rate=1.0, warmup_steps=0, schedule="constant")
+    train(full_base, photos, tmp_path, settings)
+    rates = [line["rate"] for line in logged(tmp_path)]
+    assert rates[0] == 1e-6 and rates == sorted(rates) and rates[-1] < 1e-2
+
+
 def test_thread_count_is_kept(
     full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,15 @@ def test_more_blocks_than_there_are(full_base: Path) -> None:
             ask(replace(TRAINING, blocks_to_swap=1))
 
 
+def test_a_dora_is_not_trained_on_packed_weights(full_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    check_on_base(replace(TRAINING, adapter="dora"), base)
+    monkeypatch.setattr("twinloop.adapters.diffusion.quantised.model.is_packed", lambda model: True)
+    check_on_base(replace(TRAINING, adapter="lokr"), base)
+    with pytest.raises(InputError, match=r'"dora" does not go with the packed weights of a \.gguf.* Use "lora"'):
+        check_on_base(replace(TRAINING, adapter="dora"), base)
+
+
 def test_what_can() -> None:
     check_training(replace(TRAINING, blocks_to_swap=0), CPU, 2)
     check_training(replace(TRAINING, optimizer="adafactor", batch_size=1, gradient_accumulation=3), CPU, 3)

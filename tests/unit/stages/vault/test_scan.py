@@ -379,6 +379,20 @@ def test_patterns_are_remembered_until_they_are_forgotten(home: Home) -> None:
     assert home.scan(only_these=True).counts.photos == 5 and ScanRecord.read(home.vault).exclude == ()
 
 
+def test_a_pattern_of_a_scanned_folder_itself_is_refused(home: Home) -> None:
+    folder = str(home.photos)
+    with pytest.raises(InputError, match=r"itself; .* Do not name this folder\."):
+        home.scan(home.photos, exclude=[f"{folder}/**"])
+    home.scan(home.photos)
+    for pattern in (f"{folder}/**", folder, f"{folder}/", f"{home.root}/**", f"{home.root}/pho*/**"):
+        with pytest.raises(InputError, match=f"To take it out: .*scan --remove {folder} "):
+            home.scan(exclude=["raw", pattern])
+    assert ScanRecord.read(home.vault).exclude == ()
+    assert home.scan(remove=[home.photos], exclude=[folder]).counts.files == 0
+    home.scan(home.root, home.photos, only_these=True)
+    assert home.scan(exclude=[f"{home.root}/p*/**"]).excluded == {f"{home.root}/p*/**": 1}, "of what lies below another"
+
+
 def test_a_folder_of_which_everything_is_passed_over_is_told_why(home: Home) -> None:
     with pytest.raises(NothingToDo, match=r"Passed over: 4 by --exclude '\*\.png'\."):
         home.scan(home.photos, exclude=["*.png"])

@@ -298,6 +298,15 @@ TREE = ("a.jpg", "b.tif", "raw/c.jpg", "2019/raw/d.JPG", "2019/e.jpg", "2019/tri
         ("[ab].*", {"raw/c.jpg", "2019/raw/d.JPG", "2019/e.jpg", "2019/trip/f.tif", "raw.jpg"}),
         ("20?9/tr*", {"a.jpg", "b.tif", "raw/c.jpg", "2019/raw/d.JPG", "2019/e.jpg", "raw.jpg"}),
         ("e.jpg/x", set(TREE)),
+        ("trip/**", set(TREE)),
+        ("./raw", {"a.jpg", "b.tif", "2019/raw/d.JPG", "2019/e.jpg", "2019/trip/f.tif", "raw.jpg"}),
+        ("raw/**", {"a.jpg", "b.tif", "2019/raw/d.JPG", "2019/e.jpg", "2019/trip/f.tif", "raw.jpg"}),
+        ("*/**", {"a.jpg", "b.tif", "raw.jpg"}),
+        ("2019/*/**", {"a.jpg", "b.tif", "raw/c.jpg", "2019/e.jpg", "raw.jpg"}),
+        ("{raw,2019/trip}/**", {"a.jpg", "b.tif", "2019/raw/d.JPG", "2019/e.jpg", "raw.jpg"}),
+        ("2019/**/**", {"a.jpg", "b.tif", "raw/c.jpg", "raw.jpg"}),
+        ("**", set()),
+        ("**/**", set()),
         ("(a|b).jpg", set(TREE)),
     ],
 )
@@ -314,6 +323,20 @@ def test_a_pattern_of_a_whole_path(tmp_path: Path) -> None:
     assert set(found(Walk(exclusions=Exclusions([f"{tmp_path}/2019/**"])), tmp_path)) == {
         name for name in TREE if not name.startswith("2019")
     }
+
+
+def test_every_pattern_that_matches_is_counted(tmp_path: Path) -> None:
+    touched(tmp_path, *TREE)
+    walk = Walk(exclusions=Exclusions(["raw*", "raw", "*.jpg", "trip"]))
+    assert set(found(walk, tmp_path)) == {"b.tif"}
+    assert walk.excluded == {"raw*": 3, "raw": 2, "*.jpg": 3, "trip": 1}
+
+
+def test_patterns_of_a_folder_that_a_path_is_in() -> None:
+    patterns = ["/p/photos/**", "/p/**", "/P/photos/", "/p/photos/*", "/p/photos/2019/**", "photos", "/**", "/p/*/**"]
+    assert Exclusions(patterns).around("/p/photos") == [
+        "/p/photos/**", "/p/**", "/P/photos/", "/**", "/p/*/**",
+    ]  # fmt: skip
 
 
 def test_a_pattern_that_cannot_be_read_is_an_error() -> None:

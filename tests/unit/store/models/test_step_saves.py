@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.makers import TRAINING
+from twinloop.errors import StateError
 from twinloop.store.models.lora_file import kohya_path
 from twinloop.store.models.step_saves import StepSaves, is_step_save, step_path
 from twinloop.store.run.workspace import Workspace
@@ -36,10 +37,22 @@ def test_only_its_own_old_files_go(tmp_path: Path) -> None:
             path.write_text("x")
     (tmp_path / "lora-step00000010.txt").write_text("mine")
     saves.drop_old(40)
-    assert saves.there() == [step_path(lora, 30), step_path(lora, 40)]
+    left = [path for step in (5, 30, 40) for path in (step_path(lora, step), kohya_path(step_path(lora, step)))]
+    assert saves.there() == left
     assert step_path(lora, 5).exists() and not kohya_path(step_path(lora, 20)).exists()
     assert (tmp_path / "lora-step00000010.txt").exists()
     assert saves.at(15) is None and saves.at(50) == step_path(lora, 50)
+
+
+def test_those_of_another_training_are_in_the_way_whatever_their_step(tmp_path: Path) -> None:
+    lora = tmp_path / "ana [1].safetensors"
+    step_path(tmp_path / "bea.safetensors", 10).write_text("x")
+    saves = StepSaves(lora, every=10, kept=0, steps=20)
+    saves.check_free()
+    step_path(lora, 45).write_text("x")
+    with pytest.raises(StateError, match=r"step00000045\.safetensors is there already"):
+        saves.check_free()
+    replace(saves, every=0).check_free()  # it writes none
 
 
 def test_they_go_with_the_run_that_is_put_aside(tmp_path: Path) -> None:

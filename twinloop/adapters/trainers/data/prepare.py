@@ -65,10 +65,11 @@ def prepare_data(
 
 
 def prepare_validation(
-    base: BaseModel, held_out: Sequence[TrainingSample], settings: TrainingSettings, work: Path, *, lazily: bool
+    base: BaseModel, held_out: Sequence[TrainingSample], settings: TrainingSettings, work: Path
 ) -> ValidationPhotos:
     """The held-out samples as the training would see them, each whole: with all of its caption and not mirrored, at
-    the largest size. Arguments and errors as of `prepare_batches`.
+    the largest size. All are read here, so that a photo or mask which cannot be is told before the first step.
+    Arguments and errors as of `prepare_batches`.
     """
     plain = replace(
         settings,
@@ -80,9 +81,18 @@ def prepare_validation(
         output_preservation=0.0,
     )
     equal = [replace(sample, weight=1.0) for sample in held_out]
-    return ValidationPhotos(
-        prepare_batches(base, equal, plain, work, lazily=lazily), tuple(sample.sha256 for sample in held_out)
-    )
+    batches = prepare_batches(base, equal, plain, work)
+    for number in range(len(equal)):
+        batches.alone(number)
+    return ValidationPhotos(batches, tuple(sample.sha256 for sample in held_out))
+
+
+def measured_photos(held_out: Sequence[TrainingSample], count: int) -> list[TrainingSample]:
+    """So many of the held-out photos: those with the first content hashes, which are as good as drawn by lot and are
+    the same ones for every version.
+    """
+    chosen = sorted(sample.sha256 for sample in held_out)[:count]
+    return [sample for sample in held_out if sample.sha256 in chosen]
 
 
 def prepare_batches(

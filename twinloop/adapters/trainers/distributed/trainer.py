@@ -50,10 +50,15 @@ class DistributedTrainer:
         return self._alone.fingerprint
 
     def forecast(
-        self, settings: TrainingSettings, images: int, prior_images: int = 0, captions: Sequence[str] = ()
+        self,
+        settings: TrainingSettings,
+        images: int,
+        prior_images: int = 0,
+        captions: Sequence[str] = (),
+        held_out: int = 0,
     ) -> Forecast | None:
         """As for one process: each takes its own part of a step's pictures on its own GPU."""
-        return self._alone.forecast(settings, images, prior_images, captions)
+        return self._alone.forecast(settings, images, prior_images, captions, held_out)
 
     def steps_done(self, work: Path) -> int:
         """As of one process: the main one writes the checkpoints."""

@@ -65,7 +65,7 @@ class StepExecution:
 
         return cls(
             MicroBatches(path(MICRO_BATCHES_FILE), plan.micro_batch),
-            GradientCheckpointing(path(CHECKPOINTING_FILE), settings.gradient_checkpointing, plan.checkpointing),
+            _checkpointing(settings, plan, path(CHECKPOINTING_FILE)),
             _blocks(base, settings, plan, path(COMPILED_FILE), notice),
             DeterministicKernels(base.compute, path(KERNELS_FILE)),
         )
@@ -101,6 +101,12 @@ class StepExecution:
             if size
             else ""
         )
+
+
+def _checkpointing(settings: TrainingSettings, plan: MemoryPlan, path: Path) -> GradientCheckpointing:
+    # without it the backward pass holds on to every swapped block's copy, whatever an earlier start kept
+    asked = True if plan.blocks_to_swap > 0 else settings.gradient_checkpointing
+    return GradientCheckpointing(path, asked, plan.checkpointing)
 
 
 def _blocks(

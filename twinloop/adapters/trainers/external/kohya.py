@@ -80,7 +80,7 @@ class Kohya:
     def result(self, job: Job, home: Home) -> Path | None:
         """The LoRA of the last start, with or without the last step in its name."""
         folder = self._resumed(home) if self._resumed(home).is_dir() else home.output
-        last = folder / f"{job.name}-step{job.settings.steps:08d}.safetensors"
+        last = folder / f"{job.name}-step{job.in_turns(job.settings.steps):08d}.safetensors"
         return next((path for path in (folder / f"{job.name}.safetensors", last) if path.is_file()), None)
 
     @staticmethod
@@ -101,6 +101,6 @@ class Kohya:
         for path in home.output.glob(f"{job.name}-step*-state"):
             match = _STATE.search(path.name)
             whole = all((path / name).is_file() and (path / name).stat().st_size for name in (_FIRST, _LAST))
-            if match and whole and int(match[1]) < job.settings.steps:
+            if match and whole and int(match[1]) < job.in_turns(job.settings.steps):
                 found.append((int(match[1]), path))
         return sorted(found)

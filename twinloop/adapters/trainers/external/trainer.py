@@ -106,12 +106,12 @@ class ExternalTrainer:
         home, float16 = Home(work.absolute()), self._float16()
         inputs = inputs_hash(samples, settings, self.fingerprint, metadata, float16)
         date = begun(home.root / "external.json", inputs, lambda: _has_trained(home), self._notice)["date"]
-        folders = folders_of(samples, metadata.get(TRIGGER, "") or "person")
+        folders = folders_of(samples, metadata.get(TRIGGER, "") or "person", settings.class_word)
         job = dataclasses.replace(self._job(folders, settings, home, output.stem, metadata), float16=float16)
         self._tool.prepare(job, home, self._installed.arguments)
         write_folders(home.dataset, job.folders)
         _write_masks(job, home)
-        watch = _Watch(settings.steps, self._tool.start(job, home), progress)
+        watch = _Watch(settings.steps, self._tool.start(job, home), progress, job.in_turns(1))
         if self._tool.result(job, home) is None or not (home.root / "done").exists():
             self._run(job, home, watch)
             write_bytes(home.root / "done", json.dumps(watch.loss).encode())
@@ -119,7 +119,7 @@ class ExternalTrainer:
         given = {
             **self._tool.header_texts(job), **architecture_header(self._family, {}, self._choice.base), **metadata
         }  # fmt: skip
-        texts = lora_header(settings, self._family, self._prediction.kind, job.pictures, date, given)
+        texts = lora_header(settings, self._family, self._prediction.kind, job.subject_pictures, date, given)
         self._collect(job, home, output, texts)
         return Trained(settings.last_step, loss)
 
@@ -134,8 +134,8 @@ class ExternalTrainer:
         trigger = metadata.get(TRIGGER, "") or "person"
         name = re.sub(r"[^\w-]+", "_", metadata.get("ss_output_name", "") or stem)
         base = self._choice.base
-        if Path(base).exists():
-            base = str(Path(base).absolute())
+        if (here := Path(base).expanduser()).exists():
+            base = str(here.absolute())
         return Job(
             name,
             base,
@@ -173,6 +173,7 @@ class ExternalTrainer:
             **texts,
             **quantization_header(self._choice.quantization),
             **rank_texts(adapter.layers.values()),
+            "ss_network_module": texts["ss_network_module"],
             "modelspec.implementation": self._tool.url,
             "twinloop.trainer": f"{self._tool.program.name} {self._installed.version}".strip(),
         }
@@ -206,11 +207,15 @@ def _write_masks(job: Job, home: Home) -> None:
 
 
 class _Watch:
-    """Turns what the program says into one call per step."""
+    """Turns what the program says into one call per step.
 
-    def __init__(self, steps: int, start: int, progress: Progress) -> None:
+    Args:
+        start: a step of the program. each: so many of its steps are one of ours.
+    """
+
+    def __init__(self, steps: int, start: int, progress: Progress, each: int = 1) -> None:
         self.start, self.loss = start, 0.0
-        self._steps, self._last, self._progress = steps, start, progress
+        self._steps, self._last, self._progress, self._each = steps, start // each, progress, each
 
     def heed(self, seen: Seen | None) -> None:
         """Raises TrainingDiverged where the loss is no longer a number."""
@@ -223,7 +228,7 @@ class _Watch:
                     f"The loss is no longer a number after step {self._last}; nothing was written. "
                     "Lower training.learning_rate, then try again."
                 )
-        self._tell(min(seen.step, self._steps))
+        self._tell(min(seen.step // self._each, self._steps))
 
     def finish(self) -> None:
         """The last steps may have ended without a word."""

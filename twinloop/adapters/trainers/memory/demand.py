@@ -229,11 +229,16 @@ class Demand:
         encoders = losses * (passes if encoders_learn else 1) * self.footprint.encoder_forward
         return self.settings.effective_batch * (denoiser + encoders)
 
-    def training_operations(self, checkpointing: bool, *, prior: bool = False) -> float:
+    def training_operations(self, checkpointing: bool, *, prior: bool = False, validation_passes: int = 0) -> float:
         """Floating-point operations of all steps: the text encoders learn in the first of them
         (``text_encoder_share``).
+
+        Args:
+            validation_passes: passes forward of single pictures that the validations take beside.
         """
         learning = self.settings.text_encoder_steps
-        return learning * self.operations(checkpointing, prior=prior) + (
-            self.settings.steps - learning
-        ) * self.operations(checkpointing, prior=prior, encoders_learn=False)
+        return (
+            learning * self.operations(checkpointing, prior=prior)
+            + (self.settings.steps - learning) * self.operations(checkpointing, prior=prior, encoders_learn=False)
+            + validation_passes * (self.footprint.forward + self.footprint.encoder_forward)
+        )

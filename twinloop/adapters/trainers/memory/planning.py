@@ -244,13 +244,15 @@ def _too_little(demand: Demand, settings: TrainingSettings, available: int, usab
     )
 
 
-def forecast(base: BaseModel, settings: TrainingSettings, images: int, *, prior_images: int, chunks: int) -> Forecast:
+def forecast(
+    base: BaseModel, settings: TrainingSettings, images: int, *, prior_images: int, chunks: int, held_out: int = 0
+) -> Forecast:
     """What the whole training will need.
 
     Args:
         images: of the subject. prior_images: of others of its class; a batch of them is learned beside the subject's in
             every step.
-        chunks: as in `demand_of`.
+        chunks: as in `demand_of`. held_out: so many of the subject's images are not trained on.
 
     Raises:
         as `demand_of`.
@@ -267,7 +269,8 @@ def forecast(base: BaseModel, settings: TrainingSettings, images: int, *, prior_
     # the LoRA and its copy for other programs, 16 bits each, and the same of earlier steps
     files = 4 * demand.footprint.adapter * (1 + saves)
     disk = int(checkpoints + files + (images + prior_images) * cached)
-    operations = demand.training_operations(plan.checkpointing, prior=prior_images > 0)
+    passes = settings.validations(held_out).passes(settings.steps, settings.validation_times)
+    operations = demand.training_operations(plan.checkpointing, prior=prior_images > 0, validation_passes=passes)
     return Forecast(plan, available, disk, operations / (BUSY_SHARE * _speed(base.compute)), demand.budgets())
 
 

@@ -150,6 +150,12 @@ class Optimizer:
         for group in others:
             self._inner.add_param_group({"params": group})
 
+    def taken_rate(self, rate: float) -> float:
+        """The learning rate that the next step takes at a given one: times the estimate of an optimizer that finds it
+        by itself, Prodigy's ``d``.
+        """
+        return rate * float(self._inner.param_groups[0].get("d", 1.0))
+
     def step(self, rate: float, loss_scale: float = 1.0) -> float:
         """Undo the scale of the loss, clip, update with this learning rate, clear the gradients; the gradient's norm
         before clipping.

@@ -30,20 +30,28 @@ def inputs_hash(
 
 
 def begun(
-    record: Path, inputs: str, trained: Callable[[], bool], notice: Callable[[str], None], **fixed: int
+    record: Path,
+    inputs: str,
+    trained: Callable[[], bool],
+    notice: Callable[[str], None],
+    check: Callable[[], None] = lambda: None,
+    **fixed: int,
 ) -> dict[str, Any]:
     """What was fixed when the training that ``record`` lies in the folder of first started: its ``inputs``, its
     ``date`` (ISO 8601, UTC), and the numbers of ``fixed``. A folder of another training, or with a damaged record, is
     cleared first.
 
     Args:
-        trained: whether steps of the other training are kept in the folder. notice: told where these are lost.
+        trained: whether steps of the other training are kept in the folder. notice: told where these are lost. check:
+            called before a training begins that the folder is not of; what it raises leaves all as it is.
     """
     now = {"inputs": inputs, "date": utc_now(), **fixed}
     if record.exists():
         kept = read_object(record)
         if kept.get("inputs") == inputs and all(type(kept.get(name)) is type(value) for name, value in now.items()):
             return {name: kept[name] for name in now}
+    check()
+    if record.exists():
         if trained():
             notice(
                 f"The training begun in {record.parent} was one of other photos or settings, or its record is damaged;"

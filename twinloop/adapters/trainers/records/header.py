@@ -11,6 +11,7 @@ from twinloop.adapters.trainers.optim.optimizer import CLASSES, WEIGHT_DECAY
 from twinloop.domain.optimizer_args import Arguments, in_python
 from twinloop.families.base import Family
 from twinloop.families.clip import TOKENS
+from twinloop.foreign.kohya import LYCORIS, NETWORKS
 from twinloop.ports import TrainingSettings
 
 
@@ -43,6 +44,9 @@ def lora_header(
     """All header texts but the hash of the tensors.
 
     ``given`` wins; paths and captions stay out, because they name people.
+
+    Args:
+        images: of the subject.
     """
     size = f"{settings.resolution}x{settings.resolution}"
     modelspec = {
@@ -59,7 +63,7 @@ def lora_header(
     epochs = max(1, round(settings.last_step * settings.effective_batch / images))
     kohya = {
         "output_name": "lora",
-        "network_module": "lycoris.kohya" if settings.lokr else "networks.lora",
+        "network_module": _network_module(settings, family),
         **_network_arguments(settings),
         "network_dim": settings.rank,
         "network_alpha": settings.network_alpha,
@@ -76,7 +80,12 @@ def lora_header(
         "total_batch_size": settings.effective_batch,
         "batch_size_per_device": settings.batch_size,
         "gradient_accumulation_steps": settings.gradient_accumulation,
-        "gradient_checkpointing": settings.gradient_checkpointing,
+        # not what the program chose where it may: that depends on free memory, and the file would, too
+        **(
+            {}
+            if settings.gradient_checkpointing is None
+            else {"gradient_checkpointing": settings.gradient_checkpointing}
+        ),
         "learning_rate": settings.learning_rate,
         **(
             {"unet_lr": settings.learning_rate, "text_encoder_lr": settings.text_encoder_rate}
@@ -115,10 +124,17 @@ def _loss(settings: TrainingSettings, family: Family) -> dict[str, object]:
     return {"loss_type": settings.loss, "huber_schedule": schedule, "huber_c": settings.huber_c}
 
 
+def _network_module(settings: TrainingSettings, family: Family) -> str:
+    """Which of sd-scripts' modules makes such an adapter; LyCORIS' where it has none, and its LoRA where it does not
+    train the family.
+    """
+    return LYCORIS if settings.adapter in ("dora", "lokr") else NETWORKS.get(family.name, "networks.lora")
+
+
 def _network_arguments(settings: TrainingSettings) -> dict[str, str]:
     """What kohya's tools were told beside rank and alpha."""
     found: dict[str, str] = {
-        "dora": {"dora_wd": "True"}, "lokr": {"algo": "lokr", "factor": str(settings.lokr_factor)},
+        "dora": {"algo": "lora", "dora_wd": "True"}, "lokr": {"algo": "lokr", "factor": str(settings.lokr_factor)},
     }.get(settings.adapter, {})  # fmt: skip
     dropouts = {"rank_dropout": settings.rank_dropout, "module_dropout": settings.module_dropout}
     found = {**found, **{name: str(share) for name, share in dropouts.items() if share}}

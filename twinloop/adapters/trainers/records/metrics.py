@@ -177,18 +177,28 @@ class Metrics:
             self._last += time.perf_counter() - begun
 
     def add(
-        self, step: int, *, loss: float, rate: float, grad_norm: float, validation: ValidationLoss | None = None
+        self,
+        step: int,
+        *,
+        loss: float,
+        rate: float,
+        grad_norm: float,
+        validation: ValidationLoss | None = None,
+        prior_loss: float | None = None,
     ) -> None:
         """One finished step.
 
         Args:
-            rate: learning rate of the denoiser's parameters. grad_norm: before clipping; not finite where it
-                overflowed.
+            loss: on the subject's pictures. rate: learning rate of the denoiser's parameters. grad_norm: before
+                clipping; not finite where it overflowed. prior_loss: on the prior images, before their weight; None =
+                there are none.
         """
         now = time.perf_counter()
         seconds = None if fixed_time() is not None else round(now - self._last, 4)
         self._last = now
-        figures = {"loss": round(loss, 6), "rate": rate, "grad_norm": round(grad_norm, 6), "seconds": seconds}
+        prior = {} if prior_loss is None else {"prior_loss": round(prior_loss, 6)}
+        rest = {"rate": rate, "grad_norm": round(grad_norm, 6), "seconds": seconds}
+        figures = {"loss": round(loss, 6), **prior, **rest}
         for sink in self._sinks:
             sink.add(step, figures, validation)
 

@@ -27,11 +27,13 @@ class TrainingRecord:
     threads: int
 
 
-def open_record(work: Path, inputs: str, notice: Callable[[str], None]) -> TrainingRecord:
+def open_record(
+    work: Path, inputs: str, notice: Callable[[str], None], check: Callable[[], None] = lambda: None
+) -> TrainingRecord:
     """The record of the training in ``work``, as `begun` has it.
 
     Args:
-        notice: told when trained steps are lost.
+        notice: told when trained steps are lost. check: called before a training begins that the folder is not of.
     """
-    kept = begun(work / _FILE, inputs, lambda: Checkpoints(work).are_there, notice, threads=thread_count())
+    kept = begun(work / _FILE, inputs, lambda: Checkpoints(work).are_there, notice, check, threads=thread_count())
     return TrainingRecord(**kept)

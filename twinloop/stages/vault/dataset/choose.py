@@ -15,7 +15,7 @@ from twinloop.domain import crops
 from twinloop.domain.dates import day_of, is_after, is_before
 from twinloop.domain.faces import HeadPose
 from twinloop.domain.vault import FaceKey, Person, VaultPhoto
-from twinloop.domain.wording import none_can_be_used, plural
+from twinloop.domain.wording import none_can_be_used, plural, some
 from twinloop.errors import InputError, NothingToDo
 from twinloop.facets.face_angle import angle_of
 from twinloop.stages.select import blur_limit
@@ -23,6 +23,7 @@ from twinloop.stages.vault.dataset.by_hand import EXCLUDE, STANDS, ByHand, by_ha
 from twinloop.stages.vault.dataset.cut import Cut, CutOptions, cut_of
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.record import check_current
+from twinloop.system import shell
 
 
 @dataclass(frozen=True)
@@ -231,6 +232,12 @@ def _nothing(opened: OpenVault, person: Person, left_out: Sequence[LeftOut]) -> 
     who = person.called
     if not left_out:
         known = plural(len(person.faces), "face or whole picture", "faces or whole pictures")
-        return f"No photo of {who} is there any more ({known} known). Scan again: {opened.vault.command('scan FOLDER')}"
+        gone = f"No photo of {who} is there any more ({known} known)."
+        if patterns := opened.record.exclude:
+            return (
+                f"{gone} What {some([f'--exclude {shell.quote(pattern)}' for pattern in patterns])} matches is not"
+                f" scanned. To scan all: {opened.vault.command('scan --no-exclude')}"
+            )
+        return f"{gone} Scan again: {opened.vault.command('scan FOLDER')}"
     examples = "\n".join(f"  - {Path(item.photo.paths[0]).name}: {item.reason}" for item in left_out[:3])
     return f"{none_can_be_used(len(left_out), 'photo', f'of {who}')}:\n{examples}"

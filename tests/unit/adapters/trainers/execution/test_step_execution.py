@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ pytest.importorskip("diffusers")
 from tests.contract.makers import TRAINING, samples  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
-from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
+from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.compute import Compute  # noqa: E402
 from twinloop.adapters.diffusion.memory import ran_out_of_memory  # noqa: E402
 from twinloop.adapters.diffusion.repeatability import repeatable  # noqa: E402
+from twinloop.adapters.trainers import diffusers_lora  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer, memory_advice  # noqa: E402
 from twinloop.adapters.trainers.execution import fallbacks  # noqa: E402
 from twinloop.adapters.trainers.execution.fallbacks import (  # noqa: E402
@@ -260,6 +261,30 @@ def test_blocks_are_not_compiled_while_some_are_swapped(tiny_base: Path, tmp_pat
         assert "not compiled while some of them are swapped" in said.pop() and not said
         quiet = StepExecution.open(base, replace(asked, compile=None), plan, work, 0, pytest.fail)
         assert not quiet.blocks.at(5)
+
+
+def test_activations_are_computed_again_while_blocks_are_swapped(tiny_base: Path, tmp_path: Path) -> None:
+    """Also at a step before the one at which memory ran out."""
+    base = open_base(BaseChoice(str(tiny_base), "cpu", "float32"), SDXL)
+    plain = StepExecution.open(base, SETTINGS, MemoryPlan(1, False, 0), tmp_path, 0, pytest.fail)
+    assert plain.checkpointing.step_back(5) and not plain.checkpointing.again_at(4)
+    plan = MemoryPlan(1, True, 0, blocks_to_swap=1)
+    swapped = StepExecution.open(base, SETTINGS, plan, tmp_path, 0, pytest.fail)
+    assert all(swapped.checkpointing.again_at(step) for step in (1, 4, 5))
+
+
+@pytest.mark.parametrize(("planned", "more"), [(0, True), (3, True), (4, False)])
+def test_more_swapped_blocks_are_advised_only_where_there_are_more(
+    planned: int, more: bool, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diffusers_lora, "can_swap", lambda base: True)
+    monkeypatch.setattr(BaseModel, "swapping", lambda self, count: nullcontext())
+    plan = MemoryPlan(1, True, 0, blocks_to_swap=planned)
+    monkeypatch.setattr(diffusers_lora, "memory_plan", lambda *_, **__: plan)
+    failing(monkeypatch, lambda objective: True, FULL)
+    with pytest.raises(OutOfMemory) as told:
+        bench.train("short", replace(SETTINGS, batch_size=1))
+    assert ("blocks_to_swap" in str(told.value)) == more and "resolution" in str(told.value)
 
 
 @pytest.mark.parametrize(("how", "compiled"), [("int8", False), ("nf4", True), (None, True)])

@@ -67,6 +67,7 @@ def test_kohyas_lora_comes_home_in_both_dialects(photos: tuple[TrainingSample, .
         assert all(part.up.same(theirs.layers[place].up) and part.alpha == 2.0 for place, part in made.layers.items())
     assert file.texts["twinloop.trainer"] == "kohya 0123456789ab" and file.texts["ss_network_alpha"] == "2"
     assert file.texts["modelspec.architecture"] == "stable-diffusion-xl-v1-base/lora"
+    assert file.texts["ss_network_module"] == "networks.lora"
     assert not {"ss_dataset_dirs", "ss_tag_frequency"} & file.texts.keys()
     # a bar is drawn before its loss
     assert [step for step, _, _ in seen] == [1, 2, 3, 4, 5, 6] and seen[3][2] in (
@@ -91,6 +92,7 @@ def test_ai_toolkits_lora_comes_home(photos: tuple[TrainingSample, ...], tmp_pat
     assert read_lora(output).dialect is Dialect.DIFFUSERS
     copy = read_lora(kohya_path(output))
     assert copy.dialect is Dialect.KOHYA and "lora_unet_double_blocks_0_img_attn_qkv" in copy.layers
+    assert copy.texts["ss_network_module"] == "networks.lora_flux"
 
 
 def test_a_lora_whose_layers_do_not_tell_its_base_is_read_as_what_was_trained(
@@ -371,9 +373,7 @@ def test_what_would_come_to_nothing_here_is_refused_before_any_photo_is_looked_a
     ):
         with pytest.raises(InputError, match=f"cannot do {told}, training.validate_every, training.wandb"):
             trainer.check(asked)
-    with pytest.raises(
-        InputError, match=r"blocks_to_swap: .* swaps blocks of flux and sd35 only, not of sdxl"
-    ):
+    with pytest.raises(InputError, match=r"blocks_to_swap: .* swaps blocks of flux and sd35 only, not of sdxl"):
         kohya_trainer(tmp_path / "k").check(dataclasses.replace(SETTINGS, blocks_to_swap=4))
 
 
@@ -475,6 +475,25 @@ def test_numbers_of_the_lora_are_those_of_the_program(photos: tuple[TrainingSamp
     other = train(kohya_trainer(tmp_path / "sd-scripts", "someone/some-sdxl", "--unet_lr=0.1"), photos, tmp_path / "b")
     first, second = (next(iter(read_lora(path).layers.values())) for path in (one, other))
     assert first.rank == SETTINGS.rank and np.isfinite(first.up.values()).all() and first.up.same(second.up)
+
+
+def test_prior_images_are_all_read_and_take_no_steps_and_no_passes_from_the_subject(
+    photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    prior = tuple(dataclasses.replace(one, prior=True) for one in samples(tmp_path / "reg", count=8))
+    weighed = (*(dataclasses.replace(one, weight=1.0 + n / 10) for n, one in enumerate(photos)), *prior)
+    for trainer, home in (
+        (kohya_trainer(tmp_path / "sd-scripts"), tmp_path / "a"),
+        (ai_toolkit_trainer(tmp_path / "ai-toolkit"), tmp_path / "b"),
+    ):
+        seen: list[tuple[int, int, float]] = []
+        made = read_lora(train(trainer, weighed, home, seen))
+        assert [step[:2] for step in seen] == [(n, 6) for n in range(1, 7)]
+        assert float((home / "work" / "done").read_text()) == pytest.approx(1 / 12, abs=1e-3)
+        assert made.texts["modelspec.description"] == "Character LoRA, trained on 3 images in 6 steps"
+        assert made.texts["ss_epoch"] == str(round(6 * SETTINGS.effective_batch / 3))
+    theirs = read_lora(tmp_path / "a" / "work" / "output" / "lora_v1.safetensors")
+    assert theirs.texts["ss_num_reg_images"] == "8"
 
 
 def test_a_program_is_told_what_the_base_predicts_and_keeps_only_what_it_goes_on_from(

@@ -22,15 +22,17 @@ from tests.contract.makers import TRAINING, samples  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
-from twinloop.adapters.trainers.data.prepare import prepare_validation  # noqa: E402
+from twinloop.adapters.trainers.data.prepare import measured_photos, prepare_validation  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.execution.process_group import Workers  # noqa: E402
 from twinloop.adapters.trainers.loss import validation  # noqa: E402
 from twinloop.adapters.trainers.loss.noise_schedule import schedule_for  # noqa: E402
 from twinloop.adapters.trainers.loss.validation import Validation  # noqa: E402
 from twinloop.adapters.trainers.optim.optimizer import LIBRARIES, Optimizer  # noqa: E402
+from twinloop.domain import validation_plan  # noqa: E402
 from twinloop.domain.faces import Box  # noqa: E402
 from twinloop.domain.records import Mask, TrainingSample  # noqa: E402
+from twinloop.errors import StateError, UnreadableImage  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.families.predictions import Asked  # noqa: E402
 from twinloop.ports import Trained, TrainingSettings  # noqa: E402
@@ -178,7 +180,7 @@ def test_times_are_the_middles_of_equal_parts_and_noise_knows_the_picture_alone(
             return noise.noise.mean(dim=(1, 2, 3)) + 1
 
     def measured(rows: tuple[TrainingSample, ...], settings: TrainingSettings) -> Any:
-        held = prepare_validation(base, rows, settings, tmp_path / "work", lazily=False)
+        held = prepare_validation(base, rows, settings, tmp_path / "work")
         return Validation(held, Recorded(), schedule, 4, Workers()).measure(8)  # type: ignore[arg-type]
 
     first = measured(photos, replace(EVERY, flip=True, caption_dropout=1.0 - 1e-9, shuffle_captions=True))
@@ -197,7 +199,7 @@ def test_times_are_the_middles_of_equal_parts_and_noise_knows_the_picture_alone(
 def test_processes_share_the_pictures_and_have_the_sum_of_one(tmp_path: Path) -> None:
     """Each place is measured by one of them."""
     base = open_base(BaseChoice(str(build_tiny("sdxl", tmp_path / "base")), "cpu", "float32"), FAMILIES["sdxl"])
-    held = prepare_validation(base, photos_in(tmp_path / "photos"), EVERY, tmp_path / "work", lazily=True)
+    held = prepare_validation(base, photos_in(tmp_path / "photos"), EVERY, tmp_path / "work")
     schedule = schedule_for(base.family, base.scheduler_config, EVERY)
     parts = list[Any]()
 
@@ -214,6 +216,52 @@ def test_processes_share_the_pictures_and_have_the_sum_of_one(tmp_path: Path) ->
         Validation(held, Plain(), schedule, 3, workers).measure(1)  # type: ignore[arg-type]
     assert torch.equal(parts[0] + parts[1], parts[2])
     assert bool(((parts[0] == 0) | (parts[1] == 0)).all()) and bool((parts[2] > 0).all())
+
+
+def test_a_held_out_photo_that_goes_missing_on_the_way_stops_nothing(tmp_path: Path) -> None:
+    base, photos = build_tiny("sdxl", tmp_path / "base"), photos_in(tmp_path / "photos")
+    whole = train(base, "sdxl", photos, tmp_path / "whole", EVERY)
+
+    def progress(step: int, *_: Any) -> None:
+        if step == 1:
+            for photo in photos[3:]:
+                photo.path.unlink()
+            (tmp_path / "photos" / "mask.png").unlink()
+
+    assert train(base, "sdxl", photos, tmp_path / "home", EVERY, progress) == whole
+    with pytest.raises((UnreadableImage, StateError)):
+        train(base, "sdxl", photos, tmp_path / "new", EVERY, lambda *_: pytest.fail("a step was taken"))
+
+
+def test_where_nobody_asked_some_photos_are_measured_and_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, made = build_tiny("sdxl", tmp_path / "base"), samples(tmp_path / "photos")
+    photos = (*made[:1], *(replace(one, weight=0.0) for one in made[1:]))
+    seen, own = list[tuple[int, tuple[str, ...]]](), Validation.measure
+
+    def watched(self: Validation, step: int) -> Any:
+        seen.append((step, self._photos.sha256))
+        return own(self, step)
+
+    monkeypatch.setattr(Validation, "measure", watched)
+    monkeypatch.setattr(validation_plan, "MOST_PHOTOS", 2)
+    monkeypatch.setattr(validation_plan, "PICTURES_PER_PASS", 2)
+    usual = replace(QUIET, batch_size=2, validation_times=1, validate_every=None)
+    train(base, "sdxl", photos, tmp_path / "usual", usual)
+    chosen = tuple(one.sha256 for one in measured_photos(photos[1:], 2))
+    assert seen == [(2, chosen), (4, chosen), (6, chosen)]
+    seen.clear()
+    train(base, "sdxl", photos, tmp_path / "short", replace(usual, batch_size=1))
+    assert seen == [], "as many passes as its steps have"
+
+
+def test_the_measured_photos_are_the_same_in_any_order_and_among_more(tmp_path: Path) -> None:
+    made = samples(tmp_path)
+    first = measured_photos(made, 3)
+    assert {one.sha256 for one in first} == set(sorted(one.sha256 for one in made)[:3])
+    assert measured_photos(made[::-1], 3) == first[::-1] and measured_photos(first, 3) == first
+    assert measured_photos(made, 9) == list(made)
 
 
 def test_without_held_out_photos_there_is_none(tmp_path: Path) -> None:

@@ -505,6 +505,25 @@ def test_text_encoders_cost_their_backward_pass_while_they_learn(share: float, l
         assert more == pytest.approx((1 + prior) * 4 * 1_000_000 * (learning * PASSES + (6 - learning)), rel=1e-6)
 
 
+def test_validations_cost_time(full_base: Path) -> None:
+    """Each is a pass forward for each held-out photo at each time."""
+    trained = replace(demand(), footprint=replace(ONE, encoder_forward=1_000_000))
+    more = trained.training_operations(False, validation_passes=24) - trained.training_operations(False)
+    assert more == pytest.approx(24 * (ONE.forward + 1_000_000))
+    trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    asked = replace(TRAINING, resolution=64, validate_every=3, validation_times=5)
+    found = list[int]()
+    with pytest.MonkeyPatch.context() as patch:
+        real = Demand.training_operations
+        patch.setattr(
+            Demand, "training_operations",
+            lambda self, *args, **said: found.append(said["validation_passes"]) or real(self, *args, **said),
+        )  # fmt: skip
+        trainer.forecast(asked, 30, held_out=4)
+        trainer.forecast(asked, 30)
+    assert found == [2 * 4 * 5, 0]
+
+
 def test_mirrored_and_smaller_pictures_take_room_in_the_cache(full_base: Path) -> None:
     base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
     plain, flipped, smaller = (

@@ -58,6 +58,9 @@ def test_what_a_line_holds(tmp_path: Path) -> None:
     assert line.keys() == {"step", "loss", "rate", "grad_norm", "seconds"}
     assert (line["loss"], line["rate"], line["grad_norm"]) == (0.5, 1e-4, None)
     assert 0 <= line["seconds"] < 10
+    Metrics([sink]).add(2, loss=0.5, prior_loss=0.25, rate=1e-4, grad_norm=1.0)
+    second = json.loads((tmp_path / "m.jsonl").read_text().splitlines()[1])
+    assert (second["loss"], second["prior_loss"]) == (0.5, 0.25)
 
 
 def test_a_validation_stands_in_the_line_of_its_step_and_not_in_its_seconds(tmp_path: Path) -> None:

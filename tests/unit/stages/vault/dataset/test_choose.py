@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -102,6 +103,12 @@ def test_nothing_left_says_why(tmp_path: Path) -> None:
             choose(opened, person, {}, CutOptions(min_face=250))
         with pytest.raises(NothingToDo, match="Scan again"):
             choose(opened, Person("p009", None, ()), {}, CutOptions())
+        hidden = replace(opened, record=replace(opened.record, exclude=("2019/**", "raw")))
+        with pytest.raises(
+            NothingToDo, match=r"--exclude '2019/\*\*', --exclude raw matches.*scan --no-exclude"
+        ) as told:
+            choose(hidden, Person("p009", None, ()), {}, CutOptions())
+        assert "Scan again" not in str(told.value)
 
 
 def names(cuts: Iterable[Cut]) -> list[str]:
