@@ -153,8 +153,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     )
     if makers.notice:
         terminal.warn(makers.notice)
-    if problem := wiring.unlike_prediction(settings, makers.family, wanted.loras):
-        terminal.warn(problem)
+    for problem in (
+        wiring.unlike_prediction(settings, makers.family, wanted.loras),
+        wiring.unlike_parts(settings, wanted.loras),
+    ):
+        if problem:
+            terminal.warn(problem)
     plan = manual.plan_comparison(wanted, settings, studio, makers.family)
     _say_plan(plan, wanted, settings, terminal)
     if args.dry_run:

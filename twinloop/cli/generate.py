@@ -192,8 +192,12 @@ def _make(order: ImageOrder, settings: Settings, terminal: Terminal) -> list[Mad
     if makers.notice:
         terminal.warn(makers.notice)
     loras = () if order.lora is None else (order.lora,)
-    if problem := wiring.unlike_prediction(settings, makers.family, loras):
-        terminal.warn(problem)
+    for problem in (
+        wiring.unlike_prediction(settings, makers.family, loras),
+        wiring.unlike_parts(settings, loras),
+    ):
+        if problem:
+            terminal.warn(problem)
     makers.check(loras)
     studio = manual.Studio(
         makers.generator,
@@ -266,7 +270,7 @@ def loads_as_base(name: Any) -> bool:
     if not isinstance(name, str) or not name:
         return False
     is_hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None and not name.endswith(".safetensors")
-    return name in BUILT_IN or is_hub_id or os.path.exists(os.path.expanduser(name))
+    return name in BUILT_IN or is_hub_id or os.path.exists(os.path.expanduser(name))  # noqa: PTH111 - fails for no name
 
 
 def _whole(value: Any) -> int | None:

@@ -117,7 +117,7 @@ def _same_base(configured: Any, named: str) -> bool:
 
 
 def _place(base: str) -> Path:
-    return Path(os.path.expanduser(base)).resolve()
+    return Path(os.path.expanduser(base)).resolve()  # noqa: PTH111 - fails for no name
 
 
 def _named_parts(section: Any) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -40,6 +41,8 @@ _BLOCKS = {
 }
 """Type -> weights and bytes of one block: F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, which are those
 that diffusers reads."""
+_PLAIN = (0, 1)
+"""Those that it makes common tensors of."""
 
 
 def read_gguf_header(path: Path) -> Header:
@@ -48,6 +51,32 @@ def read_gguf_header(path: Path) -> Header:
     Raises:
         OSError: it cannot be read. ValueError: it is no GGUF file, or one of a kind that cannot be loaded.
     """
+    texts, found, begun = _read(path)
+    end = max((begun + tensor.offset + tensor.size for tensor in found), default=begun)
+    return Header({tensor.name: tensor.shape for tensor in found}, texts, max(0, end - path.stat().st_size))
+
+
+def holds_packed_weights(path: Path) -> bool:
+    """Whether diffusers leaves weights of a file packed; False where it cannot be read."""
+    try:
+        return any(tensor.kind not in _PLAIN for tensor in _read(path)[1])
+    except (OSError, ValueError):
+        return False
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """``offset``, ``size``: of its bytes."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: int
+    offset: int
+    size: int
+
+
+def _read(path: Path) -> tuple[dict[str, str], list[_Tensor], int]:
+    """Notes, tensors, and where the tensors' bytes begin."""
     with open(path, "rb") as file:
         if file.read(4) != _MAGIC:
             raise ValueError("it does not begin with GGUF")
@@ -59,18 +88,7 @@ def read_gguf_header(path: Path) -> Header:
         alignment = int(texts.get("general.alignment", "32"))
         if alignment < 1:
             raise ValueError("the header makes no sense")
-        begun = -(-file.tell() // alignment) * alignment
-    end = max((begun + offset + size for _, _, offset, size in found), default=begun)
-    return Header({name: shape for name, shape, _, _ in found}, texts, max(0, end - path.stat().st_size))
-
-
-def holds_packed_weights(path: Path) -> bool:
-    """Whether a file is smaller than its weights in 16 bits would be; False where it cannot be read."""
-    try:
-        shapes, size = read_gguf_header(path).shapes, path.stat().st_size
-    except (OSError, ValueError):
-        return False
-    return size < 2 * sum(math.prod(shape) for shape in shapes.values())
+        return texts, found, -(-file.tell() // alignment) * alignment
 
 
 def _note(file: IO[bytes]) -> tuple[str, str]:
@@ -95,8 +113,7 @@ def _value(file: IO[bytes], kind: int) -> str:
     return str(number)
 
 
-def _tensor(file: IO[bytes]) -> tuple[str, tuple[int, ...], int, int]:
-    """Name, shape, offset and bytes."""
+def _tensor(file: IO[bytes]) -> _Tensor:
     name = _text(file)
     (count,) = _numbers(file, "I")
     if count > 8:
@@ -106,7 +123,7 @@ def _tensor(file: IO[bytes]) -> tuple[str, tuple[int, ...], int, int]:
     if kind not in _BLOCKS:
         raise ValueError(f"tensor {name} is of the type {kind}, which cannot be read; take a file with Q2_K to Q8_0")
     weights, size = _BLOCKS[kind]
-    return name, tuple(reversed(sides)), offset, math.prod(sides) // weights * size
+    return _Tensor(name, tuple(reversed(sides)), kind, offset, math.prod(sides) // weights * size)
 
 
 def _text(file: IO[bytes]) -> str:

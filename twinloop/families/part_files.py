@@ -38,6 +38,10 @@ class PartKind:
     axes: int = 0
     blocks: tuple[str, str] = ("", "")
 
+    @property
+    def is_autoencoder(self) -> bool:
+        return self.configurations[0].startswith("Autoencoder")
+
     def prefix(self, shapes: Shapes) -> str | None:
         """What stands before the names of its tensors; None = the file is none of this kind."""
         for name, shape in shapes.items():

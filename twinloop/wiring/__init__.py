@@ -8,9 +8,9 @@ from twinloop.wiring.checking import check_config
 from twinloop.wiring.detectors import build_pack, models_report
 from twinloop.wiring.extras import with_extra
 from twinloop.wiring.frames import build_frame_taker, frame_worker, usual_models
-from twinloop.wiring.kits import asked_prediction, base_family
+from twinloop.wiring.kits import asked_prediction, base_family, check_export
 from twinloop.wiring.machine import device_name, unused_gpu
-from twinloop.wiring.makers import build_makers, obstacles, unlike_prediction
+from twinloop.wiring.makers import build_makers, obstacles, unlike_parts, unlike_prediction
 from twinloop.wiring.measuring import build_observer, chosen_facets, observer_of
 from twinloop.wiring.names import base_model_path, nano_detectors_path
 from twinloop.wiring.options import PRODIGY_RATE, generation_settings, training_settings
@@ -34,6 +34,7 @@ __all__ = [
     "build_toolbox",
     "check_captioner",
     "check_config",
+    "check_export",
     "chosen_facets",
     "device_name",
     "frame_worker",
@@ -47,6 +48,7 @@ __all__ = [
     "scan_stamp",
     "scan_worker",
     "training_settings",
+    "unlike_parts",
     "unlike_prediction",
     "unused_gpu",
     "usual_models",

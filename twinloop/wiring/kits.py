@@ -19,6 +19,7 @@ from twinloop.families.predictions import Asked, prediction_of, suited
 from twinloop.families.scaled_weights import is_scaled_file
 from twinloop.ports import GenerationSettings, Generator, Trainer, TrainingSettings
 from twinloop.registry import load_plugin
+from twinloop.store.models.part_hashes import hashes_of_parts
 from twinloop.wiring.extras import with_extra
 from twinloop.wiring.machine import trains_in_float16
 from twinloop.wiring.names import base_model_path
@@ -50,6 +51,7 @@ def chosen_base(settings: Settings) -> BaseChoice:
         settings.allow_download,
         asked_prediction(settings),
         settings.base_parts.given,
+        tuple(hashes_of_parts(settings.base_parts.given).items()),
     )
 
 
@@ -107,18 +109,19 @@ def diffusers_kit(settings: Settings, notice: Callable[[str], None]) -> Kit:
         notice: told what the user should know while images are made or a training goes on.
     """
     name, family = chosen_family(settings)
+    choice = chosen_base(settings)  # now, so that generator and trainer hold to the same files
 
     @functools.cache
     def generator() -> Generator:
-        return with_extra("Generating images", "train", lambda: _generator(settings, family, notice))
+        return with_extra("Generating images", "train", lambda: _generator(choice, family, notice))
 
     @functools.cache
     def external() -> Trainer:
-        return _external_trainer(settings, name, family, notice)
+        return _external_trainer(settings, choice, name, family, notice)
 
     @functools.cache
     def trainer() -> DiffusersLoraTrainer | DistributedTrainer:
-        return with_extra("Training a LoRA", "train", lambda: _trainer(settings, name, family, notice))
+        return with_extra("Training a LoRA", "train", lambda: _trainer(settings, choice, name, family, notice))
 
     preset = chosen_preset(settings, name, family)
     if settings.training.trainer != "builtin":
@@ -126,16 +129,16 @@ def diffusers_kit(settings: Settings, notice: Callable[[str], None]) -> Kit:
     return Kit(generator, trainer, preset, lambda *asked: trainer().forecast(*asked), family)
 
 
-def _generator(settings: Settings, family: Family, notice: Callable[[str], None]) -> Generator:
+def _generator(choice: BaseChoice, family: Family, notice: Callable[[str], None]) -> Generator:
     from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator
 
-    return DiffusersGenerator(chosen_base(settings), family, notice)
+    return DiffusersGenerator(choice, family, notice)
 
 
 def _trainer(
-    settings: Settings, preset: str, family: Family, notice: Callable[[str], None]
+    settings: Settings, choice: BaseChoice, preset: str, family: Family, notice: Callable[[str], None]
 ) -> DiffusersLoraTrainer | DistributedTrainer:
-    choice, processes = chosen_base(settings), settings.training.processes
+    processes = settings.training.processes
     if processes > 1:
         from twinloop.adapters.trainers.distributed.job import NamedFamily
         from twinloop.adapters.trainers.distributed.trainer import DistributedTrainer
@@ -146,7 +149,9 @@ def _trainer(
     return DiffusersLoraTrainer(choice, family, notice)
 
 
-def _external_trainer(settings: Settings, name: str, family: Family, notice: Callable[[str], None]) -> Trainer:
+def _external_trainer(
+    settings: Settings, choice: BaseChoice, name: str, family: Family, notice: Callable[[str], None]
+) -> Trainer:
     """Another program on this machine, behind the same port.
 
     Raises:
@@ -159,10 +164,9 @@ def _external_trainer(settings: Settings, name: str, family: Family, notice: Cal
     from twinloop.adapters.trainers.external.trainer import ExternalTrainer
 
     asked = settings.training
-    _check_for_others(settings)
+    _check_for_others(settings, asked.trainer, f"training.trainer: {asked.trainer}", ', or use "trainer": "builtin"')
     tool: Tool = Kohya() if asked.trainer == "kohya" else AiToolkit()
     installed = locate(tool, asked.trainer_path, asked.trainer_python, asked.extra_args)
-    choice = chosen_base(settings)
     trainer = ExternalTrainer(
         tool,
         installed,
@@ -177,26 +181,47 @@ def _external_trainer(settings: Settings, name: str, family: Family, notice: Cal
     return trainer
 
 
-def _check_for_others(settings: Settings) -> None:
-    """Raises InputError where the base model, or a part of it, is in a form that other programs do not read."""
-    trainer = settings.training.trainer
+def check_export(settings: Settings, program: str, family: Family) -> None:
+    """Whether another program can be told of the base model and of the files of its parts; what is not here is left to
+    that program.
+
+    Args:
+        program: its title.
+
+    Raises:
+        InputError, ModelFileError, MissingModel: it cannot; names the field.
+    """
+    from twinloop.adapters.diffusion.base_files import check_given
+
+    _check_for_others(settings, program, f"base_model: {program}")
+    check_given(chosen_base(settings), family)
+
+
+def _check_for_others(settings: Settings, program: str, subject: str, otherwise: str = "") -> None:
+    """Whether the base model and its parts are in a form that other programs read.
+
+    Args:
+        subject: field and program. otherwise: what can be done instead.
+
+    Raises:
+        InputError: they are not.
+    """
     if settings.base_model == NANO:
-        raise InputError(f'training.trainer: {trainer} cannot train the embedded base. Use "trainer": "builtin".')
+        raise InputError(f"{subject} cannot train the embedded base. Name another base_model{otherwise}.")
     if settings.base_model.endswith(".gguf"):
         raise InputError(
-            f"training.trainer: {trainer} trains on no .gguf files. Name the .safetensors file or folder as"
-            ' base_model, or use "trainer": "builtin".'
+            f"{subject} trains on no .gguf files. Name the .safetensors file or folder as base_model{otherwise}."
         )
     if is_scaled_file(Path(settings.base_model).expanduser()):
         raise InputError(
-            f"training.trainer: {trainer} trains on no files whose weights have 8 bits and factors beside them"
-            ' (scaled fp8). Name the file in 16 bits or a folder as base_model, or use "trainer": "builtin".'
+            f"{subject} trains on no files whose weights have 8 bits and factors beside them (scaled fp8). Name the"
+            f" file in 16 bits or a folder as base_model{otherwise}."
         )
     for part, file in settings.base_parts.given:
         if is_scaled_file(Path(file).expanduser()):
             raise InputError(
-                f"base_parts.{part}: {trainer} gets no files whose weights have 8 bits and factors beside them (scaled"
-                ' fp8). Name the file in 16 bits or in plain fp8, or use "trainer": "builtin".'
+                f"base_parts.{part}: {program} gets no files whose weights have 8 bits and factors beside them (scaled"
+                f" fp8). Name the file in 16 bits or in plain fp8{otherwise}."
             )
 
 

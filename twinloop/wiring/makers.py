@@ -18,7 +18,9 @@ from twinloop.ports import GenerationSettings, Generator, Trainer, TrainingSetti
 from twinloop.stages.identity import held_out_of
 from twinloop.stages.toolbox import Forecaster
 from twinloop.stages.words import Around
+from twinloop.store.models.base_name import BASE_NAME, base_name
 from twinloop.store.models.lora_file import header_texts
+from twinloop.store.models.part_hashes import hashes_of_parts, parts_in
 from twinloop.store.pictures.images import find_images
 from twinloop.wiring.extras import with_extra
 from twinloop.wiring.kits import chosen_base, diffusers_kit, fake_kit
@@ -179,6 +181,24 @@ def unlike_prediction(settings: Settings, family: Family | None, loras: Sequence
     if not trained:
         return ""
     return f"{trained[0].name}: this LoRA was trained with v prediction; add --base-prediction v_prediction"
+
+
+def unlike_parts(settings: Settings, loras: Sequence[Path]) -> str:
+    """What to say where a LoRA was trained on this base model with other files in the place of its parts; "" =
+    nothing.
+    """
+    in_use = hashes_of_parts(settings.base_parts.given)
+    for path in loras:
+        texts = header_texts(path) if path.suffix == ".safetensors" and path.is_file() else {}
+        trained = parts_in(texts)
+        other = sorted(name for name in {*trained, *in_use} if trained.get(name) != in_use.get(name))
+        if trained and other and base_name(settings.base_model) == base_name(texts.get(BASE_NAME, "")):
+            fields = ", ".join(f"base_parts.{name}" for name in other)
+            return (
+                f"{path.name}: this LoRA was trained with other files in the place of the base model's parts ({fields})"
+                "; name those with --base-part NAME=FILE"
+            )
+    return ""
 
 
 def obstacles(settings: Settings, makers: Makers) -> Iterator[TwinLoopError]:

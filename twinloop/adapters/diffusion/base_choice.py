@@ -20,6 +20,7 @@ class BaseChoice:
         precision, quantization: of the weights, as `choose_compute` takes them.
         prediction: what the user says that it predicts.
         parts: (diffusers' name, file) of parts that come from files of their own, instead of with the base.
+        part_hashes: (name, sha256) of those files as they were when the settings were read; () = whatever they hold.
         allow_download: what is missing here may be fetched from the hub.
     """
 
@@ -30,8 +31,14 @@ class BaseChoice:
     allow_download: bool = False
     prediction: Asked = NOT_ASKED
     parts: tuple[tuple[str, str], ...] = ()
+    part_hashes: tuple[tuple[str, str], ...] = ()
 
     @property
     def part_names(self) -> tuple[str, ...]:
         """Of those that need not come with the base."""
         return tuple(name for name, _ in self.parts)
+
+    @property
+    def half(self) -> bool:
+        """Whether half-precision copies of its weights will do."""
+        return self.precision != "float32"

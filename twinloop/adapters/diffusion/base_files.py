@@ -9,12 +9,12 @@ from pathlib import Path
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.file_sizes import check_configuration, check_kind, reference_of
-from twinloop.adapters.diffusion.hub_cache import hub_folder, lacking_parts, reference_folder
+from twinloop.adapters.diffusion.hub_cache import hub_folder, in_cache, lacking_parts, reference_folder
 from twinloop.adapters.diffusion.hub_files import BORROWED, TEXTS
-from twinloop.adapters.diffusion.model_folder import check_encoders, check_folder
-from twinloop.adapters.diffusion.part_files import Parts, check_parts, whole_parts
+from twinloop.adapters.diffusion.model_folder import check_encoders, check_folder, check_tokenizers, without_weights
+from twinloop.adapters.diffusion.part_files import Parts, check_kinds, check_parts, whole_parts
 from twinloop.adapters.diffusion.weight_files import check_gguf, pickled, whole_header
-from twinloop.errors import MissingModel
+from twinloop.errors import InputError, MissingModel, ModelFileError
 from twinloop.families.base import Family
 from twinloop.families.gguf_files import SUFFIX
 from twinloop.families.recognise import INDEX, kind_of_folder
@@ -114,10 +114,42 @@ def find_base(choice: BaseChoice, family: Family) -> BaseFiles:
     else:
         if not path.is_dir():
             path = hub_folder(choice, family)
-        check_folder(path, choice.base, family, choice.part_names)
+        check_folder(path, choice.base, family, choice.part_names, half=choice.half)
         found = BaseFiles(path)
     check_parts(parts, found.home, family)
+    check_tokenizers(found.home, choice.base, family, choice.part_names)
     return replace(found, parts=parts)
+
+
+def check_given(choice: BaseChoice, family: Family) -> None:
+    """Whether the files of parts are whole, and what the base's configuration asks for as far as that is here. The base
+    itself is not looked at.
+
+    Raises:
+        MissingModel, InputError, ModelFileError: as `find_base`.
+    """
+    parts = whole_parts(choice.parts)
+    folder = _configuration_here(choice, family) if parts else None
+    if folder is None:
+        check_kinds(parts)
+    else:
+        check_parts(parts, folder, family)
+
+
+def _configuration_here(choice: BaseChoice, family: Family) -> Path | None:
+    """A diffusers folder with the base's configuration; None = there is none here."""
+    path = Path(choice.base).expanduser()
+    folder: Path | None = path
+    if path.is_file():
+        folder = path.with_suffix("")
+        if not (folder / INDEX).is_file():
+            try:
+                folder = in_cache(reference_of(path, whole_header(path), family))
+            except (InputError, ModelFileError):  # of a format or size that only the other program knows
+                return None
+    elif not path.is_dir():
+        folder = in_cache(choice.base)
+    return folder if folder is not None and (folder / INDEX).is_file() else None
 
 
 def _single_file(path: Path, family: Family, choice: BaseChoice) -> BaseFiles:
@@ -137,6 +169,7 @@ def _single_file(path: Path, family: Family, choice: BaseChoice) -> BaseFiles:
         if borrows:
             check_encoders(beside, str(beside), family, choice.part_names)
         check_configuration(path, header, family, beside)
+        _check_weights(path, beside, lacking_parts(family, choice))
         return BaseFiles(path, beside, borrows)
     reference = reference_of(path, header, family)
     try:
@@ -148,6 +181,16 @@ def _single_file(path: Path, family: Family, choice: BaseChoice) -> BaseFiles:
         ) from error
     check_configuration(path, header, family, folder)
     return BaseFiles(path, folder, borrows)
+
+
+def _check_weights(path: Path, beside: Path, borrowed: tuple[str, ...]) -> None:
+    """Raises MissingModel where a folder beside a denoiser lacks weights of the parts that come from it."""
+    if lacking := without_weights(beside, borrowed):
+        fields = " and ".join(f"base_parts.{name}" for name in lacking)
+        raise MissingModel(
+            f"base_model: {path.name} is a denoiser alone, and {beside} beside it holds no weights (.safetensors) of"
+            f" {' and '.join(lacking)}. Put them there, or name their files: {fields}."
+        )
 
 
 def _rest(family: Family, choice: BaseChoice) -> str:

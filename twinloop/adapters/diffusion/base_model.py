@@ -21,6 +21,7 @@ from twinloop.adapters.diffusion.loading import image_pipeline, load_pipeline, s
 from twinloop.adapters.diffusion.loras.slot import LoraSlot
 from twinloop.adapters.diffusion.memory import memory_errors, release_memory
 from twinloop.adapters.diffusion.offloading import check_offload
+from twinloop.adapters.diffusion.part_files import check_unchanged
 from twinloop.adapters.diffusion.preflight import LOKR_LAYER_BY_LAYER, check_ends_in_noise
 from twinloop.adapters.diffusion.prompts import PromptEmbedder, encoders_of
 from twinloop.adapters.diffusion.regions import Regions
@@ -223,9 +224,10 @@ def open_base(choice: BaseChoice, family: Family, notice: Callable[[str], None] 
         notice: told where it is computed with otherwise than "auto" usually does.
 
     Raises:
-        MissingModel, InputError, ModelFileError, OutOfMemory, MissingExtra: each with what to do.
+        MissingModel, InputError, ModelFileError, StateError, OutOfMemory, MissingExtra: each with what to do.
     """
     files = find_base(choice, family)
+    check_unchanged(choice)
     compute = choose_compute(choice.device, choice.precision, choice.quantization, family.overflows_in_float16)
     if choice.precision == "auto" and compute.exact:
         _tell_once(

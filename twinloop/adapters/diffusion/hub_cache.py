@@ -7,8 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
-from twinloop.adapters.diffusion.hub_files import HALF, HubFiles, accept, licence_hint, rest_of_single_file, whole_model
-from twinloop.adapters.diffusion.model_folder import without_weights
+from twinloop.adapters.diffusion.hub_files import (
+    HubFiles,
+    accept,
+    half_copies,
+    licence_hint,
+    rest_of_single_file,
+    whole_model,
+)
+from twinloop.adapters.diffusion.model_folder import holds_large_weights, without_tokenizers, without_weights
 from twinloop.errors import MissingModel, NotFetched
 from twinloop.families.base import Family
 from twinloop.families.gguf_files import SUFFIX
@@ -34,13 +41,12 @@ def hub_folder(choice: BaseChoice, family: Family) -> Path:
             " stabilityai/stable-diffusion-xl-base-1.0."
         )
     if choice.allow_download:
-        if choice.parts:
-            return _downloaded(base, lambda: _fetch_some(whole_model(base, family, choice.part_names)))
-        return _downloaded(base, lambda: _fetch(base, family, half=choice.precision != "float32"))
+        return _downloaded(base, lambda: _fetch(choice, family))
     found = _folder_in_cache(base)
     if found is None:
-        size = f"about {family.download}" if base == family.reference and family.download else ""
-        raise _not_here(whole_model(base, family, choice.part_names), family, "" if choice.parts else size)
+        usual = base == family.reference and not choice.parts and (choice.half or not family.half_copies)
+        size = f"about {family.download}" if usual and family.download else ""
+        raise _not_here(whole_model(base, family, choice.part_names, half=choice.half), family, size)
     return found
 
 
@@ -54,12 +60,18 @@ def reference_folder(family: Family, reference: str, choice: BaseChoice) -> Path
     if choice.allow_download:
         return _downloaded(files.name, lambda: _fetch_some(files))
     found, borrowed = _folder_in_cache(files.name), lacking_parts(family, choice)
-    if found is None or not (found / INDEX).is_file() or without_weights(found, borrowed):
+    if found is None or not (found / INDEX).is_file() or _lacks(found, family, choice):
         all_but = (
             f"its {' and '.join(borrowed)}, configuration and tokenizers" if choice.parts else "all but its denoiser"
         )
         raise _not_here(files, family, all_but if borrowed else "a few MB")
     return found
+
+
+def _lacks(folder: Path, family: Family, choice: BaseChoice) -> bool:
+    """Whether a folder is without something that a single file needs beside its configuration."""
+    weights = without_weights(folder, lacking_parts(family, choice))
+    return bool(weights or without_tokenizers(folder, family, choice.part_names))
 
 
 def lacking_parts(family: Family, choice: BaseChoice) -> tuple[str, ...]:
@@ -76,26 +88,26 @@ def _fetch_some(files: HubFiles) -> str:
     )
 
 
-def _fetch(name: str, family: Family, *, half: bool) -> Path:
-    """Download a whole model: its half-precision copies where it has them and they will do,
-    unless the others are here.
+def _fetch(choice: BaseChoice, family: Family) -> Path:
+    """Download a whole model, but the weights of parts that are given: its half-precision copies where it has them and
+    they will do, unless the others are here.
     """
     from diffusers import DiffusionPipeline
-    from huggingface_hub import snapshot_download
 
-    if half and family.half_copies and not _has_large_weights(name, family):
-        found = Path(snapshot_download(name, allow_patterns=list(HALF)))
-        if not without_weights(found, family.weights):
+    name, given = choice.base, choice.part_names
+    if choice.half and family.half_copies and not _has_large_weights(name, family):
+        found = Path(_fetch_some(half_copies(name, given)))
+        if not without_weights(found, [part for part in family.weights if part not in given]):
             return found
+    if given:
+        return Path(_fetch_some(whole_model(name, family, given, half=False)))
     return Path(DiffusionPipeline.download(name, use_safetensors=True))
 
 
 def _has_large_weights(name: str, family: Family) -> bool:
     """Whether the cache holds the denoiser as it is, not its half-precision copy."""
     folder = _folder_in_cache(name)
-    return folder is not None and any(
-        ".fp16." not in file.name for file in (folder / family.denoiser).glob("*.safetensors")
-    )
+    return folder is not None and holds_large_weights(folder, family)
 
 
 def _downloaded(name: str, fetch: Callable[[], str | Path]) -> Path:
@@ -121,6 +133,14 @@ def _not_here(files: HubFiles, family: Family, size: str) -> NotFetched:
         'or set "allow_download": true in the configuration (generate and train also take --allow-download).'
         f"{licence_hint(files.name, family)}"
     )
+
+
+def in_cache(name: str) -> Path | None:
+    """The folder of a hub id as far as it was fetched; None = it was not, or the name is none of the hub."""
+    try:
+        return _folder_in_cache(name) if _HUB_ID.fullmatch(name) and not name.lower().endswith(_FILES) else None
+    except ModuleNotFoundError:  # without the hub's library nothing was fetched by this program
+        return None
 
 
 def _folder_in_cache(name: str) -> Path | None:

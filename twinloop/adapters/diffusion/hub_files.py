@@ -18,7 +18,8 @@ TOKENIZERS = "tokenizer*/*"
 """Some hold files with other ends, templates of chats for example."""
 BORROWED = ("text_encoder/*.safetensors", "text_encoder_?/*.safetensors", "vae/*.safetensors")
 """What a denoiser alone lacks."""
-HALF = (*TEXTS, "*/*.fp16.safetensors")
+HALF_WEIGHTS = "*/*.fp16.safetensors"
+HALF = (*TEXTS, HALF_WEIGHTS)
 """A whole model whose weights are all there in half precision."""
 WHOLE = (*TEXTS, TOKENIZERS, "*/*.safetensors")
 """Of a whole model what lies in its folders, not the single files at the top."""
@@ -40,13 +41,22 @@ class HubFiles:
         return " ".join(["hf download", shell.quote(self.name), *asked, *unwanted])
 
 
-def whole_model(name: str, family: Family, given: Collection[str] = ()) -> HubFiles:
-    """Of a model of the family: its half-precision copies only where it is known to have them; without the weights of
-    parts that are given.
+def whole_model(name: str, family: Family, given: Collection[str] = (), *, half: bool = True) -> HubFiles:
+    """Of a model of the family, without the weights of parts that are given.
+
+    Args:
+        half: half-precision copies will do. They are asked for where it is known to have them, and no others.
     """
-    if family.half_copies and name == family.reference:
-        return HubFiles(name, HALF, _weights(given))
-    return HubFiles(name, WHOLE, (*family.not_needed, *_weights(given)))
+    twice = family.half_copies and name == family.reference
+    if twice and half:
+        return half_copies(name, given)
+    copies = (HALF_WEIGHTS,) if twice else ()
+    return HubFiles(name, WHOLE, (*family.not_needed, *copies, *_weights(given)))
+
+
+def half_copies(name: str, given: Collection[str] = ()) -> HubFiles:
+    """The half-precision copies of a model's weights, without those of parts that are given."""
+    return HubFiles(name, HALF, _weights(given))
 
 
 def rest_of_single_file(family: Family, reference: str, given: Collection[str] = ()) -> HubFiles:

@@ -14,11 +14,11 @@ from twinloop.families.base import Family
 from twinloop.families.recognise import INDEX
 
 
-def check_folder(path: Path, base: str, family: Family, given: Collection[str] = ()) -> None:
+def check_folder(path: Path, base: str, family: Family, given: Collection[str] = (), *, half: bool = True) -> None:
     """Whether a folder can be loaded as a model of the family.
 
     Args:
-        base: what the user calls it. given: parts that come from elsewhere.
+        base: what the user calls it. given: parts that come from elsewhere. half: half-precision copies will do.
 
     Raises:
         InputError: a pipeline of another kind. MissingModel: no weights.
@@ -31,6 +31,7 @@ def check_folder(path: Path, base: str, family: Family, given: Collection[str] =
             f"base_model: {base} is a {kind}, but training.preset belongs to the family '{family.name}', which needs a"
             f" {' or '.join(family.kinds)}. Change base_model or training.preset."
         )
+    half = half and not holds_large_weights(path, family)
     weights = {item.suffix for item in path.glob("*/*") if item.suffix in (".safetensors", ".bin")}
     if weights == {".bin"}:
         raise ModelFileError(
@@ -38,7 +39,7 @@ def check_folder(path: Path, base: str, family: Family, given: Collection[str] =
             " .safetensors version."
         )
     if ".safetensors" not in weights:
-        raise _no_weights(path, base, family, f"{base} holds no weights", given)
+        raise _no_weights(path, base, family, f"{base} holds no weights", given, half)
     for item in sorted(path.glob("*/*.safetensors")):
         if item.parent.name not in given:
             whole_header(item)
@@ -46,7 +47,7 @@ def check_folder(path: Path, base: str, family: Family, given: Collection[str] =
     lacking = [name for name in without_weights(path, family.weights) if name not in given]
     if lacking:
         what = f"{base} holds no weights (.safetensors) of {' and '.join(lacking)}"
-        raise _no_weights(path, base, family, what, given)
+        raise _no_weights(path, base, family, what, given, half)
 
 
 def without_weights(path: Path, components: Iterable[str]) -> list[str]:
@@ -54,10 +55,15 @@ def without_weights(path: Path, components: Iterable[str]) -> list[str]:
     return [name for name in components if not any((path / name).glob("*.safetensors"))]
 
 
-def _no_weights(path: Path, base: str, family: Family, what: str, given: Collection[str] = ()) -> MissingModel:
+def holds_large_weights(path: Path, family: Family) -> bool:
+    """Whether a folder holds the denoiser as it is, not its half-precision copy."""
+    return any(".fp16." not in file.name for file in (path / family.denoiser).glob("*.safetensors"))
+
+
+def _no_weights(path: Path, base: str, family: Family, what: str, given: Collection[str], half: bool) -> MissingModel:
     if path == Path(base).expanduser():
         return MissingModel(f"base_model: {what}. Put them there, or give another folder.")
-    return MissingModel(f"base_model: {what}. Fetch them:\n  {whole_model(base, family, given).command}")
+    return MissingModel(f"base_model: {what}. Fetch them:\n  {whole_model(base, family, given, half=half).command}")
 
 
 def check_encoders(path: Path, base: str, family: Family, given: Collection[str] = ()) -> None:
@@ -73,6 +79,35 @@ def check_encoders(path: Path, base: str, family: Family, given: Collection[str]
             f" no prompt without {'it' if len(missing) == 1 else 'them'}. Put the folder{'s' * (len(missing) > 1)} back"
             f" as in {family.reference}, with the entry in {INDEX}, or give another base model."
         )
+
+
+def check_tokenizers(path: Path, base: str, family: Family, given: Collection[str] = ()) -> None:
+    """Whether a folder has the tokenizer of every text encoder in use; files of parts hold none.
+
+    Raises:
+        ModelFileError: it lacks one: its entry in the index is missing or null, or its folder is not there or empty.
+    """
+    if missing := without_tokenizers(path, family, given):
+        what = base if path == Path(base).expanduser() else str(path)
+        raise ModelFileError(
+            f"base_model: {what} comes without {' and '.join(missing)}, and its text encoders read no prompt without"
+            f" {'it' if len(missing) == 1 else 'them'}. Put the folder{'s' * (len(missing) > 1)} there as in"
+            f" {family.reference}, with the entry in {INDEX}, or give another base model."
+        )
+
+
+def without_tokenizers(path: Path, family: Family, given: Collection[str] = ()) -> list[str]:
+    """The tokenizers that a folder lacks, of the text encoders that it has or is given.
+
+    Raises:
+        ModelFileError: no diffusers folder.
+    """
+    named = {*given, *_index(path, str(path))}
+    others = {name for name in named if name.startswith("text_encoder")} - set(family.encoders)
+    used = (*family.encoders, *sorted(others - set(absent(path, others))))
+    wanted = [name.replace("text_encoder", "tokenizer") for name in used if name.startswith("text_encoder")]
+    lacking = absent(path, wanted)
+    return [name for name in wanted if name in lacking or not any((path / name).iterdir())]
 
 
 def absent(path: Path, components: Iterable[str], base: str = "") -> list[str]:

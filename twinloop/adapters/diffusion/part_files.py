@@ -9,23 +9,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.model_folder import absent
 from twinloop.adapters.diffusion.weight_files import pickled, whole_header
-from twinloop.errors import InputError, MissingModel, ModelFileError
+from twinloop.errors import InputError, MissingModel, ModelFileError, StateError
 from twinloop.families.base import Family
 from twinloop.families.gguf_files import SUFFIX
 from twinloop.families.part_files import (
+    QWEN_3,
     PartKind,
     kind_of_part,
     name_of_configuration,
     sees_pictures,
     wrong_sizes,
 )
-from twinloop.families.recognise import family_of_tensors
+from twinloop.families.recognise import INDEX, family_of_tensors
 from twinloop.families.scaled_weights import can_be_unscaled, is_scaled
 from twinloop.families.single_files import Header
 from twinloop.families.sizes import PREFIX, in_words
 from twinloop.families.strangers import is_packed, stranger
+from twinloop.store.models.part_hashes import hashes_of_parts
 
 Parts = tuple[tuple[str, Path], ...]
 """Name of a part -> its file."""
@@ -44,6 +47,21 @@ def whole_parts(given: Sequence[tuple[str, str]]) -> Parts:
     for name, path in found:
         _check_file(name, path)
     return found
+
+
+def check_unchanged(choice: BaseChoice) -> None:
+    """Whether the files of parts still hold what they held when the settings were read: records have those hashes.
+
+    Raises:
+        StateError: one does not.
+    """
+    now, files = hashes_of_parts(choice.parts), dict(choice.parts)
+    for name, digest in choice.part_hashes:
+        if now.get(name) != digest:
+            raise StateError(
+                f"base_parts.{name}: {files[name]} was changed after this program began with it. Put the file back as"
+                " it was, or begin anew."
+            )
 
 
 def _check_file(name: str, path: Path) -> None:
@@ -88,14 +106,43 @@ def check_parts(parts: Parts, folder: Path, family: Family) -> None:
         _check_part(name, path, folder, family)
 
 
+def check_kinds(parts: Parts) -> None:
+    """The same where no configuration of the base is at hand: whether each is an autoencoder or a text encoder, as its
+    place asks for.
+
+    Raises:
+        InputError: one is something else.
+    """
+    for name, path in parts:
+        shapes = whole_header(path, f"base_parts.{name}").shapes
+        kind = _known_kind(name, path, shapes)
+        if kind.is_autoencoder != (name == "vae"):
+            raise InputError(f"base_parts.{name}: {path} is {kind.name}. Give the file of the {_alone(name)} alone.")
+
+
+def _alone(name: str) -> str:
+    return "autoencoder" if name == "vae" else "text encoder"
+
+
+def _known_kind(name: str, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> PartKind:
+    kind = None if any(one.startswith(PREFIX) for one in shapes) else kind_of_part(shapes)
+    if kind is None:
+        raise InputError(
+            f"base_parts.{name}: {path} is {_otherwise(shapes)}. Give the file of the {_alone(name)} alone."
+        )
+    return kind
+
+
 def _check_part(name: str, path: Path, folder: Path, family: Family) -> None:
     field = f"base_parts.{name}"
     shapes = whole_header(path, field).shapes
-    kind = None if any(one.startswith(PREFIX) for one in shapes) else kind_of_part(shapes)
-    if kind is None:
-        alone = "autoencoder" if name == "vae" else "text encoder"
-        raise InputError(f"{field}: {path} is {_otherwise(shapes)}. Give the file of the {alone} alone.")
+    kind = _known_kind(name, path, shapes)
     configuration = part_configuration(name, folder)
+    if configuration is None and (folder / name / "config.json").is_file() and absent(folder, [name]):
+        raise ModelFileError(
+            f"{field}: the base model does without {name}, because its entry in {folder / INDEX} is missing or null."
+            f" Leave the field out, or write the entry as {family.reference} has it."
+        )
     if configuration is None:
         raise ModelFileError(
             f"{field}: the base model has no {name}, or {folder / name} lacks config.json, which a file needs. Leave"
@@ -106,6 +153,11 @@ def _check_part(name: str, path: Path, folder: Path, family: Family) -> None:
         raise InputError(
             f"{field}: {path} is {kind.name}, and the {name} of the base model ({folder}) is of the kind {wanted}."
             f" {_fits(kind, shapes, folder)}"
+        )
+    if kind is QWEN_3 and sees_pictures(shapes):
+        raise InputError(
+            f"{field}: {path} is a language model that sees pictures (Qwen3-VL), and the {name} of the base model"
+            f" ({folder}) is of the kind {wanted}, which sees none: they are of two models. Give another file."
         )
     if wrong := wrong_sizes(kind, shapes, configuration):
         ours, theirs = ({setting: pair[place] for setting, pair in wrong.items()} for place in (0, 1))

@@ -56,6 +56,7 @@ from twinloop.errors import NothingToDo
 from twinloop.families.base import Family
 from twinloop.families.lora_names import places_of
 from twinloop.ports import Progress, Trained, TrainingSettings, nobody_listens
+from twinloop.store.models.part_hashes import hashes_of_parts, parts_header
 from twinloop.store.models.step_saves import StepSaves
 
 
@@ -80,6 +81,7 @@ class DiffusersLoraTrainer:
     ) -> None:
         self._choice, self._family, self._notice, self._workers = choice, family, notice, workers
         self._fingerprint = f"diffusers-lora-{self._open().fingerprint}"
+        self._parts = hashes_of_parts(choice.parts)
 
     @property
     def fingerprint(self) -> str:
@@ -207,7 +209,8 @@ class DiffusersLoraTrainer:
     ) -> Mapping[str, str]:  # fmt: skip
         """The header of the LoRA as it is after the settings' last step."""
         named = architecture_header(self._family, base.denoiser.config, self._choice.base)
-        given = {**quantization_header(self._choice.quantization), **named, **metadata}
+        computed = {**quantization_header(self._choice.quantization), **parts_header(self._parts)}
+        given = {**computed, **named, **metadata}
         return lora_header(settings, self._family, prediction, images, record.date, given)
 
 

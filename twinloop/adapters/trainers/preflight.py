@@ -101,8 +101,8 @@ def _check_adapter(settings: TrainingSettings, packed: bool) -> None:
     if packed and settings.adapter == "dora":
         raise InputError(
             'training.adapter: "dora" does not go with the packed weights of a .gguf file as base_model, whose'
-            ' lengths it cannot tell. Use "lora", or name the .safetensors file or folder of this model; "quantization": "int8" makes'
-            " that smaller."
+            ' lengths it cannot tell. Use "lora", or name the .safetensors file or folder of this model;'
+            ' "quantization": "int8" makes that smaller.'
         )
 
 

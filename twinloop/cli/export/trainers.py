@@ -60,13 +60,15 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.words import TAGGED
     from twinloop.steps.options import merge_limits
     from twinloop.store.pictures.dataset_folders import told_trigger
-    from twinloop.wiring import asked_prediction, base_family, build_makers
+    from twinloop.wiring import asked_prediction, base_family, build_makers, check_export
 
     person = options.dataset_name(args)
     trigger = (told_trigger(Path(args.dataset)) if args.dataset is not None else None) or f"ohwx {person}"
     given = {"person_name": person, "person_trigger": trigger}
     settings = settings_from(args, FLAGS, given, notice=terminal.warn)
     options.check_outside(args.output, settings.dataset_dir)
+    family, prediction = base_family(settings), asked_prediction(settings)
+    check_export(settings, TITLES[name], family)
     makers = build_makers(settings)
     asked = settings.training
     wanted = Wanted(
@@ -87,8 +89,8 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     training = makers.training(gathered.pictures)
     samples = training_samples(gathered.dataset, training, beside, makers.style, terminal)
     root = args.output.resolve()
-    base = str(Path(settings.base_model).resolve()) if Path(settings.base_model).exists() else settings.base_model
-    family, prediction = base_family(settings), asked_prediction(settings)
+    here = Path(settings.base_model).expanduser()
+    base = str(here.resolve()) if here.exists() else settings.base_model
     check_asked(prediction, prediction_of(base, family), family)
     job = Job(
         name=settings.person_name.replace(" ", "_"),

@@ -16,6 +16,7 @@ pytest.importorskip("diffusers")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
+from tests.helpers.part_files import as_comfyui_has_it, without_weights  # noqa: E402
 from tests.helpers.single_file import write_single_file  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
@@ -103,6 +104,52 @@ def test_a_missing_text_encoder_is_said_before_anything_is_loaded(
     (folder / "model_index.json").write_text(json.dumps(index))
     with pytest.raises(ModelFileError, match=rf"comes without {missing}, and models of the family '{family}'"):
         find_base(BaseChoice(str(folder)), FAMILIES[family])
+
+
+@pytest.mark.parametrize("how", ["null", "no entry", "no folder", "empty"])
+@pytest.mark.parametrize("base", ["a folder", "a whole checkpoint"])
+def test_a_missing_tokenizer_is_said_before_anything_is_loaded(how: str, base: str, tmp_path: Path) -> None:
+    folder = build_tiny("sdxl", tmp_path / "mine")
+    shutil.rmtree(folder / "tokenizer_2")
+    index = json.loads((folder / "model_index.json").read_text())
+    if how == "null":
+        index["tokenizer_2"] = [None, None]
+    elif how == "no entry":
+        del index["tokenizer_2"]
+    elif how == "empty":
+        (folder / "tokenizer_2").mkdir()
+    (folder / "model_index.json").write_text(json.dumps(index))
+    if base == "a whole checkpoint":
+        write_single_file(folder, tmp_path / "mine.safetensors")
+        folder = tmp_path / "mine.safetensors"
+    with pytest.raises(ModelFileError, match="mine comes without tokenizer_2, and its text encoders read no prompt"):
+        find_base(BaseChoice(str(folder)), SDXL)
+
+
+def test_a_third_encoder_wants_its_tokenizer_where_it_is(tmp_path: Path) -> None:
+    folder = build_tiny("sd35", tmp_path / "base")
+    shutil.rmtree(folder / "tokenizer_3")
+    with pytest.raises(ModelFileError, match="comes without tokenizer_3"):
+        find_base(BaseChoice(str(folder)), FAMILIES["sd35"])
+
+
+@pytest.mark.parametrize("lost", [("vae",), ("text_encoder", "vae")])
+def test_a_folder_beside_a_denoiser_without_weights(lost: tuple[str, ...], tmp_path: Path) -> None:
+    folder = build_tiny("zimage", tmp_path / "mine")
+    shutil.copy(next((folder / "transformer").glob("*.safetensors")), tmp_path / "mine.safetensors")
+    family = replace(FAMILIES["zimage"], sizes=())
+    given = tuple(
+        (part, str(as_comfyui_has_it(folder, part, tmp_path / f"{part}.safetensors")))
+        for part in ("text_encoder", "vae")
+    )
+    without_weights(folder, *lost)
+    fields = " and ".join(f"base_parts.{part}" for part in lost)
+    choice = BaseChoice(str(tmp_path / "mine.safetensors"), "cpu")
+    with pytest.raises(
+        MissingModel, match=rf"holds no weights .* of {' and '.join(lost)}.* name their files: {fields}"
+    ):
+        find_base(choice, family)
+    assert find_base(replace(choice, parts=given), family).borrows
 
 
 def test_sd35_reads_prompts_without_t5(tmp_path: Path) -> None:
@@ -311,8 +358,11 @@ def test_a_v_model_says_so_by_a_tensor(full_base: Path, tmp_path: Path) -> None:
 
 def test_the_configuration_beside_a_single_file_is_found(tmp_path: Path) -> None:
     some_weights(tmp_path / "model.safetensors")
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "model_index.json").write_text("{}")
+    names = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
+    for name in names:
+        (tmp_path / "model" / name).mkdir(parents=True)
+        (tmp_path / "model" / name / "config.json").touch()
+    (tmp_path / "model" / "model_index.json").write_text(json.dumps({name: ["a", "b"] for name in names}))
     assert find_base(BaseChoice(str(tmp_path / "model.safetensors")), SDXL).config == tmp_path / "model"
 
 

@@ -41,10 +41,20 @@ def written(path: Path, shapes: Mapping[str, tuple[int, ...]], *marks: str) -> P
     return path
 
 
-def config(folder: Path, **settings: object) -> Path:
+def config(folder: Path, *others: str, **settings: object) -> Path:
+    """A folder with all that such a file lacks; ``others``: text encoders beyond the first."""
     (folder / "transformer").mkdir(parents=True)
-    (folder / "model_index.json").write_text(json.dumps({"_class_name": "any", "text_encoder": ["a", "b"]}))
-    (folder / "text_encoder").mkdir()
+    encoders = ("text_encoder", *others)
+    tokenizers = tuple(name.replace("text_encoder", "tokenizer") for name in encoders)
+    index = {"_class_name": "any", **{name: ["a", "b"] for name in (*encoders, *tokenizers)}}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    for part, file in (
+        ("vae", "x.safetensors"),
+        *((name, "x.safetensors") for name in encoders),
+        *((name, "x.json") for name in tokenizers),
+    ):
+        (folder / part).mkdir()
+        (folder / part / file).touch()
     (folder / "transformer" / "config.json").write_text(json.dumps(settings))
     return folder
 
@@ -91,10 +101,8 @@ def test_a_build_of_its_own_loads_with_its_own_folder_beside(tmp_path: Path) -> 
 def test_guidance_that_the_configuration_wants_and_the_file_lacks(tmp_path: Path) -> None:
     shapes = flux(19, 38, 64)
     path = written(tmp_path / "mine.safetensors", shapes, "double_blocks.0.img_attn.norm.key_norm.scale")
-    folder = config(tmp_path / "mine", num_layers=19, num_single_layers=38, guidance_embeds=True)
-    (folder / "text_encoder_2").mkdir()
-    index = {"text_encoder": ["a", "b"], "text_encoder_2": ["a", "b"]}
-    (folder / "model_index.json").write_text(json.dumps(index))
+    settings = {"num_layers": 19, "num_single_layers": 38, "guidance_embeds": True}
+    folder = config(tmp_path / "mine", "text_encoder_2", **settings)
     with pytest.raises(InputError, match=r"has guidance_embeds no, and the configuration"):
         find_base(BaseChoice(str(path)), FAMILIES["flux"])
     written(path, {**shapes, GUIDED: (4, 4)}, "double_blocks.0.img_attn.norm.key_norm.scale")

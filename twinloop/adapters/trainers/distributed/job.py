@@ -71,6 +71,7 @@ class SharedTraining:
                     **data["choice"],
                     "prediction": Asked(**data["choice"]["prediction"]),
                     "parts": _frozen(data["choice"]["parts"]),
+                    "part_hashes": _frozen(data["choice"]["part_hashes"]),
                 }
             ),
             NamedFamily(family["preset"], tuple(family["plugins"])),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
+from twinloop.adapters.diffusion.part_files import check_unchanged
 from twinloop.adapters.trainers.external.process import last_lines, run
 from twinloop.adapters.trainers.external.tool import Home, Installation, Seen, Tool, network
 from twinloop.adapters.trainers.records.begun import begun, inputs_hash
@@ -31,7 +32,7 @@ from twinloop.loras.write import has_own_layers, written
 from twinloop.ports import Progress, Trained, TrainingSettings, nobody_listens
 from twinloop.store.atomic import write_bytes
 from twinloop.store.models.lora_file import kohya_path
-from twinloop.store.models.part_hashes import hashes_of_parts
+from twinloop.store.models.part_hashes import hashes_of_parts, parts_header
 
 
 class ExternalTrainer:
@@ -66,7 +67,8 @@ class ExternalTrainer:
         wanted = quantized(self._title, tool.program.quantizations, choice.quantization)
         parts = [choice.base, installed.version, *installed.arguments, *([] if wanted is None else [wanted])]
         parts += [told] if (told := choice.prediction.name) else []
-        parts += [f"{name} {digest}" for name, digest in hashes_of_parts(choice.parts).items()]
+        self._parts = hashes_of_parts(choice.parts)
+        parts += [f"{name} {digest}" for name, digest in self._parts.items()]
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
         self.fingerprint = f"{tool.program.name}-{family.name}-{digest}"
 
@@ -103,6 +105,7 @@ class ExternalTrainer:
                 StateError: a photo is damaged, gone or changed.
         """
         self._known(settings)
+        check_unchanged(self._choice)
         home, float16 = Home(work.absolute()), self._float16()
         inputs = inputs_hash(samples, settings, self.fingerprint, metadata, float16)
         date = begun(home.root / "external.json", inputs, lambda: _has_trained(home), self._notice)["date"]
@@ -172,6 +175,7 @@ class ExternalTrainer:
         own = {
             **texts,
             **quantization_header(self._choice.quantization),
+            **parts_header(self._parts),
             **rank_texts(adapter.layers.values()),
             "ss_network_module": texts["ss_network_module"],
             "modelspec.implementation": self._tool.url,
