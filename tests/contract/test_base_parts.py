@@ -29,6 +29,10 @@ from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator 
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
+from twinloop.pickles import safetensors_header  # noqa: E402
+from twinloop.store.atomic import sha256_file  # noqa: E402
+from twinloop.store.models.lora_file import header_texts, with_texts  # noqa: E402
+from twinloop.store.models.part_hashes import BASE_PARTS, parts_in  # noqa: E402
 
 PARTS = {
     "sd15": ("vae", "text_encoder"),
@@ -131,7 +135,16 @@ def trained(choice: BaseChoice, name: str, home: Path) -> tuple[bytes, bytes]:
     photos = samples(home / "photos", count=2)
     trainer = DiffusersLoraTrainer(choice, FAMILIES[name])
     trainer.train(photos, SETTINGS, home / "lora.safetensors", home / "work", {}, lambda *_: None)
-    return both_files(home / "lora.safetensors")
+    told = parts_in(header_texts(home / "lora.safetensors"))
+    assert told == {part: sha256_file(Path(file)) for part, file in choice.parts}
+    one, two = (without_parts(file) for file in both_files(home / "lora.safetensors"))
+    return one, two
+
+
+def without_parts(lora: bytes) -> bytes:
+    """The file as it would be if its header did not name the files of the base's parts."""
+    texts = safetensors_header.of_bytes(lora).texts
+    return with_texts(lora, {name: text for name, text in texts.items() if name != BASE_PARTS})
 
 
 def test_all_parts_from_files(split: Split, tmp_path: Path) -> None:

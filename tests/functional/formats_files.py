@@ -182,6 +182,7 @@ def headers(home: Path) -> Iterator[dict[str, str]]:
     from tests.helpers.lora_files import write_lora
     from twinloop.adapters.diffusion.loras.writing import LoraWeights
     from twinloop.adapters.trainers.records.header import length_header, lora_header, quantization_header
+    from twinloop.store.models.part_hashes import parts_header
 
     given = {
         name: text for name, text in header_texts(home / "loras/lora_v1.safetensors").items() if "fake." not in name
@@ -198,6 +199,7 @@ def headers(home: Path) -> Iterator[dict[str, str]]:
     begun = {
         **given,
         **quantization_header("nf4"),
+        **parts_header({"vae": "0" * 64}),
         **length_header(3),
         "twinloop.started_from": "0" * 64,
         "twinloop.assistant": "0" * 64,

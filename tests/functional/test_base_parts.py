@@ -17,7 +17,11 @@ from tests.functional.console import twinloop  # noqa: E402
 from tests.functional.real_bases import configured, run  # noqa: E402
 from tests.helpers.part_files import as_comfyui_has_it, write  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
+from twinloop.config import parse_settings  # noqa: E402
+from twinloop.errors import StateError  # noqa: E402
 from twinloop.store.atomic import sha256_file  # noqa: E402
+from twinloop.store.models.lora_file import header_texts  # noqa: E402
+from twinloop.wiring import build_makers  # noqa: E402
 
 
 def test_a_run_belongs_to_the_content_of_the_files(
@@ -36,6 +40,16 @@ def test_a_run_belongs_to_the_content_of_the_files(
     images = json.loads(Path("outputs/bootstrap/synthetic_iter1/generation_metadata.json").read_text())
     assert images["settings"]["base_parts"] == parts and images["images"]
     assert json.loads(Path("outputs/lora_models/alice/lora_v1.json").read_text())["asked"]["base_parts"] == parts
+
+    lora = Path("outputs/lora_models/alice/lora_v1.safetensors")
+    assert json.loads(header_texts(lora)["twinloop.base_parts"]) == parts
+    call = ("generate", "outputs/bootstrap/gaps_iter1.json", "--lora", lora, "--num-per-gap", 1, "--steps", 1)
+    call = (*call, "--width", 64, "--height", 64, "--device", "cpu", "--output")
+    bare = twinloop(capsys, *call, "bare")
+    assert bare.code == 0 and "lora_v1.safetensors: this LoRA was trained with other files" in bare.err
+    assert "(base_parts.vae)" in bare.err
+    named = twinloop(capsys, *call, "named", "--base-part", f"vae={file}")
+    assert named.code == 0 and "trained with other files" not in named.err
 
     once, before = file.stat(), sha256_file(file)
     write({name: value + 0.001 for name, value in load_file(file).items()}, file)
@@ -62,3 +76,19 @@ def test_a_wrong_file_is_said_before_a_training_starts_and_by_doctor(
     config.write_text(json.dumps({**json.loads(config.read_text()), "base_parts": {"vae": str(file)}}))
     said = twinloop(capsys, "doctor", "--config", config)
     assert said.code == 2 and told in said.err and "It fits base_parts.text_encoder." in said.err
+
+
+def test_a_file_that_is_replaced_while_a_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Generator and trainer hold to the file that the run's record names."""
+    monkeypatch.chdir(tmp_path)
+    file = as_comfyui_has_it(build_tiny("zimage", tmp_path / "other", seed=1), "vae", tmp_path / "ae.safetensors")
+    config = configured(tmp_path, build_tiny("zimage", tmp_path / "base"), preset=None)
+    data = {**json.loads(config.read_text()), "base_parts": {"vae": str(file)}, "device": "cpu"}
+    makers = build_makers(parse_settings(data, "test"))
+    assert makers.generation.base_parts == (("vae", sha256_file(file)),) and makers.trainer()
+    write({name: value + 0.001 for name, value in load_file(file).items()}, file)
+    told = r"base_parts\.vae: .*ae\.safetensors was changed after this program began"
+    with pytest.raises(StateError, match=told):
+        makers.generator()
+    with pytest.raises(StateError, match=told):
+        makers.trainer().forecast(makers.training(2), 2)

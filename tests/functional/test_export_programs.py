@@ -15,9 +15,12 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from safetensors.numpy import save_file
 
 from tests.functional.console import configuration, twinloop
 from tests.helpers.fake_photos import fake_photo
+from tests.helpers.part_files import as_comfyui_has_it
+from tests.helpers.tiny_families import build_tiny
 from tests.unit.loras.makers import adapter, saved
 from twinloop.cli.command import Command, script_parser
 from twinloop.cli.export import lora, trainers
@@ -439,3 +442,67 @@ def test_a_base_that_has_to_be_told_of_is_told_to_the_trainer(
     config = configuration(here, dataset_dir="ana", training={}, **{**told, "base_prediction": "epsilon"})
     said = twinloop(capsys, "export", "kohya", "--config", config, "--dataset", "ana", "--output", "out")
     assert said.code == 2 and "zero_terminal_snr" in said.err
+
+
+def test_files_of_parts_are_looked_at_before_another_trainer_is_told_of_them(
+    photos: Path, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a training by that program on this machine."""
+    pytest.importorskip("diffusers")
+    monkeypatch.setenv("HOME", str(here))
+    monkeypatch.setenv("USERPROFILE", str(here))
+    base, files = build_tiny("flux", here / "flux"), here / "files"
+    found = {
+        part: as_comfyui_has_it(base, part, files / f"{part}.safetensors")
+        for part in ("text_encoder", "text_encoder_2", "vae")
+    }
+    (files / "t5.gguf").write_bytes(b"GGUF")
+    (files / "t5.pt").write_bytes(b"x")
+    save_file({"a.weight": np.ones((2, 2), np.int8), "a.scale_weight": np.ones(1)}, files / "scaled.safetensors")
+    told = {
+        files / "scaled.safetensors": "kohya's sd-scripts gets no files whose weights have 8 bits and factors",
+        files / "gone.safetensors": "no file at",
+        files / "t5.gguf": "only denoisers are read from .gguf files",
+        files / "t5.pt": "can run code",
+        found["text_encoder"]: "is a CLIP text encoder, and the text_encoder_2 of the base model",
+    }
+    for file, words in told.items():
+        config = configuration(
+            here, dataset_dir="ana", base_model="~/flux", base_parts={"text_encoder_2": str(file)}, training={}
+        )
+        said = twinloop(capsys, "export", "kohya", "--config", config, "--dataset", "ana", "--output", "out")
+        assert said.code == 2 and words in said.err and not (here / "out").exists(), (file, said.err)
+    parts = {part: f"~/files/{part}.safetensors" for part in found}
+    config = configuration(here, dataset_dir="ana", base_model="~/flux", base_parts=parts, training={})
+    said = twinloop(capsys, "export", "kohya", "--config", config, "--dataset", "ana", "--output", "out")
+    assert said.code == 0, said.err
+    model = tomllib.loads((here / "out/training.toml").read_text())["model"]
+    assert model["pretrained_model_name_or_path"] == str(base)
+    assert [model[name] for name in ("clip_l", "t5xxl", "ae")] == [str(file) for file in found.values()]
+
+
+@pytest.mark.parametrize(
+    ("base", "words"),
+    [
+        ("nano", "base_model: OneTrainer cannot train the embedded base. Name another base_model."),
+        ("flux1-Q4.gguf", "base_model: OneTrainer trains on no .gguf files."),
+        ("scaled.safetensors", "base_model: OneTrainer trains on no files whose weights have 8 bits and factors"),
+    ],
+)
+def test_a_base_that_other_trainers_do_not_read(
+    base: str, words: str, photos: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_file({"a.weight": np.ones((2, 2), np.int8), "a.scale_weight": np.ones(1)}, here / "scaled.safetensors")
+    said = twinloop(capsys, "export", "onetrainer", "--dataset", "ana", "--output", "out", "--base-model", base)
+    assert said.code == 2 and words in said.err and not (here / "out").exists()
+
+
+def test_parts_of_another_base_are_left_out_and_told(
+    photos: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configuration(here, dataset_dir="ana", base_model="me/sdxl", base_parts={"vae": "vae.safetensors"})
+    data = {name: value for name, value in json.loads(config.read_text()).items() if name != "training"}
+    config.write_text(json.dumps(data))
+    call = ("export", "kohya", "--config", config, "--dataset", "ana", "--output", "out")
+    said = twinloop(capsys, *call, "--base-model", "other/sdxl")
+    assert said.code == 0 and "(vae): left out, because they belong to its base_model" in said.err

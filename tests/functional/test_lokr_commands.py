@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.functional.console import twinloop
-from tests.unit.loras.makers import adapter, delta, saved
 from tests.unit.loras.kronecker_files import lokr
 from tests.unit.loras.kronecker_files import saved as saved_lokr
+from tests.unit.loras.makers import adapter, delta, saved
 from twinloop.loras.adapter import understood
 from twinloop.loras.kronecker import Kronecker
 from twinloop.loras.lora import Dialect, Layer, read_lora

@@ -238,6 +238,10 @@ def test_a_lora_of_another_tool_names_no_base_of_this_machine(
     assert read(Path("made/generation_metadata.json"))["base_model"] == "fake"
     found = [loads_as_base(name) for name in ("nano", "org/model", "other.safetensors", "sd_xl.safetensors", "", None)]
     assert found == [True, True, True, False, False, False]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    found = [loads_as_base(name) for name in ("~/other.safetensors", "~/else.safetensors", "~nobody/other.safetensors")]
+    assert found == [True, False, False]
 
 
 @pytest.mark.parametrize("command", ["generate", "compare"])

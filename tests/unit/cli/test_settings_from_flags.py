@@ -125,6 +125,40 @@ def test_a_preset_belongs_to_its_base_model(
     assert (found.training.preset, found.training.steps) == (preset, 7)
 
 
+@pytest.mark.parametrize(
+    ("configured", "flag"),
+    [("~/mine", "{home}/mine"), ("{home}/mine", "~/mine"), ("~/mine", "~/mine"), ("~/mine", "{home}/../home/mine")],
+)
+def test_a_base_in_the_home_folder_is_the_same_by_either_name(
+    configured: str, flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    base, training = configured.format(home=home), {"preset": "pony"}
+    path = config(tmp_path, base_model=base, base_parts={"vae": "a"}, training=training)
+    said: list[str] = []
+    args = given(config=path, base_model=flag.format(home=home))
+    found = settings_from(args, FLAGS, {}, notice=said.append)
+    assert found.training.preset == "pony" and found.base_parts.given == (("vae", "a"),) and not said
+
+
+def test_parts_of_another_base_that_are_left_out_are_told(tmp_path: Path) -> None:
+    path = config(tmp_path, base_model="mine", base_parts={"vae": "a", "text_encoder": "b", "text_encoder_2": None})
+    flags = {**FLAGS, "base_part": "base_parts"}
+    said: list[str] = []
+    args = given(config=path, base_model="~nobody/another", base_part={"vae": "c"})
+    found = settings_from(args, flags, {}, notice=said.append)
+    assert found.base_parts.given == (("vae", "c"),)
+    (told,) = said
+    assert told.startswith(f"base_parts of {path} (text_encoder): left out") and "--base-model names another" in told
+    args.base_part = {"vae": "c", "text_encoder": "d"}
+    settings_from(args, flags, {}, notice=said.append)
+    args.base_model = None
+    settings_from(args, flags, {}, notice=said.append)
+    assert said == [told], "nothing is left out"
+
+
 def test_wanted_shares_from_file_and_flags(tmp_path: Path) -> None:
     targets = tmp_path / "t.json"
     targets.write_text('{"face_angle": {"profile": 0.1, "front": 0.5}}')

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from tests.helpers.tiny_families import build_tiny
 from twinloop.families import FAMILIES, distilled, family_of_preset, preset_for
 from twinloop.families.recognise import family_of_lora, family_of_tensors, likely_family_of_lora, lora_suits
 from twinloop.families.single_files import read_header, tensor_names
@@ -109,6 +110,27 @@ def test_the_tensors_of_a_single_file_tell(name: str, prefix: str, tmp_path: Pat
     found = family_of_tensors(tensor_names(path) or ())
     assert found is not None and found.single_file is family.single_file  # Kontext's denoiser has the names of Flux's
     assert preset_for(str(path)) in family.presets
+
+
+@pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if not family.single_file.whole])
+@pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
+def test_the_tensors_of_a_denoiser_in_diffusers_names_tell(name: str, prefix: str, tmp_path: Path) -> None:
+    """As ``save_pretrained`` writes them: of a tiny model, under a name that says nothing."""
+    pytest.importorskip("diffusers")
+    folder, family = build_tiny(name, tmp_path / "folder"), FAMILIES[name]
+    names = tensor_names(next((folder / family.denoiser).glob("*.safetensors"))) or []
+    path = tmp_path / "mine.safetensors"
+    save_file({f"{prefix}{one}": np.zeros(1, np.float32) for one in names}, path)
+    found = family_of_tensors(tensor_names(path) or ())
+    assert found is not None and found.single_file is family.single_file
+    assert preset_for(str(path)) in {*found.presets}
+
+
+def test_other_kinds_in_diffusers_names_are_not_taken_for_ours() -> None:
+    blocks = ["single_transformer_blocks.0.proj_mlp.weight", "transformer_blocks.0.attn.norm_added_k.weight"]
+    assert family_of_tensors([*blocks, "distilled_guidance_layer.in_proj.bias", "context_embedder.weight"]) is None
+    video = ["time_text_embed.text_embedder.linear_1.weight", "context_embedder.proj_in.weight"]
+    assert family_of_tensors([*blocks, *video]) is None
 
 
 def test_other_kinds_of_models_are_not_taken_for_ours() -> None:

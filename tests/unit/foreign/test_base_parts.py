@@ -19,12 +19,15 @@ from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.external.aitoolkit import AiToolkit
 from twinloop.adapters.trainers.external.kohya import Kohya
 from twinloop.adapters.trainers.external.trainer import ExternalTrainer
-from twinloop.errors import InputError
+from twinloop.errors import InputError, StateError
 from twinloop.families import FAMILIES
 from twinloop.foreign import kohya
 from twinloop.foreign.job import Job
 from twinloop.foreign.pictures import folders_of
 from twinloop.foreign.programs import PROGRAMS
+from twinloop.store.atomic import sha256_file
+from twinloop.store.models.lora_file import header_texts
+from twinloop.store.models.part_hashes import parts_in
 from twinloop.wiring import build_makers
 
 SETTINGS = dataclasses.replace(TRAINING, caption_dropout=0.0)
@@ -94,6 +97,14 @@ def test_a_training_by_sd_scripts_depends_on_the_content(tmp_path: Path) -> None
         samples(tmp_path / "photos", count=2), SETTINGS, home / "lora.safetensors", home / "work", {}, lambda *_: None
     )
     assert tomllib.loads((home / "work" / "training.toml").read_text())["model"]["vae"] == str(file)
+    assert parts_in(header_texts(home / "lora.safetensors")) == {"vae": sha256_file(file)}
+    choice = BaseChoice("a/b", parts=(("vae", str(file)),), part_hashes=(("vae", "0" * 64),))
+    changed = ExternalTrainer(tool, where, choice, FAMILIES["sdxl"])
+    with pytest.raises(StateError, match=r"base_parts\.vae: .*was changed after this program began with it"):
+        changed.train(
+            samples(tmp_path / "photos", count=2), SETTINGS, home / "b.safetensors", home / "b", {}, lambda *_: None
+        )
+    assert not (home / "b").exists()
     with pytest.raises(InputError, match=r"base_parts\.vae: ai-toolkit"):
         toolkit = AiToolkit()
         parts = (("vae", str(file)),)

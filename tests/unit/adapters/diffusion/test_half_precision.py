@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-from twinloop.adapters.diffusion import pixels  # noqa: E402
+from twinloop.adapters.diffusion import base_model, pixels  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.memory import ran_out_of_memory  # noqa: E402
@@ -87,6 +87,44 @@ def test_room_is_made_for_other_processes_and_taken_back(base: BaseModel) -> Non
     base.compute = replace(base.compute, device=torch.device("cpu"))
     base.offload("none")
     assert base._offload == "none"
+
+
+@pytest.mark.parametrize("other", ["model", "blocks"])
+def test_parts_that_were_moved_half_way_are_moved_by_whoever_asks_next(
+    other: str, base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also back to what was there before."""
+    placed: list[bool] = []
+    hooked: list[bool] = []
+
+    def full(*given: object) -> None:
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(base_model, "check_offload", lambda *given: None)
+    monkeypatch.setattr(base_model, "place", lambda *given: placed.append(True))
+    for pipeline in base._pipelines():
+        monkeypatch.setattr(pipeline, "enable_model_cpu_offload", lambda: hooked.append(True))
+    base.offload("none")
+    placed.clear()
+    with monkeypatch.context() as failing:
+        failing.setattr(base_model, "pin", full)
+        for pipeline in base._pipelines():
+            failing.setattr(pipeline, "enable_model_cpu_offload", full)
+        with pytest.raises(RuntimeError):
+            base.offload(other)
+    base.offload("none")
+    assert placed and not base.prompts.hooked
+    monkeypatch.setattr(base, "_swap_blocks", lambda: None)
+    base.offload(other)
+    before = len(hooked)
+    with monkeypatch.context() as failing:
+        failing.setattr(base_model, "place", full)
+        with pytest.raises(RuntimeError):
+            base.offload("none")
+    assert not base.prompts.hooked
+    base.offload(other)
+    assert len(hooked) == 2 * before and base.prompts.hooked
+    base.offload("none")
 
 
 @pytest.mark.parametrize(

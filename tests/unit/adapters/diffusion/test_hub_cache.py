@@ -166,6 +166,64 @@ def test_float32_downloads_the_weights_as_they_are(hub: Hub, by_diffusers: list[
     assert by_diffusers == [SDXL.reference]
 
 
+@pytest.mark.parametrize("parts", [(), ("vae",)])
+def test_float32_asks_for_the_weights_as_they_are(
+    parts: tuple[str, ...], hub: Hub, tmp_path: Path, by_diffusers: list[str]
+) -> None:
+    """Printed, and fetched with a part from a file."""
+    publish(hub, SDXL)
+    choice = BaseChoice(SDXL.reference, "cpu", "float32", parts=given(hub, tmp_path, *parts))
+    error = told(choice, SDXL)
+    fetched = {file for file in hub.obey(command_in(error)) if file.endswith(".safetensors")}
+    assert fetched == {f"{part}/{name}" for part, name in WEIGHTS.items() if part not in parts}
+    assert SDXL.download not in str(error), "that is the size of the half-precision copies"
+    shutil.rmtree(hub.cache)
+    found = find_base(replace(choice, allow_download=True), SDXL)
+    assert {path.parent.name for path in found.path.glob("*/*.safetensors")} >= {*WEIGHTS} - {*parts}
+    if parts:
+        assert not by_diffusers and not list(found.path.glob("*/*.fp16.safetensors"))
+
+
+WEIGHTS = {
+    "unet": "diffusion_pytorch_model.safetensors",
+    "vae": "diffusion_pytorch_model.safetensors",
+    "text_encoder": "model.safetensors",
+    "text_encoder_2": "model.safetensors",
+}
+
+
+def test_with_parts_half_precision_copies_are_downloaded_where_they_are_and_will_do(
+    hub: Hub, tmp_path: Path, by_diffusers: list[str]
+) -> None:
+    publish(hub, SDXL)
+    choice = BaseChoice("someone/fine-tune", "cpu", allow_download=True, parts=given(hub, tmp_path, "vae"))
+    found = find_base(choice, SDXL)
+    assert {".fp16." in path.name for path in found.path.glob("*/*.safetensors")} == {True}
+    shutil.rmtree(hub.cache)
+    hub.fetch(choice.base, None, ["*.fp16.*"])
+    (found.path / "text_encoder" / "model.safetensors").unlink()
+    found = find_base(choice, SDXL)
+    assert (found.path / "text_encoder" / "model.safetensors").is_file() and not by_diffusers
+
+
+def test_beside_large_weights_the_command_asks_for_large_ones(hub: Hub) -> None:
+    publish(hub, SDXL)
+    hub.fetch(SDXL.reference, ["*.json", "*.txt", "unet/diffusion_pytorch_model.safetensors"])
+    fetched = hub.obey(command_in(told(BaseChoice(SDXL.reference), SDXL)))
+    assert not [file for file in fetched if ".fp16." in file] and find_base(BaseChoice(SDXL.reference), SDXL)
+
+
+def test_without_its_tokenizers_a_models_configuration_is_not_here(hub: Hub, tmp_path: Path) -> None:
+    family = replace(FAMILIES["zimage"], sizes=())
+    publish(hub, family)
+    shutil.copy(next((hub.repository / "transformer").glob("*.safetensors")), tmp_path / "mine.safetensors")
+    choice = BaseChoice(
+        str(tmp_path / "mine.safetensors"), "cpu", parts=given(hub, tmp_path / "parts", "text_encoder", "vae")
+    )
+    hub.fetch(family.reference, None, ["tokenizer/*", "*.safetensors"])
+    assert hub.obey(command_in(told(choice, family))) and find_base(choice, family)
+
+
 def test_without_half_precision_copies_of_every_part_all_is_downloaded(hub: Hub, by_diffusers: list[str]) -> None:
     publish(hub, SDXL)
     (hub.repository / "vae" / "diffusion_pytorch_model.fp16.safetensors").unlink()

@@ -21,12 +21,13 @@ from tests.helpers.single_file import write_single_file  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion import part_loading  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
-from twinloop.adapters.diffusion.base_files import find_base  # noqa: E402
+from twinloop.adapters.diffusion.base_files import check_given, find_base  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.diffusion.part_files import whole_parts  # noqa: E402
 from twinloop.adapters.diffusion.part_loading import load_parts  # noqa: E402
-from twinloop.errors import InputError, MissingModel, ModelFileError  # noqa: E402
+from twinloop.errors import InputError, MissingModel, ModelFileError, StateError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
+from twinloop.store.models.part_hashes import hashes_of_parts  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +112,62 @@ def test_a_part_that_the_base_does_not_have(folders: dict[str, Path], tmp_path: 
     file = as_comfyui_has_it(folders["sd35"], "text_encoder_3", tmp_path / "t5xxl.safetensors")
     with pytest.raises(ModelFileError, match=r"base_parts\.text_encoder_3: the base model has no text_encoder_3"):
         find(folders["flux"], "flux", text_encoder_3=file)
+
+
+@pytest.mark.parametrize("entry", [[None, None], None])
+def test_a_part_that_the_index_of_the_base_leaves_out(
+    entry: list[None] | None, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(folders["sd35"], tmp_path / "sd35"))
+    file = as_comfyui_has_it(folder, "text_encoder_3", tmp_path / "t5xxl.safetensors")
+    index = json.loads((folder / "model_index.json").read_text()) | {"text_encoder_3": entry}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelFileError, match=r"does without text_encoder_3, because its entry in .*model_index\.json"):
+        find(folder, "sd35", text_encoder_3=file)
+
+
+def test_a_text_encoder_from_a_file_needs_the_tokenizer_of_the_base(folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(folders["sd35"], tmp_path / "sd35"))
+    file = as_comfyui_has_it(folder, "text_encoder_3", tmp_path / "t5xxl.safetensors")
+    shutil.rmtree(folder / "tokenizer_3")
+    with pytest.raises(ModelFileError, match="comes without tokenizer_3"):
+        find(folder, "sd35", text_encoder_3=file)
+
+
+def test_a_language_model_that_sees_pictures_is_not_taken_for_one_that_sees_none(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    tensors = tensors_of(folders["zimage"], "text_encoder")
+    named = {f"model.language_model.{name}": value for name, value in tensors.items()}
+    seeing = {**named, "model.visual.blocks.0.attn.qkv.weight": torch.zeros(2, 2)}
+    find(folders["zimage"], "zimage", text_encoder=write(named, tmp_path / "qwen3.safetensors"))
+    with pytest.raises(InputError, match=r"sees pictures \(Qwen3-VL\), and the text_encoder .* of the kind qwen3"):
+        find(folders["zimage"], "zimage", text_encoder=write(seeing, tmp_path / "qwen3vl.safetensors"))
+
+
+def test_a_file_that_was_changed_since_the_settings_were_read(folders: dict[str, Path], tmp_path: Path) -> None:
+    file = as_comfyui_has_it(folders["flux"], "vae", tmp_path / "ae.safetensors")
+    parts = (("vae", str(file)),)
+    hashes = tuple(hashes_of_parts(parts).items())
+    choice = BaseChoice(str(folders["flux"]), "cpu", "float32", parts=parts, part_hashes=hashes)
+    assert open_base(choice, FAMILIES["flux"])
+    kept = file.read_bytes()
+    write({name: value * 1.01 for name, value in load_file(file).items()}, file)
+    with pytest.raises(StateError, match=r"base_parts\.vae: .*ae\.safetensors was changed after this program began"):
+        open_base(choice, FAMILIES["flux"])
+    file.write_bytes(kept)
+    assert open_base(choice, FAMILIES["flux"])
+
+
+def test_where_no_configuration_is_at_hand_kinds_are_told_apart(folders: dict[str, Path], tmp_path: Path) -> None:
+    vae = as_comfyui_has_it(folders["flux"], "vae", tmp_path / "ae.safetensors")
+    t5 = as_comfyui_has_it(folders["flux"], "text_encoder_2", tmp_path / "t5.safetensors")
+    known = ("text_encoder_2", str(t5)), ("vae", str(vae))
+    for base in ("/elsewhere/flux1-dev.safetensors", "someone/not-here", str(vae)):
+        check_given(BaseChoice(base, parts=known), FAMILIES["flux"])
+        for name, file in (("vae", t5), ("text_encoder", vae)):
+            with pytest.raises(InputError, match=rf"^base_parts\.{name}: .*Give the file of the"):
+                check_given(BaseChoice(base, parts=((name, str(file)),)), FAMILIES["flux"])
 
 
 def test_a_text_encoder_that_sees_no_photos_does_not_serve_a_model_that_edits(

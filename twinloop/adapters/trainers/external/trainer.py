@@ -102,7 +102,7 @@ class ExternalTrainer:
             NothingToDo: no sample with a weight. InputError: the program does not train this family, or lacks a model
                 file.
             MissingTool: it cannot be started. ToolFailed: it ended with an error. TrainingDiverged. UnreadableImage,
-                StateError: a photo is damaged, gone or changed.
+                StateError: a photo is damaged, gone or changed. StateError: a file of the base's parts was changed.
         """
         self._known(settings)
         check_unchanged(self._choice)

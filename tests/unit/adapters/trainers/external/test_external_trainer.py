@@ -77,6 +77,17 @@ def test_kohyas_lora_comes_home_in_both_dialects(photos: tuple[TrainingSample, .
     assert float((tmp_path / "home" / "work" / "done").read_text()) == pytest.approx(1 / 6, abs=1e-3)
 
 
+def test_a_base_in_the_home_folder_is_told_by_its_whole_path(
+    photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "mine.safetensors").touch()
+    train(kohya_trainer(tmp_path / "sd-scripts", "~/mine.safetensors"), photos, tmp_path / "home")
+    told = tomllib.loads((tmp_path / "home" / "work" / "training.toml").read_text())["model"]
+    assert told["pretrained_model_name_or_path"] == str(tmp_path / "mine.safetensors")
+
+
 def test_captions_beyond_a_chunk_are_in_the_header(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
     short = read_lora(train(kohya_trainer(tmp_path / "sd-scripts"), photos, tmp_path / "short"))
     assert "ss_max_token_length" not in short.texts
