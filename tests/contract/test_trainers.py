@@ -69,22 +69,22 @@ def test_stopped_and_called_again_same_bytes(
     assert (tmp_path / "lora.safetensors").read_bytes() == undisturbed
 
 
-def test_settings_that_decide_no_weight_may_change_on_the_way(
-    makers: Makers, undisturbed: bytes, tmp_path: Path
-) -> None:
+def test_what_decides_no_weight_may_change_on_the_way(makers: Makers, undisturbed: bytes, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(makers, tmp_path, stop_after=4)
     changed, seen = replace(TRAINING, tensorboard=False, gradient_checkpointing=True), list[int]()
+    texts = {**TEXTS, "modelspec.title": "another title"}
     makers.trainer().train(
         makers.samples,
         changed,
         tmp_path / "lora.safetensors",
         tmp_path / "work",
-        TEXTS,
+        texts,
         lambda step, *_: seen.append(step),
     )
     assert seen[0] > 1
-    # the header names the settings
+    assert header_texts(tmp_path / "lora.safetensors")["modelspec.title"] == "another title"
+    # the header names the settings, and has the texts
     assert without_header((tmp_path / "lora.safetensors").read_bytes()) == without_header(undisturbed)
 
 

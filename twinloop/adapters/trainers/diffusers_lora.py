@@ -122,7 +122,7 @@ class DiffusersLoraTrainer:
         assistant = assistant_of(settings, base, self._notice)
         chunks = caption_chunks(base, [sample.caption for sample in usable], settings)
         metadata = {**length_header(max(chunks)), **metadata}
-        inputs, saves = inputs_hash(usable, settings, self.fingerprint, metadata), StepSaves.of(settings, output)
+        inputs, saves = inputs_hash(usable, settings, self.fingerprint), StepSaves.of(settings, output)
         with workers.main_first():
             record = open_record(work, inputs, self._notice, saves.check_free)
         with threads(record.threads), repeatable(base.compute), ExitStack() as inside:

@@ -107,7 +107,8 @@ class ExternalTrainer:
         self._known(settings)
         check_unchanged(self._choice)
         home, float16 = Home(work.absolute()), self._float16()
-        inputs = inputs_hash(samples, settings, self.fingerprint, metadata, float16)
+        # the trigger names folders, which captions may be made of
+        inputs = inputs_hash(samples, settings, self.fingerprint, metadata.get(TRIGGER, ""), float16)
         date = begun(home.root / "external.json", inputs, lambda: _has_trained(home), self._notice)["date"]
         folders = folders_of(samples, metadata.get(TRIGGER, "") or "person", settings.class_word)
         job = dataclasses.replace(self._job(folders, settings, home, output.stem, metadata), float16=float16)

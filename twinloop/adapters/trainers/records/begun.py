@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,14 @@ from twinloop.store.atomic import read_object, write_json
 from twinloop.store.clock import utc_now
 
 
-def inputs_hash(
-    samples: Sequence[TrainingSample], settings: TrainingSettings, base: str, texts: Mapping[str, str], *others: Any
-) -> str:
-    """Of all that decides a training's result; where the photos lie does not matter.
+def inputs_hash(samples: Sequence[TrainingSample], settings: TrainingSettings, base: str, *others: Any) -> str:
+    """Of all that decides a training's weights. Where the photos lie does not, nor do the texts of the LoRA's header:
+    another wording there must not cost hours of training.
 
     Args:
-        others: what else decides it, as JSON has it.
+        others: what else decides them, as JSON has it.
     """
-    text = json.dumps([decisive_samples(samples), decisive_settings(settings), base, sorted(texts.items()), *others])
+    text = json.dumps([decisive_samples(samples), decisive_settings(settings), base, *others])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -54,8 +53,8 @@ def begun(
     if record.exists():
         if trained():
             notice(
-                f"The training begun in {record.parent} was one of other photos or settings, or its record is damaged;"
-                " this one begins at step 1."
+                f"The training begun in {record.parent} was one of other photos or settings, or of another version of"
+                " this program, or its record is damaged; this one begins at step 1."
             )
         shutil.rmtree(record.parent)
     write_json(record, now)
