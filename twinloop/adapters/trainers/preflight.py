@@ -62,12 +62,12 @@ def check_on_base(settings: TrainingSettings, base: BaseModel) -> None:
     from twinloop.adapters.diffusion.quantised.model import is_packed
     from twinloop.adapters.trainers.optim.optimizer import check_optimizer
 
+    if settings.text_encoder:
+        base.family.text_encoders()
     _check_adapter(settings, is_packed(base.denoiser))
     check_optimizer(settings.optimizer, base.compute.device, settings.optimizer_args)
     check_fits(settings, base.family)
     check_blocks(settings, base)
-    if settings.text_encoder:
-        base.family.text_encoders()
 
 
 def check_blocks(settings: TrainingSettings, base: BaseModel) -> None:

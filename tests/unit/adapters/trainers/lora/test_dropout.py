@@ -253,7 +253,7 @@ def test_the_header_names_it() -> None:
     assert json.loads(header(rank_dropout=0.1, module_dropout=0.2, loraplus_lr_ratio=8.0)["ss_network_args"]) == {
         "rank_dropout": "0.1", "module_dropout": "0.2", "loraplus_lr_ratio": "8",
     }  # fmt: skip
-    assert json.loads(header(adapter="dora")["ss_network_args"]) == {"dora_wd": "True"}
+    assert json.loads(header(adapter="dora")["ss_network_args"]) == {"algo": "lora", "dora_wd": "True"}
 
 
 def test_the_places_of_a_texts_chunks_follow_one_another() -> None:
