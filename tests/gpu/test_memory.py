@@ -209,7 +209,7 @@ def test_memory_that_ends_in_a_step_makes_smaller_passes_of_it(
     card = pytest.importorskip("tests.gpu.pretend_card.plugin", reason="only the pretend card's memory can be changed")
     settings = replace(SETTINGS, batch_size=2)
     demand, _ = demand_of(open_base(small, SDXL), settings)
-    monkeypatch.setattr("twinloop.adapters.trainers.diffusers_lora.memory_plan", lambda *_: next(demand.plans()))
+    monkeypatch.setattr("twinloop.adapters.trainers.diffusers_lora.memory_plan", lambda *_, **__: next(demand.plans()))
     said: list[str] = []
     gib = card.whole / 2**30
     card.resize((demand.peak(2, True) + demand.peak(2, False)) / 2 / 2**30)
