@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.helpers.local_server import QuietHandler, listening
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Chat:
 def chatting(chat: Chat) -> Iterator[Chat]:
     """Serve ``chat`` on a free port of this machine; its ``url`` says where, with ``/v1``."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             chat.paths.append(self.path)
             if chat.redirect:
@@ -67,23 +68,9 @@ def chatting(chat: Chat) -> Iterator[Chat]:
             chat.asked.append(json.loads(body))
             _answer(self, chat)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *_: object) -> None:
-            """Clients that hang up are part of the tests."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    chat.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    try:
+    with listening(Handler) as address:
+        chat.url = f"{address}/v1"
         yield chat
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _answer(request: BaseHTTPRequestHandler, chat: Chat) -> None:

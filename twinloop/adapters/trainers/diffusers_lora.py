@@ -52,6 +52,7 @@ from twinloop.adapters.trainers.records.training_record import TrainingRecord, o
 from twinloop.adapters.trainers.training_loop import TrainingRun
 from twinloop.domain.forecast import Forecast
 from twinloop.domain.records import TrainingSample
+from twinloop.domain.wording import NO_PHOTO_TO_TRAIN_ON
 from twinloop.errors import NothingToDo
 from twinloop.families.base import Family
 from twinloop.families.lora_names import places_of
@@ -113,7 +114,7 @@ class DiffusersLoraTrainer:
         usable = [sample for sample in samples if sample.weight > 0]
         held_out = [sample for sample in samples if not sample.weight and not sample.prior]
         if not any(not sample.prior for sample in usable):
-            raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
+            raise NothingToDo(NO_PHOTO_TO_TRAIN_ON)
         base, workers = self._open(), self._workers
         validations = settings.validations(len(held_out))
         settings = replace(applicable(settings, base), validate_every=validations.every)
