@@ -147,9 +147,10 @@ class Runs {
     if (!this.run.scores.length) return null;
     const metrics = Object.keys(this.run.scores[0].metrics);
     const final = this.run.picked?.version ?? this.run.best;
-    return table("LoRAs on the fixed prompts (95 % intervals)", ["version", ...metrics.map(title), "final"], this.run.scores.map((score) => [
-      `v${score.version}${score.version === this.run.best ? ", best measured" : ""}`, ...metrics.map((name) => estimate(score.metrics[name])),
-      score.version === final ? (this.run.picked ? "picked by you" : "final") : el("button", { onclick: () => this.pick(score.version) }, `Use v${score.version}`)]));
+    return table("LoRAs on the fixed prompts (95 % intervals)", ["version", "final", ...metrics.map(title)], this.run.scores.map((score) => [
+      `v${score.version}${score.version === this.run.best ? ", best measured" : ""}`,
+      score.version === final ? (this.run.picked ? "picked by you" : "final") : el("button", { onclick: () => this.pick(score.version) }, `Use v${score.version}`),
+      ...metrics.map((name) => estimate(score.metrics[name]))]));
   }
 
   async pick(version) {
