@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Make an expression set, reference and drafts for a Live2D rig.
+r"""Make an expression set, reference and drafts for a Live2D rig.
 
-    python export_expressions.py --dataset outputs/facevault/organized/alice --expressions neutral,smile,surprised,angry
-    --output alice_live2d/
+    python export_expressions.py --dataset outputs/facevault/organized/alice \
+        --expressions neutral,smile,surprised,angry --output alice_live2d/
 
 The same as ``twinloop export expressions``; all flags: python export_expressions.py --help
 """

@@ -79,7 +79,7 @@ def prepare(settings: Settings) -> Bench:
     reference = reference_from_json(read_json(space.identity))
     wanted = settings.generation.num_per_gap
     gaps = [dataclasses.replace(gap, count=wanted) for gap in analyze.gaps_from_json(read_json(space.gaps(1)))]
-    asked = options.plan_settings(settings, toolbox.style, 1, (), around=toolbox.around)
+    asked = options.plan_settings(settings, toolbox.voice, 1, ())
     shots = plan.plan(gaps, toolbox.observer.facets, asked)
     photos = Dataset.from_json(read_json(space.dataset(0))).members
     seen: list[tuple[str, Observation]] = [

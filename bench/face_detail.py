@@ -1,7 +1,7 @@
-"""Whether redrawing small faces pays: quality, likeness, approvals and time with and without it, and sheets to look at.
+r"""Whether redrawing small faces pays: quality, likeness, approvals, time with and without it, and sheets to look at.
 
-    OMP_NUM_THREADS=1 python bench/face_detail.py RUN [RUN ...] [--images 16] [--strengths 0.3 0.4 0.5 0.6] [--margins
-    1.7] [--sheets DIR]
+    OMP_NUM_THREADS=1 python bench/face_detail.py RUN [RUN ...] [--images 16] [--strengths 0.3 0.4 0.5 0.6] \
+        [--margins 1.7] [--sheets DIR]
 
 Each RUN is the folder of a person as `bench/rounds.py` leaves it (bootstrap_config.json, bootstrap/, loras/). With its
 first LoRA so many shots of each framing are drawn once; then every strength and margin redraws the same images' faces,
@@ -134,7 +134,7 @@ def opened(folder: Path, images: int, as_run: bool) -> Person:
     gaps = [Gap("framing", value, images, 0, 0, 0.0, "") for value in FRAMINGS]
     gaps = list(analyze.gaps_from_json(read_json(space.gaps(1)))) if as_run else gaps
     photos_to_start_from = manual.photos_of_run(settings) if as_run else ()
-    wanted = options.plan_settings(settings, toolbox.style, 1, photos_to_start_from, around=toolbox.around)
+    wanted = options.plan_settings(settings, toolbox.voice, 1, photos_to_start_from)
     wanted = dataclasses.replace(wanted, num_per_gap=images, faces=True)
     photos = Dataset.from_json(read_json(space.dataset(0))).members
     with Catalog(space.root / "catalog.sqlite") as catalog:

@@ -1,8 +1,8 @@
-"""SDXL at its real size on this machine's GPU: a training step, memory against the forecast, images, and the diffusers
+r"""SDXL at its real size on this machine's GPU: a training step, memory against the forecast, images, and the diffusers
 script on the same card.
 
-    python bench/gpu_sdxl.py [--script train_text_to_image_lora_sdxl.py --python PEER/bin/python] [--home FOLDER]
-    [--peak TFLOPS]
+    python bench/gpu_sdxl.py [--script train_text_to_image_lora_sdxl.py --python PEER/bin/python] \
+        [--home FOLDER] [--peak TFLOPS]
 
 No checkpoint is needed: `real_size.py` writes one with random weights (6.9 GB) into the folder, once. Every row is a
 process of its own: ours with the preset's LoRA (rank 32, attention and feed-forward layers), ours with the script's

@@ -1,9 +1,9 @@
-"""The fixed panel of a finished run, drawn by other LoRAs or with other settings of the generation: what guidance,
+r"""The fixed panel of a finished run, drawn by other LoRAs or with other settings of the generation: what guidance,
 steps or a scheduler are worth.
 
     twinloop demo --out outputs/demo
-    python bench/panel_settings.py outputs/demo/bootstrap_config.json [--lora FILE ...] [--guidance 1.3 2.2 4] [--steps
-    20 30] [--scheduler euler_a]
+    python bench/panel_settings.py outputs/demo/bootstrap_config.json [--lora FILE ...] \
+        [--guidance 1.3 2.2 4] [--steps 20 30] [--scheduler euler_a]
 
 Every combination draws the same prompts from the same seeds, and is measured as the loop measures a LoRA, against the
 run's own identity reference. Several LoRAs that were trained on the same photos with other seeds show how far the score

@@ -2,8 +2,9 @@
 at hand.
 
     python bench/real_size.py FOLDER
-    twinloop train PHOTOS --config CONFIG --output lora.safetensors      (CONFIG: "base_model": FOLDER, "precision":
-    "bfloat16")
+    twinloop train PHOTOS --config CONFIG --output lora.safetensors
+
+where CONFIG holds "base_model": FOLDER and "precision": "bfloat16".
 
 Shapes, file sizes, names of tensors, memory and speed are those of SDXL 1.0; what it draws is noise, and its vocabulary
 is a dozen words.

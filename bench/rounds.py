@@ -1,7 +1,7 @@
-"""Whether rounds help in the embedded world: several people, the loop for each, and a control that gets no image.
+r"""Whether rounds help in the embedded world: several people, the loop for each, and a control that gets no image.
 
-    OMP_NUM_THREADS=1 python bench/rounds.py --work /tmp/rounds --people 8 [--set training.steps=660
-    generation.num_per_gap=12]
+    OMP_NUM_THREADS=1 python bench/rounds.py --work /tmp/rounds --people 8 \
+        [--set training.steps=660 generation.num_per_gap=12]
 
 For each person: sixty photos as the demo renders them, the demo's configuration (``--set`` changes fields of it), and
 ``run_loop``. Then a control is trained on the photos alone, with the settings of the first LoRA and another seed: what
@@ -122,7 +122,7 @@ def fresh_score(settings: Settings, toolbox: Toolbox, lora: Path, images: int) -
     """A LoRA on a panel with other seeds than the run's own."""
     space, facets = workspace_of(settings), toolbox.observer.facets
     seed = derive_seed(settings.seed, "fresh panel")
-    shots = plan_panel(facets, settings.person_trigger, toolbox.style, seed, images, toolbox.around)
+    shots = plan_panel(facets, toolbox.voice, seed, images)
     folder = space.root.parent / "fresh" / lora.stem
     context = GenerationContext(
         prefix="fresh",

@@ -1,7 +1,8 @@
-"""LoRA training and generation, side by side with the SDXL LoRA script of diffusers.
+r"""LoRA training and generation, side by side with the SDXL LoRA script of diffusers.
 
-    python bench/training_peer.py --script train_text_to_image_lora_sdxl.py --python PEER/bin/python [--model small]
-    [--steps 40] [--repeat 3] python bench/training_peer.py --script ... --python ... --same-draws
+    python bench/training_peer.py --script train_text_to_image_lora_sdxl.py --python PEER/bin/python [--model small] \
+        [--steps 40] [--repeat 3]
+    python bench/training_peer.py --script ... --python ... --same-draws
 
 The script is in neither the wheel nor the source archive of diffusers: clone it (`git clone
 https://github.com/huggingface/diffusers`, then ``examples/text_to_image/train_text_to_image_lora_sdxl.py``) and give it

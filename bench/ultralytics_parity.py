@@ -1,15 +1,18 @@
-"""Do Ultralytics checkpoints give here what they give there? Random weights, real files of that package, raw boxes and
+r"""Do Ultralytics checkpoints give here what they give there? Random weights, real files of that package, raw boxes and
 scores compared.
 
 That package is AGPL-3.0 and needs torchvision's metadata, so it gets an environment of its own, outside of the
 repository:
 
-    python3.11 -m venv /tmp/ultra && /tmp/ultra/bin/pip install 'torch>=2.8,<2.14' numpy pillow pyyaml
-    opencv-python-headless psutil \\
-        requests scipy matplotlib polars ultralytics-thop && /tmp/ultra/bin/pip install --no-deps ultralytics
-    /tmp/ultra/bin/python bench/ultralytics_parity.py make /tmp/parity      # writes checkpoints and that package's own
-    output python bench/ultralytics_parity.py compare /tmp/parity                  # runs them here; exit code 1 beyond
-    1e-3
+    python3.11 -m venv /tmp/ultra
+    /tmp/ultra/bin/pip install 'torch>=2.8,<2.14' numpy pillow pyyaml opencv-python-headless psutil requests scipy \
+        matplotlib polars ultralytics-thop
+    /tmp/ultra/bin/pip install --no-deps ultralytics
+    /tmp/ultra/bin/python bench/ultralytics_parity.py make /tmp/parity
+    python bench/ultralytics_parity.py compare /tmp/parity
+
+``make`` writes checkpoints and that package's own output; ``compare`` runs the checkpoints here, and its exit code is 1
+beyond 1e-3.
 
 Torchvision itself is not needed: only its version is asked for, and is answered here.
 """

@@ -1,9 +1,9 @@
-"""A facet of your own in one file: low-key and high-key lighting, told from the pixels alone.
+r"""A facet of your own in one file: low-key and high-key lighting, told from the pixels alone.
 
     python gap_analysis.py photos --models-dir models --output gaps.json --facet examples/lighting_facet.py
-    python generate_synthetic.py gaps.json --lora lora.safetensors --person "ohwx person" --facet
-    examples/lighting_facet.py python validate_synthetic.py synthetic_1 --models-dir models --approved approved_1
-    --rejected rejected_1 \
+    python generate_synthetic.py gaps.json --lora lora.safetensors --person "ohwx person" --output synthetic_1 \
+        --facet examples/lighting_facet.py
+    python validate_synthetic.py synthetic_1 --models-dir models --approved approved_1 --rejected rejected_1 \
         --facet examples/lighting_facet.py
 
 It takes the place of the built-in facet of the same name; another name would stand beside the built-in ones. In a

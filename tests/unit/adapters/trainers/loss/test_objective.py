@@ -78,8 +78,7 @@ def test_out_of_memory_splits_the_step_and_nothing_else(
     parts = train(tiny_base, photos, tmp_path / "b", FOUR, said.append)
     assert near(whole, parts)
     # it learns once, and remembers; the first remedy, computing activations again, leaves the micro-batches as they
-    # are, and the second,
-    # micro-batches of two, is no smaller than the pictures of one size in this step
+    # are, and the second, micro-batches of two, is no smaller than the pictures of one size in this step
     assert [size for size in sizes if size > 1] == [2, 2, 2]
     assert len(said) == 3 and "gradient checkpointing" in said[0]
     assert "the 4 pictures of a step now go through 1 at a time" in said[-1]
