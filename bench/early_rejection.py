@@ -32,7 +32,8 @@ from twinloop.domain.verdicts import Outcome, Verdict
 from twinloop.ports import SilentReporter
 from twinloop.stages import analyze, plan, validate
 from twinloop.stages.early import EarlyJudge
-from twinloop.stages.generate import GenerationContext, generate
+from twinloop.stages.generate import generate
+from twinloop.stages.generation_record import GenerationContext
 from twinloop.stages.identity import IdentityReference, reference_from_json
 from twinloop.stages.toolbox import Toolbox
 from twinloop.steps import options
@@ -79,7 +80,7 @@ def prepare(settings: Settings) -> Bench:
     reference = reference_from_json(read_json(space.identity))
     wanted = settings.generation.num_per_gap
     gaps = [dataclasses.replace(gap, count=wanted) for gap in analyze.gaps_from_json(read_json(space.gaps(1)))]
-    asked = options.plan_settings(settings, toolbox.voice, 1, ())
+    asked = options.plan_settings(settings, toolbox.makers, 1, ())
     shots = plan.plan(gaps, toolbox.observer.facets, asked)
     photos = Dataset.from_json(read_json(space.dataset(0))).members
     seen: list[tuple[str, Observation]] = [
@@ -97,15 +98,14 @@ def one_pass(bench: Bench, at: float | None, folder: Path) -> Pass:
     context = GenerationContext(
         prefix=PREFIX,
         folder=folder / "images",
-        base_model=toolbox.base_model,
+        base_model=toolbox.makers.base_model,
         lora=bench.lora,
-        settings=toolbox.generation,
+        settings=toolbox.makers.generation,
         early=judge,
     )
     began = time.process_time()
-    generate(
-        bench.shots, context, toolbox.generator, Journal(folder / "journal.jsonl"), toolbox.clock, SilentReporter()
-    )
+    journal = Journal(folder / "journal.jsonl")
+    generate(bench.shots, context, toolbox.makers.generator, journal, toolbox.clock, SilentReporter())
     made = time.process_time()
     asked = validate.asked_images(context.folder, toolbox.observer.facets)
     with Catalog(None) as catalog:
@@ -178,14 +178,14 @@ def main() -> None:
     )
     bench = prepare(settings)
     print(
-        f"{len(bench.shots)} shots, {bench.toolbox.generation.steps} steps, batches of"
-        f" {bench.toolbox.generation.batch_size}",
+        f"{len(bench.shots)} shots, {bench.toolbox.makers.generation.steps} steps, batches of"
+        f" {bench.toolbox.makers.generation.batch_size}",
         flush=True,
     )
     with tempfile.TemporaryDirectory() as home:
         # the base is loaded and warm before anything is timed
         one_pass(
-            dataclasses.replace(bench, shots=bench.shots[: bench.toolbox.generation.batch_size]),
+            dataclasses.replace(bench, shots=bench.shots[: bench.toolbox.makers.generation.batch_size]),
             0.5,
             Path(home) / "warm",
         )

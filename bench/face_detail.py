@@ -34,7 +34,8 @@ from twinloop.ports import Denoising, EarlyLook, GenerationSettings, Generator, 
 from twinloop.stages import analyze, plan, validate
 from twinloop.stages.early import results_of
 from twinloop.stages.face_detail import DECISIVE, MARGIN, FaceDetail
-from twinloop.stages.generate import GenerationContext, MadeImage, generate
+from twinloop.stages.generate import generate
+from twinloop.stages.generation_record import GenerationContext, MadeImage
 from twinloop.stages.identity import IdentityReference, reference_from_json
 from twinloop.stages.observe import observe_files
 from twinloop.stages.toolbox import Toolbox
@@ -134,7 +135,7 @@ def opened(folder: Path, images: int, as_run: bool) -> Person:
     gaps = [Gap("framing", value, images, 0, 0, 0.0, "") for value in FRAMINGS]
     gaps = list(analyze.gaps_from_json(read_json(space.gaps(1)))) if as_run else gaps
     photos_to_start_from = manual.photos_of_run(settings) if as_run else ()
-    wanted = options.plan_settings(settings, toolbox.voice, 1, photos_to_start_from)
+    wanted = options.plan_settings(settings, toolbox.makers, 1, photos_to_start_from)
     wanted = dataclasses.replace(wanted, num_per_gap=images, faces=True)
     photos = Dataset.from_json(read_json(space.dataset(0))).members
     with Catalog(space.root / "catalog.sqlite") as catalog:
@@ -142,7 +143,7 @@ def opened(folder: Path, images: int, as_run: bool) -> Person:
         known = [validate.known_image(one.path.name, one.observation) for one in found if one.observation is not None]
     return Person(
         settings, toolbox, plan.plan(gaps, toolbox.observer.facets, wanted), space.lora(1),
-        reference_from_json(read_json(space.identity)), known, Cached(toolbox.generator()),
+        reference_from_json(read_json(space.identity)), known, Cached(toolbox.makers.generator()),
     )  # fmt: skip
 
 
@@ -152,9 +153,9 @@ def one_pass(person: Person, detail: FaceDetail | None, folder: Path) -> list[Fi
     context = GenerationContext(
         prefix="bench",
         folder=folder,
-        base_model=toolbox.base_model,
+        base_model=toolbox.makers.base_model,
         lora=person.lora,
-        settings=toolbox.generation,
+        settings=toolbox.makers.generation,
         stamped=False,
         detail=detail,
     )
@@ -177,9 +178,9 @@ def one_pass(person: Person, detail: FaceDetail | None, folder: Path) -> list[Fi
 
 def costs(person: Person, strengths: Sequence[float]) -> Costs:
     """On one batch, whose pictures stand for their own faces."""
-    settings = person.toolbox.generation
+    settings = person.toolbox.makers.generation
     shots = [dataclasses.replace(shot, prompt=shot.face_prompt) for shot in person.shots[: settings.batch_size]]
-    generator = person.toolbox.generator()
+    generator = person.toolbox.makers.generator()
     generator.load_lora(person.lora)
     taken: dict[str | float, list[float]] = {}
 

@@ -26,7 +26,8 @@ from twinloop.config import load_settings
 from twinloop.domain.shots import Shot
 from twinloop.ports import GenerationSettings, SilentReporter
 from twinloop.stages.assess import METRICS, assess
-from twinloop.stages.generate import GenerationContext, generate
+from twinloop.stages.generate import generate
+from twinloop.stages.generation_record import GenerationContext
 from twinloop.stages.identity import reference_from_json
 from twinloop.stages.toolbox import Toolbox
 from twinloop.store.atomic import read_json
@@ -44,14 +45,14 @@ def row(
     context = GenerationContext(
         prefix="panel",
         folder=folder / "images",
-        base_model=toolbox.base_model,
+        base_model=toolbox.makers.base_model,
         lora=lora,
         settings=settings,
         stamped=False,
     )
     began = time.process_time()
     made = generate(
-        shots, context, toolbox.generator, Journal(folder / "journal.jsonl"), toolbox.clock, SilentReporter()
+        shots, context, toolbox.makers.generator, Journal(folder / "journal.jsonl"), toolbox.clock, SilentReporter()
     )
     seconds = (time.process_time() - began) / len(made)
     with Catalog(None) as catalog:
@@ -75,7 +76,7 @@ def main() -> None:
     settings = load_settings(args.config)
     space, toolbox = workspace_of(settings), wiring.build_toolbox(settings, SilentReporter())
     shots = [Shot.from_json(item) for item in read_json(space.panel)["shots"]][: args.images]
-    usual = toolbox.generation
+    usual = toolbox.makers.generation
     print(
         f"{len(shots)} images\n{'LoRA, guidance, steps, scheduler':44}"
         + "".join(f"{name:>11}" for name in COLUMNS)

@@ -34,7 +34,8 @@ from twinloop.ports import SilentReporter
 from twinloop.stages import select
 from twinloop.stages.assess import assess
 from twinloop.stages.fixed_shots import plan_panel
-from twinloop.stages.generate import GenerationContext, generate
+from twinloop.stages.generate import generate
+from twinloop.stages.generation_record import GenerationContext
 from twinloop.stages.identity import reference_from_json
 from twinloop.stages.observe import observe_files
 from twinloop.stages.toolbox import Toolbox
@@ -90,7 +91,7 @@ def control(settings: Settings, toolbox: Toolbox, number: int) -> Path:
     space = workspace_of(settings)
     photos = Dataset.from_json(read_json(space.dataset(0)))
     output = space.lora_dir / f"control_{number}.safetensors"
-    wanted = dataclasses.replace(toolbox.training(len(photos.members)), seed=CONTROL_SEED + number)
+    wanted = dataclasses.replace(toolbox.makers.training(len(photos.members)), seed=CONTROL_SEED + number)
     train_file(photos, output, TrainingSpec(settings.person_trigger, wanted), toolbox)
     return output
 
@@ -113,7 +114,7 @@ def with_photos(settings: Settings, toolbox: Toolbox, seed: int, count: int) -> 
         chosen = select.select(list(found), select.READABLE_ONLY).photos[:count]
     photos = select.Photos(folder, (), select.Selection(chosen, ()), PHOTOS_ONLY)
     more = dataset_of(photos, settings, toolbox, held_out=frozenset(), made_in=0).dataset
-    spec = TrainingSpec(settings.person_trigger, toolbox.training(len(own.members)))
+    spec = TrainingSpec(settings.person_trigger, toolbox.makers.training(len(own.members)))
     train_file(Dataset((*own.members, *more.members)), output, spec, toolbox)
     return output
 
@@ -122,18 +123,18 @@ def fresh_score(settings: Settings, toolbox: Toolbox, lora: Path, images: int) -
     """A LoRA on a panel with other seeds than the run's own."""
     space, facets = workspace_of(settings), toolbox.observer.facets
     seed = derive_seed(settings.seed, "fresh panel")
-    shots = plan_panel(facets, toolbox.voice, seed, images)
+    shots = plan_panel(facets, toolbox.makers.voice, seed, images)
     folder = space.root.parent / "fresh" / lora.stem
     context = GenerationContext(
         prefix="fresh",
         folder=folder,
-        base_model=toolbox.base_model,
+        base_model=toolbox.makers.base_model,
         lora=lora,
-        settings=toolbox.generation,
+        settings=toolbox.makers.generation,
         stamped=False,
     )
     journal = Journal(folder.with_suffix(".jsonl"))
-    made = generate(shots, context, toolbox.generator, journal, toolbox.clock, SilentReporter())
+    made = generate(shots, context, toolbox.makers.generator, journal, toolbox.clock, SilentReporter())
     with Catalog(None) as catalog:
         return assess(
             made, 1, toolbox.observer, catalog, reference_from_json(read_json(space.identity)), SilentReporter()

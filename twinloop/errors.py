@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 INTERRUPTED = 130
@@ -88,20 +89,43 @@ class UnsafeModelFile(ModelFileError):
     """A model file would run code when loaded; it was not loaded."""
 
 
+def pip_line(*extras: str) -> str:
+    """What installs these extras of this package: with the tested versions where it runs from its repository."""
+    named = f"[{','.join(extras)}]" if extras else ""
+    if _in_checkout():
+        return f'pip install -c constraints.txt -e ".{named}"'
+    return f'pip install "twinloop{named}"'
+
+
+def _in_checkout() -> bool:
+    return (Path(__file__).parents[1] / "constraints.txt").is_file()
+
+
 class MissingExtra(TwinLoopError):
     """An optional library is missing.
 
     Args:
         what: what the user wanted to do.
         extra: the extra of this package that brings the library.
+        also: others that are missing beside it; one line installs them all.
     """
 
-    def __init__(self, what: str, extra: str, detail: str = "") -> None:
-        self.extra = extra
+    def __init__(self, what: str, extra: str, detail: str = "", also: Sequence[MissingExtra] = ()) -> None:
+        self.what, self.extra, self.detail = what, extra, detail
         tail = f" ({detail})" if detail else ""
-        super().__init__(
-            f"{what} needs libraries that are not installed{tail}. Install them: pip install 'twinloop[{extra}]'"
-        )
+        needs = f"{what} needs libraries that are not installed{tail}"
+        if also:
+            named = " and ".join(f"{one.what}{f' ({one.detail})' if one.detail else ''}" for one in (self, *also))
+            needs = f"{named} need libraries that are not installed"
+        where = ", in the project's folder" if _in_checkout() else ""
+        line = pip_line(*dict.fromkeys(one.extra for one in (self, *also)))
+        super().__init__(f"{needs}. Install them{where}: {line}")
+
+    @classmethod
+    def of(cls, missing: Sequence[MissingExtra]) -> MissingExtra:
+        """One error for all of them, with one line to install."""
+        first, *others = missing
+        return cls(first.what, first.extra, first.detail, others)
 
 
 class MissingTool(TwinLoopError):

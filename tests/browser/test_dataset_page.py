@@ -214,8 +214,14 @@ def test_another_copy_is_kept_and_photos_are_filtered(vault_home: Path, visit: C
         page = watched.page
         button = page.get_by_role("button", name=re.compile("^Keep .* instead$")).first
         name = re.sub("^Keep (.*) instead$", r"\1", button.get_attribute("aria-label"))
-        button.click()
+        sent: list[str] = []
+        page.on("request", lambda made: sent.append(made.url) if made.method == "POST" else None)
+        button.dblclick()
         page.get_by_text(f"{name} is kept from now on.").wait_for()
+        page.get_by_role("button", name="These are no duplicates").first.dblclick()
+        page.get_by_text("They are no duplicates from now on.").wait_for()
+        assert [url.rsplit("/", 1)[-1] for url in sent] == ["keep", "distinct"], "a double click says it once"
+        assert page.locator(".groups h2").count() and not page.locator(".groups h3").count()
         page.get_by_role("link", name="Photos").click()
         page.get_by_label("Show").select_option("dropped")
         tiles = page.get_by_role("listbox", name="Photos").get_by_role("option", name=re.compile("dropped"))
@@ -231,12 +237,18 @@ def test_another_copy_is_kept_and_photos_are_filtered(vault_home: Path, visit: C
         watched.clean()
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1366), ("dark", 820)])
-def test_it_fits(counted: Path, visit: Callable[..., Watched], scheme: str, width: int) -> None:
+SCREENS = [("light", 1366, 820), ("dark", 820, 820), ("light", 683, 384), ("dark", 390, 844), ("light", 1366, 500)]
+SQUEEZED = """[...document.querySelectorAll('.detail, .grid, .view > .list, .detail button')]
+  .filter((one) => one.clientHeight < (one.matches('button') ? 20 : 120))
+  .map((one) => one.className + one.textContent)"""
+
+
+@pytest.mark.parametrize(("scheme", "width", "height"), SCREENS)
+def test_it_fits(counted: Path, visit: Callable[..., Watched], scheme: str, width: int, height: int) -> None:
     with served(counted) as address:
         watched = visit(address, "#/people", color_scheme=scheme)
         page = watched.page
-        page.set_viewport_size({"width": width, "height": 820})
+        page.set_viewport_size({"width": width, "height": height})
         page.get_by_role("listbox").wait_for()
         for part in (
             "people",
@@ -246,6 +258,9 @@ def test_it_fits(counted: Path, visit: Callable[..., Watched], scheme: str, widt
             page.locator(f".part.{part.split('?')[0]} h1").wait_for()
             page.wait_for_load_state("networkidle")
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), part
+            assert page.evaluate("(one => one.scrollWidth <= one.clientWidth)(document.querySelector('.part'))"), part
+            assert page.evaluate(SQUEEZED) == [], part
+        assert page.locator("th:empty").count() == 0
         watched.clean()
 
 
@@ -277,6 +292,12 @@ def test_thousands_of_captions_do_not_hold_the_page_up(vault_home: Path, visit: 
         page.get_by_label("Show captions with these words").fill("number 1999")
         page.get_by_text("1 of 1 marked").wait_for()
         assert rows.count() == 1
+        page.set_viewport_size({"width": 683, "height": 384})  # little room: the list scrolls by itself all the same
+        page.get_by_label("Show captions with these words").fill("")
+        page.get_by_text("0 of 2000 marked").wait_for()
+        page.wait_for_timeout(300)
+        assert rows.count() < 500
+        assert rows.first.evaluate("row => row.offsetWidth <= innerWidth"), "a word without end is broken"
         assert max(page.evaluate("long"), default=0) < 400
         watched.clean()
 
@@ -284,6 +305,7 @@ def test_thousands_of_captions_do_not_hold_the_page_up(vault_home: Path, visit: 
 def _many(data: Any, count: int) -> Any:
     seen = data["captions"]
     data["captions"] = [
-        {**seen[0], "sha256": f"{number:064x}", "picture": None, "text": f"number {number}"} for number in range(count)
+        {**seen[0], "sha256": f"{number:064x}", "picture": None, "text": f"number {number}{'x' * 400 * (number == 1)}"}
+        for number in range(count)
     ]
     return data

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -177,6 +178,117 @@ def test_the_chosen_person_is_merged_into_and_who_is_hidden_is_shown_again(
         merged = {person: count for person, count in before.items() if person != "p003"}
         assert counts(vault_home) == {**merged, "p002": before["p002"] + before["p003"]}
         watched.clean()
+
+
+def posts(page: Any) -> list[str]:
+    """What the page decides from now on."""
+    sent: list[str] = []
+    page.on("request", lambda made: sent.append(made.url.rsplit("/", 1)[-1]) if made.method == "POST" else None)
+    return sent
+
+
+def test_a_double_click_decides_once_and_undo_leads_back(vault_home: Path, visit: Callable[..., Watched]) -> None:
+    """The second click may fall on the same button of another person, or on one that says the opposite."""
+    before = counts(vault_home)
+    with served(vault_home) as address:
+        watched = visit(address, "#/people?person=p003")
+        page = watched.page
+        sent = posts(page)
+        page.get_by_label("Same person as").select_option("p002")
+        page.get_by_role("button", name="Merge").dblclick()
+        page.get_by_role("listbox", name="Faces of p002").wait_for()
+        page.get_by_role("button", name="Merge", exact=True).dispatch_event("click", {"detail": 2})  # of a slower hand
+        page.get_by_text("p003 is the same person as p002 now.").wait_for()
+        assert page.evaluate("location.hash") == "#/people?person=p002"
+        page.get_by_role("button", name="Undo").click()
+        page.get_by_text("Taken back:").wait_for()
+        assert sent == ["merge", "undo"] and counts(vault_home) == before
+        page.get_by_role("navigation", name="People").get_by_role("link", name=re.compile("p003")).click()
+        page.get_by_role("listbox", name="Faces of p003").wait_for()
+        page.get_by_role("button", name="Hide", exact=True).dblclick()
+        page.get_by_role("button", name="Show", exact=True).dispatch_event("click", {"detail": 2})
+        page.get_by_text("p003 is hidden.").wait_for()
+        page.get_by_label("Name", exact=True).fill(" ")
+        page.get_by_role("button", name="Save the name").click()
+        page.get_by_text("Type a name.").wait_for()
+        assert sent == ["merge", "undo", "hide"]
+        watched.clean()
+
+
+def test_choosing_one_of_thousands_keeps_the_place_in_the_list(vault_home: Path, visit: Callable[..., Watched]) -> None:
+    nobody = {"hidden": False, "cover": None, "faces": 1, "called_in_photos": None}
+    people = [{**nobody, "id": f"p{number:04d}", "name": f"one of {number:04d}"} for number in range(3000)]
+    asked: list[str] = []
+
+    def of_all(route: Any) -> None:
+        asked.append(route.request.url)
+        route.fulfill(json={"people": people, "strangers": {**nobody, "id": "strangers", "name": None, "faces": 0}})
+
+    def of_one(route: Any) -> None:
+        one = people[int(route.request.url[-4:])]
+        route.fulfill(json={**one, "faces": [], "may_mix": False, "named_in_photos": []})
+
+    with served(vault_home) as address:
+        watched = visit(address, "#/runs")
+        page = watched.page
+        page.route("**/api/people", of_all)
+        page.route("**/api/people/person?*", of_one)
+        page.get_by_role("link", name="People").press("Enter")
+        page.get_by_role("heading", name="People").wait_for()
+        page.wait_for_function("document.activeElement.tagName === 'H1'")
+        people_list = page.get_by_role("navigation", name="People")
+        people_list.get_by_role("searchbox").fill("of 29")
+        link = people_list.get_by_role("link", name="one of 2950")
+        link.scroll_into_view_if_needed()
+        page.wait_for_timeout(100)
+        top = people_list.evaluate("list => list.scrollTop")
+        page.evaluate("""() => { window.long = []; new PerformanceObserver((list) =>
+          long.push(...list.getEntries().map((e) => e.duration))).observe({type: 'longtask'}); }""")
+        link.press("Enter")
+        page.locator(".person form span", has_text="p2950").wait_for()
+        assert page.evaluate("document.activeElement.textContent").startswith("one of 2950")
+        assert people_list.locator("[aria-current]").all_inner_texts() == [link.inner_text()]
+        assert people_list.get_by_role("searchbox").input_value() == "of 29"
+        assert people_list.get_by_role("link").count() == 100 and len(asked) == 1
+        assert top > 1000 and people_list.evaluate("list => list.scrollTop") == top
+        page.go_back()
+        page.locator(".person form span", has_text="p0000").wait_for()
+        assert max(page.evaluate("long"), default=0) < 400
+        watched.clean()
+
+
+def test_skipping_to_the_content_stays_in_the_part(vault_home: Path, visit: Callable[..., Watched]) -> None:
+    with served(vault_home) as address:
+        watched = visit(address, "#/people?person=p002")
+        page = watched.page
+        page.get_by_role("listbox", name="Faces of p002").wait_for()
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+        page.keyboard.press("Enter")
+        assert page.evaluate("[location.hash, document.activeElement.id]") == ["#/people?person=p002", "main"]
+        page.wait_for_timeout(100)
+        assert page.get_by_role("heading", name="People").is_visible()
+        watched.clean()
+
+
+def test_photos_that_are_gone_are_told_in_the_words_of_the_server(
+    vault_home: Path, visit: Callable[..., Watched]
+) -> None:
+    """Once above the gallery, and in place of the picture that is looked at."""
+    gone = "IMG_1.jpg is gone. Scan again: twinloop vault scan"
+    with served(vault_home) as address:
+        page = visit(address, "#/runs").page
+        for path in ("people/face", "vault/photo"):
+            page.route(f"**/api/{path}?*", lambda route: route.fulfill(status=400, json={"error": gone}))
+        page.evaluate("location.hash = '#/people?person=p001'")
+        page.locator(".gallery > .problem", has_text=gone).wait_for()
+        assert page.get_by_text(gone).count() == 1
+        page.get_by_role("listbox").press("Enter")
+        page.get_by_role("dialog").get_by_text(gone).wait_for()
+        assert not page.locator(".frame").is_visible()
+        page.evaluate("location.hash = '#/dataset?person=p001'")
+        page.locator(".detail").get_by_text(gone).wait_for()
+        page.locator(".gallery > .problem", has_text=gone).wait_for()
 
 
 def names(home: Path) -> list[str | None]:

@@ -179,8 +179,13 @@ def test_keys_that_are_meant_otherwise_decide_nothing(two_runs: Path, visit: Cal
         gallery.wait_for()
         page.keyboard.press("Control+a")
         page.keyboard.press("Alt+u")
-        page.get_by_label("Gap").focus()
-        page.keyboard.press("r")
+        for elsewhere in (
+            page.get_by_label("Gap"),
+            page.get_by_role("button", name="Finish the review"),
+            page.get_by_role("link", name="People"),
+        ):
+            elsewhere.focus()
+            page.keyboard.press("r")
         gallery.focus()
         page.wait_for_load_state("networkidle")
         assert page.get_by_text("0 decided by you").is_visible() and decided(two_runs, "ana") == {}
@@ -188,6 +193,14 @@ def test_keys_that_are_meant_otherwise_decide_nothing(two_runs: Path, visit: Cal
             page.keyboard.press(key)
         page.get_by_text("0 decided by you").wait_for()
         assert gallery.locator(".tile.active").get_attribute("data-index") == "0"
+        page.set_viewport_size({"width": 683, "height": 384})
+        page.get_by_role("button", name="approve (A)").click()
+        page.get_by_text("1 decided by you").wait_for()
+        page.keyboard.press("r")  # it goes on where the button was
+        page.get_by_text("2 decided by you").wait_for()
+        for word in ("approved", "rejected"):
+            page.get_by_label("Verdict").select_option(word)
+            page.locator(".tile", has_text=f"you: {word}").wait_for()
         watched.clean()
 
 

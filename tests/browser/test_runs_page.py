@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.browser.conftest import Watched, left_before_it_came, picture, served
 from tests.functional import loops
 from tests.functional.console import configuration
 from twinloop.nano.world.photos import write_photo_set
+from twinloop.store.lock import locked
 
 NANO_RUN = {
     "person_name": "mira",
@@ -67,9 +69,18 @@ def test_versions_are_compared_with_a_slider_and_one_is_picked(finished: Path, v
         slider.fill("50")
         first = over.get_attribute("src")
         page.get_by_role("button", name="Next prompt").click()
-        assert over.get_attribute("src") != first
+        compared = over.get_attribute("src")
+        assert compared != first
+        choice(page, "Right").select_option("1")
+        page.get_by_text(f"The final LoRA, v{best}: outputs/loras/lora.safetensors").wait_for()
         page.get_by_role("button", name="Use v1").click()
         page.get_by_text("picked by you").wait_for()
+        page.get_by_text("The final LoRA, v1: outputs/loras/lora.safetensors").wait_for()
+        assert page.evaluate("document.activeElement.textContent") == "picked by you"
+        assert over.get_attribute("src") == compared and choice(page, "Right").input_value() == "1"
+        tables = page.locator(".scroll")
+        assert tables.evaluate_all("all => all.map((one) => one.tabIndex)") == [0, 0]
+        assert page.get_by_role("region", name="Rounds").count() == 1 and page.locator("th:empty").count() == 0
         assert json.loads((finished / "outputs/loras/final.json").read_text())["version"] == 1
         history = json.loads((finished / "outputs/ana/iteration_history.json").read_text())
         assert page.get_by_role("table", name=re.compile("Rounds")).locator("tbody tr").count() == len(
@@ -113,6 +124,70 @@ def test_a_finished_run_stays_finished_when_a_check_fails(finished: Path, visit:
         status.get_by_text("start the page with --config FILE").wait_for()
         assert status.get_by_role("button").count() == 0
         watched.clean()
+
+
+def test_a_run_that_works_in_a_terminal_is_shown_as_running(finished: Path, visit: Callable[..., Watched]) -> None:
+    """Without a button to start it again, and without that the page is loaded anew."""
+    running = re.compile(f"running in process {os.getpid()}")
+    with served(finished) as address:
+        watched = visit(address, "#/runs?run=outputs/ana")
+        page = watched.page
+        again = page.get_by_role("button", name=re.compile("Check again|Continue"))
+        again.wait_for()
+        link = page.get_by_role("navigation", name="Runs and configurations").get_by_role("link")
+        link.focus()
+        with locked(finished / "outputs/ana"):
+            page.locator("strong.state", has_text=running).wait_for()
+            assert link.inner_text().endswith(f"outputs/ana: running in process {os.getpid()}")
+            assert again.count() == 0
+            assert page.evaluate("document.activeElement.getAttribute('href')") == link.get_attribute("href")
+        again.wait_for()
+        assert page.locator("strong.state", has_text=running).count() == 0
+        watched.clean()
+
+
+def test_what_a_command_says_can_be_read_and_its_end_is_told(finished: Path, visit: Callable[..., Watched]) -> None:
+    said = [f"line {number}" for number in range(80)]
+    job: dict[str, Any] = {"id": 7, "key": "outputs/ana", "command": ["twinloop", "run"], "state": "running"}
+    job |= {"progress": None, "lines": said, "exit_code": None}
+    read = "one => one.scrollTop + one.clientHeight >= one.scrollHeight - 2"
+    with served(finished) as address:
+        page = visit(address, "#/people").page
+        page.locator(".part.people h1").wait_for()
+        of_run(page, job=job)
+        page.route("**/api/jobs?*", lambda route: route.fulfill(json=[job]))
+        page.evaluate("location.hash = '#/runs?run=outputs/ana'")
+        text, details = page.locator(".status pre"), page.locator(".status details")
+        text.wait_for()
+        page.wait_for_function(f"({read})(document.querySelector('.status pre'))")
+        said.append("news")
+        text.get_by_text("news").wait_for()
+        assert text.evaluate(read), "the newest line is in sight"
+        text.evaluate("one => { one.scrollTop = 40; }")
+        page.wait_for_timeout(100)
+        said.append("more")
+        text.get_by_text("more").wait_for()
+        assert text.evaluate("one => one.scrollTop") == 40
+        page.get_by_text("What it says").click()
+        said.append("unread")
+        text.get_by_text("unread").wait_for(state="attached")
+        assert details.get_attribute("open") is None
+
+        page.evaluate("""() => { window.alarms = 0; new MutationObserver(() => { alarms += Boolean(said.textContent); })
+          .observe(said, {childList: true}); }""")
+        page.route("**/api/jobs?*", lambda route: route.abort())
+        page.locator("strong.state", has_text="no answer").wait_for()
+        page.get_by_text("The server does not answer.").wait_for()
+        assert page.get_by_role("button", name="Pause").count() == 0
+        page.wait_for_timeout(1500)
+        assert page.evaluate("alarms") == 1, "told once"
+        page.route("**/api/jobs?*", lambda route: route.fulfill(json=[job]))
+        page.locator("strong.state", has_text="running").wait_for()
+        assert page.locator("#said").inner_text() == "" and page.get_by_role("button", name="Pause").count() == 1
+
+        said.append("error: no room left")
+        job |= {"state": "failed", "exit_code": 1}
+        page.locator("#said.problem", has_text="error: no room left").wait_for()
 
 
 def fulfilled(route: Any, said: Any) -> None:
@@ -237,12 +312,13 @@ def test_a_run_that_cannot_start_leaves_the_page_alone(tmp_path: Path, visit: Ca
         page = watched.page
         page.get_by_role("button", name="Start").click()
         page.locator("strong.state", has_text="failed").wait_for(timeout=60_000)
+        page.locator("#said.problem", has_text="Failed: twinloop run --config bootstrap_config.json").wait_for()
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url.split("/", 3)[3]))
-        page.get_by_role("button", name="Start").focus()
+        page.get_by_role("button", name="Start bootstrap_config.json").focus()
         page.wait_for_timeout(2500)
         assert page.evaluate("document.activeElement.textContent") == "Start"
-        assert any(address.startswith("api/jobs?") for address in asked) and "api/overview" not in asked
+        assert any(address.startswith("api/jobs?") for address in asked) and asked.count("api/overview") < 2
         watched.clean()
 
 
@@ -262,7 +338,7 @@ def test_a_part_that_comes_late_asks_for_nothing_more(finished: Path, visit: Cal
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1366, 820])
+@pytest.mark.parametrize("width", [1366, 820, 390])
 def test_it_fits_laptop_and_tablet_in_light_and_dark(
     finished: Path, visit: Callable[..., Watched], scheme: str, width: int
 ) -> None:
@@ -274,6 +350,7 @@ def test_it_fits_laptop_and_tablet_in_light_and_dark(
             page.evaluate(f"location.hash = '#/{part}'")
             page.locator(f".part.{part} h1").wait_for()
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), part
+            assert page.evaluate("(one => one.scrollWidth <= one.clientWidth)(document.querySelector('.part'))"), part
         ink, ground = page.evaluate(
             "[getComputedStyle(document.body).color, getComputedStyle(document.documentElement).backgroundColor]"
         )

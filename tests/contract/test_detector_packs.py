@@ -18,7 +18,7 @@ from twinloop.domain.faces import ImageArray
 from twinloop.facets import BUILTIN
 from twinloop.ports import DetectorPack
 from twinloop.stages.assess import assess
-from twinloop.stages.generate import MadeImage
+from twinloop.stages.generation_record import MadeImage
 from twinloop.stages.observe import Observer
 from twinloop.store.atomic import sha256_file
 from twinloop.store.run.catalog import Catalog

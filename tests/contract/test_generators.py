@@ -15,7 +15,8 @@ from twinloop.domain.faces import Box, Face, ImageArray
 from twinloop.domain.shots import Shot
 from twinloop.ports import EarlyLook, Generator, SilentReporter
 from twinloop.stages.face_detail import FaceDetail
-from twinloop.stages.generate import GenerationContext, generate
+from twinloop.stages.generate import generate
+from twinloop.stages.generation_record import GenerationContext
 from twinloop.stages.observe import Observer
 from twinloop.store.clock import SystemClock
 from twinloop.store.journal import Journal

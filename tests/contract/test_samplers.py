@@ -126,6 +126,18 @@ def test_times_are_spread_as_asked(name: str, schedules: Any) -> None:
     assert schedules(name, None) in spread.values()
 
 
+def test_no_sampler_cuts_latents_off(generator: DiffusersGenerator, schedules: Any) -> None:
+    """Folders that were made from single files do not say whether DDIM should, and diffusers' own default is that it
+    does.
+    """
+    assert "clip_sample" not in generator._base.scheduler_config
+    for name in SCHEDULERS:
+        schedules(name, None)
+        scheduler = generator._base.pipeline.scheduler
+        assert not scheduler.config.get("clip_sample"), name
+        assert not scheduler.config.get("thresholding"), name
+
+
 @pytest.mark.parametrize("name", OWN_TIMES)
 def test_models_distilled_to_few_steps_have_times_and_noise_of_their_own(
     name: str, generator: DiffusersGenerator

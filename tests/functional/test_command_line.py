@@ -402,18 +402,34 @@ def test_facets_name_their_values(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(value in said.out for value in ("face_angle", "three_quarter", "hands_visible", "low_key"))
 
 
-@pytest.mark.parametrize("field", ["assistant_lora", "start_from", "initial_lora"])
-def test_restart_never_moves_a_training_adapter(
-    field: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("field", "settings"),
+    [
+        *((f"training.{field}", {"training": {"steps": 3, field: "out/mine.safetensors"}})
+          for field in ("assistant_lora", "start_from", "initial_lora")),
+        ("generation.extra_loras", {"generation": {"extra_loras": [{"path": "out/mine.safetensors"}]}}),
+        ("training.prior_images", {"training": {"steps": 3, "prior_images": "link/others"}}),
+        ("analysis.plugins", {"analysis": {"plugins": ["out/mine.py"]}}),
+        ("--config", {}),
+    ],
+)  # fmt: skip
+def test_restart_moves_nothing_that_the_new_run_reads(
+    field: str,
+    settings: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     loops.write_photos(Path("photos"))
-    Path("out").mkdir()
+    loops.write_photos(Path("out/others"))
+    Path("link").symlink_to("out")
     Path("out/mine.safetensors").write_bytes(b"x")
-    config = configuration(tmp_path, training={"steps": 3, field: "out/mine.safetensors"})
+    Path("out/mine.py").touch()
+    config = configuration(tmp_path / "out" if field == "--config" else tmp_path, **settings)
     said = twinloop(capsys, "run", "--config", config, "--restart")
-    assert said.code == 2 and f"--restart would move training.{field}" in said.err
-    assert Path("out/mine.safetensors").exists()
+    assert said.code == 2 and f"--restart would move {field} (" in said.err
+    assert Path("out/mine.safetensors").exists() and not Path("out.old1").exists()
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])

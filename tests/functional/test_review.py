@@ -10,6 +10,9 @@ import pytest
 
 from tests.functional import loops
 from tests.functional.console import configuration, twinloop
+from twinloop.errors import StorageError
+from twinloop.store.atomic import sha256_file
+from twinloop.store.journal import Journal
 
 WAITING = 3
 
@@ -49,6 +52,61 @@ def test_the_first_round_waits_and_the_persons_word_wins(home: Path, capsys: pyt
     assert (home / "out/approved_iter1" / up).exists() and (home / "out/rejected_iter1" / down).exists()
     assert not (home / "out/approved_iter1" / down).exists()
     assert by_outcome() == automatic, "the automatic verdicts stay on record"
+
+
+def reviewed_otherwise(capsys: pytest.CaptureFixture[str]) -> str:
+    """The round is reviewed anew, as after a mistake; returns the image that is approved now."""
+    Path("out/review_iter1.json").unlink()
+    automatic = by_outcome()
+    name = (automatic["rejected"] + automatic["unsure"])[0]
+    said = twinloop(
+        capsys, "review", "out", "--iteration", "1", "--approve", name, "--reject", *automatic["approved"], "--finish"
+    )
+    assert said.code == 0
+    return name
+
+
+def test_a_review_that_is_changed_before_anything_was_trained_counts(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configuration(home, review="first_round", max_iterations=1)
+    twinloop(capsys, "run", "--config", config)
+    twinloop(capsys, "review", "out", "--finish")
+
+    def full(*_: Any) -> None:
+        raise StorageError("The disk is full.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("twinloop.stages.train._trained", full)
+        assert "The disk is full." in twinloop(capsys, "run", "--config", config).err
+    first = read("out/dataset_iter1.json")["id"]
+    name = reviewed_otherwise(capsys)
+    assert twinloop(capsys, "run", "--config", config).code == 0
+    made = [Path(item["path"]).name for item in read("out/dataset_iter1.json")["members"] if item["round"] == 1]
+    assert made == [name] and read("out/dataset_iter1.json")["id"] != first
+    journal = Journal(Path("out/journal.jsonl"), mend=False)
+    for key, file in (("iter1.review", "review_iter1.json"), ("iter1.dataset", "dataset_iter1.json")):
+        assert journal.get(key) == sha256_file(Path("out") / file)
+    before = loops.tree("out", "loras")
+    assert twinloop(capsys, "run", "--config", config).code == 0 and loops.tree("out", "loras") == before
+
+
+def test_a_review_that_the_run_has_gone_on_with_is_not_exchanged(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configuration(home, review="first_round")
+    twinloop(capsys, "run", "--config", config)
+    twinloop(capsys, "review", "out", "--finish")
+    assert twinloop(capsys, "run", "--config", config).code == 0
+    used, before = Path("out/review_iter1.json").read_bytes(), loops.tree("out", "loras")
+    reviewed_otherwise(capsys)
+    said = twinloop(capsys, "run", "--config", config)
+    assert said.code == 2 and "out/review_iter1.json is not the review that round 1 went on with" in said.err
+    assert "Put the old review back from a copy, or start anew with --restart" in said.err
+    Path("out/review_iter1.json").unlink()
+    assert "is not the review that round 1 went on with" in twinloop(capsys, "run", "--config", config).err
+    Path("out/review_iter1.json").write_bytes(used)
+    assert twinloop(capsys, "run", "--config", config).code == 0 and loops.tree("out", "loras") == before
 
 
 def test_a_finished_review_cannot_be_changed(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

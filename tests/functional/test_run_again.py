@@ -46,6 +46,16 @@ def test_a_finished_run_says_so_and_how_it_goes_on(tmp_path: Path, monkeypatch: 
     assert "\nIteration 2:" in more and "\nIteration 1:" not in more and "\nStopped." in more
 
 
+def test_a_lower_budget_does_not_change_why_a_run_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    said(loops.settings(max_iterations=2))
+    before = loops.tree("out", "loras")
+    again, _ = said(loops.settings(max_iterations=1))
+    assert "  Reason: 2 iterations done (max_iterations)" in again
+    assert loops.tree("out", "loras") == before
+
+
 def test_a_finished_run_hands_no_damaged_lora_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     loops.write_photos(Path("photos"))

@@ -15,7 +15,7 @@ from safetensors.numpy import save
 from tests.functional import loops
 from tests.functional.console import configuration, python, twinloop
 from tests.unit.pickles.safetensors_files import BAD
-from twinloop.cli.generate import loads_as_base
+from twinloop.cli.lora_base import loads_as_base
 
 PERSON = "ohwx ana"
 

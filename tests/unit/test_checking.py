@@ -126,3 +126,34 @@ def test_whatever_is_wrong_something_is_left(data: dict[str, Any]) -> None:
         # a null is the same as nothing said
         if data[name] is not None and not any(field.split(".")[0] == name for field in wrong):
             assert name in settings.model_fields_set
+
+
+def told(source: str = "c.json", **changes: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        check_config({**GOOD, **changes}, source)
+    (problem,) = caught.value.problems
+    return problem
+
+
+def test_folders_that_cannot_be_written_are_told_before_anything_starts() -> None:
+    Path("file").touch()
+    assert told(output_dir="file") == "output_dir: file is no folder. Name a folder."
+    assert told(lora_output_dir="file/loras").startswith("lora_output_dir: file/loras cannot be written: ")
+
+
+def test_a_relative_path_that_was_meant_from_the_configurations_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are relative to the working directory; what lies beside the configuration is shown."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "style.safetensors").touch()
+    monkeypatch.chdir(tmp_path / "work")
+    said = told("../c.json")
+    assert f"(in {tmp_path / 'work'}: paths are relative to the working directory)" in said
+    assert "It lies beside the configuration: write " in said and "or go there first (cd " in said
+    (tmp_path / "work" / "photos").mkdir()
+    assert "beside the configuration" in told("../c.json", training={"masks": "masks"})
+    style = told("../c.json", generation={"extra_loras": [{"path": "style.safetensors"}]})
+    assert "beside the configuration" in style and "style.safetensors" in style
+    assert told("../c.json", training={"masks": "other"}) == "training.masks: no such folder: other."

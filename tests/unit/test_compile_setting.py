@@ -15,7 +15,8 @@ from twinloop.domain.faces import ImageArray
 from twinloop.domain.shots import Shot
 from twinloop.errors import ConfigError
 from twinloop.ports import EarlyLook, GenerationSettings, SilentReporter
-from twinloop.stages.generate import GenerationContext, generate
+from twinloop.stages.generate import generate
+from twinloop.stages.generation_record import GenerationContext
 from twinloop.store.clock import SystemClock
 from twinloop.store.journal import Journal
 from twinloop.wiring.options import generation_settings, training_settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 from hypothesis import given
@@ -69,7 +69,6 @@ def test_the_documented_values_are_the_defaults() -> None:
     [
         ("save_every_n_epochs", "training.save_every counts steps here; one epoch has images x repeats"),
         ("network_args", "conv_dim is training.conv_rank"),
-        ("clip_skip", "text encoders are read as diffusers' pipelines read them"),
         ("enable_bucket", "it needs no setting: photos are sorted by their shapes"),
     ],
 )
@@ -217,15 +216,85 @@ def test_files_that_cannot_be_read_say_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text('{\n  "person_name": "a",\n}')
     with pytest.raises(ConfigError, match="line 3, column 1: not valid JSON"):
         load_settings(tmp_path / "c.json")
-    (tmp_path / "c.json").write_bytes(b"\xff\xff")
-    with pytest.raises(InputError, match="Cannot read"):
+    (tmp_path / "c.json").write_text(json.dumps(SEED), encoding="utf-16")
+    with pytest.raises(InputError, match=r"Cannot read .*c\.json: it is not UTF-8 text\. Save it as UTF-8"):
         load_settings(tmp_path / "c.json")
+    with pytest.raises(InputError, match="Cannot read"):
+        load_settings(tmp_path)
+
+
+NO_PLACES = {
+    "person_name",
+    "person_trigger",
+    "training.preset",
+    "training.wandb",
+    "training.class_word",
+    "training.extra_args",
+    "training.sample_prompts",
+    "training.only_layers",
+    "training.skip_layers",
+    "training.optimizer_args",
+    "generation.prompt_prefix",
+    "generation.prompt_suffix",
+    "generation.negative_prompt",
+    "generation.scheduler",
+    "analysis.facets",
+    "analysis.shares",
+}
+"""Fields of free text that name no file."""
+
+
+def takes_any_text(annotation: Any) -> bool:
+    if annotation is str or annotation is Any:
+        return True
+    inner = getattr(annotation, "model_fields", {})
+    parts = () if get_origin(annotation) is Literal else get_args(annotation)
+    return any(map(takes_any_text, [*parts, *(info.annotation for info in inner.values())]))
+
+
+def with_places() -> dict[str, Any]:
+    """A configuration that names a file or folder in every field that is none of those."""
+    data: dict[str, Any] = dict(LEAST)
+    for name, info in fields().items():
+        if name not in NO_PLACES and takes_any_text(info.annotation):
+            section, _, field = name.rpartition(".")
+            several = [{"path": "~/x"}] if name == "generation.extra_loras" else ["~/x"]
+            value = several if get_origin(info.annotation) is tuple else "~/x"
+            (data.setdefault(section, {}) if section else data)[field] = value
+    return {**data, "training": {**data["training"], "trainer": "ai-toolkit"}}
+
+
+def test_every_field_of_a_file_or_folder_is_known_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new field that takes any text is one, or is named above."""
+    monkeypatch.setenv("HOME", "/home/ana")
+    monkeypatch.setenv("USERPROFILE", "/home/ana")
+    wanted = {name for name, info in fields().items() if takes_any_text(info.annotation)} - NO_PLACES
+    found = dict(parse_settings(with_places(), "x").places())
+    assert found.keys() == wanted and len(found) > 12
+    kept = {"base_model", *(name for name in found if name.startswith("base_parts."))}
+    assert {name for name, place in found.items() if place == "~/x"} == kept
+    assert {place for name, place in found.items() if name not in kept} == {"/home/ana/x"}
 
 
 def test_settings_are_frozen() -> None:
     settings = parse_settings(LEAST, "x")
     with pytest.raises(ValueError, match="frozen"):
         settings.seed = 3  # type: ignore[misc]
+
+
+def test_a_home_folder_behind_the_name_of_a_pack_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ana")
+    monkeypatch.setenv("USERPROFILE", "/home/ana")
+    packed = parse_settings({**LEAST, "models_dir": "onnx:~/models", "base_model": "~/base"}, "x")
+    assert (packed.models_dir, packed.base_model) == ("onnx:/home/ana/models", "~/base")
+    inputs = dict(packed.inputs())
+    assert (inputs["models_dir"], inputs["base_model"]) == (Path("/home/ana/models"), Path("/home/ana/base"))
+    assert not {"output_dir", "lora_output_dir"} & inputs.keys()
+
+
+def test_an_output_folder_has_a_name() -> None:
+    (line,) = problems({**LEAST, "output_dir": ""})
+    assert line.startswith("output_dir: ")
 
 
 @pytest.mark.parametrize(
@@ -489,6 +558,9 @@ def test_every_clash_names_fields_that_there_are() -> None:
         "huber_schedule": "snr",
         "mask_floor": 0.1,
         "conv_alpha": 1.0,
+        "multires_noise_discount": 0.5,
+        "min_timestep": 500,
+        "max_timestep": 400,
     }
     found = set()
     for data in (
@@ -503,11 +575,22 @@ def test_every_clash_names_fields_that_there_are() -> None:
         found |= {
             field for item in caught.value.errors() for clash in item["ctx"]["error"].found for field in clash.fields
         }
-    assert len(found) >= 26
+    assert len(found) >= 30
     for path in found:
         section, _, field = path.rpartition(".")
         model: Any = Settings.model_fields[section].annotation if section else Settings
         assert field in model.model_fields, path
+
+
+def test_what_is_seldom_asked_for_is_in_a_run_only_where_it_is() -> None:
+    plain = parse_settings(LEAST, "x").identity_fields()
+    noise = {
+        "debiased_estimation_loss": True, "multires_noise_iterations": 6, "multires_noise_discount": 0.5,
+        "ip_noise_gamma": 0.1, "min_timestep": 100, "max_timestep": 900,
+    }  # fmt: skip
+    asked = parse_settings({**LEAST, "clip_skip": 2, "training": noise}, "x").identity_fields()
+    assert "clip_skip" not in plain and not noise.keys() & plain["training"].keys()
+    assert asked["clip_skip"] == 2 and {name: asked["training"][name] for name in noise} == noise
 
 
 def test_quantised_layers_are_not_taken_apart() -> None:

@@ -42,11 +42,18 @@ def test_the_contracts_saw_the_whole_package(report: str) -> None:
 
 
 def test_the_workshop_stays_out_of_the_product(report: str) -> None:
-    """In the source archive, not in the wheel: so nothing in the wheel may need it."""
+    """In the source archive, not in the wheel: so nothing in the wheel may need it. The archive holds all that the
+    README sends its reader to, from the top of the repository: a pattern without a slash matches at any depth.
+    """
     assert "Nothing in the product imports the workshop, which is not in the wheel KEPT" in report
     targets = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
     assert targets["wheel"]["packages"] == ["twinloop"]
-    assert "workshop" in targets["sdist"]["include"]
+    archived = targets["sdist"]["include"]
+    assert "/workshop" in archived and all(pattern.startswith("/") for pattern in archived)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    linked = {link.split("/")[0] for link in re.findall(r"\]\((?!http)([^)#]+)[^)]*\)", readme)}
+    assert linked >= {"docs", "CONTRIBUTING.md"} and {f"/{name}" for name in linked} <= {*archived}
+    assert {"/constraints.txt", "/Makefile"} <= {*archived}
 
 
 MAY_BE_HEAVY = {"adapters", "nano"}

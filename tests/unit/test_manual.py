@@ -8,29 +8,32 @@ from pathlib import Path
 
 import pytest
 
+from tests.functional import loops
+from tests.helpers.fake_makers import GENERATION, fake_makers
 from tests.unit.things import Recording, shot
 from twinloop.adapters.fakes import FakeGenerator
 from twinloop.errors import InputError, StateError
-from twinloop.manual import ImageOrder, Studio, make_images
+from twinloop.manual import ImageOrder, Studio, make_images, photos_of_run
 from twinloop.ports import GenerationSettings
+from twinloop.store.atomic import write_json
 from twinloop.store.clock import SystemClock
+from twinloop.store.run.workspace import workspace_of
 
-SETTINGS = GenerationSettings(steps=2, guidance=1.0, width=64, height=64, batch_size=2)
 SHOTS = [shot(number) for number in range(2)]
 
 
-def make(folder: Path, settings: GenerationSettings = SETTINGS) -> list[str]:
-    studio = Studio(FakeGenerator, settings, "fake", "prose", (), SystemClock())
+def make(folder: Path, settings: GenerationSettings = GENERATION) -> list[str]:
+    studio = Studio(fake_makers(generation=settings), (), SystemClock())
     return [made.sha256 for made in make_images(SHOTS, ImageOrder((), 1, folder, None), studio, Recording())]
 
 
 def test_another_order_is_refused(tmp_path: Path) -> None:
     first = make(tmp_path)
-    assert make(tmp_path, replace(SETTINGS, offload="model", planned=7)) == first, "that decides no pixel"
+    assert make(tmp_path, replace(GENERATION, offload="model", planned=7)) == first, "that decides no pixel"
     with pytest.raises(StateError, match="settings differ"):
-        make(tmp_path, replace(SETTINGS, steps=3))
+        make(tmp_path, replace(GENERATION, steps=3))
     with pytest.raises(StateError, match="settings differ"):
-        make(tmp_path, replace(SETTINGS, precision="float16"))
+        make(tmp_path, replace(GENERATION, precision="float16"))
 
 
 class Interrupted(FakeGenerator):
@@ -41,12 +44,12 @@ class Interrupted(FakeGenerator):
 
 
 def test_a_folder_that_holds_no_image_yet_is_begun_anew_with_other_settings(tmp_path: Path) -> None:
-    stopped = Studio(Interrupted, SETTINGS, "fake", "prose", (), SystemClock())
-    folder, other, reporter = tmp_path / "made", replace(SETTINGS, steps=3, batch_size=1), Recording()
+    stopped = Studio(fake_makers(generator=Interrupted), (), SystemClock())
+    folder, other, reporter = tmp_path / "made", replace(GENERATION, steps=3, batch_size=1), Recording()
     with pytest.raises(KeyboardInterrupt):
         make_images(SHOTS, ImageOrder((), 1, folder, None), stopped, reporter)
     assert (folder / "shots.json").is_file() and (folder / ".journal.jsonl").is_file()
-    studio = Studio(FakeGenerator, other, "fake", "prose", (), SystemClock())
+    studio = Studio(fake_makers(generation=other), (), SystemClock())
     shots = [*SHOTS, shot(2)]
     made = make_images(shots, ImageOrder((), 1, folder, None), studio, reporter)
     said = "\n".join(reporter.lines)
@@ -66,7 +69,27 @@ class Unusable(FakeGenerator):
 
 
 def test_an_order_that_fails_before_its_first_image_leaves_no_folder(tmp_path: Path) -> None:
-    studio = Studio(Unusable, SETTINGS, "fake", "prose", (), SystemClock())
+    studio = Studio(fake_makers(generator=Unusable), (), SystemClock())
     with pytest.raises(InputError, match="no LoRA weights"):
         make_images(SHOTS, ImageOrder((), 1, tmp_path / "made", None), studio, Recording())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_record_is_named_with_a_way_on(tmp_path: Path) -> None:
+    make(tmp_path)
+    (tmp_path / ".record.json").write_text("[1]")
+    with pytest.raises(StateError, match=r"\.record\.json does not hold .* name another --output"):
+        make(tmp_path)
+
+
+def test_a_run_whose_photos_cannot_be_read_is_named_with_a_way_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    chosen = loops.settings()
+    space = workspace_of(chosen)
+    assert photos_of_run(chosen) == ()
+    for path in (space.dataset(0), space.sources):
+        write_json(path, {})
+        with pytest.raises(StateError, match=rf"{path.name} does not hold .*Move it away"):
+            photos_of_run(chosen)

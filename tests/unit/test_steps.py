@@ -63,7 +63,7 @@ def test_long_captions_are_told_where_they_take_more_than_was_said() -> None:
         return replace(said, plan=long if "grey" in captions[0] else short)
 
     run = begun()
-    run = replace(run, toolbox=replace(run.toolbox, forecast=forecast))
+    run = replace(run, toolbox=replace(run.toolbox, makers=replace(run.toolbox.makers, forecast=forecast)))
     reporter = run.toolbox.reporter
     assert isinstance(reporter, Recording)
     for caption, told in (
@@ -175,6 +175,16 @@ def test_the_face_prints_are_for_the_owner_only_and_never_change() -> None:
     before = path.read_bytes()
     assert steps.freeze(begun()) is not None
     assert path.read_bytes() == before
+
+
+def test_a_first_dataset_that_is_anothers_is_named_with_the_next_step() -> None:
+    loops.write_photos(Path("photos"), 8)
+    run = begun()
+    steps.collect(run)
+    run.workspace.dataset(0).write_text("{}")
+    for step in (steps.freeze, steps.collect):
+        with pytest.raises(StateError, match=r"dataset_iter0\.json does not hold .* run the step that writes it again"):
+            step(run)
 
 
 def test_without_an_identity_check_nothing_is_learned() -> None:
@@ -354,3 +364,29 @@ def test_photos_that_are_held_out_are_counted_apart() -> None:
     assert steps.told_held_out(dataset(3)) == ""
     mixed = Dataset((*dataset(3).members, member("held out", weight=0.0), member("made", "synthetic", 1, 0.3)))
     assert steps.told_held_out(mixed) == " (3 trained on, 1 held out for measuring)"
+
+
+@pytest.mark.parametrize("damaged", ["shots", "sources", "dataset", "identity"])
+def test_an_artefact_of_another_shape_is_named_with_a_way_on(damaged: str) -> None:
+    run = begun(generation={"num_per_gap": 1, "from_photos": 1.0, "face_detail": 0.4})
+    space = run.workspace
+    files = {
+        "shots": space.shots(1),
+        "sources": space.sources,
+        "dataset": space.dataset(0),
+        "identity": space.identity,
+    }
+    write_json(space.sources, {"photos": []})
+    if damaged == "dataset":
+        space.sources.unlink()
+    write_json(files[damaged], {})
+    lora = LoRA("lora.safetensors", 1, "", "fake", "", "fake", 1, 0, 0.0)
+    with pytest.raises(StateError, match=rf"{files[damaged].name} does not hold .*Move it away and run the step"):
+        steps.generate(run, [gap()], lora, 1)
+
+
+def test_a_first_dataset_of_another_shape_is_no_training_set() -> None:
+    run = begun()
+    write_json(run.workspace.dataset(0), {"consent": "given"})
+    with pytest.raises(StateError, match=r"dataset_iter0\.json does not hold"):
+        steps.train(run, dataset(3), 1)

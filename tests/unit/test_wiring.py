@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from twinloop.errors import InputError, MissingExtra, ModelFileError
 from twinloop.families import FAMILIES, preset_for
 from twinloop.families.predictions import Asked
 from twinloop.ports import FREE_SETTINGS, TrainingSettings
-from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.words import Around
 from twinloop.store.atomic import sha256_file
 from twinloop.wiring import (
@@ -36,7 +35,6 @@ from twinloop.wiring import (
     with_extra,
 )
 from twinloop.wiring import makers as makers_module
-from twinloop.wiring import toolbox as toolbox_module
 from twinloop.wiring.kits import chosen_base
 from twinloop.wiring.makers import check_training_settings
 
@@ -58,21 +56,23 @@ def test_the_preset_that_suits_a_base(base: str, preset: str) -> None:
     assert preset_for(base) == preset
     makers = build_makers(settings(base_model=base, training={}))
     assert makers.training(10).preset == preset
-    assert makers.style == {"animagine": "tags", "illustrious": "tags", "nano": "full"}.get(preset, "prose")
+    assert makers.voice.style == {"animagine": "tags", "illustrious": "tags", "nano": "full"}.get(preset, "prose")
     assert makers.base_model == base
-    assert makers.training(10).shuffle_captions is (makers.style == "tags")
+    assert makers.training(10).shuffle_captions is (makers.voice.style == "tags")
 
 
 def test_the_words_round_prompts_are_the_users_over_the_presets() -> None:
     animagine, asked = "cagliostrolab/animagine-xl-3.1", {"prompt_prefix": "sepia", "negative_prompt": "hat"}
     woman = {"preset": "animagine", "class_word": "woman"}
-    around = build_makers(settings(base_model=animagine, training=woman)).around
+    around = build_makers(settings(base_model=animagine, training=woman)).voice.around
     assert around == Around(None, "masterpiece, best quality, very aesthetic, absurdres", None, "woman")
-    mine = build_makers(settings(base_model=animagine, training={}, generation={**asked, "prompt_suffix": ""})).around
+    mine = build_makers(
+        settings(base_model=animagine, training={}, generation={**asked, "prompt_suffix": ""})
+    ).voice.around
     assert (mine.prefix, mine.suffix, mine.negative) == ("sepia", "", "hat")
     # the quality words of a preset are tags: they do not go with sentences
     prose = settings(base_model=animagine, training={}, generation={"prompt_style": "prose"})
-    assert build_makers(prose).around.suffix is None
+    assert build_makers(prose).voice.around.suffix is None
     kept = build_makers(settings(base_model=animagine, training={"shuffle_captions": False})).training(10)
     assert kept.shuffle_captions is False
 
@@ -134,6 +134,14 @@ def test_min_snr_is_off_on_a_v_base_with_zero_terminal_snr_unless_it_is_asked_fo
     assert gamma("stabilityai/stable-diffusion-v1-5", **told) == 0.0
 
 
+def test_debiased_estimation_takes_the_place_of_min_snr_unless_both_are_asked_for() -> None:
+    def gamma(**training: Any) -> float:
+        return build_makers(settings(base_model="some/sdxl", training=training)).training(10).min_snr_gamma
+
+    assert gamma() == 5.0 and gamma(debiased_estimation_loss=True) == 0.0
+    assert gamma(debiased_estimation_loss=True, min_snr_gamma=1.0) == 1.0
+
+
 @pytest.mark.parametrize(
     ("base", "asked", "says"),
     [
@@ -142,10 +150,13 @@ def test_min_snr_is_off_on_a_v_base_with_zero_terminal_snr_unless_it_is_asked_fo
         ("Tongyi-MAI/Z-Image", {"generation": {"guidance_rescale": 0.7}}, "guidance_rescale: ZImagePipeline"),
         ("Tongyi-MAI/Z-Image", {"generation": {"timestep_spacing": "trailing"}}, "'zimage', which are flow models"),
         ("some/sdxl", {"generation": {"scheduler": "lcm", "num_inference_steps": 60}}, "'lcm' takes 50 steps"),
+        ("some/sdxl", {"clip_skip": 2}, "always read from the last layer but one, here as in sd-scripts"),
+        ("Tongyi-MAI/Z-Image", {"clip_skip": 2}, "clip_skip: 2 is for SD 1.5"),
+        ("some/flux", {"training": {"ip_noise_gamma": 0.1}}, "ip_noise_gamma is for models that predict epsilon or v"),
     ],
 )
 def test_what_a_base_cannot_be_is_said_before_anything_starts(base: str, asked: dict[str, Any], says: str) -> None:
-    chosen = settings(base_model=base, training={}, **asked)
+    chosen = settings(base_model=base, **{"training": {}, **asked})
     assert any(says in str(error) for error in obstacles(chosen, build_makers(chosen)))
 
 
@@ -215,9 +226,11 @@ def test_an_unknown_preset_names_the_known_ones() -> None:
 
 
 def test_the_toolbox_of_the_fakes_takes_the_users_numbers_too() -> None:
-    toolbox = build_toolbox(settings(generation={"width": 96, "height": 96}, training={"steps": 2}), Recording())
-    assert (toolbox.generation.width, toolbox.training(5).steps, toolbox.base_model) == (96, 2, "fake")
-    assert toolbox.generator() is toolbox.generator()
+    chosen = settings(generation={"width": 96, "height": 96}, training={"steps": 2})
+    makers = build_toolbox(chosen, Recording()).makers
+    assert (makers.generation.width, makers.training(5).steps, makers.base_model) == (96, 2, "fake")
+    assert makers.voice.trigger == chosen.person_trigger
+    assert makers.generator() is makers.generator()
 
 
 def test_a_missing_library_is_one_line() -> None:
@@ -305,6 +318,12 @@ def test_every_setting_of_the_training_arrives(tmp_path: Path) -> None:
         "ema_decay": 0.9,
         "min_snr_gamma": 1.0,
         "noise_offset": 0.1,
+        "debiased_estimation_loss": True,
+        "multires_noise_iterations": 6,
+        "multires_noise_discount": 0.4,
+        "ip_noise_gamma": 0.1,
+        "min_timestep": 100,
+        "max_timestep": 900,
         "loss": "huber",
         "huber_c": 0.2,
         "huber_schedule": "constant",
@@ -436,21 +455,14 @@ def test_all_that_is_asked_of_the_base_model_travels() -> None:
     made = build_makers(told).generation
     assert made.unusual == {"base_prediction": "v_prediction", "zero_terminal_snr": True}
     assert Path(chosen_base(settings(base_model="nano")).base).is_dir()
+    skips = settings(base_model="some/sd-1-5", training={}, clip_skip=2)
+    assert chosen_base(skips).clip_skip == build_makers(skips).training(10).clip_skip == 2
+    assert build_makers(skips).generation.unusual == {"clip_skip": 2}
     given = {"text_encoder": "/nowhere", "vae": str(Path(__file__))}
     parts = settings(base_model="some/sdxl", training={}, base_parts=given)
     assert chosen_base(parts).parts == (("vae", str(Path(__file__))), ("text_encoder", "/nowhere"))
     digest = sha256_file(Path(__file__))
     assert build_makers(parts).generation.unusual == {"base_parts": {"vae": digest}}, "the other is an error later"
-
-
-def test_a_toolbox_has_what_the_makers_have(monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = settings(generation={"width": 96, "height": 96}, training={"steps": 2})
-    makers = build_makers(chosen)
-    monkeypatch.setattr(toolbox_module, "build_makers", lambda *_: makers)
-    toolbox = build_toolbox(chosen, Recording())
-    shared = {field.name for field in fields(Toolbox)} & {field.name for field in fields(makers)}
-    assert len(shared) == 10
-    assert all(getattr(toolbox, name) is getattr(makers, name) for name in shared)
 
 
 def test_a_plugin_is_run_once_for_all_who_ask_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twinloop.cli import generate, options
+from twinloop.cli import lora_base, options
 from twinloop.cli.argument_types import positive
 from twinloop.cli.command import Command
 from twinloop.cli.settings_from_flags import settings_from
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from twinloop.domain.statistics import Estimate
     from twinloop.manual import PlannedComparison, Ruler, WantedComparison
     from twinloop.stages.observe import Observer
+    from twinloop.stages.toolbox import Makers
     from twinloop.store.run.catalog import Catalog
-    from twinloop.wiring.makers import Makers
 
 STRENGTHS = "0.6,0.8,1.0,1.2"
 STRONGEST = 4.0
@@ -142,24 +142,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     )
     makers = wiring.build_makers(settings, terminal.warn)
     facets, _ = wiring.chosen_facets(settings.analysis.plugins, settings.analysis.facets)
-    studio = manual.Studio(
-        makers.generator,
-        makers.generation,
-        makers.base_model,
-        makers.style,
-        facets,
-        SystemClock(),
-        around=makers.around,
-    )
-    if makers.notice:
-        terminal.warn(makers.notice)
-    for problem in (
-        wiring.unlike_prediction(settings, makers.family, wanted.loras),
-        wiring.unlike_parts(settings, wanted.loras),
-    ):
-        if problem:
-            terminal.warn(problem)
-    plan = manual.plan_comparison(wanted, settings, studio, makers.family)
+    studio = manual.Studio(makers, facets, SystemClock())
+    for remark in wiring.lora_remarks(settings, makers, wanted.loras):
+        terminal.warn(remark)
+    plan = manual.plan_comparison(wanted, settings, studio)
     _say_plan(plan, wanted, settings, terminal)
     if args.dry_run:
         return _preview(plan, wanted, makers, terminal)
@@ -206,19 +192,13 @@ def _settings(args: argparse.Namespace, loras: tuple[Path, ...], terminal: Termi
     Raises:
         InputError: no LoRA is named, or one for another base than the usual where none is named.
     """
-    from twinloop.store.models.lora_file import header_texts
-
     if not loras and args.config is None:
         raise InputError("Which LoRAs? Name them: --lora FILE, or give --config bootstrap_config.json for those of it.")
-    texts = [header_texts(lora) for lora in loras]
-    names = (name for lora, one in zip(loras, texts, strict=True) for name in generate.bases_of(lora, one))
-    base = next(({"base_model": name} for name in names if generate.loads_as_base(name)), {})
-    known = next((words for one in texts if (words := one.get("modelspec.trigger_phrase"))), "")
+    headers = lora_base.headers_of(loras)
+    known = lora_base.trigger_of(headers)
     given = {"person_trigger": known or "person", "person_name": args.person or known or "person", "dataset_dir": "."}
-    settings = settings_from(args, FLAGS, {**base, **given}, notice=terminal.warn)
-    if "base_model" not in settings.model_fields_set:
-        for lora, one in zip(loras, texts, strict=True):
-            generate.check_usual_base(lora, one)
+    settings = settings_from(args, FLAGS, {**lora_base.base_of(headers), **given}, notice=terminal.warn)
+    lora_base.check_base(headers, settings)
     told = args.person or args.config or known
     return settings, settings.person_trigger if told else ""
 

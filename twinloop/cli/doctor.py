@@ -115,12 +115,14 @@ def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) 
     terminal.line(f"\nTraining of {config} on {plural(images, 'image')}, {training.steps} steps:")
     if long := many_steps(settings, training, makers.usual_steps, images):
         terminal.warn(long)
-    if other := mismatch(Path(settings.dataset_dir), makers.style):
+    if other := mismatch(Path(settings.dataset_dir), makers.voice.style):
         terminal.warn(other)
     if small := wiring.remark_on_photos(settings, training, _sizes(photos)):
         terminal.warn(small)
     if kept:
-        terminal.line(f"  - rank {training.rank}, {training.resolution} px; prompts and captions as {makers.style}")
+        terminal.line(
+            f"  - rank {training.rank}, {training.resolution} px; prompts and captions as {makers.voice.style}"
+        )
         terminal.line(
             "  - memory and time cannot be told before it can start: see the mistakes at the end; docs/recipes.md says"
             " what the usual models need on which cards"

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twinloop.cli import options
+from twinloop.cli import lora_base, options
 from twinloop.cli.argument_types import fraction, positive
 from twinloop.cli.command import Command
 from twinloop.cli.run_folders import runs_person
 from twinloop.cli.settings_from_flags import settings_from
 from twinloop.cli.terminal import Terminal
-from twinloop.domain.choices import BUILT_IN, PROMPT_STYLES, SDXL
+from twinloop.domain.choices import PROMPT_STYLES, SDXL
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError
 
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 
     from twinloop.config import Settings
     from twinloop.manual import ImageOrder
-    from twinloop.stages.generate import MadeImage
+    from twinloop.stages.generation_record import MadeImage
     from twinloop.stages.sources import Source
 
 FLAGS = {
@@ -189,27 +187,11 @@ def _make(order: ImageOrder, settings: Settings, terminal: Terminal) -> list[Mad
         observer = wiring.observer_of(settings)
         early = early_judge(settings, observer)
         detail = face_detail(settings, observer, makers.small_face)
-    if makers.notice:
-        terminal.warn(makers.notice)
     loras = () if order.lora is None else (order.lora,)
-    for problem in (
-        wiring.unlike_prediction(settings, makers.family, loras),
-        wiring.unlike_parts(settings, loras),
-    ):
-        if problem:
-            terminal.warn(problem)
+    for remark in wiring.lora_remarks(settings, makers, loras):
+        terminal.warn(remark)
     makers.check(loras)
-    studio = manual.Studio(
-        makers.generator,
-        makers.generation,
-        makers.base_model,
-        makers.style,
-        facets,
-        SystemClock(),
-        early,
-        detail,
-        makers.around,
-    )
+    studio = manual.Studio(makers, facets, SystemClock(), early, detail)
     shots = manual.plan_shots(order, settings, studio, terminal)
     images = plural(len(shots), "image")
     terminal.line(f"Trigger: {settings.person_trigger}")
@@ -218,59 +200,19 @@ def _make(order: ImageOrder, settings: Settings, terminal: Terminal) -> list[Mad
 
 
 def _settings(args: argparse.Namespace, found: Mapping[str, Any], terminal: Terminal) -> Settings:
-    from twinloop.store.models.lora_file import header_texts
-
-    texts = header_texts(args.lora) if args.lora is not None else {}
-    person = texts.get("modelspec.trigger_phrase")
-    if args.person is None and args.config is None and not person:
+    headers = lora_base.headers_of(() if args.lora is None else (args.lora,))
+    trigger = args.person or lora_base.trigger_of(headers)
+    if args.person is None and args.config is None and trigger is None:
         raise InputError("Whose images? Give the trigger words: --person 'ohwx person'.")
-    named = (*(bases_of(args.lora, texts) if args.lora is not None else ()), found.get("base_model"))
-    base = next(({"base_model": name} for name in named if loads_as_base(name)), {})
-    trigger = args.person or person
+    base = lora_base.base_of(headers, found.get("base_model"))
     settings = settings_from(
         args,
         FLAGS,
         {**base, "person_trigger": trigger, "person_name": trigger, "dataset_dir": "."},
         notice=terminal.warn,
     )
-    if args.lora is not None and "base_model" not in settings.model_fields_set:
-        check_usual_base(args.lora, texts)
+    lora_base.check_base(headers, settings)
     return settings
-
-
-def bases_of(lora: Path, texts: Mapping[str, str]) -> tuple[str, ...]:
-    """What a LoRA's base model may be called: as its record has it, whose path is whole, then as its header does."""
-    from twinloop.store.models.base_name import BASE_NAME, recorded_base
-
-    return recorded_base(lora, texts), texts.get(BASE_NAME, "")
-
-
-def check_usual_base(lora: Path, texts: Mapping[str, str]) -> None:
-    """Raises InputError where no base model is named and the LoRA is for another one than is usual, or was trained here
-    on one that nobody knows the place of.
-    """
-    from twinloop.families import family_of_preset, preset_for
-    from twinloop.loras.whose import base_needed
-    from twinloop.store.models.base_name import BASE_NAME, base_name
-
-    if "twinloop.version" in texts and texts.get(BASE_NAME):
-        raise InputError(
-            f"{lora} was trained on {base_name(texts[BASE_NAME])}, and its record, which says where that lies, is not"
-            f" beside it. Name it: --base-model PATH_OF_{base_name(texts[BASE_NAME])}."
-        )
-
-    if problem := base_needed(lora, family_of_preset(preset_for(SDXL))):
-        raise InputError(problem)
-
-
-def loads_as_base(name: Any) -> bool:
-    """Whether a base model's name in a file can be loaded: LoRAs of other tools often hold a bare file name of another
-    machine.
-    """
-    if not isinstance(name, str) or not name:
-        return False
-    is_hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None and not name.endswith(".safetensors")
-    return name in BUILT_IN or is_hub_id or os.path.exists(os.path.expanduser(name))  # noqa: PTH111 - fails for no name
 
 
 def _whole(value: Any) -> int | None:

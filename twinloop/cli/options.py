@@ -120,6 +120,7 @@ COMPUTING = {
     "compile": "compile",
     "base_prediction": "base_prediction",
     "zero_terminal_snr": "zero_terminal_snr",
+    "clip_skip": "clip_skip",
     "base_part": "base_parts",
 }
 """What `add_computing` asks, as fields of the configuration."""
@@ -225,6 +226,15 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         default=None,
         help="whether its noise ends without any signal, as of most that predict v (default: as its file says)",
+    )
+    parser.add_argument(
+        "--clip-skip",
+        type=int,
+        metavar="N",
+        help=(
+            "which layer from the end of SD 1.5's text encoder prompts and captions are read from, as in A1111"
+            " (default: 1, the last)"
+        ),
     )
     parser.add_argument(
         "--base-part",

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         told = "" if args.restart else _standing(settings, toolbox, workspace, terminal)
         return _preview(settings, toolbox, terminal, told)
     if args.restart:
-        _put_aside(settings, workspace, terminal)
+        _put_aside(settings, workspace, args.config, terminal)
         spend(args, "--restart")
     try:
         run_loop(settings, toolbox, workspace, args.config)
@@ -63,16 +63,13 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     return read_json(workspace.history)
 
 
-def _put_aside(settings: Settings, workspace: Workspace, terminal: Terminal) -> None:
+def _put_aside(settings: Settings, workspace: Workspace, config: Path, terminal: Terminal) -> None:
     """Make way for a new run; what it starts from must not lie in what is moved away."""
-    moving = [path.resolve() for path in workspace.in_the_way()]
-    for field, place in (
-        ("dataset_dir", settings.dataset_dir),
-        ("training.initial_lora", settings.training.initial_lora),
-        ("training.start_from", settings.training.start_from),
-        ("training.assistant_lora", settings.training.assistant_lora),
-    ):
-        if place and any(Path(place).resolve().is_relative_to(folder) for folder in moving):
+    from twinloop.store.run.workspace import lies_in
+
+    moving = workspace.in_the_way()
+    for field, place in (*settings.inputs(), ("--config", config)):
+        if place.exists() and any(lies_in(place, folder) for folder in moving):
             raise InputError(
                 f"--restart would move {field} ({place}) away with the old run. Name another output_dir, or move it out"
                 " first."
@@ -117,13 +114,13 @@ def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal, told: str
     result, data = manual.find_gaps(photos, settings, toolbox.observer, 1)
     for line in analysis_lines(result, data):
         terminal.line(line)
-    shots = _first_shots(result.gaps, settings, toolbox)
+    makers, shots = toolbox.makers, _first_shots(result.gaps, settings, toolbox)
     for line in prompt_lines([] if told else shots):
         terminal.line(line)
-    if other := mismatch(Path(settings.dataset_dir), toolbox.style):
+    if other := mismatch(Path(settings.dataset_dir), makers.voice.style):
         terminal.warn(other)
-    training, images = toolbox.training(result.images), len(shots)
-    if long := many_steps(settings, training, toolbox.usual_steps, result.images):
+    training, images = makers.training(result.images), len(shots)
+    if long := many_steps(settings, training, makers.usual_steps, result.images):
         terminal.warn(long)
     sizes = [(photo.seen.width, photo.seen.height) for photo in photos.selection.photos]
     if small := remark_on_photos(settings, training, sizes):
@@ -160,7 +157,7 @@ def _first_shots(gaps: Sequence[Gap], settings: Settings, toolbox: Toolbox) -> l
     from twinloop.stages import plan
     from twinloop.steps.options import plan_settings
 
-    wanted = plan_settings(settings, toolbox.style, 1, (), toolbox.generation.references, around=toolbox.around)
+    wanted = plan_settings(settings, toolbox.makers, 1, ())
     return plan.plan(gaps, toolbox.observer.facets, wanted)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from twinloop.config.section import Section, Share
+from twinloop.config.section import Place, Section, Share
 
 
 class AnalysisSettings(Section):
@@ -18,7 +18,7 @@ class AnalysisSettings(Section):
     shares: dict[str, dict[str, Share]] = Field(
         default_factory=dict, description="facet -> value -> wanted share, over the facet's defaults"
     )
-    plugins: tuple[str, ...] = Field((), description="Python files that register facets of your own")
+    plugins: tuple[Place, ...] = Field((), description="Python files that register facets of your own")
     keep_all: bool = Field(
         False,
         description="count every readable image, also those without a face, blurred ones, duplicates and other people",

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from twinloop.config.section import Section
+from twinloop.config.section import PlaceAsWritten, Section
 
-PartFile = Annotated[str, Field(min_length=1)]
+PartFile = Annotated[PlaceAsWritten, Field(min_length=1)]
 
 
 class BaseParts(Section):

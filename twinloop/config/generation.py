@@ -6,14 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from twinloop.config.section import Positive, Section
+from twinloop.config.section import Place, Positive, Section
 from twinloop.domain.choices import Offload, PromptStyle, TimestepSpacing
 
 
 class ExtraLora(Section):
     """A LoRA that is worn beside the loop's own, for style or detail."""
 
-    path: Annotated[str, Field(min_length=1)]
+    path: Annotated[Place, Field(min_length=1)]
     scale: Annotated[float, Field(ge=-4.0, le=4.0)] = 1.0
 
 

@@ -51,7 +51,12 @@ def read_config(path: Path) -> Any:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"No configuration at {path}. Write one: twinloop init > {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise InputError(
+            f"Cannot read {path}: it is not UTF-8 text. Save it as UTF-8 (in an editor: Save as; in PowerShell:"
+            " twinloop init --output FILE instead of > FILE)."
+        ) from None
+    except OSError as error:
         raise InputError(f"Cannot read {path}: {error}") from error
     try:
         return json.loads(text)

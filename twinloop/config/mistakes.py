@@ -72,6 +72,8 @@ ELSEWHERE = {
     "is_v_pred": "base_prediction",
     "prediction_type": "base_prediction",
     "rescale_betas_zero_snr": "zero_terminal_snr",
+    "CLIP_stop_at_last_layers": "clip_skip",
+    "stop_at_clip_layer": "clip_skip",
     "denoise": "generation.strength",
     "denoising_strength": "generation.strength",
 }
@@ -90,7 +92,6 @@ OTHERWISE = {
         " training.lokr_factor, dora_wd is training.adapter dora; conv_alpha, rank_dropout, module_dropout and"
         " loraplus_lr_ratio keep their names"
     ),
-    "clip_skip": "there is none here: text encoders are read as diffusers' pipelines read them. Leave it out",
     "enable_bucket": _BUCKETS,
     "bucket_no_upscale": _BUCKETS,
     "bucket_reso_steps": _BUCKETS,

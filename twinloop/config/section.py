@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(gt=0)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """Words for somebody or something; blanks around them mean nothing."""
+
+
+class _IsPlace:
+    """Marks fields that name a file or a folder."""
+
+
+_IS_PLACE = _IsPlace()
+
+
+def expanded(place: str) -> str:
+    """A path with the home folder in the place of a leading ``~``."""
+    return os.path.expanduser(place)  # noqa: PTH111 - fails for no name, and keeps what is written
+
+
+Place = Annotated[str, AfterValidator(expanded), _IS_PLACE]
+"""A file or a folder."""
+PlaceAsWritten = Annotated[str, _IS_PLACE]
+"""The same, or another name (of a model on the hub, say). It stays as it is, since records of a run hold it so; who
+opens it expands it.
+"""
 
 
 @dataclass(frozen=True)
@@ -60,3 +81,19 @@ class Section(BaseModel):
         Asked when every field is right by itself.
         """
         yield from ()
+
+    def places(self) -> Iterator[tuple[str, str]]:
+        """What is named in fields of files and folders: (field, dots for sections; the path)."""
+        for name, info in type(self).model_fields.items():
+            value = getattr(self, name)
+            for one in value if isinstance(value, tuple) else (value,):
+                if isinstance(one, Section):
+                    # of several, each is told by the field that they are in
+                    yield from ((name if one is not value else f"{name}.{field}", path) for field, path in one.places())
+                elif one and _names_place(info.metadata, info.annotation):
+                    yield name, str(one)
+
+
+def _names_place(metadata: Sequence[Any], annotation: Any) -> bool:
+    """Whether a field, or what may stand in it, is marked as a place."""
+    return _IS_PLACE in metadata or any(_names_place((part,), part) for part in get_args(annotation))

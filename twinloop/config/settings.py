@@ -7,19 +7,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from twinloop.config.analysis import AnalysisSettings
 from twinloop.config.base_parts import BaseParts
 from twinloop.config.generation import GenerationConfig
 from twinloop.config.rounds import MergeConfig, PanelConfig, StopConfig
-from twinloop.config.section import Clash, Clashes, Name, Positive, Section
+from twinloop.config.section import Clash, Clashes, Name, Place, PlaceAsWritten, Positive, Section, expanded
 from twinloop.config.training import TrainingConfig
 from twinloop.config.training_clashes import SAYS_NOTHING_WITHOUT
 from twinloop.config.validation import ValidationConfig
 from twinloop.domain.choices import SDXL, BasePrediction, Compile, Device, Precision, Subject
+from twinloop.domain.model_roles import pack_and_folder
 from twinloop.domain.quantised import Quantization
 from twinloop.ports import FREE_SETTINGS
+
+
+def _expanded_pack(models_dir: str) -> str:
+    """As `expanded`, of the folder behind the name of a pack."""
+    _, folder = pack_and_folder(models_dir)
+    return models_dir.removesuffix(folder) + expanded(folder)
 
 
 class Settings(Section):
@@ -29,11 +36,11 @@ class Settings(Section):
     person_trigger: Name = Field(
         description="words that stand for the person in prompts and captions, with a rare one among them (ohwx alice)"
     )
-    base_model: Annotated[str, Field(min_length=1)] = Field(
+    base_model: Annotated[PlaceAsWritten, Field(min_length=1)] = Field(
         SDXL, description="hub id, diffusers folder, .safetensors or .gguf file, or 'nano' for the embedded one"
     )
     base_parts: BaseParts = BaseParts()
-    dataset_dir: Annotated[str, Field(min_length=1)] = Field(
+    dataset_dir: Annotated[Place, Field(min_length=1)] = Field(
         description="folder of the photos, with their captions beside them where there are any; it is only read"
     )
     subject: Subject = Field(
@@ -43,17 +50,17 @@ class Settings(Section):
             " and pictures made by other generators are originals"
         ),
     )
-    models_dir: str = Field(
+    models_dir: Annotated[PlaceAsWritten, AfterValidator(_expanded_pack)] = Field(
         "models",
         description=(
             "folder of detector files (yolo:FOLDER, onnx:FOLDER or mediapipe:FOLDER for one pack of it), or the word"
             " 'nano' for the embedded pack, which knows only the demo's people"
         ),
     )
-    output_dir: str = Field(
+    output_dir: Annotated[Place, Field(min_length=1)] = Field(
         "outputs/bootstrap", description="folder of the run: gaps, images, verdicts, report; a run of its own each"
     )
-    lora_output_dir: str | None = Field(
+    lora_output_dir: Place | None = Field(
         None, description="folder of the LoRAs; null = outputs/lora_models/<person_name>"
     )
     max_iterations: Positive = Field(5, description="most rounds; the stop rules may end the run earlier")
@@ -89,6 +96,13 @@ class Settings(Section):
     zero_terminal_snr: bool | None = Field(
         None,
         description="whether the noise of that base model ends without any signal; null = as its folder or file says",
+    )
+    clip_skip: Annotated[int, Field(ge=1, le=12)] = Field(
+        1,
+        description=(
+            "which layer from the end of SD 1.5's text encoder prompts and captions are read from, as A1111 counts: 1"
+            " = the last, 2 = the last but one, as of many anime models"
+        ),
     )
     compile: Compile | None = Field(
         None,
@@ -146,6 +160,12 @@ class Settings(Section):
     def lora_dir(self) -> Path:
         return Path(self.lora_output_dir or os.path.join("outputs", "lora_models", self.person_name))
 
+    def inputs(self) -> Iterator[tuple[str, Path]]:
+        """Files and folders that a run reads: (field, path). Some may be no path but another name."""
+        for field, place in self.places():
+            if field not in ("output_dir", "lora_output_dir"):
+                yield field, Path(expanded(pack_and_folder(place)[1] if field == "models_dir" else place))
+
     def identity_fields(self) -> dict[str, Any]:
         """What decides the results: all fields but the folders, the budget and stop rules, the device, how memory is
         saved, samples on the way, where figures go, and the leave to download.
@@ -180,6 +200,8 @@ class Settings(Section):
             del data["base_parts"]
         if self.subject == "person":
             del data["subject"]
+        if self.clip_skip == 1:
+            del data["clip_skip"]
         if self.validation.faces:
             del data["validation"]["faces"]
         if not self.generation.guidance_rescale:

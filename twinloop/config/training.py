@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from twinloop.config import training_clashes
-from twinloop.config.section import Clash, Positive, Section, Share
+from twinloop.config.section import Clash, Place, Positive, Section, Share
 from twinloop.domain.choices import Adapter, FlowSampling, HuberSchedule, Loss, Optimizer, Schedule
 from twinloop.domain.training_rules import LARGEST_RANK
 
@@ -62,17 +62,17 @@ class TrainingConfig(Section):
     checkpoint_every: Positive | None = Field(
         None, description="steps between checkpoints, at most so many of which a kill costs; null = the preset's"
     )
-    initial_lora: str | None = Field(
+    initial_lora: Place | None = Field(
         None, description="an existing LoRA to start round 1 with, instead of training v1; null = v1 is trained"
     )
-    start_from: str | None = Field(None, description="a LoRA that every training begins from; null = from nothing")
+    start_from: Place | None = Field(None, description="a LoRA that every training begins from; null = from nothing")
     warm_start: bool = Field(
         False,
         description=(
             "each round's LoRA begins from the best one so far: fewer steps do, but what it learned wrongly stays in it"
         ),
     )
-    assistant_lora: str | None = Field(
+    assistant_lora: Place | None = Field(
         None,
         description=(
             "a LoRA that a distilled base wears while it is trained and only then, so that it stays distilled:"
@@ -83,8 +83,8 @@ class TrainingConfig(Section):
         "builtin",
         description="who trains: this program, or kohya's sd-scripts or ai-toolkit on this machine (docs/trainers.md)",
     )
-    trainer_path: str | None = Field(None, description="folder of sd-scripts or ai-toolkit; null = none")
-    trainer_python: str | None = Field(
+    trainer_path: Place | None = Field(None, description="folder of sd-scripts or ai-toolkit; null = none")
+    trainer_python: Place | None = Field(
         None, description="its Python; null = the environment in that folder (venv, .venv)"
     )
     extra_args: tuple[str, ...] = Field(
@@ -208,6 +208,36 @@ class TrainingConfig(Section):
             " preset's, and 0 with zero terminal SNR"
         ),
     )
+    debiased_estimation_loss: bool = Field(
+        False,
+        description=(
+            "weights of the loss that count noisy pictures more; epsilon and v models only, and null is then no"
+            " min_snr_gamma"
+        ),
+    )
+    multires_noise_iterations: Annotated[int, Field(ge=0, le=20)] = Field(
+        0,
+        description=(
+            "add so many coarser noises, for larger contrasts (pyramid noise), 6 to 10 are usual; epsilon and v models"
+            " only; 0 = none"
+        ),
+    )
+    multires_noise_discount: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        0.3, description="each of them is so many times as strong as the one before"
+    )
+    ip_noise_gamma: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        0.0,
+        description=(
+            "further noise that the model is not told of (input perturbation), 0.1 is usual; epsilon and v models"
+            " only; 0 = none"
+        ),
+    )
+    min_timestep: Annotated[int, Field(ge=0, le=999)] = Field(
+        0, description="train no noise level below this one, of 1000: 0 = no noise; higher learns less of fine detail"
+    )
+    max_timestep: Annotated[int, Field(ge=1, le=1000)] = Field(
+        1000, description="and none above this one: 1000 = pure noise; lower learns less of the composition"
+    )
     caption_dropout: Share | None = Field(None, description="share of draws that see no caption; null = 0.05")
     keep_trigger: bool | None = Field(
         None, description="a dropped caption leaves the trigger words, false = nothing; null = the preset's"
@@ -239,7 +269,7 @@ class TrainingConfig(Section):
             " long"
         ),
     )
-    prior_images: str | None = Field(
+    prior_images: Place | None = Field(
         None, description="folder of pictures of other people of the class (prior preservation); null = none"
     )
     prior_weight: Annotated[float, Field(ge=0.0, le=10.0)] = Field(
@@ -248,7 +278,7 @@ class TrainingConfig(Section):
     face_weight: Annotated[float, Field(ge=1.0, le=100.0)] = Field(
         1.0, description="how much more an error inside the face counts than one outside; 1 = the same"
     )
-    masks: str | None = Field(
+    masks: Place | None = Field(
         None, description="folder of grey pictures named as the photos: white = learned, black = not; null = none"
     )
     mask_floor: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(

@@ -11,6 +11,7 @@ from twinloop.config.section import Clash
 from twinloop.domain import training_rules
 from twinloop.domain.choices import TAG_PRESETS
 from twinloop.domain.optimizer_args import mistakes
+from twinloop.domain.training_rules import LAST_TIME
 from twinloop.domain.wording import agree
 
 if TYPE_CHECKING:
@@ -61,6 +62,12 @@ SAYS_NOTHING_WITHOUT: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "loraplus_lr_ratio": lambda training: not training["loraplus_lr_ratio"],
     "scale_weight_norms": lambda training: not training["scale_weight_norms"],
     "rank_stabilized": lambda training: not training["rank_stabilized"],
+    "debiased_estimation_loss": lambda training: not training["debiased_estimation_loss"],
+    "multires_noise_iterations": lambda training: not training["multires_noise_iterations"],
+    "multires_noise_discount": lambda training: not training["multires_noise_iterations"],
+    "ip_noise_gamma": lambda training: not training["ip_noise_gamma"],
+    "min_timestep": lambda training: not training["min_timestep"],
+    "max_timestep": lambda training: training["max_timestep"] == LAST_TIME,
 }
 """Field -> whether the others of a whole section leave it without a meaning. Two trainings that differ in such a field
 are the same."""
@@ -142,6 +149,11 @@ def _said_in_vain(training: TrainingConfig) -> Iterator[Clash]:
         yield Clash(
             (*vain, "loss"),
             f'{" and ".join(vain)} {agree(len(vain), "says", "say")} nothing without "loss": "huber" or "smooth_l1"',
+        )
+    if _in_vain(training, "multires_noise_discount"):
+        yield Clash(
+            ("multires_noise_discount", "multires_noise_iterations"),
+            "multires_noise_discount says nothing without multires_noise_iterations of 1 or more",
         )
     if _in_vain(training, "class_word"):
         yield Clash(

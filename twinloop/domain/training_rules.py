@@ -12,6 +12,10 @@ from twinloop.domain.wording import agree
 
 LARGEST_RANK = 1024
 """Of a LoRA. A LoKr takes any: from half of a large matrix's side on it is whole."""
+LAST_TIME = 1000
+"""Of pure noise, in the schedulers' count."""
+NOT_OF_FLOWS = ("debiased_estimation_loss", "ip_noise_gamma", "multires_noise_iterations")
+"""Fields of weights and noise that sd-scripts has for epsilon and v models."""
 DROPOUTS = ("network_dropout", "rank_dropout", "module_dropout")
 
 Found = Iterator[tuple[tuple[str, ...], str]]
@@ -58,6 +62,16 @@ class Asked(Protocol):
     @property
     def loss(self) -> str: ...
     @property
+    def debiased_estimation_loss(self) -> bool: ...
+    @property
+    def ip_noise_gamma(self) -> float: ...
+    @property
+    def multires_noise_iterations(self) -> int: ...
+    @property
+    def min_timestep(self) -> int: ...
+    @property
+    def max_timestep(self) -> int: ...
+    @property
     def blocks_to_swap(self) -> int | None: ...
     @property
     def gradient_checkpointing(self) -> bool | None: ...
@@ -67,12 +81,27 @@ def clashes(asked: Asked) -> Found:
     """All that does not fit; of a single field where that alone is wrong."""
     yield from _unknown("loss", asked.loss, LOSSES)
     yield from _unknown("schedule", asked.schedule, SCHEDULES)
+    if asked.min_timestep >= asked.max_timestep:
+        yield (
+            ("min_timestep", "max_timestep"),
+            f"min_timestep {asked.min_timestep} is not below max_timestep {asked.max_timestep}: no noise level is left",
+        )
     yield from _about_memory(asked)
     yield from _about_optimizer(asked)
     if asked.adapter != "lora":
         yield from _beyond_lora(asked)
     yield from _about_lokr(asked) if asked.adapter == "lokr" else _beside_lokr(asked)
     yield from _about_text_encoder(asked)
+
+
+def beyond_flow(asked: Asked, family: str) -> Found:
+    """What is asked for that means nothing to a flow model, as those of this family are."""
+    if wrong := [name for name in NOT_OF_FLOWS if getattr(asked, name)]:
+        yield (
+            tuple(wrong),
+            f"{' and '.join(wrong)} {agree(len(wrong), 'is', 'are')} for models that predict epsilon or v (SDXL,"
+            f" SD 1.5); those of {family} are flow models. Leave {agree(len(wrong), 'it', 'them')} out",
+        )
 
 
 def _unknown(name: str, value: str | None, known: Sequence[str]) -> Found:

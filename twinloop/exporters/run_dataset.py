@@ -7,7 +7,7 @@ from pathlib import Path
 from twinloop.domain.records import Dataset, Member
 from twinloop.domain.vault import Consent
 from twinloop.errors import InputError, StateError
-from twinloop.store.atomic import read_json
+from twinloop.store.atomic import read_as
 from twinloop.store.pictures.sidecar import consent_of
 
 
@@ -18,10 +18,10 @@ def members_of(record: Path) -> tuple[Member, ...]:
         InputError: it is no such record; says what to name instead.
     """
     try:
-        return Dataset.from_json(read_json(record)).members
-    except (KeyError, TypeError, ValueError, StateError) as error:
+        return read_as(record, Dataset.from_json).members
+    except StateError as error:
         raise InputError(
-            f"{record} is no dataset of a run ({error}). Name a folder of photos, or a dataset_iterN.json."
+            f"{record} is no dataset of a run ({error.__cause__}). Name a folder of photos, or a dataset_iterN.json."
         ) from error
 
 
@@ -30,4 +30,6 @@ def recorded_consent(dataset: Path) -> Consent:
     if dataset.suffix != ".json":
         return consent_of(dataset)
     first = dataset.with_name("dataset_iter0.json")
-    return Consent.from_json(read_json(first).get("consent") if first.is_file() else None)
+    if not first.is_file():
+        return Consent.from_json(None)
+    return read_as(first, lambda data: Consent.from_json(data.get("consent")))

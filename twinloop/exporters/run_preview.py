@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from twinloop.domain.records import LoRA, PanelScore
-from twinloop.errors import StateError
-from twinloop.store.atomic import read_json, sha256_file
+from twinloop.store.atomic import read_as, sha256_file
 from twinloop.store.pictures.images import find_images
 from twinloop.store.run.workspace import Workspace
 
@@ -25,14 +24,8 @@ def best_panel_image(workspace: Workspace, lora: Path) -> Path | None:
     if version is None or not workspace.panel_images(version).is_dir():
         return None
     images = find_images(workspace.panel_images(version))
-    try:
-        score = (
-            PanelScore.from_json(read_json(workspace.panel_score(version)))
-            if workspace.panel_score(version).exists()
-            else None
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise StateError(f"{workspace.panel_score(version)} is no panel of a run ({error}).") from error
+    scored = workspace.panel_score(version)
+    score = read_as(scored, PanelScore.from_json) if scored.exists() else None
     likeness = score.samples.get("identity", []) if score else []
     if len(likeness) == len(images) and images:
         return images[max(range(len(images)), key=lambda number: likeness[number])]
@@ -41,10 +34,7 @@ def best_panel_image(workspace: Workspace, lora: Path) -> Path | None:
 
 def _version_of(workspace: Workspace, digest: str) -> int | None:
     for record in sorted(workspace.lora_dir.glob("lora_v*.json")):
-        try:
-            found = LoRA.from_json(read_json(record))
-        except (KeyError, TypeError) as error:
-            raise StateError(f"{record} is no record of a LoRA ({error}).") from error
+        found = read_as(record, LoRA.from_json)
         if found.sha256 == digest:
             return found.version
     return None

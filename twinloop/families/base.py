@@ -120,12 +120,16 @@ class SingleFile:
 
 
 _SDE = {"algorithm_type": "sde-dpmsolver++"}
+WHOLE = {"clip_sample": False}
+"""Of DDIM, which otherwise cuts predicted latents off at +-1 where the model's settings do not say whether it should:
+that is made for pixels.
+"""
 SCHEDULERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "euler": ("EulerDiscreteScheduler", {}),
     "euler_karras": ("EulerDiscreteScheduler", {"use_karras_sigmas": True}),
     "euler_a": ("EulerAncestralDiscreteScheduler", {}),
     "heun": ("HeunDiscreteScheduler", {}),
-    "ddim": ("DDIMScheduler", {}),
+    "ddim": ("DDIMScheduler", WHOLE),
     "dpmpp_2m": ("DPMSolverMultistepScheduler", {}),
     "dpmpp_2m_karras": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
     "dpmpp_2m_sde": ("DPMSolverMultistepScheduler", _SDE),
@@ -156,11 +160,11 @@ class TrainableEncoders:
             read.
         encode: (pipeline, texts, cached, device) -> the embeddings of these texts as one batch. ``cached`` are those
             that were computed before the training: what frozen encoders gave is taken from there, the rest is computed
-            anew, with gradients.
+            anew, with gradients. With ``clip_skip`` as a further argument where the family takes it.
     """
 
     prefixes: Mapping[str, str]
-    encode: Callable[[Any, Sequence[str], Words, Any], dict[str, Tensor]]
+    encode: Callable[..., dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,8 @@ class Family:
         architecture: ``modelspec.architecture`` of the base; a LoRA for it adds ``/lora``. One of `sizes` may have one
             of its own. base_version: what kohya's tools call it.
         licence: what users should know about the usual checkpoints' licence.
-        encode: (pipeline, text, device) -> one text embedded, each tensor with a first axis of 1.
+        encode: (pipeline, text, device) -> one text embedded, each tensor with a first axis of 1. With ``clip_skip`` as
+            a further argument where `takes_clip_skip`.
         denoise: (denoiser, latents, times, words, sizes) -> what the loss compares: (n, c, h, w), or a list of n.
             ``sizes`` is (n, 6): original height and width, top and left of the crop, target height and width.
         to_latents: (autoencoder, what it encoded to) -> latents. to_raw: (pipeline, what it returned for
@@ -199,6 +204,7 @@ class Family:
         frames: the autoencoder is one of videos and wants a time axis.
         prompts: names under which `encode` gives its tensors.
         trainable_encoders: the text encoders that a LoRA can adapt, None where none of them can.
+        takes_clip_skip: its texts may be read from another layer of CLIP than the last, as A1111's ``clip_skip`` says.
         overflows_in_float16: its models compute numbers beyond float16's largest: pictures come out black.
         size_multiple: width and height must be multiples of so many pixels.
         lora_names: how LoRAs for it are told, and the names of their layers in the copy that other programs read.
@@ -213,7 +219,7 @@ class Family:
     base_version: str
     licence: str
     presets: Mapping[str, Preset]
-    encode: Callable[[Any, str, Any], dict[str, Tensor]]
+    encode: Callable[..., dict[str, Tensor]]
     denoise: Callable[[Any, Tensor, Tensor, Words, Tensor], Any]
     to_latents: Callable[[Any, Tensor], Tensor]
     to_raw: Callable[[Any, Tensor, int, int], Tensor]
@@ -238,6 +244,7 @@ class Family:
     not_needed: tuple[str, ...] = ()
     gated: bool = False
     overflows_in_float16: bool = False
+    takes_clip_skip: bool = False
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -307,6 +314,22 @@ class Family:
                 f" {'their' if self.flow else 'its'} own. Set it to null."
             )
         return kind, {**changes, "timestep_spacing": spacing}
+
+    def check_clip_skip(self, clip_skip: int) -> None:
+        """Whether its texts can be read from that layer of CLIP, counted from the end.
+
+        Raises:
+            InputError: they are always read from the same one.
+        """
+        if clip_skip == 1 or self.takes_clip_skip:
+            return
+        how = (
+            f"models of the family '{self.name}' are always read from the last layer but one, here as in sd-scripts and"
+            " A1111"
+            if self.clip_alone
+            else f"the text encoders of models of the family '{self.name}' are always read as they were trained"
+        )
+        raise InputError(f"clip_skip: {clip_skip} is for SD 1.5; {how}. Leave it out.")
 
     def text_encoders(self) -> TrainableEncoders:
         """The text encoders that a LoRA can adapt.

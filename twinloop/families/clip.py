@@ -68,6 +68,16 @@ def read(encoder: Any, tokenizer: Any, texts: Sequence[Split], device: Any) -> A
     return encoder(filled["input_ids"].to(device), output_hidden_states=True)
 
 
+def words_of(encoder: Any, made: Any, clip_skip: int) -> Tensor:
+    """What `read` gave, of that layer from the end: 1 = the last one. Other layers are brought to its scale by the
+    norm behind it, as A1111 and diffusers do it.
+    """
+    if clip_skip == 1:
+        return made[0]
+    # with this part between in older versions of transformers
+    return getattr(encoder, "text_model", encoder).final_layer_norm(made.hidden_states[-clip_skip])
+
+
 def lined_up(states: Sequence[Tensor], texts: Sequence[Split], length: int | None = None) -> Tensor:
     """(texts, length, width) what was said of each text: its chunks one after the other, the encoders side by side.
 

@@ -137,7 +137,6 @@ FAMILY = Family(
     lora_names=LoraNames(
         renames=_RENAMES,
         others=_OTHERS,
-        own_reader=True,
         encoders={"text_encoder": "te1", "text_encoder_2": "te3"},
         architectures=("flux",),
         fit=fit,

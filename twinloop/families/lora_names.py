@@ -8,7 +8,7 @@ the same update exactly.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -63,8 +63,6 @@ class LoraNames:
         places: of a U-Net whose layers bear the original code's names in the copy (`unet_names`): diffusers' places of
             its attentions. The names hold for one layout only: a LoRA for a smaller model, which has other attentions
             than exactly these, keeps diffusers' names.
-        own_reader: this program turns the names back itself, because diffusers does not, or only for models of full
-            size.
         encoders: as `ENCODERS`, where the family's text encoders are others.
         pointwise_projections: ``proj_in`` and ``proj_out`` of a U-Net's attentions are convolutions of one pixel.
         kohya_remark: what to know of files under kohya's names, "" = nothing.
@@ -81,7 +79,6 @@ class LoraNames:
     also_read: tuple[Rename, ...] = ()
     words: tuple[str, ...] = ()
     places: frozenset[str] = frozenset()
-    own_reader: bool = False
     encoders: Mapping[str, str] = field(default_factory=lambda: ENCODERS)
     pointwise_projections: bool = False
     kohya_remark: str = ""
@@ -98,7 +95,8 @@ class LoraNames:
     def groups(self, layers: Iterable[str], attentions: Collection[str] | None = None) -> Mapping[str, tuple[str, ...]]:
         """Name in the copy -> the layers that it is made of, for layers of a denoiser.
 
-        A layer whose partners are missing is left out of no name: it keeps its own.
+        A layer that is one with others there brings these along, whether they are among ``layers`` or not: the other
+        programs know no name for it alone.
 
         Args:
             attentions: `places_of` the whole denoiser; None = the layers lie in all of them.
@@ -107,17 +105,27 @@ class LoraNames:
         if self.places and (places_of(left) if attentions is None else set(attentions)) == self.places:
             return {self._named(to_original(layer, "sdxl")): (layer,) for layer in left}
         made: dict[str, tuple[str, ...]] = {}
-        for rename in self.renames:
-            first = re.compile(re.escape(rename.ours[0]).replace(r"\{\}", r"(\d+)"))
-            for layer in list(left):
-                found = first.fullmatch(layer)
-                parts = tuple(part.format(*found.groups()) for part in rename.ours) if found else ()
-                if parts and all(part in left for part in parts):
-                    assert found is not None
-                    made[self._named(rename.theirs.format(*found.groups()))] = parts
-                    for part in parts:
-                        del left[part]
-        return made | {self._named(layer): (layer,) for layer in left}
+        for layer in left:
+            rename, number = self._rename_of(layer)
+            if rename is None:
+                made[self._named(layer)] = (layer,)
+            else:
+                theirs = rename.theirs.replace("{}", number)
+                made[self._named(theirs)] = tuple(part.replace("{}", number) for part in rename.ours)
+        return made
+
+    def heights(self, layers: Sequence[str]) -> tuple[int, ...]:
+        """Relative heights of layers that are one in the copy, as `groups` names them."""
+        rename, _ = self._rename_of(layers[0])
+        return (1,) if rename is None else rename.heights
+
+    def _rename_of(self, layer: str) -> tuple[Rename | None, str]:
+        """The rename that a layer is part of, and the number of its block."""
+        found = _NUMBER.search(layer)
+        pattern, number = (
+            (layer, "") if found is None else (f"{layer[: found.start()]}{{}}{layer[found.end() :]}", found[0])
+        )
+        return next((rename for rename in self.renames if pattern in rename.ours), None), number
 
     def apart(self, layers: Iterable[str], attentions: Collection[str] | None = None) -> Mapping[str, str]:
         """Name in the copy -> layer, for updates that cannot be put together as `groups` does (whose arguments these
@@ -136,6 +144,7 @@ class LoraNames:
         return self.prefix + (layer if self.dots else layer.replace(".", "_"))
 
 
+_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 _PLACE = re.compile(r"(?:(?:down|up)_blocks\.\d+|mid_block)\.attentions\.\d+")
 
 

@@ -100,6 +100,7 @@ FAMILY = Family(
     guidance=Guidance(argument="true_cfg_scale"),
     joining="pad",
     frames=True,
+    overflows_in_float16=True,  # ComfyUI computes it in bfloat16 or float32 only
     lora_names=LoraNames(prefix="diffusion_model.", dots=True, form="a_b", fit=fit),
     single_file=SingleFile(
         whole=False,

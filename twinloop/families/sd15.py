@@ -14,25 +14,28 @@ from twinloop.families.sizes import Layout, Size
 from twinloop.ports import GenerationSettings, TrainingSettings
 
 
-def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
+def encode(pipeline: Any, text: str, device: Any, clip_skip: int = 1) -> dict[str, Any]:
     """(1, 77 x chunks, 768) words of CLIP."""
-    return _encode(pipeline, [text], None, device)
+    return _encode(pipeline, [text], None, device, clip_skip)
 
 
-def encode_trained(pipeline: Any, texts: Sequence[str], cached: Any, device: Any) -> dict[str, Any]:
+def encode_trained(pipeline: Any, texts: Sequence[str], cached: Any, device: Any, clip_skip: int = 1) -> dict[str, Any]:
     """(n, as long as the cached ones, 768) words of CLIP."""
-    return _encode(pipeline, texts, cached["prompt_embeds"].shape[1], device)
+    return _encode(pipeline, texts, cached["prompt_embeds"].shape[1], device, clip_skip)
 
 
-def _encode(pipeline: Any, texts: Sequence[str], length: int | None, device: Any) -> dict[str, Any]:
-    """Texts of a single chunk go through the pipeline itself, whose pictures are the measure."""
+def _encode(pipeline: Any, texts: Sequence[str], length: int | None, device: Any, clip_skip: int) -> dict[str, Any]:
+    """Texts of a single chunk, read from the last layer, go through the pipeline itself, whose pictures are the
+    measure.
+    """
     read = [clip.split(pipeline.tokenizer, text) for text in texts]
-    if clip.single(pipeline.tokenizer, read, length):
+    if clip_skip == 1 and clip.single(pipeline.tokenizer, read, length):
         words, _ = pipeline.encode_prompt(
             list(texts), device, num_images_per_prompt=1, do_classifier_free_guidance=False
         )
         return {"prompt_embeds": words}
-    words = clip.read(pipeline.text_encoder, pipeline.tokenizer, read, device)[0]
+    made = clip.read(pipeline.text_encoder, pipeline.tokenizer, read, device)
+    words = clip.words_of(pipeline.text_encoder, made, clip_skip)
     return {"prompt_embeds": clip.lined_up([words], read, length).to(device, pipeline.text_encoder.dtype)}
 
 
@@ -61,6 +64,7 @@ FAMILY = Family(
     denoiser="unet",
     patch=1,
     clip_alone=True,
+    takes_clip_skip=True,
     joining="repeat",
     encode=encode,
     denoise=denoise,

@@ -127,7 +127,7 @@ FAMILY = Family(
     to_raw=parts.raw_of,
     loss=FlowLoss(),
     trainable_encoders=TrainableEncoders({"text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}, encode_trained),
-    lora_names=LoraNames(renames=_RENAMES, others=_OTHERS, own_reader=True, fit=fit),
+    lora_names=LoraNames(renames=_RENAMES, others=_OTHERS, fit=fit),
     single_file=SingleFile(
         whole=False,
         model="SD3Transformer2DModel",

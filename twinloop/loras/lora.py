@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -94,6 +94,8 @@ class LoraFile:
         others: names of tensors that belong to no layer's update, such as trained words. dtypes: of all tensors, each
             once. size: bytes of the file.
         bare: the file's layers bear no component's name, as PEFT saves a model by itself.
+        lengths: of a DoRA that has them by outputs: name of the layer -> length of each output's weights, (outputs,).
+        foreign: those of ``others`` that are neither such lengths nor trained words.
     """
 
     path: Path
@@ -105,6 +107,8 @@ class LoraFile:
     dtypes: tuple[str, ...]
     size: int
     bare: bool = False
+    lengths: Mapping[str, RawTensor] = field(default_factory=dict)
+    foreign: tuple[str, ...] = ()
 
     def plain(self) -> LoraFile:
         """Itself, if it is a LoRA or a LoKr and nothing else.
@@ -131,7 +135,7 @@ class LoraFile:
         return {name: layer for name, layer in self.layers.items() if isinstance(layer, Kronecker)}
 
 
-LOKR = "LoKr"
+LOKR, DORA = "LoKr", "DoRA"
 _DOWN = (
     ".lora_A.weight",
     ".lora_A.default.weight",
@@ -154,8 +158,9 @@ _ALPHA = (".alpha",)
 _ROLES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("down", _DOWN), ("up", _UP), ("alpha", _ALPHA), *((part, (f".lokr_{part}",)) for part in PARTS),
 )  # fmt: skip
+_LENGTHS = (".dora_scale", ".lora_magnitude_vector", ".lora_magnitude_vector.weight")
 _METHODS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("DoRA", (".dora_scale", ".lora_magnitude_vector", ".lora_magnitude_vector.weight")),
+    (DORA, _LENGTHS),
     ("LoKr with a core of both matrices", (".lokr_t1",)),
     ("LoHa", (".hada_w1_a", ".hada_w1_b", ".hada_w2_a", ".hada_w2_b", ".hada_t1", ".hada_t2")),
     ("LoCon with a Tucker core", (".lora_mid.weight",)),
@@ -174,6 +179,22 @@ _WORDS = re.compile(r"<[^>]+>|bundle_emb\..+", re.DOTALL)
 """Tensors of trained words: lora_diffusion's, and those that ComfyUI and Forge read (``bundle_emb.<word>...``)."""
 
 
+def _length_of(name: str) -> str:
+    """The layer, by its name in the file, whose lengths a DoRA's tensor holds; "" = it holds none."""
+    ending = next((ending for ending in _LENGTHS if name.endswith(ending)), None)
+    return "" if ending is None else name.removesuffix(ending)
+
+
+def _lengths(tensors: Mapping[str, RawTensor]) -> dict[str, RawTensor]:
+    """Lengths of outputs; those of inputs, (1, inputs, ...) under ``dora_scale``, are left out."""
+    found = {}
+    for name, tensor in tensors.items():
+        stem, size = _length_of(name), math.prod(tensor.shape)
+        if stem and (not name.endswith(".dora_scale") or tensor.shape[:1] == (size,)):
+            found[stem] = RawTensor(tensor.dtype, tensor.bits.reshape(-1))
+    return found
+
+
 def read_lora(path: Path) -> LoraFile:
     """Read a LoRA or LoKr file.
 
@@ -185,21 +206,23 @@ def read_lora(path: Path) -> LoraFile:
     try:
         dialect = _dialect_of(tensors)
         layers, others, methods = _updates(tensors)
+        lengths = _lengths(tensors)
+        foreign = tuple(name for name in others if _length_of(name) not in lengths and not _WORDS.fullmatch(name))
         bare = dialect is Dialect.DIFFUSERS and any(is_bare(name) for name in layers)
         if dialect is Dialect.DIFFUSERS:
-            layers = with_components(layers)
+            layers, lengths = with_components(layers), with_components(lengths)
             settings = settings_of(path, texts)
             layers = {name: _adapted(name, layer, settings) for name, layer in layers.items()} if settings else layers
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
     lokr = any(isinstance(layer, Kronecker) for layer in layers.values())
     method = next((name for name, _ in _METHODS if name in methods), LOKR if lokr else "LoRA")
-    if lokr and method == "DoRA":
+    if lokr and method == DORA:
         method = "LoKr with weight decomposition"
     if method == "LoRA" and not layers:
         raise ModelFileError(f"{path}: no LoRA: no pair of matrices in it. {AGAIN}")
     dtypes = tuple(sorted({tensor.dtype for tensor in tensors.values()}))
-    return LoraFile(path, dialect, layers, texts, method, others, dtypes, path.stat().st_size, bare)
+    return LoraFile(path, dialect, layers, texts, method, others, dtypes, path.stat().st_size, bare, lengths, foreign)
 
 
 def _dialect_of(names: Iterable[str]) -> Dialect:
@@ -207,7 +230,9 @@ def _dialect_of(names: Iterable[str]) -> Dialect:
     strange: list[str] = []
     for name in names:
         found = next((dialect for dialect, pattern in _PREFIXES if re.match(pattern, name)), None)
-        if found is None and is_bare(name) and _role(name)[0]:  # a whole model has no such endings
+        if (
+            found is None and is_bare(name) and (_role(name)[0] or _length_of(name))
+        ):  # a whole model has no such endings
             found = Dialect.DIFFUSERS
         if found is None and _WORDS.fullmatch(name):
             continue
@@ -249,7 +274,7 @@ def _updates(tensors: Mapping[str, RawTensor]) -> tuple[dict[str, Update], tuple
             f"the tensor {unknown[0][:80]!r} is of no kind this program knows. Use the file in the program that"
             " wrote it."
         )
-    strict = methods <= {"DoRA"}
+    strict = methods <= {DORA}
     layers = {
         stem: _update(stem, part)
         for stem, part in parts.items()

@@ -17,7 +17,6 @@ from twinloop.manual.comparison import (
     plan_json,
 )
 from twinloop.manual.images import (
-    RECORD,
     ImageOrder,
     Studio,
     make_images,
@@ -35,7 +34,6 @@ __all__ = [
     "COMPARISON",
     "GRID",
     "PAGE",
-    "RECORD",
     "ImageOrder",
     "Photos",
     "PlannedComparison",

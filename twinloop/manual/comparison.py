@@ -9,24 +9,20 @@ from typing import Any
 
 from twinloop.config import Settings
 from twinloop.domain.comparison import AskedPrompt, Column, Comparison, Row
-from twinloop.errors import InputError, StateError
-from twinloop.families.base import Family
+from twinloop.errors import InputError
 from twinloop.manual.images import FREE_SETTINGS, Studio
+from twinloop.manual.order_folder import OrderFolder
 from twinloop.ports import Reporter, decisive_generation
 from twinloop.report.comparison import write_page
 from twinloop.report.comparison_grid import write_grid
 from twinloop.stages import compare
-from twinloop.stages.generate import MadeImage, common_settings
+from twinloop.stages.generation_record import MadeImage, common_settings
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.observe import Observer
-from twinloop.store.atomic import read_json, sha256_file, write_json
-from twinloop.store.fresh import fresh_folder
-from twinloop.store.journal import Journal
-from twinloop.store.lock import locked
+from twinloop.store.atomic import sha256_file, write_json
 from twinloop.store.run.catalog import Catalog
 from twinloop.store.run.workspace import Workspace
 
-JOURNAL, RECORD = ".journal.jsonl", ".record.json"
 COMPARISON, GRID, PAGE = "compare.json", "grid.jpg", "compare.html"
 _OF_ROWS_AND_COLUMNS = ("width", "height", "steps", "guidance", "lora_scale")
 
@@ -96,16 +92,13 @@ def loras_of_run(settings: Settings) -> tuple[Path, ...]:
     return found
 
 
-def plan_comparison(
-    wanted: WantedComparison, settings: Settings, studio: Studio, family: Family | None
-) -> PlannedComparison:
+def plan_comparison(wanted: WantedComparison, settings: Settings, studio: Studio) -> PlannedComparison:
     """All rows and columns, before anything is made.
 
     Raises:
         InputError: a size that models of the family do not make.
     """
-    negative = compare.usual_negative(studio.style, studio.around)
-    rows = compare.plan_rows(wanted.prompts, wanted.per_prompt, settings.seed, studio.generation, negative, family)
+    rows = compare.plan_rows(wanted.prompts, wanted.per_prompt, settings.seed, studio.makers)
     columns = compare.plan_columns(wanted.loras, wanted.strengths, wanted.bare)
     return _joined(PlannedComparison(rows, columns, wanted.trigger), wanted.output, studio)
 
@@ -115,17 +108,17 @@ def _joined(plan: PlannedComparison, output: Path, studio: Studio) -> PlannedCom
 
     A LoRA that is gone or was changed keeps the images that were drawn with it.
     """
-    kept = output / RECORD
-    old = read_json(kept) if kept.exists() and _holds_images(output) else None
+    folder = _folder(output)
+    old = folder.record() if folder.holds_images else None
     if old is None or _differs(old, _record(plan, studio)):
         return plan
     wanted = {column.folder for column in plan.columns}
     earlier, left_off = [], []
-    for folder, one in old.get("columns", {}).items():
-        if folder in wanted:
+    for name, one in old.get("columns", {}).items():
+        if name in wanted:
             continue
-        found = _earlier(folder, one if isinstance(one, dict) else {"sha256": one})
-        drawn = all((output / folder / f"{row.shot.key}.png").is_file() for row in plan.rows)
+        found = _earlier(name, one if isinstance(one, dict) else {"sha256": one})
+        drawn = all((output / name / f"{row.shot.key}.png").is_file() for row in plan.rows)
         if found.drawn_with and not drawn:
             left_off.append(found.title)
         else:
@@ -162,10 +155,10 @@ def make_comparison(
         StateError: the folder holds images of other prompts or settings, or of another LoRA of that name.
         Locked: it is in use.
     """
-    with fresh_folder(output, worth_keeping=_holds_images), locked(output):
-        _begin(plan, output, studio, reporter)
-        journal = Journal(output / JOURNAL, remedy="Move the folder away, or name another --output.")
-        easel = compare.Easel(output, studio.base_model, studio.generation, studio.generator, journal, studio.clock)
+    folder = _folder(output)
+    with folder.in_use():
+        _begin(folder, _record(plan, studio), reporter)
+        easel = compare.Easel(studio.makers, studio.clock, output, folder.journal())
         made = compare.draw(plan.rows, plan.columns, easel, reporter)
         found = _compared(plan, made, output, settings, studio, ruler, reporter)
         write_json(output / COMPARISON, found.to_json())
@@ -186,39 +179,29 @@ def _compared(
         columns.append(drawn)
     likeness = ruler is not None and ruler.reference is not None
     return Comparison(
-        base_model=studio.base_model,
+        base_model=studio.makers.base_model,
         trigger=plan.trigger,
         seed=settings.seed,
         rows=plan.rows,
         columns=tuple(columns),
-        settings=common_settings(studio.generation),
+        settings=common_settings(studio.makers.generation),
         measured_by=None if ruler is None else ruler.observer.fingerprint,
         dataset=ruler.dataset if ruler is not None and likeness else None,
     )
 
 
-def _holds_images(folder: Path) -> bool:
-    return any(folder.glob("*/*.png"))
+def _folder(output: Path) -> OrderFolder:
+    return OrderFolder(output, "*/*.png", "of another comparison")
 
 
-def _begin(plan: PlannedComparison, output: Path, studio: Studio, reporter: Reporter) -> None:
+def _begin(folder: OrderFolder, record: dict[str, Any], reporter: Reporter) -> None:
     """Note what decides the pixels: rows and settings are one folder's for good, columns may join later."""
-    record = _record(plan, studio)
-    kept = output / RECORD
-    if kept.exists():
-        old = read_json(kept)
-        problem = _differs(old, record)
-        if problem and _holds_images(output):
-            raise StateError(
-                f"{output} holds images of another comparison ({problem}). Choose another --output; nothing was"
-                " changed."
-            )
-        if problem:
-            reporter.line(f"{output} was started otherwise ({problem}) and holds no image yet: begun anew")
-            (output / JOURNAL).unlink(missing_ok=True)
-        else:
-            record["columns"] = {**old["columns"], **record["columns"]}
-    write_json(kept, record)
+    old = folder.record()
+    if old is not None and (problem := _differs(old, record)):
+        folder.clear(problem, reporter)
+    elif old is not None:
+        record["columns"] = {**old.get("columns", {}), **record["columns"]}
+    folder.keep(record)
 
 
 def _record(plan: PlannedComparison, studio: Studio) -> dict[str, Any]:
@@ -227,8 +210,8 @@ def _record(plan: PlannedComparison, studio: Studio) -> dict[str, Any]:
         json.dumps(
             {
                 "rows": [row.to_json() for row in plan.rows],
-                "base_model": studio.base_model,
-                "settings": decisive_generation(studio.generation, free),
+                "base_model": studio.makers.base_model,
+                "settings": decisive_generation(studio.makers.generation, free),
                 "columns": {column.folder: _column_record(column) for column in plan.columns},
             }
         )

@@ -5,38 +5,35 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from twinloop.config import Settings
 from twinloop.domain.facet import Facet
 from twinloop.domain.records import Dataset
 from twinloop.domain.shots import Gap, Shot
 from twinloop.domain.wording import by_reason
-from twinloop.errors import InputError, NothingToDo, StateError, UnreadableImage
-from twinloop.ports import Clock, GenerationSettings, Generator, Reporter, decisive_generation
+from twinloop.errors import InputError, NothingToDo, UnreadableImage
+from twinloop.manual.order_folder import OrderFolder
+from twinloop.ports import Clock, Reporter, decisive_generation
 from twinloop.stages import generate as generating
 from twinloop.stages import plan
 from twinloop.stages.early import EarlyJudge
 from twinloop.stages.face_detail import FaceDetail
-from twinloop.stages.generate import GenerationContext, MadeImage
+from twinloop.stages.generation_record import GenerationContext, MadeImage, shots_json
 from twinloop.stages.observe import Observer, observe_files
 from twinloop.stages.sources import Source, source_of, sources_from_json
-from twinloop.stages.words import USUAL, Around
+from twinloop.stages.toolbox import Makers
 from twinloop.steps.options import plan_settings
-from twinloop.store.atomic import read_json, sha256_file, write_json
-from twinloop.store.fresh import fresh_folder
-from twinloop.store.journal import Journal
-from twinloop.store.lock import locked
+from twinloop.store.atomic import read_as, sha256_file, write_json
 from twinloop.store.pictures.dataset_folders import subject_images
 from twinloop.store.pictures.images import load_image
 from twinloop.store.pictures.provenance import made_here
 from twinloop.store.run.catalog import Catalog
-from twinloop.store.run.workspace import GENERATION_METADATA, Workspace, shown_path
+from twinloop.store.run.workspace import Workspace, shown_path
 
-JOURNAL = ".journal.jsonl"
-RECORD = ".record.json"
 SHOTS = "shots.json"
 FREE_SETTINGS = ("offload", "references", "planned", "negative", "distilled")
 """Settings that decide no pixel: where parts of the model wait, what stands in the shots anyway, and what the base
@@ -63,21 +60,16 @@ class ImageOrder:
 
 @dataclass(frozen=True)
 class Studio:
-    """What an order is made with; ``base_model`` as the user named it.
+    """What an order is made with.
 
     ``early``: judges unfinished images, None = all are finished; ``detail``: redraws small faces, None = they stay.
-    ``around``: what prompts have round the facets' words.
     """
 
-    generator: Callable[[], Generator]
-    generation: GenerationSettings
-    base_model: str
-    style: str
+    makers: Makers
     facets: tuple[Facet, ...]
     clock: Clock
     early: EarlyJudge | None = None
     detail: FaceDetail | None = None
-    around: Around = USUAL
 
 
 def plan_shots(order: ImageOrder, settings: Settings, studio: Studio, reporter: Reporter) -> list[Shot]:
@@ -88,9 +80,7 @@ def plan_shots(order: ImageOrder, settings: Settings, studio: Studio, reporter: 
     """
     for gap in plan.unplannable(order.gaps, studio.facets):
         reporter.warn(f"{gap.facet}/{gap.value} is no facet value known here; name its file with --facet FILE")
-    wanted = plan_settings(
-        settings, studio.style, order.iteration, order.photos, studio.generation.references, around=studio.around
-    )
+    wanted = plan_settings(settings, studio.makers, order.iteration, order.photos)
     wanted = dataclasses.replace(wanted, from_photos=order.photo_share)
     shots = plan.plan(order.gaps, studio.facets, wanted)
     if not shots:
@@ -109,30 +99,38 @@ def make_images(shots: Sequence[Shot], order: ImageOrder, studio: Studio, report
     context = GenerationContext(
         prefix=f"iter{order.iteration}",
         folder=order.output,
-        base_model=studio.base_model,
+        base_model=studio.makers.base_model,
         lora=order.lora,
-        settings=studio.generation,
+        settings=studio.makers.generation,
         dataset=order.dataset,
         early=studio.early,
         detail=studio.detail,
     )
-    with fresh_folder(order.output, worth_keeping=_holds_images), locked(order.output):
-        _begin(shots, order, context, reporter)
-        journal = Journal(order.output / JOURNAL, remedy="Move the folder away, or name another --output.")
-        return generating.generate(shots, context, studio.generator, journal, studio.clock, reporter)
+    folder = OrderFolder(order.output, "*.png", "made with other settings")
+    with folder.in_use():
+        plan_json = shots_json(shots, order.iteration)
+        _begin(folder, plan_json, _record(plan_json, context), reporter)
+        return generating.generate(shots, context, studio.makers.generator, folder.journal(), studio.clock, reporter)
 
 
-def _holds_images(folder: Path) -> bool:
-    return any(folder.glob("*.png"))
-
-
-def _begin(shots: Sequence[Shot], order: ImageOrder, context: GenerationContext, reporter: Reporter) -> None:
+def _begin(folder: OrderFolder, plan_json: dict[str, Any], record: dict[str, Any], reporter: Reporter) -> None:
     """Note what the folder is for: shots.json as in the loop, and a record of all that decides the pixels."""
-    plan_json = generating.shots_json(shots, order.iteration)
-    record = {
+    old = folder.record()
+    if old is not None and old != record:
+        changed = ", ".join(name for name in {**old, **record} if old.get(name) != record.get(name))
+        folder.clear(f"{changed} differ", reporter)
+        old = None
+    if old is None:
+        write_json(folder.path / SHOTS, plan_json)
+        folder.keep(record)
+
+
+def _record(plan_json: dict[str, Any], context: GenerationContext) -> dict[str, Any]:
+    """All that decides the pixels, as it will be read back."""
+    record: dict[str, Any] = {
         "shots": hashlib.sha256(json.dumps(plan_json, sort_keys=True).encode()).hexdigest(),
         "base_model": context.base_model,
-        "lora": None if order.lora is None else sha256_file(order.lora),
+        "lora": None if context.lora is None else sha256_file(context.lora),
         "settings": decisive_generation(context.settings, FREE_SETTINGS),
     }
     if context.early is not None:
@@ -149,33 +147,8 @@ def _begin(shots: Sequence[Shot], order: ImageOrder, context: GenerationContext,
             "observer": detail.observer.fingerprint,
             "limits": dataclasses.asdict(detail.limits),
         }
-    record = json.loads(json.dumps(record))  # as it will be read back
-    kept = order.output / RECORD
-    if kept.exists() and (old := read_json(kept)) != record:
-        changed = ", ".join(name for name in {**old, **record} if old.get(name) != record.get(name))
-        _clear(order.output, changed)
-        reporter.line(
-            f"{order.output} was started with other settings ({changed} differ) and holds no image yet: begun anew"
-        )
-    if not kept.exists():
-        write_json(order.output / SHOTS, plan_json)
-        write_json(kept, record)
-
-
-def _clear(folder: Path, changed: str) -> None:
-    """Take away what another order left in a folder before its first image.
-
-    Raises:
-        StateError: there is an image, or all of them were given up; ``changed`` says what differs.
-    """
-    if _holds_images(folder) or (folder / GENERATION_METADATA).exists():
-        raise StateError(
-            f"{folder} holds images made with other settings ({changed} differ). Choose another --output; nothing"
-            " was changed."
-        )
-    # the journal first: with the record gone before it, the next call would take its names of images for its own
-    for name in (JOURNAL, RECORD):
-        (folder / name).unlink(missing_ok=True)
+    as_read: dict[str, Any] = json.loads(json.dumps(record))
+    return as_read
 
 
 def usable_sources(folder: Path, reporter: Reporter) -> tuple[Source, ...]:
@@ -230,7 +203,7 @@ def photos_of_run(settings: Settings) -> tuple[Source, ...]:
     """The photos that the automatic loop of these settings starts images from; () when it has not run."""
     space = Workspace(Path(settings.output_dir), settings.lora_dir)
     if space.sources.is_file():
-        return sources_from_json(read_json(space.sources))
+        return read_as(space.sources, sources_from_json)
     record = space.dataset(0)
-    members = Dataset.from_json(read_json(record)).real if record.is_file() else ()
+    members = read_as(record, Dataset.from_json).real if record.is_file() else ()
     return tuple(Source(member.path) for member in members if member.weight > 0)

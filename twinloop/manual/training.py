@@ -24,7 +24,7 @@ from twinloop.stages.select import Photos
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.training_spec import TrainingSpec
 from twinloop.steps.options import trained_with
-from twinloop.store.atomic import read_json, write_json
+from twinloop.store.atomic import read_as, read_json, write_json
 from twinloop.store.journal import Journal
 from twinloop.store.pictures.sidecar import consent_of
 from twinloop.store.run.catalog import Catalog
@@ -65,7 +65,7 @@ def train_folder(learned: TrainingSet, output: Path, settings: Settings, toolbox
         NothingToDo: no photo to train on. StateError: ``output`` is there and was made from something else.
         InputError: sample images would lie among the photos, or are of a size that the base model cannot make.
     """
-    photos, person, dataset = learned.photos, learned.person, learned.dataset
+    photos, person, dataset, makers = learned.photos, learned.person, learned.dataset, toolbox.makers
     measured = settings.training.keep_checkpoints > 1
     drawn_into = output.with_name(f"{output.stem}_samples")
     if settings.training.sample_every and photos.folder.resolve() in drawn_into.resolve().parents:
@@ -73,17 +73,17 @@ def train_folder(learned: TrainingSet, output: Path, settings: Settings, toolbox
             f"The sample images would lie in {drawn_into}, among the photos to train on. Name an --output outside of"
             f" {photos.folder}."
         )
-    wanted = toolbox.training(len(dataset.members))
-    if long := preflight.many_steps(settings, wanted, toolbox.usual_steps, len(dataset.members)):
+    wanted = makers.training(len(dataset.members))
+    if long := preflight.many_steps(settings, wanted, makers.usual_steps, len(dataset.members)):
         toolbox.reporter.warn(long)
-    if other := mismatch(photos.folder, toolbox.style):
+    if other := mismatch(photos.folder, makers.voice.style):
         toolbox.reporter.warn(other)
     seen = [photo.seen for photo in photos.selection.photos]
     beside = beside_dataset(dataset, photos.folder, settings.training, lambda: seen, toolbox.reporter)
     bench, record = output.with_name(f".measuring_{output.stem}"), output.with_name(f"{output.stem}.checkpoints.json")
     if (measured or settings.training.sample_every) and not output.exists():
-        toolbox.generator().check(toolbox.generation)  # now, and not at the first pause
-        samples = training_samples(dataset, wanted, beside, toolbox.style, toolbox.reporter)
+        makers.generator().check(makers.generation)  # now, and not at the first pause
+        samples = training_samples(dataset, wanted, beside, makers.voice.style, toolbox.reporter)
         _begin(bench, training.work_of(output), drawn_into, _order(samples, wanted, settings, toolbox))
     pauses = steps.pauses(
         _run(bench, settings, toolbox, catalog),
@@ -97,9 +97,8 @@ def train_folder(learned: TrainingSet, output: Path, settings: Settings, toolbox
     spec = TrainingSpec(settings.person_trigger, wanted, consent, beside, pauses, base)
     lora = training.train_file(dataset, output, spec, toolbox, learned.left_out)
     if measured and record.exists():
-        toolbox.reporter.line(
-            f"Best of {len(read_json(record)['checkpoints'])} checkpoints: step {lora.steps} ({record})"
-        )
+        count = read_as(record, lambda data: len(data["checkpoints"]))
+        toolbox.reporter.line(f"Best of {count} checkpoints: step {lora.steps} ({record})")
     shutil.rmtree(bench, ignore_errors=True)
     return lora
 
@@ -116,15 +115,16 @@ _TOLD_ELSEWHERE = ("precision", "negative", "distilled")
 
 def _order(samples: Sequence[TrainingSample], wanted: TrainingSettings, settings: Settings, toolbox: Toolbox) -> str:
     """Hash of all that decides the checkpoints and their scores; where the photos lie does not matter."""
-    panel = [decisive_generation(toolbox.generation, _TOLD_ELSEWHERE), toolbox.style, toolbox.observer.fingerprint]
+    makers, voice = toolbox.makers, toolbox.makers.voice
+    panel = [decisive_generation(makers.generation, _TOLD_ELSEWHERE), voice.style, toolbox.observer.fingerprint]
     asked = [settings.training.checkpoint_panel, settings.generation.negative_prompt, settings.validation.identity]
     asked += [] if settings.validation.faces else ["faces: false"]
-    asked += [text for text in (toolbox.around.prefix, toolbox.around.suffix) if text is not None]
+    asked += [text for text in (voice.around.prefix, voice.around.suffix) if text is not None]
     whole = json.dumps(
         [
             decisive_samples(samples),
             decisive_settings(wanted),
-            toolbox.base_model,
+            makers.base_model,
             trained_with(settings),
             panel,
             asked,

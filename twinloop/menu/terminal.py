@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import questionary
+from prompt_toolkit.input.typeahead import clear_typeahead
 
 from twinloop.menu.director import Back, Check, Option
 from twinloop.menu.offered import offered
+from twinloop.system.keyboard import discard_typed_ahead
 
 _ANSWER = "fg:#FF9D00 bold"
 """As questionary shows the answers to its other questions."""
@@ -54,7 +56,12 @@ class TerminalDirector:
 
 
 def _answer(question: Any) -> Any:
-    """The answer; `unsafe_ask` so that Ctrl-C arrives here instead of becoming a printed line."""
+    """The answer; `unsafe_ask` so that Ctrl-C arrives here instead of becoming a printed line.
+
+    Only keys that are pressed at the question answer it: those of before, pressed during a command, say, were meant for
+    something else.
+    """
+    _forget_earlier_keys(question)
     try:
         answer = question.unsafe_ask()
     except (KeyboardInterrupt, EOFError):
@@ -62,6 +69,12 @@ def _answer(question: Any) -> Any:
     if answer is None:
         raise Back
     return answer
+
+
+def _forget_earlier_keys(question: Any) -> None:
+    """Those that wait in the terminal, and those that came in one go with the last answer."""
+    if discard_typed_ahead():
+        clear_typeahead(question.application.input)
 
 
 def _checked(check: Check | None) -> dict[str, Any]:

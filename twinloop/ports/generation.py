@@ -37,6 +37,8 @@ class GenerationSettings:
             2305.08891); 0 = not at all.
         base_prediction, zero_terminal_snr: of the base model, for the record; None = as its files say. The generator
             was built with them.
+        clip_skip: which layer from the end of a CLIP prompts are read from, 1 = the last; for the record. The generator
+            was built with it.
         base_parts: (part, sha256) of the files that take the place of parts of the base model, for the record. The
             generator was built with them.
         distilled: ``guidance`` is a number that the base model was trained with, and no classifier-free guidance; for
@@ -65,6 +67,7 @@ class GenerationSettings:
     base_prediction: str | None = None
     zero_terminal_snr: bool | None = None
     timestep_spacing: str | None = None
+    clip_skip: int = 1
     base_parts: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -73,10 +76,11 @@ class GenerationSettings:
         told = {name: getattr(self, name) for name in ("base_prediction", "zero_terminal_snr", "timestep_spacing")}
         rescaled = {"guidance_rescale": self.guidance_rescale} if self.guidance_rescale else {}
         parts = {"base_parts": dict(self.base_parts)} if self.base_parts else {}
-        return {**rescaled, **parts, **{name: value for name, value in told.items() if value is not None}}
+        skipped = {"clip_skip": self.clip_skip} if self.clip_skip != 1 else {}
+        return {**rescaled, **parts, **skipped, **{name: value for name, value in told.items() if value is not None}}
 
 
-_SELDOM = ("guidance_rescale", "base_prediction", "zero_terminal_snr", "timestep_spacing", "base_parts")
+_SELDOM = ("guidance_rescale", "base_prediction", "zero_terminal_snr", "timestep_spacing", "clip_skip", "base_parts")
 
 
 def decisive_generation(settings: GenerationSettings, free: Collection[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,7 +29,18 @@ FREE_SETTINGS = (
     "assistant_lora",
 )
 """Fields of `TrainingSettings` that decide no weight of a LoRA: a training goes on when they change."""
-SELDOM_SETTINGS = ("loraplus_lr_ratio", "scale_weight_norms", "rank_stabilized")
+SELDOM_SETTINGS = (
+    "loraplus_lr_ratio",
+    "scale_weight_norms",
+    "rank_stabilized",
+    "min_timestep",
+    "max_timestep",
+    "debiased_estimation_loss",
+    "ip_noise_gamma",
+    "multires_noise_iterations",
+    "multires_noise_discount",
+    "clip_skip",
+)
 """Fields that are told only where they are set: a training that knows nothing of them is one without."""
 
 
@@ -51,8 +62,13 @@ class TrainingSettings:
         loss: ``l2``, or ``huber`` or ``smooth_l1``, for which errors beyond a threshold count less; ``huber_c`` is the
             threshold at pure noise, ``huber_schedule`` how it rises towards none (``constant``, ``exponential``,
             ``snr``; "" = `huber_schedule_of`).
-        noise_offset: share of noise that is one value per channel, for darker darks; only for bases without zero
-            terminal SNR.
+        debiased_estimation_loss: errors count by the root of noise over signal instead (arXiv 2310.08442), of v models
+            as sd-scripts has it. noise_offset: share of noise that is one value per channel, for darker darks; only for
+            bases without zero terminal SNR.
+        multires_noise_iterations: so many coarser noises are added, each ``multires_noise_discount`` times as strong as
+            the one before; 0 = none. ip_noise_gamma: strength of further noise on the pictures that the denoiser is not
+            told of (input perturbation, arXiv 2301.11706); 0 = none. None of the last four for flow models.
+        min_timestep, max_timestep: the times that are trained, of 0..1000.
         caption_dropout: share of draws that see no caption, or the trigger alone (``keep_trigger``).
         shuffle_captions: the parts of captions, between commas, come in changing orders, but for the first
             ``keep_tokens`` (0 = those of the trigger and the count tags beside it).
@@ -81,6 +97,8 @@ class TrainingSettings:
         rank_stabilized: outputs count alpha / root of rank instead of alpha / rank, in linear layers and convolutions
             (rsLoRA, arXiv 2312.03732); `network_alpha` and `convolution_alpha` are what gives that by alpha / rank.
         lokr_factor: by how much a LoKr divides a layer's widths, -1 = near their square roots.
+        clip_skip: which layer from the end of a CLIP captions are read from, 1 = the last; for the record. The trainer
+            was built with it.
         text_encoder: the LoRA adapts the family's CLIP text encoders too, at ``text_encoder_learning_rate`` (0 =
             `text_encoder_rate`) and for the first ``text_encoder_share`` of the steps.
         network_dropout, rank_dropout, module_dropout: shares of a LoRA that a step leaves out: of the numbers between
@@ -130,7 +148,13 @@ class TrainingSettings:
     loss: str = "l2"
     huber_c: float = 0.1
     huber_schedule: str = ""
+    debiased_estimation_loss: bool = False
     noise_offset: float = 0.0
+    multires_noise_iterations: int = 0
+    multires_noise_discount: float = 0.3
+    ip_noise_gamma: float = 0.0
+    min_timestep: int = 0
+    max_timestep: int = 1000
     caption_dropout: float = 0.05
     keep_trigger: bool = True
     shuffle_captions: bool = False
@@ -158,6 +182,7 @@ class TrainingSettings:
     loraplus_lr_ratio: float = 0.0
     scale_weight_norms: float = 0.0
     rank_stabilized: bool = False
+    clip_skip: int = 1
     text_encoder: bool = False
     text_encoder_learning_rate: float = 0.0
     text_encoder_share: float = 1.0
@@ -236,10 +261,11 @@ class TrainingSettings:
 
 def decisive_settings(settings: TrainingSettings) -> dict[str, Any]:
     """The settings that decide the weights, as JSON has them."""
+    usual = {one.name: one.default for one in fields(TrainingSettings) if one.name in SELDOM_SETTINGS}
     return {
         name: _json(value)
         for name, value in asdict(settings).items()
-        if name not in FREE_SETTINGS and (value or name not in SELDOM_SETTINGS)
+        if name not in FREE_SETTINGS and (name not in usual or value != usual[name])
     }
 
 

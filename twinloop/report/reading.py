@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,17 +13,18 @@ from twinloop.domain.shots import Shot
 from twinloop.domain.statistics import Estimate
 from twinloop.domain.vault import NOT_RECORDED, Consent
 from twinloop.domain.verdicts import Verdict
-from twinloop.errors import NothingToDo, StateError
+from twinloop.errors import NothingToDo
 from twinloop.report.model import FinishedRound, IdentityRecord, RunRecord, Survey, out_of_choice
 from twinloop.stages import decide
 from twinloop.stages.analyze import FacetCount, ValueCount, gaps_from_json
 from twinloop.stages.identity import reference_from_json
 from twinloop.stages.pick import record_of
 from twinloop.stages.review import Review
-from twinloop.store.atomic import read_json
+from twinloop.store.atomic import read_as
 from twinloop.store.run.workspace import Workspace
 
 T = TypeVar("T")
+_REMEDY = "Move it away and run the loop again."
 
 
 def read_run(workspace: Workspace) -> RunRecord:
@@ -37,72 +37,60 @@ def read_run(workspace: Workspace) -> RunRecord:
         raise NothingToDo(
             f"No run in {workspace.root}: it holds neither run.json nor iteration_history.json. Start one first."
         )
-    started: dict[str, Any] = _read(workspace.run_record, lambda data: data, {})
-    history: dict[str, Any] = _read(workspace.history, lambda data: data, {})
-    settings = _as_text(flattened(started.get("settings", {})))
-    photos = _read(workspace.dataset(0), Dataset.from_json, None)
+    if not workspace.history.exists():
+        return _record(workspace, {})
+    return read_as(workspace.history, lambda history: _record(workspace, history), _REMEDY)
+
+
+def _record(workspace: Workspace, history: Mapping[str, Any]) -> RunRecord:
+    settings: dict[str, str] = _read(workspace.run_record, _settings, {})
     scores = _numbered(workspace.panel_score, PanelScore.from_json)
-    with _shape_of(workspace.history):
-        rounds = tuple(_round(item) for item in history.get("iterations", ()))
-        best = _best(history, scores, rounds)
-        return RunRecord(
-            person=str(history.get("person") or settings.get("person_name", "")),
-            trigger=settings.get("person_trigger", ""),
-            base_model=str(history.get("base_model") or settings.get("base_model", "")),
-            settings=settings,
-            detectors=str(started.get("observer", "")),
-            consent=_read(workspace.dataset(0), _consent, NOT_RECORDED.text),
-            photos=photos,
-            left_out=_read(workspace.dataset(0), _left_out, ()),
-            identity=_read(workspace.identity, _identity, None),
-            surveys=_numbered(workspace.gaps, _survey),
-            verdicts=_reviewed(workspace),
-            datasets=_numbered(workspace.dataset, Dataset.from_json),
-            panel=_read(workspace.panel, _shots, ()),
-            scores=scores,
-            loras=_numbered(workspace.lora_record, LoRA.from_json)
-            or tuple(LoRA.from_json(item) for item in history.get("loras", ())),
-            rounds=rounds,
-            best=best,
-            gaps_left=_whole(history.get("gaps_left")),
-            against_v1=_against_v1(history, best),
-            stop=None if history.get("stop") is None else decide.Stop.from_json(history["stop"]),
-            picked=_read(record_of(workspace), lambda data: int(data["version"]), None),
-        )
+    rounds = tuple(_round(item) for item in history.get("iterations", ()))
+    best = _best(history, scores, rounds)
+    return RunRecord(
+        person=str(history.get("person") or settings.get("person_name", "")),
+        trigger=settings.get("person_trigger", ""),
+        base_model=str(history.get("base_model") or settings.get("base_model", "")),
+        settings=settings,
+        detectors=_read(workspace.run_record, lambda data: str(data.get("observer", "")), ""),
+        consent=_read(workspace.dataset(0), _consent, NOT_RECORDED.text),
+        photos=_read(workspace.dataset(0), Dataset.from_json, None),
+        left_out=_read(workspace.dataset(0), _left_out, ()),
+        identity=_read(workspace.identity, _identity, None),
+        surveys=_numbered(workspace.gaps, _survey),
+        verdicts=_reviewed(workspace),
+        datasets=_numbered(workspace.dataset, Dataset.from_json),
+        panel=_read(workspace.panel, _shots, ()),
+        scores=scores,
+        loras=_numbered(workspace.lora_record, LoRA.from_json)
+        or tuple(LoRA.from_json(item) for item in history.get("loras", ())),
+        rounds=rounds,
+        best=best,
+        gaps_left=_whole(history.get("gaps_left")),
+        against_v1=_against_v1(history, best),
+        stop=None if history.get("stop") is None else decide.Stop.from_json(history["stop"]),
+        picked=_read(record_of(workspace), lambda data: int(data["version"]), None),
+    )
 
 
 def _consent(data: Any) -> str:
     return Consent.from_json(data["consent"]).text
 
 
-@contextmanager
-def _shape_of(path: Path) -> Iterator[None]:
-    """Turn "this JSON is not what a stage writes" into an error that names the file."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StateError(
-            f"{path} does not hold what this step writes ({type(error).__name__}: {error}). Move it away and run the"
-            " loop again."
-        ) from error
-
-
 def _read(path: Path, parse: Callable[[Any], T], missing: T) -> T:
-    if not path.exists():
-        return missing
-    data = read_json(path)
-    with _shape_of(path):
-        return parse(data)
+    return read_as(path, parse, _REMEDY) if path.exists() else missing
 
 
 def _numbered(path_of: Callable[[int], Path], parse: Callable[[Any], T]) -> tuple[T, ...]:
     """Artefacts 1, 2, 3... up to the first that is not there."""
     found: list[T] = []
     while (path := path_of(len(found) + 1)).exists():
-        data = read_json(path)
-        with _shape_of(path):
-            found.append(parse(data))
+        found.append(read_as(path, parse, _REMEDY))
     return tuple(found)
+
+
+def _settings(data: Any) -> dict[str, str]:
+    return _as_text(flattened(data.get("settings", {})))
 
 
 def _as_text(settings: Mapping[str, Any]) -> dict[str, str]:

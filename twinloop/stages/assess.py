@@ -15,7 +15,7 @@ from twinloop.domain.shots import Shot
 from twinloop.domain.statistics import Estimate, bootstrap_mean, paired_difference
 from twinloop.errors import StateError
 from twinloop.ports import Reporter
-from twinloop.stages.generate import MadeImage
+from twinloop.stages.generation_record import MadeImage
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.observe import Observer, observe_files
 from twinloop.store.pictures.images import load_image

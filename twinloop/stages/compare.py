@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
@@ -13,12 +13,13 @@ from twinloop.domain.comparison import AskedPrompt, Column, Drawn, Row
 from twinloop.domain.shots import Shot, derive_seed
 from twinloop.errors import InputError, StateError
 from twinloop.families.base import Family
-from twinloop.ports import Clock, GenerationSettings, Generator, Reporter
-from twinloop.stages import words
+from twinloop.ports import Clock, GenerationSettings, Reporter
 from twinloop.stages.assess import assess
-from twinloop.stages.generate import GenerationContext, MadeImage, generate
+from twinloop.stages.generate import generate
+from twinloop.stages.generation_record import GenerationContext, MadeImage
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.observe import Observer
+from twinloop.stages.toolbox import Makers
 from twinloop.store.atomic import sha256_file
 from twinloop.store.journal import Journal
 from twinloop.store.run.catalog import Catalog
@@ -33,20 +34,19 @@ def plan_rows(
     prompts: Sequence[AskedPrompt],
     per_prompt: int,
     seed: int,
-    generation: GenerationSettings,
-    negative: str,
-    family: Family | None,
+    makers: Makers,
 ) -> tuple[Row, ...]:
     """A row for each prompt and each of its images.
 
     Args:
         per_prompt: images of each prompt. A prompt with a seed of its own has the next ones for the further images.
-        negative: what is kept away where a prompt does not say so.
-        family: of the base model; None for the fakes, which take everything.
+        makers: how images are made, and what is kept away, where a prompt does not say so; of which family the base
+            model is. The fakes are of none and take everything.
 
     Raises:
         InputError: a size that models of the family do not make.
     """
+    generation, family, negative = makers.generation, makers.family, makers.voice.negative()
     rows = []
     for (number, asked), image in itertools.product(enumerate(prompts, 1), range(1, per_prompt + 1)):
         own = derive_seed(seed, "compare", number, image) if asked.seed is None else (asked.seed + image - 1) % 2**63
@@ -83,11 +83,6 @@ def _check_size(row: Row, number: int, family: Family | None) -> None:
         )
 
 
-def usual_negative(style: str, around: words.Around) -> str:
-    """What is kept away in general."""
-    return words.negative_prompt((), {}, style, around.negative)
-
-
 def plan_columns(loras: Sequence[Path], strengths: Sequence[float], bare: bool) -> tuple[Column, ...]:
     """Without a LoRA first, then LoRA by LoRA, so that each is loaded once."""
     columns = [Column(BARE)] if bare else []
@@ -113,12 +108,10 @@ def _names(loras: Sequence[Path]) -> list[str]:
 class Easel:
     """What columns are drawn with."""
 
-    folder: Path
-    base_model: str
-    generation: GenerationSettings
-    generator: Callable[[], Generator]
-    journal: Journal
+    makers: Makers
     clock: Clock
+    folder: Path
+    journal: Journal
 
 
 def settings_of(row: Row, generation: GenerationSettings) -> GenerationSettings:
@@ -139,10 +132,10 @@ def draw(rows: Sequence[Row], columns: Sequence[Column], easel: Easel, reporter:
     Rows with the same settings share batches, the same ones in every column: nothing but the LoRA and its strength
     differs from left to right.
     """
-    total = len(rows) * len(columns)
+    makers, total = easel.makers, len(rows) * len(columns)
     groups: dict[GenerationSettings, list[Shot]] = {}
     for row in rows:
-        groups.setdefault(settings_of(row, easel.generation), []).append(row.shot)
+        groups.setdefault(settings_of(row, makers.generation), []).append(row.shot)
     files = {column.lora for column in columns if column.lora is not None and not column.drawn_with}
     hashes: dict[Path | None, str] = {lora: sha256_file(lora) for lora in files}
     before, drawn = 0, []
@@ -152,7 +145,7 @@ def draw(rows: Sequence[Row], columns: Sequence[Column], easel: Easel, reporter:
             context = GenerationContext(
                 prefix=f"{column.drawn_with or hashes.get(column.lora, BARE)}.{column.strength:g}",
                 folder=easel.folder / column.folder,
-                base_model=easel.base_model,
+                base_model=makers.base_model,
                 lora=None if column.drawn_with else column.lora,
                 settings=replace(settings, lora_scale=column.strength, planned=total),
                 stamped=False,
@@ -160,7 +153,7 @@ def draw(rows: Sequence[Row], columns: Sequence[Column], easel: Easel, reporter:
                 recorded=False,
             )
             part = _Part(reporter, before, total)
-            generator = functools.partial(_not_again, column) if column.drawn_with else easel.generator
+            generator = functools.partial(_not_again, column) if column.drawn_with else makers.generator
             images = generate(shots, context, generator, easel.journal, easel.clock, part)
             made |= {image.shot.key: image for image in images}
             before += len(shots)

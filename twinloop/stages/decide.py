@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from twinloop.domain.records import PanelScore
 from twinloop.domain.statistics import Estimate
-from twinloop.domain.wording import percent
+from twinloop.domain.wording import percent, plural
 from twinloop.stages.assess import compare
 
 WATCHED = {"identity": 0.03, "diversity": 0.20, "quality": 0.03}
@@ -151,7 +151,7 @@ class Budget:
     def __call__(self, rounds: Sequence[RoundFacts]) -> Stop | None:
         if len(rounds) < self.iterations:
             return None
-        return Stop("budget", f"{self.iterations} iterations done (max_iterations)", False)
+        return Stop("budget", f"{plural(len(rounds), 'iteration')} done (max_iterations)", False)
 
 
 NO_GAPS = Stop("no_gaps", "gap count is 0: every facet value has its share", True)
@@ -173,6 +173,16 @@ def no_gaps(unmeasured: Mapping[str, str], measured: int) -> Stop:
 def decide(rounds: Sequence[RoundFacts], rules: Sequence[StopRule]) -> Stop | None:
     """The first rule that says stop."""
     return next((stop for stop in (rule(rounds) for rule in rules) if stop is not None), None)
+
+
+def decide_again(stop: Stop, rounds: Sequence[RoundFacts], rules: Sequence[StopRule]) -> Stop | None:
+    """Of rounds after which a run had ended: as it was decided then, where that rule says stop today, too; else as
+    `decide`.
+    """
+    found = [again for rule in rules if (again := rule(rounds)) is not None]
+    if any(again.rule == stop.rule for again in found):
+        return stop
+    return found[0] if found else None
 
 
 def improvement(before: PanelScore, after: PanelScore) -> Estimate | None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from twinloop.domain.facet import Facet, Shares, wanted_shares
 from twinloop.domain.shots import Shot, derive_seed
-from twinloop.stages import words
+from twinloop.stages.words import Voice
 
 USUAL_SAMPLES = 4
 """Sample images at a time, where no prompts are given."""
@@ -19,11 +19,9 @@ NO_SHARES: Shares = {}
 
 def plan_panel(
     facets: Sequence[Facet],
-    trigger: str,
-    style: str,
+    voice: Voice,
     seed: int,
     count: int,
-    around: words.Around,
     shares: Shares = NO_SHARES,
 ) -> list[Shot]:
     """The fixed panel, the same for every LoRA of a run: prompts that walk through all values of all facets.
@@ -42,16 +40,14 @@ def plan_panel(
     for facet in several:
         decks[facet.name] = _with_room(_deck_of_some(facet, wanted[facet.name], seed, count), facet, decks)
     lead = exclusive[0].name if exclusive else ""
-    return [_panel_shot(number, decks, lead, facets, trigger, style, seed, around) for number in range(1, count + 1)]
+    return [_panel_shot(number, decks, lead, facets, voice, seed) for number in range(1, count + 1)]
 
 
 def plan_samples(
     prompts: Sequence[str],
     facets: Sequence[Facet],
-    trigger: str,
-    style: str,
+    voice: Voice,
     seed: int,
-    around: words.Around,
     shares: Shares = NO_SHARES,
 ) -> list[Shot]:
     """What a training draws on its way: the given prompts as they are, each with a seed of its own; without any, four
@@ -60,7 +56,7 @@ def plan_samples(
     if not prompts:
         return [
             replace(shot, key=_sample_key(shot.index))
-            for shot in plan_panel(facets, trigger, style, seed, USUAL_SAMPLES, around, shares)
+            for shot in plan_panel(facets, voice, seed, USUAL_SAMPLES, shares)
         ]
     return [
         Shot(
@@ -69,7 +65,7 @@ def plan_samples(
             value="",
             index=number,
             prompt=prompt,
-            negative_prompt=words.negative_prompt(facets, {}, style, around.negative),
+            negative_prompt=voice.negative(),
             seed=derive_seed(seed, "sample", number),
         )
         for number, prompt in enumerate(prompts, start=1)
@@ -85,18 +81,16 @@ def _panel_shot(
     decks: Mapping[str, Sequence[str | None]],
     lead: str,
     facets: Sequence[Facet],
-    trigger: str,
-    style: str,
+    voice: Voice,
     seed: int,
-    around: words.Around,
 ) -> Shot:
     traits = {name: value for name, deck in decks.items() if (value := deck[number - 1]) is not None}
     wanted = {name: {value: number % 2} for name, value in traits.items()}
     return Shot(
         key=f"panel_{number:03d}", facet=lead, value=traits.get(lead, ""), index=number,
-        prompt=words.prompt(trigger, facets, wanted, style, around),
-        negative_prompt=words.negative_prompt(facets, wanted, style, around.negative),
-        seed=derive_seed(seed, trigger, "panel", number), traits=tuple(sorted(traits.items())),
+        prompt=voice.prompt(facets, wanted),
+        negative_prompt=voice.negative(facets, wanted),
+        seed=derive_seed(seed, voice.trigger, "panel", number), traits=tuple(sorted(traits.items())),
     )  # fmt: skip
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from twinloop.domain.facet import Facet, Shares, wanted_shares
 from twinloop.domain.shots import Gap, Shot, derive_seed
-from twinloop.stages import words
 from twinloop.stages.sources import Source, choose
+from twinloop.stages.words import Voice
 
 PLAIN = {"face_angle": ("front", "three_quarter"), "framing": ("close_up", "portrait", "half_body")}
 """Values that keep another gap's target recognisable: nobody can see a smile from behind, or in a full-length
@@ -24,20 +24,17 @@ class PlanSettings:
     """What planning needs to know.
 
     Attributes:
-        style: as in `families.base.Preset`. num_per_gap: shots per gap and round.
+        voice: how prompts are worded. num_per_gap: shots per gap and round.
         from_photos: share of shots that start from a real photo. photos: the photos to start from.
-        around: what prompts have round the facets' words.
         faces: shots also say what is asked of the face alone, for images whose small faces are redrawn.
         references: how many of them one shot names. shares: facet -> value -> share that is wanted, over the facets'
             own.
     """
 
-    trigger: str
-    style: str
+    voice: Voice
     seed: int
     iteration: int
     num_per_gap: int
-    around: words.Around = words.USUAL
     from_photos: float = 0.0
     photos: tuple[Source, ...] = ()
     references: int = 1
@@ -64,7 +61,7 @@ def unplannable(gaps: Sequence[Gap], facets: Sequence[Facet]) -> list[Gap]:
 
 
 def _shot(gap: Gap, index: int, gaps: Sequence[Gap], facets: Sequence[Facet], settings: PlanSettings) -> Shot:
-    seed = derive_seed(settings.seed, settings.trigger, settings.iteration, gap.facet, gap.value, index)
+    seed = derive_seed(settings.seed, settings.voice.trigger, settings.iteration, gap.facet, gap.value, index)
     rng = random.Random(seed)
     traits = _traits(gap, gaps, facets, settings.shares, rng)
     # the gap's own phrase goes round with the index (left, right, left...), the others are drawn
@@ -76,15 +73,11 @@ def _shot(gap: Gap, index: int, gaps: Sequence[Gap], facets: Sequence[Facet], se
         sources = choose(settings.photos, angle, turn % 2, settings.references, rng)
     return Shot(
         key=f"{gap.facet}_{gap.value}_{index:03d}", facet=gap.facet, value=gap.value, index=index,
-        prompt=words.prompt(settings.trigger, facets, wanted, settings.style, settings.around),
-        negative_prompt=words.negative_prompt(facets, wanted, settings.style, settings.around.negative),
+        prompt=settings.voice.prompt(facets, wanted),
+        negative_prompt=settings.voice.negative(facets, wanted),
         seed=seed, traits=tuple(sorted(traits.items())),
         source=sources[0] if sources else None, references=sources[1:],
-        face_prompt=(
-            words.face_prompt(settings.trigger, facets, wanted, settings.style, settings.around)
-            if settings.faces
-            else ""
-        ),
+        face_prompt=settings.voice.face_prompt(facets, wanted) if settings.faces else "",
     )  # fmt: skip
 
 

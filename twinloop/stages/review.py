@@ -13,7 +13,7 @@ from typing import Any, Literal
 from twinloop.domain.verdicts import Outcome, Verdict
 from twinloop.errors import InputError, StateError
 from twinloop.stages.validate import Judged
-from twinloop.store.atomic import read_json, write_json
+from twinloop.store.atomic import read_as, write_json
 from twinloop.store.clock import utc_now
 
 Policy = Literal["never", "first_round", "always"]
@@ -53,16 +53,19 @@ class Review:
         """
         if not path.exists():
             return cls(iteration)
-        data = read_json(path)
-        try:
+
+        def parse(data: Any) -> Review:
             opinions = {
                 name: Opinion(Outcome(item["outcome"]), str(item["when"])) for name, item in data["decisions"].items()
             }
             return cls(iteration, opinions, bool(data["finished"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StateError(
-                f"{path} is not a review ({error}). Correct it, or delete it and review that round again."
-            ) from None
+
+        return read_as(
+            path,
+            parse,
+            "Correct it, or put it back from a copy. Where the run has not gone on from that round yet, you may delete"
+            " it and review the round again.",
+        )
 
 
 def to_look_at(verdicts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -78,14 +81,11 @@ def read_verdicts(path: Path) -> list[Verdict]:
     Raises:
         InputError: there is no such file. StateError: it is damaged.
     """
-    data = read_json(path)
-    try:
-        return [Verdict.from_json(item) for item in to_look_at(data["verdicts"])]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StateError(
-            f"{path} does not hold the verdicts of a round ({type(error).__name__}: {error}). Move it away and run the"
-            " loop again."
-        ) from error
+    return read_as(
+        path,
+        lambda data: [Verdict.from_json(item) for item in to_look_at(data["verdicts"])],
+        "Move it away and run the loop again.",
+    )
 
 
 def wanted(policy: Policy, iteration: int) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from twinloop.domain.forecast import Forecast
+from twinloop.families.base import Family
 from twinloop.ports import Clock, GenerationSettings, Generator, Reporter, Trainer, TrainingSettings
 from twinloop.stages.observe import Observer
-from twinloop.stages.words import USUAL, Around
+from twinloop.stages.words import Voice
 
 
 class Forecaster(Protocol):
@@ -19,37 +21,43 @@ class Forecaster(Protocol):
         """Of one on so many images, with these captions where they are known; None where it cannot be told."""
 
 
-def _unknown(images: int, captions: Sequence[str] = ()) -> None:
-    """Nothing can be told about what a training will need."""
-
-
 @dataclass(frozen=True, kw_only=True)
-class Toolbox:
-    """Ports, filled: what makes images and LoRAs on one base model, and what else a run needs.
+class Makers:
+    """What makes images and LoRAs on one base model, and what is known about it before the base is loaded.
 
     Attributes:
         generator, trainer: made on first use, because loading a base model takes long.
         generation: the settings in force (the user's over the family's). training: the same for a dataset of so many
-            images. usual_steps: of the preset, 0 = not known.
+            images. usual_steps: of a training, as the preset has it, 0 = not known.
+        voice: how prompts are worded. base_model: as the user named it.
         small_face: height of a face as a share of the picture's, under which it is redrawn where that is wanted.
-        style: of prompts, as in `families.base.Preset`. base_model: as the user named it.
-        around: what prompts have round the facets' words.
         forecast: what a training will need here; loads the base.
-        tell_device: say where models compute.
-        observer: the ruler.
+        family: of the base model; None for the fakes, which are of none.
+        notice: what the user should know about the preset, "" when nothing.
+        check: looks at base model, machine and LoRAs (those of the settings, and others that are named) before anything
+            long starts.
     """
 
     generator: Callable[[], Generator]
     trainer: Callable[[], Trainer]
     generation: GenerationSettings
     training: Callable[[int], TrainingSettings]
-    style: str
+    usual_steps: int
+    voice: Voice
     base_model: str
-    around: Around = USUAL
-    small_face: float = 0.0
-    usual_steps: int = 0
-    forecast: Forecaster = _unknown
-    tell_device: Callable[[], None] = lambda: None
+    small_face: float
+    forecast: Forecaster
+    family: Family | None
+    notice: str
+    check: Callable[[Sequence[Path]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toolbox:
+    """Ports, filled. ``observer``: the ruler. ``tell_device``: say where models compute."""
+
+    makers: Makers
     observer: Observer
     clock: Clock
     reporter: Reporter
+    tell_device: Callable[[], None]

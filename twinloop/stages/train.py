@@ -20,7 +20,7 @@ from twinloop.stages.samples import training_samples
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.training_spec import TrainingSpec
 from twinloop.stages.untouched import check_untouched
-from twinloop.store.atomic import copy_whole, read_json, sha256_file, write_json
+from twinloop.store.atomic import copy_whole, read_as, read_json, sha256_file, write_json
 from twinloop.store.models.base_name import BASE_NAME, base_name
 from twinloop.store.models.lora_file import header_texts, kohya_path, metrics_path
 from twinloop.store.models.step_saves import StepSaves
@@ -29,6 +29,12 @@ from twinloop.store.run.workspace import Workspace, shown_path
 CANDIDATES, FINISHED = "candidates", "finished"
 GIVEN = "given"
 """Stands in the place of the preset where the user brought the LoRA."""
+
+NOT_OURS = (
+    "Another program may have written it: A1111 and Forge keep their notes on a LoRA in a file of that name. Put the"
+    " record back from a copy, or move the file away: then that version is made anew."
+)
+"""What to do about a file in the place of a LoRA's record."""
 
 
 def train(dataset: Dataset, version: int, spec: TrainingSpec, workspace: Workspace, toolbox: Toolbox) -> LoRA:
@@ -90,9 +96,8 @@ def work_of(output: Path) -> Path:
 
 def _finished(output: Path, record: Path, dataset: Dataset, spec: TrainingSpec, toolbox: Toolbox) -> LoRA:
     if record.exists():
-        data = read_json(record)
-        lora = LoRA.from_json(data)
-        same = (lora.dataset_id, lora.base_model) == (dataset.id, toolbox.base_model) and spec.met_by(data)
+        lora, data = read_as(record, _with_json, "Another program may have written it. Name another --output.")
+        same = (lora.dataset_id, lora.base_model) == (dataset.id, toolbox.makers.base_model) and spec.met_by(data)
         if same and lora.sha256 == sha256_file(output):
             return lora
     raise StateError(
@@ -106,7 +111,7 @@ def _check_record(record: Path) -> None:
         return
     try:
         LoRA.from_json(read_json(record))
-    except (StateError, KeyError, TypeError, AttributeError) as error:
+    except (StateError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise StateError(
             f"{record} is not the record of a LoRA, and the training would write its record there; nothing was changed."
             " Name another --output."
@@ -158,15 +163,15 @@ def _made(order: TrainingOrder, file: Path, toolbox: Toolbox, stop_at: int = 0, 
     ``begins``: it is the first of this process.
     """
     settings = dataclasses.replace(order.spec.settings, stop_at=stop_at, saves_beside=str(order.output))
-    samples = training_samples(order.dataset, settings, order.spec.beside, toolbox.style, toolbox.reporter)
-    trained = toolbox.trainer().train(
+    samples = training_samples(order.dataset, settings, order.spec.beside, toolbox.makers.voice.style, toolbox.reporter)
+    trained = toolbox.makers.trainer().train(
         samples, settings, file, order.work, order.texts, _progress(order.name, toolbox.reporter, begins)
     )  # fmt: skip
     return LoRA(
         path=shown_path(order.output),
         version=order.version,
         sha256=sha256_file(file),
-        base_model=toolbox.base_model,
+        base_model=toolbox.makers.base_model,
         dataset_id=order.dataset.id,
         preset=settings.preset,
         steps=trained.steps,
@@ -205,7 +210,7 @@ def _rank_and_alpha(file: Path, settings: TrainingSettings) -> dict[str, Any]:
 def _chosen(order: TrainingOrder, chosen: Path, toolbox: Toolbox) -> LoRA:
     """Train from pause to pause, and take the LoRA that is chosen then."""
     folder, pauses = order.work / CANDIDATES, order.spec.pauses
-    begins, done = True, toolbox.trainer().steps_done(order.work) if order.work.exists() else 0
+    begins, done = True, toolbox.makers.trainer().steps_done(order.work) if order.work.exists() else 0
     for step in pauses.steps:
         file = folder / f"step_{step:06d}.safetensors"
         if step < done and not file.with_suffix(".json").exists() and not pauses.decides(step):
@@ -217,7 +222,7 @@ def _chosen(order: TrainingOrder, chosen: Path, toolbox: Toolbox) -> LoRA:
             break
     best = folder / f"step_{pauses.settle():06d}.safetensors"
     _copy_with_companions(best, chosen)
-    return dataclasses.replace(LoRA.from_json(read_json(best.with_suffix(".json"))), path=shown_path(order.output))
+    return dataclasses.replace(read_as(best.with_suffix(".json"), LoRA.from_json), path=shown_path(order.output))
 
 
 def _copy_with_companions(lora: Path, output: Path) -> None:
@@ -248,7 +253,7 @@ def adopt(existing: Path, dataset: Dataset, workspace: Workspace, toolbox: Toolb
         path=shown_path(workspace.lora(1)),
         version=1,
         sha256=digest,
-        base_model=toolbox.base_model,
+        base_model=toolbox.makers.base_model,
         dataset_id=dataset.id,
         preset=GIVEN,
         steps=0,
@@ -268,10 +273,9 @@ def _recorded(
     """The LoRA of a record, which must be what would be trained now, or the file that is given now (where it is still
     there).
     """
-    data = read_json(record)
-    lora = LoRA.from_json(data)
+    lora, data = read_as(record, _with_json, NOT_OURS)
     other = ""
-    if (lora.dataset_id, lora.base_model) != (dataset.id, toolbox.base_model):
+    if (lora.dataset_id, lora.base_model) != (dataset.id, toolbox.makers.base_model):
         other = "was trained on other images or another base model"
     elif spec is not None and (lora.preset == GIVEN or not spec.met_by(data)):
         other = "was trained with other settings"
@@ -283,6 +287,11 @@ def _recorded(
             "Use another lora_output_dir, or move that folder away."
         )
     return lora
+
+
+def _with_json(data: Any) -> tuple[LoRA, Any]:
+    """The LoRA of a record, and the record, which also holds what was asked."""
+    return LoRA.from_json(data), data
 
 
 def _metadata(dataset: Dataset, title: str, file: str, spec: TrainingSpec, toolbox: Toolbox) -> Mapping[str, str]:
@@ -297,6 +306,6 @@ def _metadata(dataset: Dataset, title: str, file: str, spec: TrainingSpec, toolb
         **({"twinloop.assistant": spec.settings.assistant_sha256} if spec.settings.assistant_sha256 else {}),
         "twinloop.consent": spec.consent.text,
         "ss_output_name": file,
-        BASE_NAME: base_name(toolbox.base_model),
+        BASE_NAME: base_name(toolbox.makers.base_model),
         "ss_num_train_images": str(real + made),
     }

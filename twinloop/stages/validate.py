@@ -4,10 +4,9 @@ unsure.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,17 @@ from twinloop.domain.facet import Facet
 from twinloop.domain.observation import Observation
 from twinloop.domain.statistics import wilson
 from twinloop.domain.verdicts import CheckResult, Outcome, Verdict
-from twinloop.errors import NothingToDo, StateError
+from twinloop.errors import NothingToDo
 from twinloop.ports import Reporter
 from twinloop.stages.early import GivenUp
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.observe import Observer, Seen, observe_files
-from twinloop.store.atomic import copy_whole, read_json, sha256_file
+from twinloop.store.atomic import copy_whole, read_as, sha256_file
 from twinloop.store.pictures.images import find_images
 from twinloop.store.run.catalog import Catalog
 from twinloop.store.run.workspace import GENERATION_METADATA
 
+_RESTORE = "Restore it, or delete it: the file names tell the targets too."
 _NAME = re.compile(r"^synthetic_(?P<rest>.+)_(?P<index>\d{3,})_\d{8}_\d{6}$")
 
 
@@ -87,9 +87,11 @@ def asked_images(folder: Path, facets: Sequence[Facet], beside: Sequence[Path] =
         )
     known: dict[str, tuple[str, str]] = {}
     if (folder / GENERATION_METADATA).exists():
-        with _generation_record(folder):
-            data = read_json(folder / GENERATION_METADATA)
-            known = {item["file"]: (item["type"], item["target"]) for item in data["images"]}
+        known = read_as(
+            folder / GENERATION_METADATA,
+            lambda data: {item["file"]: (item["type"], item["target"]) for item in data["images"]},
+            _RESTORE,
+        )
     return [Asked(path, *(known.get(path.name) or _target_from_name(path, facets))) for path in images]
 
 
@@ -101,20 +103,12 @@ def given_up(folder: Path) -> list[Judged]:
     """
     if not (folder / GENERATION_METADATA).exists():
         return []
-    with _generation_record(folder):
-        found = [GivenUp.from_json(item) for item in read_json(folder / GENERATION_METADATA).get("rejected_early", ())]
+    found = read_as(
+        folder / GENERATION_METADATA,
+        lambda data: [GivenUp.from_json(item) for item in data.get("rejected_early", ())],
+        _RESTORE,
+    )
     return [Judged(Asked(folder / item.file, item.shot.facet, item.shot.value), None, item.verdict) for item in found]
-
-
-@contextlib.contextmanager
-def _generation_record(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StateError(
-            f"{folder / GENERATION_METADATA} is not a generation record ({error}). Restore it, or delete it: the file"
-            " names tell the targets too."
-        ) from None
 
 
 def _target_from_name(path: Path, facets: Sequence[Facet]) -> tuple[str, str]:

@@ -55,9 +55,65 @@ class Around:
 
 USUAL = Around()
 
-
 ORDER = ("framing", "face_angle", "expression", "composition", "setting", "lighting")
 """Order of the parts in a sentence; facets of the user's own follow."""
+FACE_FRAMING = "close_up"
+"""The framing of a face alone."""
+
+Wanted = Mapping[str, Mapping[str, int]]
+"""What a prompt asks for: facet name -> value -> variant of its phrase."""
+NOTHING: Wanted = {}
+
+
+@dataclass(frozen=True)
+class Voice:
+    """How prompts speak of the person: the trigger, the style (as in `families.base.Preset`), and what stands round the
+    facets' words.
+    """
+
+    trigger: str
+    style: str
+    around: Around = USUAL
+
+    def prompt(self, facets: Sequence[Facet], wanted: Wanted) -> str:
+        """A prompt: the trigger first (after what the style opens with), then the wanted values, then quality words."""
+        around = self.around
+        prefix = OPENING.get(self.style, "") if around.prefix is None else around.prefix
+        suffix = QUALITY[self.style] if around.suffix is None else around.suffix
+        parts = [prefix, head(self.trigger, self.style, around.class_word)]
+        for facet in _in_order(facets):
+            parts += [
+                phrase(facet, value, self.style, variant) for value, variant in wanted.get(facet.name, {}).items()
+            ]
+        return ", ".join(part for part in [*parts, suffix] if part)
+
+    def face_prompt(self, facets: Sequence[Facet], wanted: Wanted) -> str:
+        """The prompt of the face alone of what `prompt` asks for: a close-up, without what has no room in one
+        (hands).
+        """
+        framed = {facet.name: facet for facet in facets}
+        kept = {
+            name: {v: variant for v, variant in values.items() if _fits_close_up(framed[name].phrases[v].beside)}
+            for name, values in wanted.items()
+        }
+        if "framing" in framed and FACE_FRAMING in framed["framing"].values:
+            kept["framing"] = {FACE_FRAMING: 0}
+        return self.prompt(facets, kept)
+
+    def negative(self, facets: Sequence[Facet] = (), wanted: Wanted = NOTHING) -> str:
+        """What to keep away: the words of the wanted values, then the general ones (or the user's own).
+
+        The general ones come last, because what is too long for a model is cut off at its end.
+        """
+        general = NEGATIVE[self.style] if self.around.negative is None else self.around.negative
+        own = [
+            word
+            for facet in _in_order(facets)
+            for value in wanted.get(facet.name, {})
+            for word in _kept_away(facet.phrases[value], self.style)
+            if word not in general
+        ]
+        return ", ".join(part for part in dict.fromkeys([*own, general]) if part)
 
 
 def phrase(facet: Facet, value: str, style: str, variant: int) -> str:
@@ -82,68 +138,8 @@ def head(trigger: str, style: str, class_word: str = "", *, alone: bool = True) 
     return ", ".join(part for part in (trigger, *counts) if part)
 
 
-def prompt(
-    trigger: str,
-    facets: Sequence[Facet],
-    wanted: Mapping[str, Mapping[str, int]],
-    style: str,
-    around: Around = USUAL,
-) -> str:
-    """A prompt: the trigger first (after what the style opens with), then the wanted values, then quality words.
-
-    Args:
-        wanted: facet name -> value -> variant of its phrase.
-    """
-    prefix = OPENING.get(style, "") if around.prefix is None else around.prefix
-    suffix = QUALITY[style] if around.suffix is None else around.suffix
-    parts = [prefix, head(trigger, style, around.class_word)]
-    for facet in _in_order(facets):
-        parts += [phrase(facet, value, style, variant) for value, variant in wanted.get(facet.name, {}).items()]
-    return ", ".join(part for part in [*parts, suffix] if part)
-
-
-FACE_FRAMING = "close_up"
-"""The framing of a face alone."""
-
-
-def face_prompt(
-    trigger: str,
-    facets: Sequence[Facet],
-    wanted: Mapping[str, Mapping[str, int]],
-    style: str,
-    around: Around = USUAL,
-) -> str:
-    """The prompt of the face alone of what `prompt` asks for: a close-up, without what has no room in one (hands)."""
-    framed = {facet.name: facet for facet in facets}
-    kept = {
-        name: {v: variant for v, variant in values.items() if _fits_close_up(framed[name].phrases[v].beside)}
-        for name, values in wanted.items()
-    }
-    if "framing" in framed and FACE_FRAMING in framed["framing"].values:
-        kept["framing"] = {FACE_FRAMING: 0}
-    return prompt(trigger, facets, kept, style, around)
-
-
 def _fits_close_up(beside: Mapping[str, Sequence[str]]) -> bool:
     return "framing" not in beside or FACE_FRAMING in beside["framing"]
-
-
-def negative_prompt(
-    facets: Sequence[Facet], wanted: Mapping[str, Mapping[str, int]], style: str, base: str | None
-) -> str:
-    """What to keep away: the words of the wanted values, then the general ones (or the user's own).
-
-    The general ones come last, because what is too long for a model is cut off at its end.
-    """
-    general = NEGATIVE[style] if base is None else base
-    own = [
-        word
-        for facet in _in_order(facets)
-        for value in wanted.get(facet.name, {})
-        for word in _kept_away(facet.phrases[value], style)
-        if word not in general
-    ]
-    return ", ".join(part for part in dict.fromkeys([*own, general]) if part)
 
 
 def _kept_away(words: Phrase, style: str) -> Sequence[str]:

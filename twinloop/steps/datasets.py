@@ -17,12 +17,13 @@ from twinloop.stages.validate import Judged
 from twinloop.stages.words import caption
 from twinloop.steps.options import merge_limits
 from twinloop.steps.run import Run, sign
+from twinloop.store.atomic import read_as
 
 
 def captioner(settings: Settings, toolbox: Toolbox) -> Captioner:
     """What describes a picture by what was measured on it."""
-    trigger, facets = settings.person_trigger, toolbox.observer.facets
-    return lambda seen: caption(trigger, facets, seen, toolbox.style, toolbox.around.class_word)
+    voice, facets = toolbox.makers.voice, toolbox.observer.facets
+    return lambda seen: caption(voice.trigger, facets, seen, voice.style, voice.around.class_word)
 
 
 def dataset_of(
@@ -47,8 +48,9 @@ def merge(
     limits = merge_limits(settings)
     approved = [item for item in judged if item.verdict.outcome is Outcome.APPROVED]
     merged, _ = merging.merge(dataset, approved, gaps, captioner(settings, run.toolbox), iteration, limits)
-    data = run.artefact(f"iter{iteration}.dataset", run.workspace.dataset(iteration), merged.to_json)
-    kept = Dataset.from_json(data)
+    path = run.workspace.dataset(iteration)
+    run.artefact(f"iter{iteration}.dataset", path, merged.to_json)
+    kept = read_as(path, Dataset.from_json)
     count = len(kept.members) - len(dataset.members)
     spare = len(approved) - count
     left = f" ({spare} approved left out: {_why_left_out(dataset, limits)})" if spare else ""

@@ -20,7 +20,7 @@ from twinloop.stages.validate import Judged, tally
 from twinloop.steps.gaps import what_was_measured
 from twinloop.steps.options import stop_rules
 from twinloop.steps.run import Run
-from twinloop.store.atomic import read_json, write_json
+from twinloop.store.atomic import read_as, write_json
 
 MORE_ROUNDS = {
     "budget": "raise max_iterations (now {max_iterations})",
@@ -40,7 +40,10 @@ def decide_on(run: Run, rounds: Sequence[Round], gaps: Sequence[Gap]) -> Stop | 
     if not gaps:
         measured = what_was_measured(run, len(rounds) + 1)
         return decide.no_gaps(measured.lacking, measured.facets)
-    return decide.decide([entry.facts for entry in rounds], stop_rules(run.settings)) if rounds else None
+    facts, rules = [entry.facts for entry in rounds], stop_rules(run.settings)
+    if (stop := _recorded_stop(run, len(rounds))) is not None:
+        return decide.decide_again(stop, facts, rules)
+    return decide.decide(facts, rules) if rounds else None
 
 
 def close_round(
@@ -61,11 +64,16 @@ def close_round(
     """
     counts = tally([item.verdict for item in judged])
     done = finished_round(iteration, gaps, counts, merged=joined, lora=lora, before=before, score=score)
-    recorded = {entry.get("iteration"): entry for entry in _recorded_rounds(run)}
-    if (entry := recorded.get(iteration)) is not None:
-        done = as_recorded(done, entry)
+    if run.workspace.history.exists():
+        done = read_as(run.workspace.history, lambda history: _as_on_record(done, history))
     say_round(run, done)
     return done
+
+
+def _as_on_record(done: Round, history: Any) -> Round:
+    recorded = {entry.get("iteration"): entry for entry in _rounds(history)}
+    entry = recorded.get(done.facts.iteration)
+    return done if entry is None else as_recorded(done, entry)
 
 
 def say_round(run: Run, done: Round) -> None:
@@ -91,13 +99,26 @@ def record(run: Run, result: RunResult) -> None:
     """
     if result.stop is None and len(_recorded_rounds(run)) > len(result.rounds):
         return
-    write_json(run.workspace.history, history_json(result, run.settings.person_name, run.toolbox.base_model))
+    write_json(run.workspace.history, history_json(result, run.settings.person_name, run.toolbox.makers.base_model))
 
 
 def _recorded_rounds(run: Run) -> Sequence[Mapping[str, Any]]:
     """The rounds that the run had already, as iteration_history.json has them."""
     path = run.workspace.history
-    return read_json(path).get("iterations", ()) if path.exists() else ()
+    return read_as(path, _rounds) if path.exists() else ()
+
+
+def _rounds(history: Any) -> Sequence[Mapping[str, Any]]:
+    return [dict(entry) for entry in history.get("iterations", ())]
+
+
+def _recorded_stop(run: Run, rounds: int) -> Stop | None:
+    """Why the run had ended after so many rounds; None = it had not."""
+    path = run.workspace.history
+    history = read_as(path, lambda data: (data.get("stop"), len(data.get("iterations", ())))) if path.exists() else None
+    if history is None or history[0] is None or history[1] != rounds:
+        return None
+    return read_as(path, lambda data: Stop.from_json(data["stop"]))
 
 
 def finish(run: Run, result: RunResult, earlier: bool) -> None:

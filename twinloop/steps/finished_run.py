@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from typing import Any
 
 from twinloop.config import Settings
 from twinloop.ports import Reporter
 from twinloop.stages import decide
 from twinloop.stages.rounds import RunResult, result_from_json
 from twinloop.steps.options import stop_rules
-from twinloop.store.atomic import read_json
+from twinloop.store.atomic import read_as, read_json
 from twinloop.store.run.workspace import Workspace
 
 
@@ -20,13 +21,18 @@ def ended(settings: Settings, workspace: Workspace) -> RunResult | None:
     """
     if not workspace.history.exists():
         return None
-    with contextlib.suppress(KeyError, TypeError, ValueError):
+    with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
         result = result_from_json(read_json(workspace.history))
         if result.stop is not None and result.stop.rule != decide.NO_GAPS.rule:
             rounds = [entry.facts for entry in result.rounds]
-            result = replace(result, stop=decide.decide(rounds, stop_rules(settings)))
+            result = replace(result, stop=decide.decide_again(result.stop, rounds, stop_rules(settings)))
         return None if result.stop is None else result
     return None
+
+
+def _standing(history: Any) -> tuple[bool, int]:
+    """Whether the run had ended, and how many rounds it had."""
+    return history.get("stop") is not None, len(history.get("iterations", ()))
 
 
 class FinishedRunReporter:
@@ -39,9 +45,9 @@ class FinishedRunReporter:
 
     def __init__(self, workspace: Workspace, reporter: Reporter) -> None:
         self._reporter = reporter
-        history = read_json(workspace.history) if workspace.history.exists() else {}
-        self._silent = history.get("stop") is not None
-        self._rounds = len(history.get("iterations", ()))
+        self._silent, self._rounds = False, 0
+        if workspace.history.exists():
+            self._silent, self._rounds = read_as(workspace.history, _standing)
 
     def nothing_new(self) -> bool:
         """Whether the run ends without a round that it had not had; what is said from now on is heard."""

@@ -20,8 +20,10 @@ from twinloop.stages.rounds import Round
 from twinloop.steps.options import settings_fingerprint
 from twinloop.steps.photos import observations
 from twinloop.steps.run import Run
-from twinloop.store.atomic import read_json
+from twinloop.store.atomic import read_as
 from twinloop.store.run.workspace import shown_path
+
+_CORRECT = "Correct it, or delete it and run the same command again."
 
 
 def analysed(
@@ -55,23 +57,29 @@ def find_gaps(run: Run, dataset: Dataset, iteration: int) -> tuple[Gap, ...]:
 
     def make() -> Any:
         seen, folder = observations(run, dataset), Path(run.settings.dataset_dir)
-        left_out = [(item["path"], item["reason"]) for item in read_json(run.workspace.dataset(0))["left_out"]]
+        left_out = read_as(
+            run.workspace.dataset(0), lambda data: [(item["path"], item["reason"]) for item in data["left_out"]]
+        )
         return analysed(seen, folder, left_out, run.settings, run.toolbox.observer, iteration)[1]
 
-    data = run.artefact(f"iter{iteration}.gaps", run.workspace.gaps(iteration), make)
-    if iteration == 1:
-        _say_not_measured(run, data)
+    path = run.workspace.gaps(iteration)
+    data = run.artefact(f"iter{iteration}.gaps", path, make)
     try:
-        return analyze.gaps_from_json(data)
+        gaps = analyze.gaps_from_json(data)
     except ValueError as error:
-        raise StateError(
-            f"{run.workspace.gaps(iteration)}: {error}. Correct it, or delete it and run the same command again."
-        ) from None
+        raise StateError(f"{path}: {error}. {_CORRECT}") from None
+    if iteration == 1:
+        _say_not_measured(run, path)
+    return gaps
 
 
-def _say_not_measured(run: Run, data: Any) -> None:
-    """What is not measured and why, and where faces seem to be drawn ones. ``data``: gaps_iter1.json."""
-    blind = data["not_measured"]
+def _say_not_measured(run: Run, path: Path) -> None:
+    """What is not measured and why, and where faces seem to be drawn ones; where gaps_iter1.json says so, which may
+    have been written by hand.
+    """
+    blind, alike = read_as(
+        path, lambda data: (dict(data.get("not_measured", {})), analyze.all_alike(data.get("facets", {}))), _CORRECT
+    )
     unread = [name for name, why in blind.items() if why == UNREAD_ON_DRAWINGS]
     if unread:
         run.say(
@@ -81,7 +89,7 @@ def _say_not_measured(run: Run, data: Any) -> None:
     for name, why in blind.items():
         if name not in unread and why not in BLIND_BY_CHOICE:
             run.toolbox.reporter.warn(f"{name}: not measured ({why})")
-    if run.settings.subject == "person" and (alike := analyze.all_alike(data.get("facets", {}))):
+    if run.settings.subject == "person" and alike:
         run.say(f"Note: {alike}")
 
 
@@ -99,7 +107,10 @@ class Measured:
 
 def what_was_measured(run: Run, iteration: int) -> Measured:
     """As gaps_iterN.json says, which a user may have corrected."""
-    data = read_json(run.workspace.gaps(iteration))
+    return read_as(run.workspace.gaps(iteration), _measured, _CORRECT)
+
+
+def _measured(data: Any) -> Measured:
     facets: dict[str, Any] = data.get("facets", {})
     lacking = {}
     for name, why in data.get("not_measured", {}).items():

@@ -7,43 +7,44 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.domain.records import Dataset, LoRA
-from twinloop.domain.shots import Gap, Shot
+from twinloop.domain.shots import Gap
 from twinloop.domain.wording import plural
 from twinloop.errors import StateError
 from twinloop.stages import generate as generating
 from twinloop.stages import plan
 from twinloop.stages.face_detail import FaceDetail
+from twinloop.stages.generation_record import GenerationContext, shots_from_json, shots_json
 from twinloop.stages.identity import reference_from_json
 from twinloop.stages.sources import Source, source_of, sources_from_json, sources_json
 from twinloop.steps.options import early_judge, face_detail, plan_settings
 from twinloop.steps.photos import observations
 from twinloop.steps.run import Run, sign
 from twinloop.steps.verdicts import is_judged
-from twinloop.store.atomic import read_json, read_object, write_json
+from twinloop.store.atomic import read_as, read_object, write_json
 from twinloop.store.run.workspace import GENERATION_METADATA, shown_path
 
 
 def generate(run: Run, gaps: Sequence[Gap], lora: LoRA, iteration: int) -> None:
     """shots_iterN.json and synthetic_iterN/; of a round that was judged nothing is made again."""
     toolbox, path = run.toolbox, run.workspace.shots(iteration)
-    data = run.artefact(f"iter{iteration}.shots", path, lambda: _shots(run, gaps, iteration))
+    run.artefact(f"iter{iteration}.shots", path, lambda: _shots(run, gaps, iteration))
     if is_judged(run, iteration):
         record = read_object(run.workspace.synthetic(iteration) / GENERATION_METADATA)
-        images, early = record.get("images", ()), record.get("rejected_early", ())
+        images, early = record.get("images") or (), record.get("rejected_early") or ()
         _say_made(run, len(images), sum("face_detail" in image for image in images), len(early))
         return
-    shots = [Shot.from_json(item) for item in data["shots"]]
-    context = generating.GenerationContext(
+    shots = read_as(path, shots_from_json)
+    context = GenerationContext(
         prefix=f"iter{iteration}",
         folder=run.workspace.synthetic(iteration),
-        base_model=toolbox.base_model,
+        base_model=toolbox.makers.base_model,
         lora=run.workspace.lora(lora.version),
-        settings=toolbox.generation,
+        settings=toolbox.makers.generation,
         dataset=shown_path(Path(run.settings.dataset_dir)),
         early=early_judge(run.settings, run.toolbox.observer),
         detail=_face_detail(run),
     )
-    made = generating.generate(shots, context, toolbox.generator, run.journal, toolbox.clock, toolbox.reporter)
+    made = generating.generate(shots, context, toolbox.makers.generator, run.journal, toolbox.clock, toolbox.reporter)
     _say_made(run, len(made), sum(one.face_detail is not None for one in made), len(shots) - len(made))
 
 
@@ -57,8 +58,8 @@ def _face_detail(run: Run) -> FaceDetail | None:
     if not run.settings.generation.face_detail:
         return None
     path = run.workspace.identity
-    reference = reference_from_json(read_json(path)) if path.exists() else None
-    return face_detail(run.settings, run.toolbox.observer, run.toolbox.small_face, reference)
+    reference = read_as(path, reference_from_json) if path.exists() else None
+    return face_detail(run.settings, run.toolbox.observer, run.toolbox.makers.small_face, reference)
 
 
 def _shots(run: Run, gaps: Sequence[Gap], iteration: int) -> Any:
@@ -80,10 +81,8 @@ def _shots(run: Run, gaps: Sequence[Gap], iteration: int) -> Any:
         )
     photos = sources(run) if settings.generation.from_photos > 0 else ()
     toolbox = run.toolbox
-    wanted = plan_settings(
-        settings, toolbox.style, iteration, photos, toolbox.generation.references, around=toolbox.around
-    )
-    return generating.shots_json(plan.plan(gaps, facets, wanted), iteration)
+    wanted = plan_settings(settings, toolbox.makers, iteration, photos)
+    return shots_json(plan.plan(gaps, facets, wanted), iteration)
 
 
 def sources(run: Run) -> tuple[Source, ...]:
@@ -93,10 +92,9 @@ def sources(run: Run) -> tuple[Source, ...]:
     """
     path = run.workspace.sources
     if not path.exists():
-        shown = Dataset(
-            tuple(member for member in Dataset.from_json(read_json(run.workspace.dataset(0))).real if member.weight > 0)
-        )
+        first = read_as(run.workspace.dataset(0), Dataset.from_json)
+        shown = Dataset(tuple(member for member in first.real if member.weight > 0))
         seen = observations(run, shown)
         found = [source_of(member.path, one) for member, one in zip(shown.members, seen, strict=True)]
         write_json(path, sources_json(found))
-    return sources_from_json(read_json(path))
+    return read_as(path, sources_from_json)

@@ -16,6 +16,7 @@ from twinloop.families.clip import TOKENS, about_tokens
 from twinloop.stages import fixed_shots, generate, preflight
 from twinloop.stages import train as training
 from twinloop.stages.caption_style import mismatch
+from twinloop.stages.generation_record import GenerationContext
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.pauses import Pauses, Samples, sample_steps
 from twinloop.stages.samples import beside_dataset
@@ -25,7 +26,7 @@ from twinloop.steps.options import trained_with
 from twinloop.steps.panels import Panel, PanelRun, measured_on
 from twinloop.steps.photos import freeze, observations
 from twinloop.steps.run import Run
-from twinloop.store.atomic import read_json
+from twinloop.store.atomic import read_as
 from twinloop.store.pictures.dataset_folders import subject_images
 
 
@@ -40,26 +41,26 @@ def look_ahead(run: Run) -> Forecast | None:
             cannot be used.
     """
     space, settings, toolbox = run.workspace, run.settings, run.toolbox
-    asked = settings.training
+    asked, makers = settings.training, toolbox.makers
     images = len(subject_images(Path(settings.dataset_dir), asked.prior_images, asked.masks))
     # a folder without any is told as such, before a base model is loaded
     if space.lora_record(1).exists() or not images:
         return None
     forecast = None
-    if long := preflight.many_steps(settings, toolbox.training(images), toolbox.usual_steps, images):
+    if long := preflight.many_steps(settings, makers.training(images), makers.usual_steps, images):
         toolbox.reporter.warn(long)
     if not settings.training.initial_lora:
-        forecast = toolbox.forecast(images)
+        forecast = makers.forecast(images)
     # the base model is loaded now, or is the next thing to be; another program's trainer would have to share the GPU
     # with it
     loads = forecast is not None or bool(settings.training.initial_lora)
     if loads:
         toolbox.tell_device()
     if not settings.training.initial_lora:
-        expected = preflight.pictures(settings, toolbox.generation, toolbox.training(images))
+        expected = preflight.pictures(settings, makers.generation, makers.training(images))
         preflight.look_ahead(forecast, expected, space.lora_dir, toolbox.reporter)
     if loads:
-        toolbox.generator().check(toolbox.generation)
+        makers.generator().check(makers.generation)
     return forecast
 
 
@@ -67,12 +68,12 @@ def look_at_captions(run: Run, dataset: Dataset, told: Forecast | None) -> None:
     """Warn of captions in another style than the base's, and tell what the first training will need once more, where
     they turn out so long that it takes more memory than was told.
     """
-    if other := mismatch(Path(run.settings.dataset_dir), run.toolbox.style):
+    if other := mismatch(Path(run.settings.dataset_dir), run.toolbox.makers.voice.style):
         run.toolbox.reporter.warn(other)
     captions = [member.caption for member in dataset.members]
     if told is None or all(about_tokens(caption) <= TOKENS for caption in captions):
         return
-    found = run.toolbox.forecast(len(captions), captions)
+    found = run.toolbox.makers.forecast(len(captions), captions)
     if found is not None and found.plan != told.plan:
         run.toolbox.reporter.line(f"With captions of more than {TOKENS} tokens: {found.line}")
 
@@ -91,7 +92,8 @@ def train(run: Run, dataset: Dataset, version: int, best: LoRA | None = None) ->
     run.mark(f"lora_v{version}", run.workspace.lora_record(version))
     if chosen.exists():
         run.mark(f"checkpoints_v{version}", chosen)
-        run.say(f"  Best of {len(read_json(chosen)['checkpoints'])} checkpoints: step {lora.steps}")
+        count = read_as(chosen, lambda data: len(data["checkpoints"]))
+        run.say(f"  Best of {count} checkpoints: step {lora.steps}")
     done = f"LoRA v1 is the given one ({given})" if version == 1 and given else f"LoRA v{version} complete"
     run.say(f"{'  ' if version > 1 else ''}✓ Training: {done}")
     return lora
@@ -99,7 +101,7 @@ def train(run: Run, dataset: Dataset, version: int, best: LoRA | None = None) ->
 
 def _spec(run: Run, dataset: Dataset, version: int, best: LoRA | None) -> TrainingSpec:
     images, space, settings = len(dataset.members), run.workspace, run.settings
-    wanted = run.toolbox.training(images)
+    wanted = run.toolbox.makers.training(images)
     if best is not None and settings.training.warm_start:
         wanted = replace(wanted, start_from=str(space.lora(best.version)), start_sha256=best.sha256)
     photos, reporter = Path(settings.dataset_dir), run.toolbox.reporter
@@ -107,7 +109,7 @@ def _spec(run: Run, dataset: Dataset, version: int, best: LoRA | None) -> Traini
         settings.person_trigger,
         wanted,
         # as it was when the run began: a resumed run writes the same bytes
-        Consent.from_json(read_json(space.dataset(0)).get("consent")),
+        read_as(space.dataset(0), lambda data: Consent.from_json(data.get("consent"))),
         beside_dataset(dataset, photos, settings.training, lambda: observations(run, dataset), reporter),
         pauses(run, lambda: freeze(run), version=version, images=images, record=space.checkpoint_choice(version)),
         trained_with(settings),
@@ -139,7 +141,7 @@ def pauses(
 
 def _samples(run: Run, version: int, images: int, folder: Callable[[int], Path]) -> Samples | None:
     """The images that are drawn on the way, for people; None where none are asked for."""
-    steps = sample_steps(run.toolbox.training(images).steps, run.settings.training.sample_every)
+    steps = sample_steps(run.toolbox.makers.training(images).steps, run.settings.training.sample_every)
     if not steps:
         return None
     toolbox, shots = run.toolbox, _sample_shots(run)
@@ -147,16 +149,16 @@ def _samples(run: Run, version: int, images: int, folder: Callable[[int], Path])
     drawn = sha256(json.dumps([shot.to_json() for shot in shots]).encode()).hexdigest()[:8]
 
     def draw(lora: Path, step: int) -> None:
-        context = generate.GenerationContext(
+        context = GenerationContext(
             prefix=f"samples_v{version}_{step}_{drawn}",
             folder=folder(step),
-            base_model=toolbox.base_model,
+            base_model=toolbox.makers.base_model,
             lora=lora,
-            settings=toolbox.generation,
+            settings=toolbox.makers.generation,
             stamped=False,
             doing=f"Drawing samples of LoRA v{version} at step {step}",
         )
-        generate.generate(shots, context, toolbox.generator, run.journal, toolbox.clock, toolbox.reporter)
+        generate.generate(shots, context, toolbox.makers.generator, run.journal, toolbox.clock, toolbox.reporter)
 
     return Samples(steps, draw)
 
@@ -167,10 +169,8 @@ def _sample_shots(run: Run) -> list[Shot]:
     return fixed_shots.plan_samples(
         settings.training.sample_prompts,
         toolbox.observer.facets,
-        settings.person_trigger,
-        toolbox.style,
+        toolbox.makers.voice,
         seed,
-        toolbox.around,
         settings.analysis.shares,
     )
 
@@ -180,7 +180,7 @@ def _trial(
 ) -> Trial | None:
     """How the best checkpoint is found; None where the last one is taken."""
     wanted = run.settings.training
-    steps = checkpoint_steps(run.toolbox.training(images).steps, wanted.keep_checkpoints)
+    steps = checkpoint_steps(run.toolbox.makers.training(images).steps, wanted.keep_checkpoints)
     if not steps:
         return None
     space, person = run.workspace, reference()

@@ -22,7 +22,7 @@ from twinloop.stages.merge import MergeLimits
 from twinloop.stages.observe import Observer
 from twinloop.stages.plan import PlanSettings
 from twinloop.stages.sources import Source
-from twinloop.stages.words import Around
+from twinloop.stages.toolbox import Makers
 from twinloop.store.models.part_hashes import hashes_of_parts
 
 BASE = ("base_prediction", "zero_terminal_snr")
@@ -62,24 +62,19 @@ def trained_with(settings: Settings) -> dict[str, Any]:
 
 def plan_settings(
     settings: Settings,
-    style: str,
+    makers: Makers,
     iteration: int,
     photos: tuple[Source, ...],
-    references: int = 1,
-    *,
-    around: Around,
 ) -> PlanSettings:
     """How gaps become shots."""
     return PlanSettings(
-        trigger=settings.person_trigger,
-        style=style,
+        voice=makers.voice,
         seed=settings.seed,
         iteration=iteration,
         num_per_gap=settings.generation.num_per_gap,
-        around=around,
         from_photos=settings.generation.from_photos,
         photos=photos,
-        references=references,
+        references=makers.generation.references,
         faces=settings.generation.face_detail > 0,
         shares=settings.analysis.shares,
     )

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop.domain.records import LoRA, PanelScore
-from twinloop.domain.shots import Shot
 from twinloop.report import words
 from twinloop.stages import assess, fixed_shots
 from twinloop.stages import generate as generating
+from twinloop.stages.generation_record import GenerationContext, shots_from_json, shots_json
 from twinloop.stages.identity import IdentityReference
 from twinloop.steps.run import Run
-from twinloop.store.atomic import read_json
+from twinloop.store.atomic import read_as
 
 SAID = ("on_target", "identity", "overall")
 """Of the figures of a version, those that are said as soon as they are known."""
@@ -72,35 +72,33 @@ def measured_on(run: Run, reference: IdentityReference | None, panel: Panel, pan
     run.artefact(
         panel.key,
         panel.path,
-        lambda: generating.shots_json(
+        lambda: shots_json(
             fixed_shots.plan_panel(
                 facets,
-                settings.person_trigger,
-                toolbox.style,
+                toolbox.makers.voice,
                 panel.seed,
                 panel.images,
-                toolbox.around,
                 settings.analysis.shares,
             ),
             0,
         ),
     )
-    shots = [Shot.from_json(item) for item in read_json(panel.path)["shots"]]
-    context = generating.GenerationContext(
+    shots = read_as(panel.path, shots_from_json)
+    context = GenerationContext(
         prefix=panel_run.key,
         folder=panel_run.images,
-        base_model=toolbox.base_model,
+        base_model=toolbox.makers.base_model,
         lora=panel_run.lora,
-        settings=toolbox.generation,
+        settings=toolbox.makers.generation,
         stamped=False,
         doing=f"Drawing the panel with LoRA v{panel_run.version}",
     )
-    made = generating.generate(shots, context, toolbox.generator, run.journal, toolbox.clock, toolbox.reporter)
-    score = run.artefact(
+    made = generating.generate(shots, context, toolbox.makers.generator, run.journal, toolbox.clock, toolbox.reporter)
+    run.artefact(
         f"{panel_run.key}.score",
         panel_run.score,
         lambda: assess.assess(
             made, panel_run.version, toolbox.observer, run.catalog, reference, toolbox.reporter
         ).to_json(),
     )
-    return PanelScore.from_json(score)
+    return read_as(panel_run.score, PanelScore.from_json)

@@ -22,7 +22,7 @@ from twinloop.stages.vault.dataset.readiness import SOME, TOO_FEW
 from twinloop.steps.datasets import dataset_of
 from twinloop.steps.options import selection_rules
 from twinloop.steps.run import Run
-from twinloop.store.atomic import read_json
+from twinloop.store.atomic import read_as
 from twinloop.store.pictures.dataset_folders import subject_images
 from twinloop.store.pictures.sidecar import consent_of
 from twinloop.store.run.catalog import Catalog
@@ -64,7 +64,7 @@ def collect(run: Run) -> Dataset:
     """dataset_iter0.json: the usable photos of the dataset folder, and what was left out and why."""
     path = run.workspace.dataset(0)
     data = run.artefact("collect", path, lambda: _first_dataset(run))
-    dataset = Dataset.from_json(data)
+    dataset = read_as(path, Dataset.from_json)
     _say_dataset(run, dataset, data)
     return dataset
 
@@ -86,9 +86,8 @@ def look_for_new_photos(run: Run, dataset: Dataset, reporter: Reporter) -> None:
             f"{run.workspace.root} was begun with photos of another folder than dataset_dir ({folder}). Use another"
             " output_dir and lora_output_dir, or start anew with --restart (the old folders are kept under new names)."
         )
-    left_out = read_json(run.workspace.dataset(0))["left_out"]
     apart = (run.settings.training.prior_images, run.settings.training.masks)
-    known |= {_place(Path(item["path"])) for item in left_out}
+    known |= read_as(run.workspace.dataset(0), lambda data: {_place(Path(item["path"])) for item in data["left_out"]})
     new = [path for path in subject_images(folder, *apart) if _place(path) not in known]
     if new:
         came = f"{plural(len(new), 'picture')} in {folder} came after this run had begun"
@@ -203,10 +202,11 @@ def freeze(run: Run) -> IdentityReference | None:
         wanted = run.settings.validation
         if not wanted.measures_identity:
             return {"measured": False, "why": f"validation.{'identity' if wanted.faces else 'faces'} is false"}
-        photos = observations(run, Dataset.from_json(read_json(run.workspace.dataset(0))))
+        photos = observations(run, read_as(run.workspace.dataset(0), Dataset.from_json))
         return reference_to_json(learned(photos, run.toolbox.observer, wanted=True))
 
-    reference = reference_from_json(run.artefact("identity", run.workspace.identity, make, private=True))
+    run.artefact("identity", run.workspace.identity, make, private=True)
+    reference = read_as(run.workspace.identity, reference_from_json)
     if (
         reference is None
         and run.settings.validation.measures_identity

@@ -31,16 +31,22 @@ class Run:
 
     def artefact(self, key: str, path: Path, make: Callable[[], Any], private: bool = False) -> Any:
         """The JSON at ``path``, made first when it is not there (``private``: for the owner only); its hash goes into
-        the journal once.
+        the journal.
         """
-        if not path.exists():
+        there = path.exists()
+        if not there:
             write_json(path, make(), private)
-        self.mark(key, path)
+        self.mark(key, path, anew=not there)
         return read_json(path)
 
-    def mark(self, key: str, path: Path) -> None:
+    def mark(self, key: str, path: Path, anew: bool = False) -> None:
+        """Note in the journal that a file is there, with its hash; the first one stays, unless the file was made
+        ``anew``.
+        """
         if key not in self.journal:
             self.journal.record(key, sha256_file(path))
+        elif anew and self.journal.get(key) != (digest := sha256_file(path)):
+            self.journal.replace({key: digest})
 
 
 def sign(done: object) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from twinloop.domain.records import Dataset
 from twinloop.domain.verdicts import Outcome, Verdict
 from twinloop.domain.wording import plural
-from twinloop.errors import WaitingForReview
+from twinloop.errors import StateError, WaitingForReview
 from twinloop.stages import review as reviewing
 from twinloop.stages import validate as validating
 from twinloop.stages.identity import IdentityReference
@@ -15,7 +15,7 @@ from twinloop.stages.validate import Judged
 from twinloop.steps.options import limits_of, settings_fingerprint
 from twinloop.steps.photos import observations
 from twinloop.steps.run import Run, sign
-from twinloop.store.atomic import read_json
+from twinloop.store.atomic import read_as, read_object, sha256_file
 from twinloop.store.run.workspace import Workspace
 
 
@@ -37,7 +37,9 @@ def validate(run: Run, reference: IdentityReference | None, dataset: Dataset, it
     )
     judged += validating.given_up(space.synthetic(iteration))
     if is_judged(run, iteration):
-        recorded = [Verdict.from_json(item) for item in read_json(space.verdicts(iteration))["verdicts"]]
+        recorded = read_as(
+            space.verdicts(iteration), lambda data: [Verdict.from_json(item) for item in data["verdicts"]]
+        )
         judged = validating.as_recorded(judged, recorded, space.synthetic(iteration))
     if run.settings.validation.auto_filter:
         validating.sort_into(judged, folders(space, iteration))
@@ -64,11 +66,12 @@ def review(run: Run, judged: list[Judged], iteration: int) -> list[Judged]:
     """review_iterN.json, where the settings ask for one: a person's word goes over the checks'.
 
     Raises:
-        WaitingForReview: it is not finished yet.
+        WaitingForReview: it is not finished yet. StateError: it is another one than the run has gone on with.
     """
     if not reviewing.wanted(run.settings.review, iteration):
         return judged
     path = run.workspace.review(iteration)
+    _check_same_review(run, path, iteration)
     said = reviewing.Review.read(path, iteration)
     if not said.finished:
         raise WaitingForReview(
@@ -77,7 +80,7 @@ def review(run: Run, judged: list[Judged], iteration: int) -> list[Judged]:
             f" {run.workspace.show(run.workspace.root)}\nor without a browser: twinloop review"
             f" {run.workspace.show(run.workspace.root)} --help."
         )
-    run.mark(f"iter{iteration}.review", path)
+    run.mark(_review_key(iteration), path, anew=True)
     final = reviewing.overruled(judged, said)
     if run.settings.validation.auto_filter:
         validating.sort_into(final, folders(run.workspace, iteration))
@@ -85,6 +88,41 @@ def review(run: Run, judged: list[Judged], iteration: int) -> list[Judged]:
     decisions = plural(len(said.opinions), "decision")
     run.say(f"  {sign(approved)} Review: {decisions} by a person, {approved} approved")
     return final
+
+
+def _review_key(iteration: int) -> str:
+    return f"iter{iteration}.review"
+
+
+def _check_same_review(run: Run, path: Path, iteration: int) -> None:
+    """Take a review that was changed after it had been used, as far as nothing came of the old one but the dataset,
+    which is made anew.
+
+    Raises:
+        StateError: the run has gone on from that dataset.
+    """
+    space, used = run.workspace, run.journal.get(_review_key(iteration))
+    if used is None or (path.exists() and sha256_file(path) == used) or not space.dataset(iteration).exists():
+        return
+    if _gone_on(space, iteration):
+        raise StateError(
+            f"{space.show(path)} is not the review that round {iteration} went on with, and its dataset has been used"
+            " since. Put the old review back from a copy, or start anew with --restart (the old folders are kept under"
+            " new names)."
+        )
+    space.dataset(iteration).unlink()
+
+
+def _gone_on(space: Workspace, iteration: int) -> bool:
+    """Whether a LoRA was trained on the dataset of a round, or is being trained, or the next round has begun."""
+    if space.gaps(iteration + 1).exists():
+        return True
+    dataset, version = read_as(space.dataset(iteration), Dataset.from_json), 1
+    while space.lora_record(version).exists():
+        if read_object(space.lora_record(version)).get("dataset_id") == dataset.id:
+            return True
+        version += 1
+    return space.training_work(version).exists()
 
 
 def folders(space: Workspace, iteration: int) -> dict[Outcome, Path]:

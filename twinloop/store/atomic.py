@@ -13,11 +13,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from twinloop.errors import DISK_FULL, FREE_SPACE, NOT_PERMITTED, InputError, StateError, StorageError
 from twinloop.system.files import rename_over
 from twinloop.system.processes import is_alive
+
+T = TypeVar("T")
+_REMEDY = "Move it away and run the step that writes it again."
 
 
 @contextmanager
@@ -180,7 +183,26 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise InputError(f"File not found: {path}") from None
     except (ValueError, OSError, RecursionError) as error:
-        raise StateError(f"Cannot read {path}: {error}. Move it away and run the step that writes it again.") from error
+        raise StateError(f"Cannot read {path}: {error}. {_REMEDY}") from error
+
+
+def read_as(path: Path, parse: Callable[[Any], T], remedy: str = _REMEDY) -> T:
+    """Read JSON as what a stage wrote.
+
+    Args:
+        parse: JSON -> what it says; one of its errors means that this is not what the stage writes.
+        remedy: what the user can do about it, in one sentence or two.
+
+    Raises:
+        InputError: missing. StateError: not JSON, or another's; names the file and the remedy.
+    """
+    data = read_json(path)
+    try:
+        return parse(data)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise StateError(
+            f"{path} does not hold what this program writes there ({type(error).__name__}: {error}). {remedy}"
+        ) from error
 
 
 def read_object(path: Path, read: Callable[[Path], Any] = read_json) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from twinloop.errors import StateError
 from twinloop.store.atomic import fsync_folder, storage_errors, write_bytes
 from twinloop.system.files import BINARY
 
+PRIVATE = 0o600
 RESTART = "Restore it from a copy, or start anew with --restart."
 
 
@@ -82,7 +83,7 @@ class Journal:
         self._remedy = remedy
         self._boundary = boundary
         self._mend = mend
-        self._mode = 0o600 if private else 0o666
+        self._mode = PRIVATE if private else 0o666
         self._done: dict[str, Any] = {}
         self._load()
 
@@ -142,7 +143,7 @@ class Journal:
         if unknown:
             raise StateError(f"{self.path}: no unit {', '.join(sorted(unknown))}")
         data = {**self._done, **changes}
-        write_bytes(self.path, b"".join(_line(key, value) for key, value in data.items()), private=True)
+        write_bytes(self.path, b"".join(_line(key, value) for key, value in data.items()), self._mode == PRIVATE)
         self._done = data
 
     def __len__(self) -> int:

@@ -10,7 +10,7 @@ from twinloop.wiring.extras import with_extra
 from twinloop.wiring.frames import build_frame_taker, frame_worker, usual_models
 from twinloop.wiring.kits import asked_prediction, base_family, check_export
 from twinloop.wiring.machine import device_name, unused_gpu
-from twinloop.wiring.makers import build_makers, obstacles, unlike_parts, unlike_prediction
+from twinloop.wiring.makers import build_makers, lora_remarks, obstacles
 from twinloop.wiring.measuring import build_observer, chosen_facets, observer_of
 from twinloop.wiring.names import base_model_path, nano_detectors_path
 from twinloop.wiring.options import PRODIGY_RATE, generation_settings, training_settings
@@ -39,6 +39,7 @@ __all__ = [
     "device_name",
     "frame_worker",
     "generation_settings",
+    "lora_remarks",
     "models_report",
     "nano_detectors_path",
     "observer_of",
@@ -48,8 +49,6 @@ __all__ = [
     "scan_stamp",
     "scan_worker",
     "training_settings",
-    "unlike_parts",
-    "unlike_prediction",
     "unused_gpu",
     "usual_models",
     "with_extra",

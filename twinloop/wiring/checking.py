@@ -12,8 +12,9 @@ from twinloop.config import Settings, parse_settings, salvaged_settings
 from twinloop.domain.choices import BUILT_IN, FAKE
 from twinloop.domain.model_roles import pack_and_folder
 from twinloop.domain.names import folded, problem_of
-from twinloop.errors import ConfigError, InputError
+from twinloop.errors import ConfigError, InputError, StorageError
 from twinloop.stages.masks import check_masks
+from twinloop.store.atomic import check_writable_folder
 from twinloop.system import shell
 from twinloop.wiring.kits import chosen_family
 from twinloop.wiring.makers import build_makers, obstacles
@@ -36,7 +37,8 @@ def check_config(data: Any, source: str, wholly: bool = False) -> Settings:
             raise
         problems += error.problems
         settings, wrong = salvaged_settings(data)
-    problems += [f"{field}: {problem}" for field, problem in _places(settings) if field not in wrong]
+    places = _places(settings, Path(source).parent)
+    problems += [f"{field}: {problem}" for field, problem in places if field not in wrong]
     preset = list(_preset(settings))
     problems += preset
     if wholly and not preset and "base_model" not in wrong:
@@ -48,9 +50,18 @@ def check_config(data: Any, source: str, wholly: bool = False) -> Settings:
     return settings
 
 
-def _places(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Folders and files that are named and not there: (field, what is wrong)."""
-    if absent := no_photos(settings):
+def _places(settings: Settings, beside: Path) -> Iterator[tuple[str, str]]:
+    """Folders and files that are named and not there, or cannot be written: (field, what is wrong).
+
+    Args:
+        beside: the folder of the configuration.
+    """
+    for field, folder in (("output_dir", Path(settings.output_dir)), ("lora_output_dir", settings.lora_dir)):
+        try:
+            check_writable_folder(folder)
+        except (InputError, StorageError) as error:
+            yield field, str(error)
+    if absent := no_photos(settings, beside):
         yield "dataset_dir", absent
     if settings.models_dir not in BUILT_IN:
         try:
@@ -61,12 +72,13 @@ def _places(settings: Settings) -> Iterator[tuple[str, str]]:
             if not folder.is_dir():
                 yield (
                     "models_dir",
-                    f"no such folder: {folder}. What belongs there: twinloop models list; or use the word 'nano'.",
+                    f"no such folder: {folder}. {_meant(folder, beside)}What belongs there: twinloop models list; or"
+                    " use the word 'nano'.",
                 )
     for name in ("prior_images", "masks"):
         others = getattr(settings.training, name)
         if others and not Path(others).is_dir():
-            yield f"training.{name}", f"no such folder: {others}."
+            yield f"training.{name}", f"no such folder: {others}. {_meant(Path(others), beside)}".rstrip()
     training = settings.training
     named = ("initial_lora", "start_from", "assistant_lora")
     files = [(f"training.{name}", getattr(training, name)) for name in named]
@@ -74,18 +86,24 @@ def _places(settings: Settings) -> Iterator[tuple[str, str]]:
     files += [("analysis.plugins", path) for path in settings.analysis.plugins]
     for field, path in files:
         if path and not Path(path).is_file():
-            yield field, f"no such file: {path}."
+            yield field, f"no such file: {path}. {_meant(Path(path), beside)}".rstrip()
 
 
-def no_photos(settings: Settings) -> str:
-    """What to say where the folder with the person's photos is not there, with a way to it; "" = it is there."""
+def no_photos(settings: Settings, beside: Path | None = None) -> str:
+    """What to say where the folder with the person's photos is not there, with a way to it; "" = it is there.
+
+    Args:
+        beside: the folder of the configuration; None = there is none.
+    """
     folder = Path(settings.dataset_dir)
     if folder.is_dir():
         return ""
-    beside = folder.parent
-    others = sorted(path.name for path in beside.iterdir() if path.is_dir()) if beside.is_dir() else []
+    if beside is not None and (meant := _meant(folder, beside)):
+        return f"no such folder: {folder}{_seen_from(settings.dataset_dir)}. {meant.rstrip()}"
+    around = folder.parent
+    others = sorted(path.name for path in around.iterdir() if path.is_dir()) if around.is_dir() else []
     alike = [name for name in others if folded(name) == folded(folder.name)]
-    found = " and ".join(str(beside / name) for name in alike)
+    found = " and ".join(str(around / name) for name in alike)
     meant = f" There is {found}; upper and lower case count." if found else ""
     name = "NAME" if problem_of(settings.person_name) else settings.person_name
     return (
@@ -115,4 +133,15 @@ def _preset(settings: Settings) -> Iterator[str]:
 
 def _seen_from(place: str) -> str:
     """Where a relative path was looked for."""
-    return "" if Path(place).is_absolute() else f" (in {Path.cwd()})"
+    return "" if Path(place).is_absolute() else f" (in {Path.cwd()}: paths are relative to the working directory)"
+
+
+def _meant(place: Path, beside: Path) -> str:
+    """Of a relative path that leads to nothing, how to reach it where it lies beside the configuration; "" = it does
+    not.
+    """
+    found = beside.absolute() / place
+    if place.is_absolute() or not found.exists():
+        return ""
+    there = shell.quote(str(beside.absolute()))
+    return f"It lies beside the configuration: write {found.as_posix()}, or go there first (cd {there}). "

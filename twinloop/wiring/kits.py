@@ -52,6 +52,7 @@ def chosen_base(settings: Settings) -> BaseChoice:
         asked_prediction(settings),
         settings.base_parts.given,
         tuple(hashes_of_parts(settings.base_parts.given).items()),
+        settings.clip_skip,
     )
 
 

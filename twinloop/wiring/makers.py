@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from twinloop.config import Settings
@@ -14,47 +15,19 @@ from twinloop.errors import TwinLoopError
 from twinloop.families import Family, distilled, preset_name
 from twinloop.families.base import Guidance, Preset
 from twinloop.families.predictions import check_asked, prediction_of
-from twinloop.ports import GenerationSettings, Generator, Trainer, TrainingSettings, nobody_listens
+from twinloop.ports import GenerationSettings, TrainingSettings, nobody_listens
 from twinloop.stages.identity import held_out_of
-from twinloop.stages.toolbox import Forecaster
-from twinloop.stages.words import Around
+from twinloop.stages.toolbox import Makers
+from twinloop.stages.words import Around, Voice
 from twinloop.store.models.base_name import BASE_NAME, base_name
 from twinloop.store.models.lora_file import header_texts
 from twinloop.store.models.part_hashes import hashes_of_parts, parts_in
 from twinloop.store.pictures.images import find_images
-from twinloop.wiring.extras import with_extra
+from twinloop.wiring.extras import in_one_line, with_extra
 from twinloop.wiring.kits import chosen_base, diffusers_kit, fake_kit
+from twinloop.wiring.libraries import check_libraries, missing_libraries
 from twinloop.wiring.names import base_model_path
 from twinloop.wiring.options import generation_settings, training_settings
-
-
-@dataclass(frozen=True, kw_only=True)
-class Makers:
-    """What makes images and LoRAs on one base model, as in a `Toolbox`, and what is known about it before the base is
-    loaded.
-
-    Attributes:
-        usual_steps: of a training, as the preset has it.
-        family: of the base model; None for the fakes, which are of none.
-        notice: what the user should know about the preset, "" when nothing.
-        check: looks at base model, machine and LoRAs (those of the settings, and others that are named) before anything
-            long starts.
-    """
-
-    generator: Callable[[], Generator]
-    trainer: Callable[[], Trainer]
-    generation: GenerationSettings
-    training: Callable[[int], TrainingSettings]
-    usual_steps: int
-    style: str
-    around: Around
-    base_model: str
-    small_face: float
-    forecast: Forecaster
-    family: Family | None
-    notice: str
-    check: Callable[[Sequence[Path]], None]
-
 
 NO_STRENGTH = "generation.strength does nothing here: this model edits photos, and the prompt says what changes."
 UNASSISTED = "A LoRA trained on it tends to lose that, unless training.assistant_lora names a training adapter."
@@ -96,8 +69,11 @@ def build_makers(settings: Settings, notice: Callable[[str], None] = nobody_list
         generation=generation,
         training=training,
         usual_steps=kit.preset.training.steps,
-        style=settings.generation.prompt_style or kit.preset.style,
-        around=_around(settings, kit.preset),
+        voice=Voice(
+            settings.person_trigger,
+            settings.generation.prompt_style or kit.preset.style,
+            _around(settings, kit.preset),
+        ),
         base_model=settings.base_model,
         small_face=settings.generation.face_detail_below or kit.preset.small_face,
         notice=" ".join(text for text in notices if text),
@@ -150,24 +126,44 @@ def _check_makers(
     """
     if family is None:
         return
-    from twinloop.adapters.diffusion.preflight import Wanted, check
+    check_libraries(settings)
+    for look in _maker_checks(settings, family, generation, loras):
+        with_extra("Generating images and training", "train", look)
+
+
+def _maker_checks(
+    settings: Settings, family: Family, generation: GenerationSettings, loras: Sequence[Path] = ()
+) -> Iterator[Callable[[], object]]:
+    """What `_check_makers` looks at, each of which fails alone."""
+    from twinloop.adapters.diffusion.preflight import Wanted, checks
 
     choice = chosen_base(settings)
-    check_asked(choice.prediction, prediction_of(choice.base, family), family)
+    yield lambda: check_asked(choice.prediction, prediction_of(choice.base, family), family)
     given = [settings.training.initial_lora, *(path for path, _ in generation.extra_loras)]
     files = (*loras, *(Path(path) for path in given if path))
-    wanted = Wanted(
-        choice,
-        family,
-        generation,
-        files,
-        settings.generation.from_photos > 0,
-        settings.generation.face_detail > 0,
+    yield from checks(
+        Wanted(
+            choice,
+            family,
+            generation,
+            files,
+            settings.generation.from_photos > 0,
+            settings.generation.face_detail > 0,
+        )
     )
-    with_extra("Generating images and training", "train", lambda: check(wanted))
 
 
-def unlike_prediction(settings: Settings, family: Family | None, loras: Sequence[Path]) -> str:
+def lora_remarks(settings: Settings, makers: Makers, loras: Sequence[Path]) -> list[str]:
+    """What to say before images are made with LoRAs: about the preset, and where one was trained otherwise."""
+    remarks = (
+        makers.notice,
+        _unlike_prediction(settings, makers.family, loras),
+        _unlike_parts(settings, loras),
+    )
+    return [remark for remark in remarks if remark]
+
+
+def _unlike_prediction(settings: Settings, family: Family | None, loras: Sequence[Path]) -> str:
     """What to say where LoRAs were trained with v prediction, and the base's files, which may not tell, say epsilon;
     "" = nothing, as where the settings say what it predicts, or the base is not here.
     """
@@ -183,7 +179,7 @@ def unlike_prediction(settings: Settings, family: Family | None, loras: Sequence
     return f"{trained[0].name}: this LoRA was trained with v prediction; add --base-prediction v_prediction"
 
 
-def unlike_parts(settings: Settings, loras: Sequence[Path]) -> str:
+def _unlike_parts(settings: Settings, loras: Sequence[Path]) -> str:
     """What to say where a LoRA was trained on this base model with other files in the place of its parts; "" =
     nothing.
     """
@@ -202,18 +198,25 @@ def unlike_parts(settings: Settings, loras: Sequence[Path]) -> str:
 
 
 def obstacles(settings: Settings, makers: Makers) -> Iterator[TwinLoopError]:
-    """What cannot work of trainer, base model, machine and training: one error each, with its next step.
-
-    No model is loaded.
+    """All that cannot work of trainer, base model, machine and training: one error each, with its next step, and one
+    for all libraries that are not installed. No model is loaded.
     """
-    checks: tuple[Callable[[], object], ...] = (
-        lambda: settings.training.trainer != "builtin" and makers.trainer(),
-        lambda: makers.check(()),
-        lambda: check_training_settings(settings, makers.family, makers.training(1)),
+    if makers.family is None:
+        return
+    yield from in_one_line(_found(settings, makers, makers.family))
+
+
+def _found(settings: Settings, makers: Makers, family: Family) -> Iterator[TwinLoopError]:
+    yield from missing_libraries(settings)
+    external = settings.training.trainer != "builtin"
+    looks: Iterator[Callable[[], object]] = itertools.chain(
+        [makers.trainer] if external else [],
+        _maker_checks(settings, family, makers.generation),
+        _training_checks(settings, family, makers.training(1)),
     )
-    for check in checks:
+    for look in looks:
         try:
-            check()
+            with_extra("Generating images and training", "train", look)
         except TwinLoopError as error:
             yield error
 
@@ -222,20 +225,30 @@ def check_training_settings(settings: Settings, family: Family | None, training:
     """As `_check_makers`, about the training itself; other programs' trainers look after theirs."""
     if family is None:
         return
+    for look in _training_checks(settings, family, training):
+        with_extra("Training a LoRA", "train", look)
+
+
+def _training_checks(settings: Settings, family: Family, training: TrainingSettings) -> Iterator[Callable[[], object]]:
+    """What `check_training_settings` looks at, each of which fails alone."""
     if training.text_encoder:
-        family.text_encoders()
+        yield family.text_encoders
     if training.assistant_lora:
         from twinloop.adapters.trainers.lora.assistant_lora_file import check_assistant
 
-        check_assistant(training, family)
+        yield lambda: check_assistant(training, family)
     if settings.training.trainer != "builtin":
         return
-    from twinloop.adapters.trainers.preflight import check_fits, check_training
+    from twinloop.adapters.trainers.preflight import misfits, training_checks
 
-    check_fits(training, family)
+    for problem in misfits(training, family):
+        yield functools.partial(_fail, problem)
     choice, processes, asked = chosen_base(settings), settings.training.processes, settings.training
-    wanted = [training]
+    yield from training_checks(training, choice, processes)
     if asked.warm_start and asked.initial_lora:
-        wanted.append(replace(training, start_from=asked.initial_lora, start_sha256=""))
-    for one in wanted:
-        with_extra("Training a LoRA", "train", functools.partial(check_training, one, choice, processes))
+        warm = replace(training, start_from=asked.initial_lora, start_sha256="")
+        yield from training_checks(warm, choice, processes)
+
+
+def _fail(error: TwinLoopError) -> None:
+    raise error

@@ -38,6 +38,7 @@ def generation_settings(settings: Settings, default: GenerationSettings) -> Gene
         guidance_rescale=asked.guidance_rescale,
         base_prediction=settings.base_prediction,
         zero_terminal_snr=settings.zero_terminal_snr,
+        clip_skip=settings.clip_skip,
         base_parts=tuple(hashes_of_parts(settings.base_parts.given).items()),
     )
 
@@ -75,9 +76,12 @@ def training_settings(settings: Settings, default: TrainingSettings, repeats: in
         given = {"learning_rate": PRODIGY_RATE, **given}
     if asked.optimizer == "lion":
         given = {"learning_rate": default.learning_rate / LION_DIVISOR, **given}
+    if asked.debiased_estimation_loss:
+        given = {"min_snr_gamma": 0.0, **given}
     if asked.optimizer in SCHEDULE_FREE:
         given = {"schedule": "constant", **given}
-    chosen = replace(default, **given, seed=settings.seed, trigger=settings.person_trigger, compile=settings.compile)
+    given |= {"seed": settings.seed, "trigger": settings.person_trigger, "clip_skip": settings.clip_skip}
+    chosen = replace(default, **given, compile=settings.compile)
     if asked.steps is None and asked.epochs is not None:
         wanted = math.ceil(asked.epochs * (asked.repeats or repeats) * images / chosen.effective_batch)
         chosen = replace(chosen, steps=min(wanted, asked.max_train_steps or wanted))

@@ -7,10 +7,10 @@ import functools
 from twinloop.config import Settings
 from twinloop.errors import MissingModel, NotFetched
 from twinloop.ports import Reporter
-from twinloop.stages.toolbox import Toolbox
+from twinloop.stages.toolbox import Makers, Toolbox
 from twinloop.store.clock import SystemClock
 from twinloop.wiring.machine import tell_device
-from twinloop.wiring.makers import Makers, build_makers, obstacles
+from twinloop.wiring.makers import build_makers, obstacles
 from twinloop.wiring.measuring import observer_of
 
 
@@ -33,16 +33,7 @@ def build_toolbox(settings: Settings, reporter: Reporter, planning: bool = False
         for obstacle in obstacles(settings, makers):
             raise obstacle
     return Toolbox(
-        generator=makers.generator,
-        trainer=makers.trainer,
-        generation=makers.generation,
-        training=makers.training,
-        usual_steps=makers.usual_steps,
-        style=makers.style,
-        around=makers.around,
-        base_model=makers.base_model,
-        small_face=makers.small_face,
-        forecast=makers.forecast,
+        makers=makers,
         tell_device=functools.partial(_tell_device, makers, settings.device, reporter),
         observer=observer_of(settings),
         clock=SystemClock(),

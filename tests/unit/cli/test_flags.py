@@ -70,6 +70,7 @@ GENERATE: Mapping[str, tuple[str | None, Any]] = {
     "--compile": ("off", "off"),
     "--base-prediction": ("v_prediction", "v_prediction"),
     "--zero-terminal-snr": (None, True),
+    "--clip-skip": ("2", 2),
     "--base-part": ("vae=ae.safetensors", {"vae": "ae.safetensors", **dict.fromkeys(BASE_PARTS[1:])}),
 }
 COMPARE: Mapping[str, tuple[str | None, Any]] = {
@@ -115,6 +116,7 @@ TRAIN: Mapping[str, tuple[str | None, Any]] = {
     "--compile": ("regional", "regional"),
     "--base-prediction": ("epsilon", "epsilon"),
     "--zero-terminal-snr": (None, True),
+    "--clip-skip": ("2", 2),
     "--base-part": ("vae=ae.safetensors", {"vae": "ae.safetensors", **dict.fromkeys(BASE_PARTS[1:])}),
 }
 TOGETHER = {

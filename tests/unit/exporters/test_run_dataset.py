@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from twinloop.domain.records import Dataset, Member
-from twinloop.errors import InputError
+from twinloop.errors import InputError, StateError
 from twinloop.exporters.candidates import gather
 from twinloop.exporters.captioned import gather_captioned
-from twinloop.exporters.run_dataset import members_of
+from twinloop.exporters.run_dataset import members_of, recorded_consent
+from twinloop.exporters.run_preview import best_panel_image
+from twinloop.store.run.workspace import Workspace
 
 
 def test_the_members_of_a_run(tmp_path: Path) -> None:
@@ -32,3 +34,17 @@ def test_another_file_is_one_error_wherever_it_is_read(text: str, tmp_path: Path
         gather(record, None, None, None)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=said):
         gather_captioned(record, None)  # type: ignore[arg-type]
+
+
+def test_a_foreign_first_dataset_is_named_where_its_consent_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "dataset_iter0.json").write_text("[]")
+    with pytest.raises(StateError, match=r"dataset_iter0\.json does not hold"):
+        recorded_consent(tmp_path / "dataset_iter1.json")
+
+
+def test_a_foreign_record_of_a_lora_is_named_where_its_picture_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "lora_v1.json").write_text("[]")
+    lora = tmp_path / "lora_v1.safetensors"
+    lora.write_bytes(b"")
+    with pytest.raises(StateError, match=r"lora_v1\.json does not hold"):
+        best_panel_image(Workspace(tmp_path, tmp_path), lora)

@@ -52,7 +52,7 @@ def test_a_caption_says_no_more_than_was_told() -> None:
     assert words.caption("x", (setting.FACET,), tagged, "prose") == "x, indoors"
     drawn = observation(measures={"setting.indoor": 0.9})
     assert words.caption("x", (setting.FACET,), drawn, "prose") == "x, indoors, in a living room"
-    assert "living room" in words.prompt("x", (setting.FACET,), {"setting": {"indoor": 3}}, "prose")
+    assert "living room" in words.Voice("x", "prose").prompt((setting.FACET,), {"setting": {"indoor": 3}})
 
 
 def test_the_embedded_world_is_judged_as_ever() -> None:

@@ -34,6 +34,11 @@ def test_the_seeds_numbers_are_the_defaults() -> None:
     assert animagine.suffix == "masterpiece, best quality, very aesthetic, absurdres"
 
 
+def test_models_that_are_black_in_float16_say_so() -> None:
+    overflowing = {name for name, family in FAMILIES.items() if family.overflows_in_float16}
+    assert overflowing == {"zimage", "qwen-image", "qwen-image-edit"}
+
+
 def test_captions_come_in_changing_orders_where_they_are_tags() -> None:
     presets = [family.preset(name) for family, name in ALL]
     assert {preset.training.shuffle_captions for preset in presets if preset.style in TAGGED} == {True}

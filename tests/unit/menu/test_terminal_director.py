@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextvars
 import io
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
 
+import pexpect
 import pytest
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.data_structures import Size
@@ -118,3 +121,38 @@ def test_what_is_offered_is_selected_until_it_is_taken() -> None:
     selected, _, taken = screen.getvalue().partition("alice")
     reversed_text = re.compile(r"\x1b\[[0-9;]*;7m")
     assert reversed_text.search(selected) and "alice" in taken and not reversed_text.search(taken)
+
+
+TWO_QUESTIONS = """
+import sys, time
+from twinloop.menu.director import Option
+from twinloop.menu.terminal import TerminalDirector
+director = TerminalDirector()
+print("a command runs", flush=True)
+time.sleep(1.5)
+people = [Option("ana", "Ana"), Option("bob", "Bob")]
+print("answers:", director.choose("Who is meant?", people), director.text("Where to?", "photos"), flush=True)
+"""
+
+
+def test_keys_of_before_a_question_do_not_answer_it() -> None:
+    """Neither those pressed during a command, nor those that came in one go with the last answer."""
+    shell = pexpect.spawn(sys.executable, ["-c", TWO_QUESTIONS], dimensions=(30, 100), encoding="utf-8", timeout=60)
+    shell.expect("a command runs")
+    shell.send("\x1b[B\r\r")
+    shell.expect("Who is meant")
+    assert shell.expect(["Where to", pexpect.TIMEOUT], timeout=2) == 1, "nobody has answered it"
+    shell.send("\x1b[B\r\r")
+    shell.expect("Where to")
+    assert shell.expect(["answers:", pexpect.TIMEOUT], timeout=2) == 1
+    shell.send("\r")
+    shell.expect("answers: bob photos")
+    shell.close()
+
+
+def test_answers_that_are_piped_in_are_not_forgotten() -> None:
+    script = TWO_QUESTIONS.replace("time.sleep(1.5)", "")
+    piped = subprocess.run(
+        [sys.executable, "-c", script], input="\x1b[B\r\r", capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "answers: bob photos" in piped.stdout

@@ -100,6 +100,12 @@ def test_damage_names_the_file(name: str, home: Path) -> None:
             read_run(workspace_in(home))
 
 
+def test_a_run_record_of_another_program_names_the_file(home: Path) -> None:
+    (home / "out" / "run.json").write_text("[]")
+    with pytest.raises(StateError, match=r"run\.json does not hold"):
+        read_run(workspace_in(home))
+
+
 def test_no_identity_says_why(home: Path) -> None:
     edit(
         home / "out/identity_reference.json",

@@ -22,7 +22,7 @@ from twinloop.errors import StateError
 from twinloop.facets import BUILTIN, expression
 from twinloop.ports import DetectorPack
 from twinloop.stages.assess import _hits, assess, compare, overall
-from twinloop.stages.generate import MadeImage
+from twinloop.stages.generation_record import MadeImage
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.observe import Observer
 from twinloop.store.atomic import sha256_file

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.helpers.fake_makers import fake_makers
 from tests.unit.things import Recording
 from twinloop.domain.comparison import AskedPrompt
 from twinloop.domain.faces import ImageArray
@@ -17,6 +18,7 @@ from twinloop.errors import InputError
 from twinloop.families.sdxl import FAMILY
 from twinloop.ports import EarlyLook, GenerationSettings
 from twinloop.stages import compare
+from twinloop.stages.words import Around, Voice
 from twinloop.store.clock import SystemClock
 from twinloop.store.journal import Journal
 
@@ -56,7 +58,8 @@ class Painter:
 
 def test_rows_take_from_their_line_what_it_says() -> None:
     asked = [AskedPrompt("ana"), AskedPrompt("ana at sea", "mist", 128, 192, 7, 1.0, 5)]
-    rows = compare.plan_rows(asked, 2, 0, GENERATION, "blurry", FAMILY)
+    voice = Voice("ohwx ana", "prose", Around(negative="blurry"))
+    rows = compare.plan_rows(asked, 2, 0, fake_makers(generation=GENERATION, voice=voice, family=FAMILY))
     keys = [row.shot.key for row in rows]
     assert keys == ["prompt_001_01", "prompt_001_02", "prompt_002_01", "prompt_002_02"]
     assert [row.shot.seed for row in rows[2:]] == [7, 8] and len({row.shot.seed for row in rows}) == 4
@@ -67,14 +70,14 @@ def test_rows_take_from_their_line_what_it_says() -> None:
 
 
 def test_the_seed_of_a_prompt_hangs_on_its_place_alone() -> None:
-    one = compare.plan_rows([AskedPrompt("a"), AskedPrompt("b")], 1, 3, GENERATION, "", None)
-    other = compare.plan_rows([AskedPrompt("c"), AskedPrompt("d"), AskedPrompt("e")], 1, 3, GENERATION, "", None)
+    one = compare.plan_rows([AskedPrompt("a"), AskedPrompt("b")], 1, 3, fake_makers())
+    other = compare.plan_rows([AskedPrompt("c"), AskedPrompt("d"), AskedPrompt("e")], 1, 3, fake_makers())
     assert [row.shot.seed for row in one] == [row.shot.seed for row in other[:2]]
 
 
 def test_a_size_that_the_family_does_not_make_is_told_before_anything_is_drawn() -> None:
     with pytest.raises(InputError, match=r"Prompt 2 asks for 100x128 pixels.* such as \d+x128"):
-        compare.plan_rows([AskedPrompt("a"), AskedPrompt("b", width=100, height=128)], 1, 0, GENERATION, "", FAMILY)
+        compare.plan_rows([AskedPrompt("a"), AskedPrompt("b", width=100, height=128)], 1, 0, fake_makers(family=FAMILY))
 
 
 def test_columns_are_ordered_by_lora_and_never_share_a_folder() -> None:
@@ -90,12 +93,11 @@ def test_every_column_has_the_same_batches(tmp_path: Path) -> None:
     for number, lora in enumerate(loras):
         lora.write_bytes(bytes([number]))
     asked = [AskedPrompt("1"), AskedPrompt("2", width=128), AskedPrompt("3"), AskedPrompt("4")]
-    rows = compare.plan_rows(asked, 1, 0, GENERATION, "", None)
-    columns = compare.plan_columns(loras, (0.5, 1.0), bare=True)
     painter, reporter = Painter(), Recording()
-    easel = compare.Easel(
-        tmp_path / "out", "nano", GENERATION, lambda: painter, Journal(tmp_path / "journal"), SystemClock()
-    )
+    makers = fake_makers(generation=GENERATION, generator=lambda: painter)
+    rows = compare.plan_rows(asked, 1, 0, makers)
+    columns = compare.plan_columns(loras, (0.5, 1.0), bare=True)
+    easel = compare.Easel(makers, SystemClock(), tmp_path / "out", Journal(tmp_path / "journal"))
     made = compare.draw(rows, columns, easel, reporter)
     keys = [row.shot.key for row in rows]
     assert [[image.shot.key for image in column] for column in made] == [keys] * 5

@@ -19,6 +19,7 @@ from twinloop.stages.decide import (
     Stop,
     best,
     decide,
+    decide_again,
     drift,
     improvement,
 )
@@ -179,3 +180,13 @@ def test_the_best_version_is_not_the_last_and_the_earlier_of_equals() -> None:
 def test_the_record_of_a_stop_there_and_back() -> None:
     assert Stop.from_json(NO_GAPS.to_json()) == NO_GAPS
     assert NO_GAPS.to_json().keys() == {"rule", "reason", "converged"}
+
+
+def test_a_run_that_had_ended_keeps_its_reason_while_that_rule_says_stop() -> None:
+    two, then = [facts(), facts()], Stop("budget", "2 iterations done (max_iterations)", False)
+    assert Budget(1)(two) == then and Budget(1)([facts()]) == Stop("budget", "1 iteration done (max_iterations)", False)
+    earlier = Stop("approval", "approval above 70% in 2 rounds running", True)
+    rules = (Budget(1), HighApproval(0.75, 2))
+    assert decide_again(earlier, two, rules) == earlier, "not by another rule, nor in today's words"
+    assert decide_again(earlier, two, (Budget(1), HighApproval(0.9, 2))) == then
+    assert decide_again(earlier, two, (Budget(3),)) is None

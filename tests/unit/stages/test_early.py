@@ -20,7 +20,8 @@ from twinloop.errors import NothingToDo, StateError
 from twinloop.facets.face_angle import FACET as FACE_ANGLE
 from twinloop.ports import EarlyLook, GenerationSettings
 from twinloop.stages.early import EarlyJudge, GivenUp, fails
-from twinloop.stages.generate import GenerationContext, generate
+from twinloop.stages.generate import generate
+from twinloop.stages.generation_record import GenerationContext
 from twinloop.stages.observe import Observer
 from twinloop.stages.review import to_look_at
 from twinloop.stages.validate import asked_images, given_up, sort_into, tally, verdicts_json

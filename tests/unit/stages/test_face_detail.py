@@ -20,7 +20,8 @@ from twinloop.domain.shots import Shot
 from twinloop.facets import BUILTIN
 from twinloop.ports import EarlyLook, GenerationSettings
 from twinloop.stages.face_detail import FaceDetail, drawn_over, face_shot
-from twinloop.stages.generate import GenerationContext, generate
+from twinloop.stages.generate import generate
+from twinloop.stages.generation_record import GenerationContext
 from twinloop.stages.observe import Observer
 from twinloop.store.atomic import sha256_file
 from twinloop.store.journal import Journal

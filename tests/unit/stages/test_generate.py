@@ -20,7 +20,8 @@ from twinloop.errors import StateError
 from twinloop.loras.container import file_bytes
 from twinloop.loras.tensors import encode
 from twinloop.ports import EarlyLook, GenerationSettings, decisive_generation
-from twinloop.stages.generate import NO_HASHES, GenerationContext, generate, parameters_text
+from twinloop.stages.generate import generate
+from twinloop.stages.generation_record import GenerationContext, Hashes, parameters_text
 from twinloop.store.atomic import sha256_file
 from twinloop.store.journal import Journal
 from twinloop.store.models.lora_file import kohya_path
@@ -229,24 +230,6 @@ def test_a_base_in_one_file_is_known_by_its_hash_and_its_name_without_its_place(
         assert said in text and str(tmp_path) not in text
 
 
-def test_a_negative_prompt_that_nobody_read_is_not_in_the_record(tmp_path: Path) -> None:
-    read = context(tmp_path)
-    unread = replace(read, settings=replace(read.settings, negative=False))
-    assert "\nNegative prompt: blurry\nSteps: 30" in parameters_text(shot(1), read, NO_HASHES)
-    assert parameters_text(shot(1), unread, NO_HASHES).startswith("a photo 1\nSteps: 30, CFG scale: 7.5, ")
-
-
-@pytest.mark.parametrize(
-    ("guidance", "said"), [(3.5, "CFG scale: 1, Distilled CFG Scale: 3.5, Seed"), (0.0, "CFG scale: 1, Seed")]
-)
-def test_the_guidance_that_a_model_was_trained_with_has_a_name_of_its_own(
-    tmp_path: Path, guidance: float, said: str
-) -> None:
-    flux = context(tmp_path)
-    flux = replace(flux, settings=replace(flux.settings, guidance=guidance, negative=False, distilled=True))
-    assert f"Steps: 30, {said}: 1" in parameters_text(shot(1), flux, NO_HASHES)
-
-
 def test_the_metadata_lists_every_image_with_its_target_and_hash(tmp_path: Path) -> None:
     names = made(tmp_path, Painter())
     data = json.loads((tmp_path / "synthetic_iter1" / GENERATION_METADATA).read_text())
@@ -279,14 +262,6 @@ def test_the_metadata_names_what_is_not_as_usual_about_the_weights(tmp_path: Pat
 
 def test_panel_images_carry_no_time(tmp_path: Path) -> None:
     assert made(tmp_path, Painter(), stamped=False)[0] == "face_angle_profile_001.png"
-
-
-def test_image_to_image_says_its_strength(tmp_path: Path) -> None:
-    text = parameters_text(shot(1, source="photos/a.jpg"), context(tmp_path), NO_HASHES)
-    assert "Denoising strength: 0.6" in text and "<lora:" not in text
-    edits = context(tmp_path)
-    edits = replace(edits, settings=replace(edits.settings, strength=0.0))
-    assert "strength" not in parameters_text(shot(1, source="photos/a.jpg"), edits, NO_HASHES)
 
 
 def test_progress_is_told_by_images(tmp_path: Path) -> None:
@@ -332,7 +307,7 @@ def test_what_the_base_was_told_to_be_and_rescaled_guidance_are_on_record(tmp_pa
         "timestep_spacing": "trailing",
     }  # fmt: skip
     assert wanted.items() <= kept.items()
-    text = parameters_text(SHOTS[0], replace(plain, settings=asked), NO_HASHES)
+    text = parameters_text(SHOTS[0], replace(plain, settings=asked), Hashes())
     assert "CFG Rescale: 0.7, Sampler: DPM++ 2M SDE, Schedule type: Karras" in text
     assert kept["scheduler"] == "dpmpp_2m_sde_karras"
     made(tmp_path / "plain", Painter())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,9 @@ from twinloop.facets import BUILTIN
 from twinloop.stages.fixed_shots import plan_panel
 from twinloop.stages.plan import PlanSettings, plan, unplannable
 from twinloop.stages.sources import Source
-from twinloop.stages.words import USUAL, Around
+from twinloop.stages.words import Around, Voice
+
+ANA = Voice("ohwx ana", "prose")
 
 GAPS = (
     gap(count=15),
@@ -25,8 +29,7 @@ GAPS = (
 
 def settings(**changes: object) -> PlanSettings:
     data: dict[str, object] = {
-        "trigger": "ohwx ana",
-        "style": "prose",
+        "voice": ANA,
         "seed": 0,
         "iteration": 1,
         "num_per_gap": 3,
@@ -53,7 +56,7 @@ def test_the_seed_comes_from_run_round_gap_and_index() -> None:
 
 def test_no_seed_comes_twice_over_rounds_and_gaps() -> None:
     seeds = [shot.seed for number in (1, 2, 3) for shot in plan(GAPS, BUILTIN, settings(iteration=number))]
-    panel = [shot.seed for shot in plan_panel(BUILTIN, "ohwx ana", "prose", 0, 24, USUAL)]
+    panel = [shot.seed for shot in plan_panel(BUILTIN, ANA, 0, 24)]
     assert len({*seeds, *panel}) == len(seeds) + len(panel) == 3 * 15 + 24
 
 
@@ -143,13 +146,13 @@ def test_gaps_nobody_knows_are_named() -> None:
 
 
 def test_tags_for_models_that_read_tags() -> None:
-    (shot,) = plan([gap()], BUILTIN, settings(style="tags", num_per_gap=1, trigger="1girl, ohwx"))
+    (shot,) = plan([gap()], BUILTIN, settings(voice=Voice("1girl, ohwx", "tags"), num_per_gap=1))
     assert shot.prompt.startswith("1girl, ohwx, solo, ")
     assert "masterpiece" in shot.prompt and "worst quality" in shot.negative_prompt
 
 
 def test_the_users_negative_prompt_replaces_the_general_words() -> None:
-    (shot,) = plan([gap()], BUILTIN, settings(around=Around(negative="hat"), num_per_gap=1))
+    (shot,) = plan([gap()], BUILTIN, settings(voice=replace(ANA, around=Around(negative="hat")), num_per_gap=1))
     assert shot.negative_prompt == "front view, hat"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.fake_makers import fake_makers
 from tests.unit.things import Recording, dataset, member
 from twinloop.adapters.fakes import fake_pack
 from twinloop.domain.records import Dataset, TrainingSample
@@ -17,7 +18,7 @@ from twinloop.domain.validation_loss import TimeLoss, ValidationLoss
 from twinloop.domain.vault import Consent
 from twinloop.errors import ModelFileError, NothingToDo, StateError
 from twinloop.facets import BUILTIN
-from twinloop.ports import GenerationSettings, Trained, TrainingSettings
+from twinloop.ports import Trained, TrainingSettings
 from twinloop.stages.observe import Observer
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.train import adopt, train, train_file
@@ -71,15 +72,13 @@ def space(tmp_path: Path) -> Workspace:
 
 def toolbox(trainer: Any, base: str = "nano") -> Toolbox:
     return Toolbox(
+        makers=fake_makers(
+            generator=lambda: pytest.fail("no generator is needed"), trainer=lambda: trainer, base_model=base
+        ),
         observer=Observer(fake_pack(), BUILTIN),
-        generator=lambda: pytest.fail("no generator is needed"),
-        trainer=lambda: trainer,
-        generation=GenerationSettings(1, 1, 8, 8),
-        training=lambda images: SETTINGS,
-        style="prose",
-        base_model=base,
         clock=SystemClock(),
         reporter=Recording(),
+        tell_device=lambda: None,
     )
 
 

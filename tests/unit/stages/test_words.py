@@ -15,11 +15,9 @@ from twinloop.stages.words import (
     QUALITY,
     TAGGED,
     Around,
+    Voice,
     caption,
-    face_prompt,
-    negative_prompt,
     phrase,
-    prompt,
 )
 
 HAT = DefinedFacet(
@@ -35,7 +33,7 @@ HAT = DefinedFacet(
 def test_parts_stand_in_the_order_of_a_sentence() -> None:
     wanted = {"lighting": {"low_key": 0}, "face_angle": {"profile": 1}, "framing": {"close_up": 0}, "hat": {"cap": 0}}
     assert (
-        prompt("ohwx ana", (HAT, *BUILTIN), wanted, "prose")
+        Voice("ohwx ana", "prose").prompt((HAT, *BUILTIN), wanted)
         == "ohwx ana, close-up portrait, side profile view, facing right, low-key lighting, dark, moody, wearing a"
         f" cap, {QUALITY['prose']}"
     )
@@ -51,9 +49,9 @@ def test_a_facet_with_words_in_one_style_only_is_still_asked_for() -> None:
 
 
 def test_pony_reads_its_scores_before_the_trigger_and_captions_hold_none() -> None:
-    asked = prompt("ohwx ana", BUILTIN, {"face_angle": {"profile": 0}}, "pony")
+    asked = Voice("ohwx ana", "pony").prompt(BUILTIN, {"face_angle": {"profile": 0}})
     assert asked == "score_9, score_8_up, score_7_up, ohwx ana, solo, profile, rating_safe"
-    assert negative_prompt((), {}, "pony", None).startswith("score_6, score_5, score_4")
+    assert Voice("", "pony").negative().startswith("score_6, score_5, score_4")
     assert "score" not in caption("ohwx ana", BUILTIN, observation(faces=[face(-60)]), "pony")
 
 
@@ -74,12 +72,12 @@ def test_prompts_and_captions_in_tags_are_tags() -> None:
         == "ohwx woman, 1girl, solo, portrait, profile, smile, hands up, closed eyes, indoors"
     )
     wanted = {"framing": {"half_body": 0}, "composition": {"eyes_visible": 0}, "lighting": {"normal": 0}}
-    assert prompt("1girl, ohwx", BUILTIN, wanted, "tags") == f"1girl, ohwx, solo, upper body, {QUALITY['tags']}"
-    assert negative_prompt(BUILTIN, wanted, "tags", "hat") == "closed eyes, sunglasses, hat"
+    assert Voice("1girl, ohwx", "tags").prompt(BUILTIN, wanted) == f"1girl, ohwx, solo, upper body, {QUALITY['tags']}"
+    assert Voice("", "tags", Around(negative="hat")).negative(BUILTIN, wanted) == "closed eyes, sunglasses, hat"
 
 
 def test_the_class_word_counts_where_the_trigger_tells_no_sex() -> None:
-    assert prompt("ohwx", (), {}, "tags", Around(suffix="", class_word="man")) == "ohwx, 1boy, solo"
+    assert Voice("ohwx", "tags", Around(suffix="", class_word="man")).prompt((), {}) == "ohwx, 1boy, solo"
     assert caption("ohwx", (), observation(), "tags", "man") == "ohwx, 1boy, solo"
     assert caption("ohwx", (), observation(), "prose", "man") == "ohwx"
     assert caption("ohwx", (), observation(faces=[face(0), face(0)]), "tags", "man") == "ohwx, 1boy"
@@ -87,15 +85,15 @@ def test_the_class_word_counts_where_the_trigger_tells_no_sex() -> None:
 
 def test_the_users_words_stand_round_a_prompt_and_in_no_caption() -> None:
     around = Around(prefix="score_9, source_anime", suffix="rating_safe")
-    assert prompt("ohwx", (), {}, "pony", around) == "score_9, source_anime, ohwx, solo, rating_safe"
-    assert face_prompt("ohwx", (), {}, "prose", around) == "score_9, source_anime, ohwx, rating_safe"
-    assert prompt("ohwx", (), {}, "pony", Around("", "")) == "ohwx, solo"
+    assert Voice("ohwx", "pony", around).prompt((), {}) == "score_9, source_anime, ohwx, solo, rating_safe"
+    assert Voice("ohwx", "prose", around).face_prompt((), {}) == "score_9, source_anime, ohwx, rating_safe"
+    assert Voice("ohwx", "pony", Around("", "")).prompt((), {}) == "ohwx, solo"
 
 
 def test_negative_words_come_once() -> None:
-    text = negative_prompt((HAT,), {"hat": {"cap": 0}}, "prose", None)
+    text = Voice("", "prose").negative((HAT,), {"hat": {"cap": 0}})
     assert text == f"bare head, {NEGATIVE['prose']}"  # first, because a model cuts off the end of what is too long
-    assert negative_prompt((HAT,), {}, "prose", "") == ""
+    assert Voice("", "prose", Around(negative="")).negative((HAT,)) == ""
 
 
 def test_a_caption_describes_what_was_measured_and_nothing_else() -> None:
@@ -121,7 +119,7 @@ def test_a_caption_leaves_out_what_is_as_usual_and_a_prompt_asks_for_it() -> Non
     seen = observation(measures={"eyes_open": 1.0})
     assert "eyes" not in caption("ohwx ana", BUILTIN, seen, "prose")
     assert "closed eyes" in caption("ohwx ana", BUILTIN, observation(measures={"eyes_open": 0.0}), "tags")
-    assert "eyes open" in prompt("ohwx ana", BUILTIN, {"composition": {"eyes_visible": 0}}, "prose")
+    assert "eyes open" in Voice("ohwx ana", "prose").prompt(BUILTIN, {"composition": {"eyes_visible": 0}})
 
 
 def test_a_caption_names_sunglasses() -> None:
@@ -169,11 +167,9 @@ def test_a_face_is_asked_for_in_the_words_of_its_shot_but_close_up_and_without_h
         "composition": {"hands_visible": 1, "eyes_visible": 0},
         "hat": {"cap": 0},
     }
-    facets = (*BUILTIN, HAT)
+    facets, voice = (*BUILTIN, HAT), Voice("ohwx ana", style)
     close = {**wanted, "framing": {"close_up": 0}, "composition": {"eyes_visible": 0}}
-    assert face_prompt("ohwx ana", facets, wanted, style) == prompt("ohwx ana", facets, close, style)
-    assert ("close-up, face" if style in TAGGED else "close-up portrait") in face_prompt("ohwx ana", facets, {}, style)
+    assert voice.face_prompt(facets, wanted) == voice.prompt(facets, close)
+    assert ("close-up, face" if style in TAGGED else "close-up portrait") in voice.face_prompt(facets, {})
     without = tuple(facet for facet in facets if facet.name != "framing")
-    assert face_prompt("ohwx ana", without, {"hat": {"cap": 0}}, style) == prompt(
-        "ohwx ana", without, {"hat": {"cap": 0}}, style
-    )
+    assert voice.face_prompt(without, {"hat": {"cap": 0}}) == voice.prompt(without, {"hat": {"cap": 0}})

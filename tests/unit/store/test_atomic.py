@@ -22,6 +22,7 @@ from twinloop.store.atomic import (
     check_writable_folder,
     copy_whole,
     is_leftover,
+    read_as,
     read_json,
     read_object,
     remove_leftovers,
@@ -289,3 +290,13 @@ def test_a_folder_that_cannot_be_written_into_is_told_before_the_work(
     for folder in (tmp_path, tmp_path / "new/deep"):
         with pytest.raises(StorageError, match=f"No permission to write {folder}\\."):
             check_writable_folder(folder)
+
+
+@pytest.mark.parametrize("foreign", ["[]", "{}", "3", '{"numbers": ["a"]}', '{"numbers": []}'])
+def test_json_of_others_is_told_with_the_remedy(tmp_path: Path, foreign: str) -> None:
+    path = tmp_path / "numbers.json"
+    path.write_text(foreign)
+    with pytest.raises(StateError, match=r"numbers\.json does not hold what .*Error: .*\)\. Make them again\."):
+        read_as(path, lambda data: int(data["numbers"][0]), "Make them again.")
+    path.write_text('{"numbers": [7]}')
+    assert read_as(path, lambda data: int(data["numbers"][0])) == 7

@@ -112,3 +112,59 @@ except KeyboardInterrupt:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "heeded\n"
+
+
+TOLD = """
+import os, signal, sys, threading
+from twinloop.system.processes import cleared_up_when_ended
+number, how = int(sys.argv[1]), sys.argv[2]
+if how == "ignored":
+    signal.signal(number, signal.SIG_IGN)
+before = signal.getsignal(number)
+def work():
+    with cleared_up_when_ended():
+        try:
+            if how != "unharmed":
+                os.kill(os.getpid(), number)
+        finally:
+            print("cleared up", flush=True)
+if how == "thread":
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+else:
+    work()
+print("goes on", signal.getsignal(number) == before, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    ("how", "said", "ended"),
+    [
+        ("plain", "cleared up\n", True),
+        ("thread", "", True),
+        ("ignored", "cleared up\ngoes on True\n", False),
+        ("unharmed", "cleared up\ngoes on True\n", False),
+    ],
+)
+def test_what_ends_a_process_lets_it_clear_up_first(name: str, how: str, said: str, ended: bool) -> None:
+    """It ends by that signal all the same, as whoever sent it expects; another thread has no say in it."""
+    number = getattr(signal, name)
+    done = subprocess.run([sys.executable, "-c", TOLD, str(int(number)), how], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == (said, -number if ended else 0), done.stderr
+
+
+def test_a_process_is_found_again_by_its_start(pair: tuple[Process, int]) -> None:
+    process, child = pair
+    began = processes.started(process.pid)
+    assert began is not None and processes.Found(process.pid, began + 60).poll() == 0, "a later one of that number"
+    found = processes.Found(process.pid, began)
+    assert found.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        found.wait(0.1)
+    processes.terminate(found)
+    process.wait(10)
+    assert found.wait(10) == 0 and _gone(child) and processes.started(process.pid) is None
+    found.send_signal(signal.SIGTERM)  # of what is gone there is nothing to stop

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from twinloop.cli.app import main
 from twinloop.report.answer import answer
 from twinloop.report.reading import read_run
 from twinloop.store.atomic import read_json
+from twinloop.store.lock import locked
 from twinloop.store.run.workspace import Workspace
 from twinloop.web import recorded as recording
 from twinloop.web.api import runs
@@ -251,6 +253,42 @@ def test_a_run_is_started_paused_and_goes_on(client: TestClient, home: Path) -> 
     done = wait(client, "done", "failed")
     assert done["state"] == "done" and any("Convergence" in line or "Stopped" in line for line in done["lines"]), done
     assert (home / "outputs/new/report.html").exists()
+
+
+def test_a_run_that_another_process_works_on_is_known_and_not_started_again(client: TestClient, home: Path) -> None:
+    loops.configuration(home / "small.json", output_dir="outputs/ana")
+    lock = home / "outputs/ana/.lock"
+    assert of_ana(client)["process"] is None
+    with locked(home / "outputs/ana"):
+        assert of_ana(client)["process"] == str(os.getpid())
+        (home / "outputs/ana/started_with.json").write_text('{"config": "small.json"}')
+        refused = client.post("/api/jobs/run", json={"config": "small.json"})
+        assert refused.status_code == 409
+        assert f"in use by another run (process {os.getpid()}). Nothing was started" in refused.json()["error"]
+    lock.write_text(" 12345\n")  # of a process that was killed
+    assert of_ana(client)["process"] is None and lock.read_bytes() == b""
+
+
+def test_a_report_names_the_files_that_it_cannot_lead_to(client: TestClient, home: Path) -> None:
+    path = home / "outputs/ana/report.html"
+    text = path.read_text()
+    for link in ('<a href="panel_v1/a.png"><img src="data:," alt="a"></a>', '<a href="a%00b">no name</a>'):
+        text = text.replace("</main>", f"{link}</main>")
+    path.write_text(text)
+    found = client.get("/api/run/report", params={"run": "outputs/ana"}).text
+    assert re.findall(r'<a [^>]*href="(?!#)[^"]*"', text) and not re.findall(r'<a [^>]*href="(?!#)[^"]*"', found)
+    assert 'href="#answer"' in found
+    for file in ("outputs/loras/lora.safetensors", "outputs/ana/run.json", "outputs/ana/synthetic_iter1"):
+        assert f"<code>{file}</code>" in found
+    assert "panel_v1/a.png" not in found and runs.FILES_ARE_NAMED in found and runs.LINKS_WORK not in found
+
+
+def test_it_says_where_the_final_lora_lies(client: TestClient, home: Path) -> None:
+    assert of_ana(client)["final_files"] == {"lora": "outputs/loras/lora.safetensors", "kohya": None}
+    (home / "outputs/loras/lora_kohya.safetensors").touch()
+    assert of_ana(client)["final_files"]["kohya"] == "outputs/loras/lora_kohya.safetensors"
+    (home / "outputs/loras/lora.safetensors").unlink()
+    assert of_ana(client)["final_files"]["lora"] is None
 
 
 def test_a_configuration_with_mistakes_starts_nothing(client: TestClient, home: Path) -> None:

@@ -21,6 +21,7 @@ class BaseChoice:
         prediction: what the user says that it predicts.
         parts: (diffusers' name, file) of parts that come from files of their own, instead of with the base.
         part_hashes: (name, sha256) of those files as they were when the settings were read; () = whatever they hold.
+        clip_skip: which layer from the end of its CLIP texts are read from; 1 = the last.
         allow_download: what is missing here may be fetched from the hub.
     """
 
@@ -32,6 +33,7 @@ class BaseChoice:
     prediction: Asked = NOT_ASKED
     parts: tuple[tuple[str, str], ...] = ()
     part_hashes: tuple[tuple[str, str], ...] = ()
+    clip_skip: int = 1
 
     @property
     def part_names(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -38,7 +38,8 @@ class BaseModel:
 
     Attributes:
         pipeline: text to image. from_image: image to image, with the same components; None where diffusers has none.
-        fingerprint: of the files and of how they are computed with.
+        fingerprint: of the files and of how they are computed with. reading: further arguments of `Family.encode`, and
+            of the trainable encoders' own.
     """
 
     family: Family
@@ -49,6 +50,7 @@ class BaseModel:
     prompts: PromptEmbedder
     lora: LoraSlot
     _own_scheduler: Any = None
+    reading: Mapping[str, int] = field(default_factory=dict)
     _offload: str = field(default="", init=False)
     """How the parts lie now; "" = all in main memory, where loading left them."""
     _waiting: Sequence[nn.Module] = field(default=(), init=False)
@@ -226,6 +228,7 @@ def open_base(choice: BaseChoice, family: Family, notice: Callable[[str], None] 
     Raises:
         MissingModel, InputError, ModelFileError, StateError, OutOfMemory, MissingExtra: each with what to do.
     """
+    family.check_clip_skip(choice.clip_skip)
     files = find_base(choice, family)
     check_unchanged(choice)
     compute = choose_compute(choice.device, choice.precision, choice.quantization, family.overflows_in_float16)
@@ -236,19 +239,32 @@ def open_base(choice: BaseChoice, family: Family, notice: Callable[[str], None] 
             notice,
         )
     told = choice.prediction.name
-    key = (family.name, files.fingerprint(), compute.name, *([told] if told else []))
+    reading = {} if choice.clip_skip == 1 else {"clip_skip": choice.clip_skip}
+    skipped = [f"clip_skip{choice.clip_skip}"] if reading else []
+    key = (family.name, files.fingerprint(), compute.name, *([told] if told else []), *skipped)
     if key not in _held or _held[key].family != family:  # a plug-in may bring another family of the same name
         _held.clear()
         with memory_errors(f"The base model {choice.base}", SMALL_ADVICE):
             pipeline = load_pipeline(files, family, compute)
             set_prediction(pipeline, family, choice.prediction)
             from_image = image_pipeline(pipeline, family, files)
-            prompts = PromptEmbedder(pipeline, family, compute.device, from_image)
+            _check_layers(pipeline, choice.clip_skip)
+            prompts = PromptEmbedder(pipeline, family, compute.device, from_image, reading)
             _held[key] = BaseModel(
                 family, pipeline, from_image, compute, "-".join(key), prompts,
-                LoraSlot(pipeline, family, prompts), pipeline.scheduler,
+                LoraSlot(pipeline, family, prompts), pipeline.scheduler, reading,
             )  # fmt: skip
     return _held[key]
+
+
+def _check_layers(pipeline: Any, clip_skip: int) -> None:
+    """Whether the text encoder has a layer so far from its end.
+
+    Raises:
+        InputError: it has fewer.
+    """
+    if clip_skip > 1 and clip_skip > (most := int(pipeline.text_encoder.config.num_hidden_layers)):
+        raise InputError(f"clip_skip: {clip_skip}, but this model's text encoder has {most} layers. Set it lower.")
 
 
 def _tell_once(text: str, notice: Callable[[str], None]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from twinloop.domain.choices import PRECISIONS
+from twinloop.domain.extras import OF_QUANTIZATIONS
 from twinloop.domain.quantised import QUANTIZATIONS, Quantization
 from twinloop.errors import InputError, MissingExtra
 
@@ -95,9 +96,6 @@ def choose_compute(
     )
 
 
-_LIBRARIES: dict[Quantization, str] = {"nf4": "bitsandbytes", "int8": "torchao", "fp8": "torchao"}
-
-
 def _quantization(compute: Compute, wanted: str) -> Quantization:
     how = next((known for known in QUANTIZATIONS if known == wanted), None)
     if how is None:
@@ -107,7 +105,7 @@ def _quantization(compute: Compute, wanted: str) -> Quantization:
             f'quantization: "{how}" weights need a CUDA GPU or a CPU, but this run computes on an Apple GPU. Leave it'
             ' out, or use "device": "cpu".'
         )
-    library = _LIBRARIES[how]
+    library = OF_QUANTIZATIONS[how]
     if importlib.util.find_spec(library) is None:
         raise MissingExtra(f'"quantization": "{how}"', "quant", f"no module '{library}'")
     return how

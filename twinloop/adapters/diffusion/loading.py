@@ -27,7 +27,7 @@ from twinloop.adapters.diffusion.repeatability import thread_count
 from twinloop.adapters.diffusion.seeing import place_pictures, seeing_processor
 from twinloop.adapters.diffusion.unscaling import unscaled
 from twinloop.errors import ModelFileError
-from twinloop.families.base import Family
+from twinloop.families.base import WHOLE, Family
 from twinloop.families.predictions import NOT_ASKED, Asked, Prediction, check_asked, marked
 from twinloop.families.single_files import tensor_names
 
@@ -207,4 +207,5 @@ def _scheduler(own: Any, told: Prediction) -> Any:
         changes["timestep_spacing"] = "trailing"  # begins at pure noise; the family's own spacing leaves that time out
         if "rescale_betas_zero_snr" not in inspect.signature(kind.__init__).parameters:
             kind = diffusers.DDIMScheduler  # SD 1.5's own cannot end in pure noise
+            changes |= WHOLE
     return kind.from_config(own.config, **changes)

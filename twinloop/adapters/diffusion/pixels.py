@@ -15,7 +15,7 @@ from twinloop.domain.faces import ImageArray
 from twinloop.errors import InputError
 
 LARGE = 1024 * 1024
-"""Pixels beyond which an autoencoder works in tiles."""
+"""Pixels beyond which an autoencoder decodes in tiles, and encodes in tiles where memory is short."""
 SMALL_GPU = 8 << 30
 TILE = 512
 """Pixels along a tile's side, at most. Autoencoders of 1024 pixels would otherwise take pictures of that size as one
@@ -112,16 +112,18 @@ def encode_raw(base: BaseModel, image: ImageArray, tiles: bool | None = None) ->
 
 
 @torch.no_grad()
-def encode(base: BaseModel, image: ImageArray) -> Tensor:
+def encode(base: BaseModel, image: ImageArray, *, tiled: bool = False) -> Tensor:
     """uint8 HxWx3 RGB -> (c, h, w) float32 latents on the CPU, as the denoiser expects them.
 
     In full precision, whatever the autoencoder draws in: a training sees these latents in every epoch, and with them
-    their rounding. In tiles only where the picture is large, on a small GPU too: tiles have other latents, and nothing
-    else lies on the GPU then.
+    their rounding.
+
+    Args:
+        tiled: in tiles where the picture is large, which takes less memory and gives other latents.
     """
     vae = base.pipeline.vae
     with _in_full_precision(vae):
-        raw = encode_raw(base, image, tiles=image.shape[0] * image.shape[1] > LARGE)
+        raw = encode_raw(base, image, tiles=tiled and image.shape[0] * image.shape[1] > LARGE)
         made = base.family.to_latents(vae, raw[None].float())[0]
     return torch.as_tensor(made[:, 0] if made.ndim == 4 else made).cpu().contiguous()
 

@@ -5,8 +5,9 @@ hour.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from twinloop.families.recognise import lora_suits
 from twinloop.families.single_files import read_header
 from twinloop.loras.whose import of_another_family
 from twinloop.ports import GenerationSettings
+
+Check = Callable[[], object]
+"""Looks at one thing, and raises a `TwinLoopError` where it cannot work."""
 
 
 @dataclass(frozen=True)
@@ -44,32 +48,53 @@ def check(wanted: Wanted) -> None:
     Raises:
         InputError, MissingModel, ModelFileError, UnsafeModelFile: the first thing that cannot work, with the next step.
     """
-    check_sampler(wanted.generation, wanted.family)
-    check_references(wanted.generation.references, wanted.family)
-    check_size(wanted.generation, wanted.family.size_multiple)
-    if wanted.from_photos and not wanted.family.from_photo(wanted.family.pipeline):
-        raise no_photos(wanted.family)
+    for look in checks(wanted):
+        look()
+
+
+def checks(wanted: Wanted) -> Iterator[Check]:
+    """What `check` looks at, each of which fails alone."""
+    family, generation, choice = wanted.family, wanted.generation, wanted.choice
+    yield lambda: check_sampler(generation, family)
+    yield lambda: check_references(generation.references, family)
+    yield lambda: check_size(generation, family.size_multiple)
+    if wanted.from_photos:
+        yield lambda: check_starts_from_photos(family)
     if wanted.redraws:
-        check_redraws(wanted.family)
-    if wanted.generation.guidance_rescale:
-        import diffusers
-
-        over = [wanted.family.image_pipeline] if wanted.from_photos or wanted.redraws else []
-        for name in (wanted.family.pipeline, *filter(None, over)):
-            check_rescales(getattr(diffusers, name), wanted.family)
+        yield lambda: check_redraws(family)
+    if generation.guidance_rescale:
+        yield lambda: _check_all_rescale(wanted)
     for path in wanted.loras:
-        check_lora(path, wanted.family)
-        if wanted.generation.offload == "sequential" and holds_lokr(path):
-            raise InputError(LOKR_LAYER_BY_LAYER)
-    choice = wanted.choice
-    if choice.quantization or (choice.device, choice.precision, wanted.generation.offload) not in _ANYWHERE:
-        # the only check that needs PyTorch
-        from twinloop.adapters.diffusion.compute import choose_compute
-        from twinloop.adapters.diffusion.offloading import check_offload
+        yield partial(_check_worn, path, wanted)
+    yield lambda: family.check_clip_skip(choice.clip_skip)
+    if choice.quantization or (choice.device, choice.precision, generation.offload) not in _ANYWHERE:
+        yield lambda: _check_machine(choice, generation.offload)
+    yield lambda: find_base(choice, family)
 
-        compute = choose_compute(choice.device, choice.precision, choice.quantization)
-        check_offload(wanted.generation.offload, compute)
-    find_base(choice, wanted.family)
+
+def _check_all_rescale(wanted: Wanted) -> None:
+    """As `check_rescales`, of every pipeline that will make images."""
+    import diffusers
+
+    over = [wanted.family.image_pipeline] if wanted.from_photos or wanted.redraws else []
+    for name in (wanted.family.pipeline, *filter(None, over)):
+        check_rescales(getattr(diffusers, name), wanted.family)
+
+
+def _check_worn(path: Path, wanted: Wanted) -> None:
+    """As `check_lora`, and whether its layers can wait in main memory as is asked for."""
+    check_lora(path, wanted.family)
+    if wanted.generation.offload == "sequential" and holds_lokr(path):
+        raise InputError(LOKR_LAYER_BY_LAYER)
+
+
+def _check_machine(choice: BaseChoice, offload: str) -> None:
+    """Device, precision and where parts wait; the only check that needs PyTorch."""
+    from twinloop.adapters.diffusion.compute import choose_compute
+    from twinloop.adapters.diffusion.offloading import check_offload
+
+    compute = choose_compute(choice.device, choice.precision, choice.quantization)
+    check_offload(offload, compute)
 
 
 _ANYWHERE = {(device, precision, "none") for device in ("auto", "cpu") for precision in ("auto", "float32")}
@@ -103,6 +128,16 @@ def check_references(asked: int, family: Family) -> None:
             else (f"look at {plural(most, 'photo')} at most", f"Set it to {most} or less")
         )
         raise InputError(f"generation.references: {asked}, but models of the family '{family.name}' {what}. {then}.")
+
+
+def check_starts_from_photos(family: Family) -> None:
+    """Whether images of the family can start from photos.
+
+    Raises:
+        InputError: they cannot.
+    """
+    if not family.from_photo(family.pipeline):
+        raise no_photos(family)
 
 
 def no_photos(family: Family) -> InputError:

@@ -26,6 +26,7 @@ Embedding = Mapping[str, Tensor]
 """One embedded text: the tensors that `Family.encode` gives, on the CPU in the model's precision."""
 Joined = dict[str, Any]
 """Several embedded texts in the form in which a denoiser takes them: tensors, or lists of one tensor per text."""
+_AS_USUAL: Mapping[str, int] = {}
 _Key = tuple[str, ...]
 """What an embedding is remembered by: what the encoders wore, the text, the photos that it is said of."""
 
@@ -44,13 +45,24 @@ class PromptEmbedder:
     On a GPU the encoders stay in main memory and come over only while they encode: the largest of them are as large as
     the denoiser. Who says which texts come next (``ahead``) has them encoded in the same visit.
 
+    Args:
+        reading: further arguments of `Family.encode`.
+
     Attributes:
         encoded: how many texts went through the encoders so far; a text that is remembered does not count again.
         encoder_key: of the LoRAs that the encoders wear, "" = none. Embeddings are remembered by it, so that those of
             one LoRA are not taken for another's, and are still there when it comes back.
     """
 
-    def __init__(self, pipeline: Any, family: Family, device: torch.device, from_image: Any | None = None) -> None:
+    def __init__(
+        self,
+        pipeline: Any,
+        family: Family,
+        device: torch.device,
+        from_image: Any | None = None,
+        reading: Mapping[str, int] = _AS_USUAL,
+    ) -> None:
+        self._reading = reading
         self._pipeline = pipeline
         self._from_image = from_image
         self._family = family
@@ -153,7 +165,7 @@ class PromptEmbedder:
         editing = self._family.editing
         if shown and editing is not None and editing.encode is not None:
             return editing.encode(self._from_image, text, [one.photo for one in shown], self._device)
-        return self._family.encode(self._pipeline, text, self._device)
+        return self._family.encode(self._pipeline, text, self._device, **self._reading)
 
     @contextmanager
     def _awake(self) -> Iterator[None]:

@@ -31,6 +31,7 @@ from twinloop.adapters.diffusion.preflight import (
 from twinloop.adapters.diffusion.prompts import Shown, alike, join, placed
 from twinloop.adapters.diffusion.regions import GENERATED, REGIONAL, pays
 from twinloop.adapters.diffusion.source_photos import shown_photos, start_photo
+from twinloop.adapters.diffusion.weighted_prompts import WeightedPrompts
 from twinloop.adapters.generators.watch import Watch
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.shots import Shot
@@ -58,7 +59,7 @@ class DiffusersGenerator:
         self._family, self._notice = family, notice
         self._base = open_base(choice, family, notice)
         self._lora: Path | None = None
-        self._long_prompts = LongPrompts(self._base.prompts, notice)
+        self._long_prompts, self._weighted_prompts = LongPrompts(self._base.prompts, notice), WeightedPrompts(notice)
         self._ahead: dict[str, None] = {}
         """Texts of shots that are still to come, in order."""
         self._told_of_compiling = False
@@ -314,6 +315,7 @@ class DiffusersGenerator:
         unwanted_words = [shot.negative_prompt for shot in shots] if guidance.reads_negative(settings.guidance) else []
         texts = [*(shot.prompt for shot in shots), *unwanted_words]
         self._long_prompts.look_at(texts)
+        self._weighted_prompts.look_at(texts)
         for text in texts:
             self._ahead.pop(text, None)
         embedded = alike(self._base.prompts.embed_all(texts, shown, self._ahead), self._family.joining)

@@ -60,6 +60,11 @@ from twinloop.ports import Progress, Trained, TrainingSettings, nobody_listens
 from twinloop.store.models.part_hashes import hashes_of_parts, parts_header
 from twinloop.store.models.step_saves import StepSaves
 
+_NOT_FOR_A1111 = (
+    "A1111 draws this DoRA wrongly: it takes the lengths of outputs for those of inputs. Use it here, in ComfyUI or in"
+    ' a current version of Forge, or set training.adapter to "lora".'
+)
+
 
 class DiffusersLoraTrainer:
     """A `Trainer` on a local diffusers model.
@@ -121,6 +126,8 @@ class DiffusersLoraTrainer:
         check_on_base(settings, base)
         start = start_of(settings, self._family)
         assistant = assistant_of(settings, base, self._notice)
+        if settings.adapter == "dora" and self._family.denoiser == "unet":
+            self._notice(_NOT_FOR_A1111)
         chunks = caption_chunks(base, [sample.caption for sample in usable], settings)
         metadata = {**length_header(max(chunks)), **metadata}
         inputs, saves = inputs_hash(usable, settings, self.fingerprint), StepSaves.of(settings, output)
@@ -241,8 +248,10 @@ def memory_advice(settings: TrainingSettings, *, swaps: bool) -> str:
 
 def applicable(settings: TrainingSettings, base: BaseModel) -> TrainingSettings:
     """The settings without those that mean nothing for the base: signal-to-noise weights for a flow, a noise offset
-    where it has no use.
+    where it has no use; and with the layer that the base's CLIP is read from, for the record.
     """
     noise = schedule_for(base.family, base.scheduler_config)
     gamma = 0.0 if base.family.flow else settings.min_snr_gamma
-    return replace(settings, min_snr_gamma=gamma, noise_offset=settings.noise_offset if noise.takes_offset else 0.0)
+    offset = settings.noise_offset if noise.takes_offset else 0.0
+    skip = base.reading.get("clip_skip", 1)
+    return replace(settings, min_snr_gamma=gamma, noise_offset=offset, clip_skip=skip)

@@ -5,13 +5,16 @@ looks at this machine, `check_fits` needs the family alone, `check_on_base` the 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
+from twinloop.adapters.diffusion.preflight import Check
 from twinloop.adapters.trainers.lora.warm_start_file import check_start
 from twinloop.domain.choices import HUBER_SCHEDULES
-from twinloop.domain.training_rules import clashes
+from twinloop.domain.extras import OF_OPTIMIZERS
+from twinloop.domain.training_rules import beyond_flow, clashes
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError, MissingExtra
 from twinloop.families.base import Family
@@ -19,10 +22,9 @@ from twinloop.families.gguf_files import SUFFIX, holds_packed_weights
 from twinloop.ports import TrainingSettings
 
 if TYPE_CHECKING:
-    from twinloop.adapters.diffusion.base_model import BaseModel
+    import torch
 
-_BY_LIBRARIES = ("adamw8bit", "prodigy", "lion", "came", "adamw_schedulefree")
-"""Optimizers that a library beside PyTorch brings."""
+    from twinloop.adapters.diffusion.base_model import BaseModel
 
 
 def check_training(settings: TrainingSettings, choice: BaseChoice, processes: int) -> None:
@@ -31,26 +33,47 @@ def check_training(settings: TrainingSettings, choice: BaseChoice, processes: in
     Raises:
         InputError, MissingExtra, ModelFileError: the first that cannot work, with the next step.
     """
-    check_start(settings)
+    for look in training_checks(settings, choice, processes):
+        look()
+
+
+def training_checks(settings: TrainingSettings, choice: BaseChoice, processes: int) -> Iterator[Check]:
+    """What `check_training` looks at, each of which fails alone."""
     packed = choice.base.lower().endswith(SUFFIX)
-    _check_adapter(settings, packed and holds_packed_weights(Path(choice.base)))
+    yield lambda: check_start(settings)
+    yield lambda: _check_adapter(settings, packed and holds_packed_weights(Path(choice.base)))
     if settings.blocks_to_swap:
-        from twinloop.adapters.diffusion.compute import choose_compute
-
-        place = choose_compute(choice.device, choice.precision).device.type
-        _check_swap(place, None if packed else choice.quantization)
-    if settings.wandb and importlib.util.find_spec("wandb") is None:
-        raise MissingExtra("training.wandb", "wandb", "no module 'wandb'")
-    if settings.optimizer in _BY_LIBRARIES:
-        from twinloop.adapters.diffusion.compute import choose_compute
-        from twinloop.adapters.trainers.optim.optimizer import check_optimizer
-
-        device = choose_compute(choice.device, choice.precision).device
-        check_optimizer(settings.optimizer, device, settings.optimizer_args)
+        yield lambda: _check_swap(_place(choice).type, None if packed else choice.quantization)
+    if settings.wandb:
+        yield _check_wandb
+    if settings.optimizer in OF_OPTIMIZERS:
+        yield lambda: _check_optimizer(settings, choice)
     if processes > 1:
-        from twinloop.adapters.trainers.execution.process_group import check_processes
+        yield lambda: _check_processes(processes, settings.effective_batch)
 
-        check_processes(processes, settings.effective_batch)
+
+def _place(choice: BaseChoice) -> torch.device:
+    """Where the base computes."""
+    from twinloop.adapters.diffusion.compute import choose_compute
+
+    return choose_compute(choice.device, choice.precision).device
+
+
+def _check_wandb() -> None:
+    if importlib.util.find_spec("wandb") is None:
+        raise MissingExtra("training.wandb", "wandb", "no module 'wandb'")
+
+
+def _check_optimizer(settings: TrainingSettings, choice: BaseChoice) -> None:
+    from twinloop.adapters.trainers.optim.optimizer import check_optimizer
+
+    check_optimizer(settings.optimizer, _place(choice), settings.optimizer_args)
+
+
+def _check_processes(processes: int, batch: int) -> None:
+    from twinloop.adapters.trainers.execution.process_group import check_processes
+
+    check_processes(processes, batch)
 
 
 def check_on_base(settings: TrainingSettings, base: BaseModel) -> None:
@@ -130,33 +153,35 @@ def check_fits(settings: TrainingSettings, family: Family) -> None:
     Raises:
         InputError: the first that do not, with the next step.
     """
-    for fields, problem in clashes(settings):
-        raise InputError(f"training{'' if fields[1:] else f'.{fields[0]}'}: {problem}.")
+    for problem in misfits(settings, family):
+        raise problem
+
+
+def misfits(settings: TrainingSettings, family: Family) -> Iterator[InputError]:
+    """All that does not go together, as `check_fits` raises it."""
+    for fields, problem in (*clashes(settings), *(beyond_flow(settings, family.name) if family.flow else ())):
+        yield InputError(f"training{'' if fields[1:] else f'.{fields[0]}'}: {problem}.")
     if not family.flow and (settings.flow_sampling or settings.flow_shift):
-        raise InputError(
+        yield InputError(
             f"training.flow_sampling and flow_shift are for flow models; {family.name} is none. Leave them out."
         )
-    _check_huber_schedule(settings, family)
+    known = HUBER_SCHEDULES[:2] if family.flow else HUBER_SCHEDULES
+    if settings.loss != "l2" and settings.huber_schedule_of(flow=family.flow) not in known:
+        yield InputError(
+            f"training.huber_schedule: '{settings.huber_schedule}' is not known for {family.name}. Known:"
+            f" {', '.join(known)}; null takes {'exponential' if family.flow else 'snr'}."
+        )
     if settings.conv_rank and family.denoiser != "unet":
-        raise InputError(
+        yield InputError(
             f"training.conv_rank is for U-Nets, whose convolutions it adapts: SD 1.5 and SDXL. {family.name} has a"
             " transformer. Leave it out."
         )
     if any(side >= settings.resolution for side in settings.smaller_resolutions):
-        raise InputError(
+        yield InputError(
             "training.smaller_resolutions: all must be smaller than training.resolution, which is"
             f" {settings.resolution}."
         )
     if settings.output_preservation and not settings.trigger.strip():
-        raise InputError(
+        yield InputError(
             "training.output_preservation holds the class word against the trigger words; set person_trigger."
-        )
-
-
-def _check_huber_schedule(settings: TrainingSettings, family: Family) -> None:
-    known = HUBER_SCHEDULES[:2] if family.flow else HUBER_SCHEDULES
-    if settings.loss != "l2" and settings.huber_schedule_of(flow=family.flow) not in known:
-        raise InputError(
-            f"training.huber_schedule: '{settings.huber_schedule}' is not known for {family.name}. Known:"
-            f" {', '.join(known)}; null takes {'exponential' if family.flow else 'snr'}."
         )

@@ -19,7 +19,8 @@ from twinloop.adapters.trainers.data.prepare import TrainingData
 from twinloop.adapters.trainers.execution.process_group import Workers
 from twinloop.adapters.trainers.execution.step_execution import StepExecution
 from twinloop.adapters.trainers.lora.adapted_model import AdaptedModel
-from twinloop.adapters.trainers.loss.noise_schedule import StepNoise, draw_noise, schedule_for
+from twinloop.adapters.trainers.loss.more_noise import MoreNoise
+from twinloop.adapters.trainers.loss.noise_schedule import draw_noise, schedule_for
 from twinloop.adapters.trainers.loss.objective import Objective
 from twinloop.adapters.trainers.loss.validation import Validation
 from twinloop.adapters.trainers.optim.ema import Average
@@ -320,17 +321,15 @@ class TrainingRun:
         count, size = sum(shape[0] for shape in shapes), self._execution.micro_batches.at(step)
         loss, before = 0.0, 0
         first, end = self._workers.share(count)
-        for batch, drawn in zip(
-            batches, draw_noise(self.noise, shapes, self._settings.noise_offset, seed, step), strict=True
-        ):
+        noises = draw_noise(self.noise, shapes, self._settings.noise_offset, seed, step, MoreNoise.of(self._settings))
+        for batch, drawn in zip(batches, noises, strict=True):
             here = len(drawn.times)
             last = min(end - before, here)
             for start in range(max(first - before, 0), last, size):
                 stop = min(start + size, last)
                 share = weight * (stop - start) / count
                 self._model.thin(seed, step, range(before + start, before + stop))
-                noise = StepNoise(drawn.times[start:stop], drawn.noise[start:stop])
-                for term in self._objective.terms(batch.part(start, stop), noise):
+                for term in self._objective.terms(batch.part(start, stop), drawn.part(start, stop)):
                     torch.autograd.backward(term * (share * self._scale))
                     # after the backward pass was queued: reading a number waits for the GPU
                     loss += (stop - start) / count * float(term.detach())

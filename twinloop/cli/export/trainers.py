@@ -75,7 +75,7 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
         trigger=settings.person_trigger,
         limits=merge_limits(settings),
         rules=READABLE_ONLY if settings.analysis.keep_all else UNMEASURED,
-        tags=makers.style in TAGGED,
+        tags=makers.voice.style in TAGGED,
         character=settings.subject == "character",
         prior=asked.prior_images,
         masks=asked.masks,
@@ -87,7 +87,7 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
         masks=masks_of(Path(asked.masks), gathered.root, photos) if asked.masks is not None else {},
     )
     training = makers.training(gathered.pictures)
-    samples = training_samples(gathered.dataset, training, beside, makers.style, terminal)
+    samples = training_samples(gathered.dataset, training, beside, makers.voice.style, terminal)
     root = args.output.resolve()
     here = Path(settings.base_model).expanduser()
     base = str(here.resolve()) if here.exists() else settings.base_model

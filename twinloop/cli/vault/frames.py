@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli.argument_types import not_negative, positive
 from twinloop.cli.command import USAGE, Command, Finished
 from twinloop.cli.terminal import Terminal
-from twinloop.domain.wording import plural, shown
+from twinloop.domain.wording import plural, shown, some
 from twinloop.system import shell
 
 if TYPE_CHECKING:
@@ -93,6 +93,10 @@ def lines_of(done: TakenFrames) -> list[str]:
     if done.known:
         had = "had given its pictures before" if len(done.known) == 1 else "had given their pictures before"
         lines.append(f"{plural(len(done.known), 'video')} {had}")
+    if done.same:
+        holds = plural(len(done.same), "video holds", "videos hold")
+        names = [f"{shown(os.fspath(path))} ({shown(os.fspath(first))})" for path, first in done.same]
+        lines.append(f"{holds} the same as others of this run: {some(names)}")
     if done.failed:
         lines += ["", f"Without a picture: {plural(len(done.failed), 'video')}"]
         lines += [f"  - {shown(os.fspath(path))}: {reason}" for path, reason in done.failed]

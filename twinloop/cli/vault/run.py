@@ -66,6 +66,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault.opening import open_vault
     from twinloop.stages.vault.people.record import read_people
     from twinloop.stages.vault.people.without_face import account
+    from twinloop.stages.vault.second_names import called_in
 
     name = normal(args.person)
     _check(args, name)
@@ -74,6 +75,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     if not scanned["photos"]:
         raise NothingToDo(f"No photo of {some(scanned['folders'])} can be read, so there is nobody to find.")
     with open_vault(args.vault) as opened:
+        args.folders = [called_in(opened.record.folders, folder) for folder in args.folders]
         clustered, meant = (_taken_whole if args.everything else _told_apart)(opened, name, args, terminal)
         earlier = earlier_photos(opened, meant.person, args.folders)
         terminal.line(f"{name}: {meant.person.id}, who {meant.why}{earlier and f'; {earlier}'}")
@@ -146,18 +148,22 @@ def _taken_whole(
 
 def _account_lines(found: Account, person: Person, vault: Vault) -> list[str]:
     """What became of the photos, where some are neither in the training set nor left out of it with a reason."""
+    from twinloop.stages.vault.people.without_face import STRANGERS
+
     if not found.without_face and not found.elsewhere and not found.forgotten:
         return []
     parts = [f"{found.used} in the training set"]
     parts += [f"{found.left_out} left out"] if found.left_out else []
     parts += [f"{found.without_face} without a face that was found"] if found.without_face else []
     parts += [f"{found.forgotten} of somebody who was forgotten"] if found.forgotten else []
-    parts += [f"{count} of {who}" for who, count in found.elsewhere.items()][:SHOWN]
-    more = len(found.elsewhere) - SHOWN
-    parts += [f"others of {more} people more"] if more > 0 else []
+    known = sorted((who for who in found.elsewhere if who != STRANGERS), key=lambda who: -found.elsewhere[who])
+    parts += [f"{found.elsewhere[who]} of {who}" for who in known[:SHOWN]]
+    if rest := known[SHOWN:]:
+        parts += [f"{sum(found.elsewhere[who] for who in rest)} of {plural(len(rest), 'other person', 'other people')}"]
+    parts += [f"{found.elsewhere[STRANGERS]} of {STRANGERS}"] if STRANGERS in found.elsewhere else []
     lines = ["", f"What became of {plural(found.photos, 'picture')}: {', '.join(parts)}"]
-    if known := [who for who in found.elsewhere if who != "strangers"][:2]:
-        merge = vault.command(f"merge {' '.join([person.id, *known])}")
+    if known:
+        merge = vault.command(f"merge {' '.join([person.id, *known[:2]])}")
         lines.append(f"  Should some be the same person or character: {merge}; if all are, run this with --everything")
     return lines
 
@@ -230,10 +236,13 @@ def _roots(args: argparse.Namespace) -> list[str]:
 
 def _check_reference(args: argparse.Namespace, name: str) -> None:
     """Raises InputError: the reference is no file, or none that the scan will see."""
-    reference = args.reference
+    from twinloop.stages.vault.second_names import called_in
+
+    reference, roots = args.reference, _roots(args)
     if not reference.is_file():
         raise InputError(f"--reference {reference}: there is no such file. Name a photo that shows {name} alone.")
-    if not any(Path(os.path.abspath(reference)).is_relative_to(root) for root in _roots(args)):
+    names = (Path(os.path.abspath(reference)), called_in(roots, reference))
+    if not any(name.is_relative_to(root) for name in names for root in roots):
         raise InputError(
             f"--reference {reference} lies in none of the scanned folders. Name one of their photos, one that shows"
             f" {name} alone."

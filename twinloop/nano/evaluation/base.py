@@ -15,9 +15,9 @@ from twinloop.families.base import Family
 from twinloop.nano.evaluation.figures import share
 from twinloop.nano.evaluation.renders import observe_pixels
 from twinloop.ports import Generator, Reporter
-from twinloop.stages import words
 from twinloop.stages.fixed_shots import plan_panel
 from twinloop.stages.observe import Observer
+from twinloop.stages.words import Voice
 
 PRESET = "nano"
 WHOLE_FACE = 0.4
@@ -30,17 +30,17 @@ def panel(observer: Observer, family: Family, count: int, seed: int, trigger: st
 
     ``trigger`` is the word of a LoRA; without it the prompts are about women and men in turn.
     """
-    style = family.preset(PRESET).style
-    shots = plan_panel(observer.facets, trigger or "", style, seed, count, words.USUAL)
+    voice = Voice(trigger or "", family.preset(PRESET).style)
+    shots = plan_panel(observer.facets, voice, seed, count)
     made = []
     for number, shot in enumerate(shots):
         wanted = {name: {value: number % 2} for name, value in shot.traits}
-        lead = trigger or _PEOPLE[number // 2 % 2]
+        spoken = voice if trigger else replace(voice, trigger=_PEOPLE[number // 2 % 2])
         made.append(
             replace(
                 shot,
-                prompt=words.prompt(lead, observer.facets, wanted, style),
-                negative_prompt=words.negative_prompt(observer.facets, wanted, style, None),
+                prompt=spoken.prompt(observer.facets, wanted),
+                negative_prompt=spoken.negative(observer.facets, wanted),
                 seed=derive_seed(seed, "evaluate", number),
             )
         )

@@ -9,18 +9,34 @@ from pathlib import Path
 from twinloop.store.vault.files import FileIndex
 
 
-def online_and_offline(folders: Iterable[str]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+def online_and_offline(folders: Iterable[str], index: FileIndex) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """The folders (or files) that are there, and those that are away.
 
     One that is gone from within a folder that is there was moved or deleted: it is neither, and what is known of it may
-    go.
+    go. One that is quite empty may be the place of a disk.
     """
     there: list[Path] = []
     missing: list[Path] = []
     for folder in map(Path, folders):
-        (there if os.path.exists(folder) else missing).append(folder)
+        (there if is_there(folder, index) else missing).append(folder)
     roots = frozenset(there)
-    return tuple(there), tuple(path for path in missing if not _walked_past(path, roots))
+    return tuple(there), tuple(path for path in missing if os.path.exists(path) or not _walked_past(path, roots))
+
+
+def is_there(folder: Path, index: FileIndex) -> bool:
+    """Whether a scanned folder (or file) is there. One that held photos and is quite empty now is the place of a disk
+    that is away.
+    """
+    return os.path.exists(folder) and not (is_empty(folder) and index.files_below([folder]))
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether this is a folder without any entry, hidden ones included."""
+    try:
+        with os.scandir(folder) as listed:
+            return next(listed, None) is None
+    except OSError:
+        return False
 
 
 def is_offline(path: str, away: Set[Path]) -> bool:

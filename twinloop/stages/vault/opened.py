@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from twinloop.domain.likeness import USUAL
-from twinloop.errors import NothingToDo, StateError
-from twinloop.store.atomic import read_json, write_json
+from twinloop.errors import NothingToDo
+from twinloop.store.atomic import read_as, write_json
 from twinloop.store.vault.catalog import VaultCatalog
 from twinloop.store.vault.decisions import DecisionLog
 from twinloop.store.vault.folder import Vault
@@ -55,27 +57,26 @@ class ScanRecord:
         """
         if not vault.scan_record.exists():
             raise NothingToDo(f"Nothing was scanned into {vault.root} yet. Start with: {vault.command('scan FOLDER')}")
-        data = read_json(vault.scan_record)
-        try:
-            strangers = data["strangers"]
-            return cls(
-                folders=tuple(data["folders"]),
-                models_dir=data["models_dir"],
-                fingerprint=data["fingerprint"],
-                min_face=data["min_face"],
-                stamp=data["stamp"],
-                notes=tuple(data["notes"]),
-                strangers=None if strangers is None else (float(strangers[0]), float(strangers[1])),
-                unfinished=data["unfinished"],
-                begun_models=data["begun_models"],
-                begun_min_face=data["begun_min_face"],
-                same_person=data["same_person"],
-                exclude=tuple(map(str, data.get("exclude", ()))),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise StateError(
-                f"{vault.scan_record} is damaged ({error}). Move it away and run: {vault.command('scan FOLDER')}"
-            ) from error
+        remedy = f"Move it away and run: {vault.command('scan FOLDER')}"
+        return read_as(vault.scan_record, cls._from_json, remedy)
+
+    @classmethod
+    def _from_json(cls, data: Mapping[str, Any]) -> ScanRecord:
+        strangers = data["strangers"]
+        return cls(
+            folders=tuple(data["folders"]),
+            models_dir=data["models_dir"],
+            fingerprint=data["fingerprint"],
+            min_face=data["min_face"],
+            stamp=data["stamp"],
+            notes=tuple(data["notes"]),
+            strangers=None if strangers is None else (float(strangers[0]), float(strangers[1])),
+            unfinished=data["unfinished"],
+            begun_models=data["begun_models"],
+            begun_min_face=data["begun_min_face"],
+            same_person=data["same_person"],
+            exclude=tuple(map(str, data.get("exclude", ()))),
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from twinloop.errors import InputError
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.second_names import file_called
 from twinloop.store.vault.files import FileIndex
 
 
@@ -29,7 +30,7 @@ def photo_named(opened: OpenVault, file: Path, among: Collection[str] = ()) -> N
     Raises:
         InputError: no photo, or several, are called so; or the scan could not read it.
     """
-    known = opened.catalog.file(file)
+    known = file_called(opened, file)
     if known is not None:
         if known.sha256 is None or known.problem:
             raise InputError(f"{file} was skipped by the scan: it {known.problem}")

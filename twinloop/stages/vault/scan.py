@@ -28,10 +28,11 @@ from twinloop.stages.vault.forget.promise import keep_promises
 from twinloop.stages.vault.measure import VERSION
 from twinloop.stages.vault.measured_with import difference
 from twinloop.stages.vault.new_folders import look_into
-from twinloop.stages.vault.offline_folders import online_and_offline, renamed
+from twinloop.stages.vault.offline_folders import is_empty, online_and_offline, renamed
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.passed_over import Exclusions
 from twinloop.stages.vault.people.photo_names import read_names
+from twinloop.stages.vault.second_names import remark, second_names
 from twinloop.stages.vault.walk import Walk
 from twinloop.store.lock import VAULT, locked
 from twinloop.store.pictures import raw
@@ -174,7 +175,8 @@ def _check_patterns(vault: Vault, plan: ScanPlan) -> None:
 
 def _away_text(away: Sequence[Path], moved: Mapping[Path, Path], vault: Vault) -> str:
     it, is_ = ("it", "is") if len(away) == 1 else ("them", "are")
-    text = f"{some([str(folder) for folder in away])} {is_} not there; what is known of {it} is kept."
+    names = [f"{folder} (now an empty folder)" if is_empty(folder) else str(folder) for folder in away]
+    text = f"{some(names)} {is_} not there; what is known of {it} is kept."
     text += "".join(
         f" {folder} seems to have been renamed to {place}: all its photos are known there."
         for folder, place in list(moved.items())[:_NAMED]
@@ -207,10 +209,12 @@ class _Scan:
 
     def run(self) -> Scanned:
         folders, removed = self._folders()
-        there, missing = online_and_offline(folders)
+        there, missing = online_and_offline(folders, self._index)
         gone = sum(self._index.forget_folder(Path(folder), [Path(kept) for kept in folders]) for folder in removed)
         shut_out = frozenset({os.path.realpath(self._vault.root)})
         walk = Walk(shut_out, self._catalog.file, exclusions=Exclusions(self._exclude))
+        if twice := second_names(there, walk.comes_to):
+            folders, there = self._under_one_name(folders, there, twice)
         self._index.take_listing(walk.found(there))
         shots = SameShotLog(self._vault.same_shot, self._catalog)
         shots.note_before()
@@ -255,6 +259,18 @@ class _Scan:
         if not folders and not removed:
             raise NothingToDo(f"Which folder? Start with: {self._vault.command('scan FOLDER')}")
         return tuple(folders), removed
+
+    def _under_one_name(
+        self, folders: tuple[str, ...], there: tuple[Path, ...], twice: Mapping[Path, Path]
+    ) -> tuple[tuple[str, ...], tuple[Path, ...]]:
+        """The folders, and those that are there, without second names; a file of two names would look like a copy that
+        could be deleted.
+        """
+        self._reporter.warn(remark(twice))
+        kept = tuple(folder for folder in folders if Path(folder) not in twice)
+        for other in twice:
+            self._index.forget_folder(other, [Path(folder) for folder in kept if not other.is_relative_to(folder)])
+        return kept, tuple(folder for folder in there if folder not in twice)
 
     def _record_of(self, folders: tuple[str, ...], greeting: Greeting) -> ScanRecord:
         plan = self._plan

@@ -10,7 +10,7 @@ from typing import Any
 
 from twinloop.stages.vault.dataset.by_hand import chosen_since
 from twinloop.stages.vault.dataset.folder.owner import owner_of
-from twinloop.stages.vault.offline_folders import renamed
+from twinloop.stages.vault.offline_folders import is_there, renamed
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.record import read_people
 from twinloop.stages.vault.people.without_face import without_face
@@ -85,7 +85,7 @@ def status(opened: OpenVault) -> Status:
     organized = vault.root / "organized"
     people = read_people(vault) if vault.people.exists() else None
     prepared = sorted(path for path in organized.iterdir() if path.is_dir()) if organized.is_dir() else []
-    missing = tuple(Path(folder) for folder in record.folders if not os.path.exists(folder))
+    missing = tuple(folder for folder in map(Path, record.folders) if not is_there(folder, index))
     return Status(
         folders=record.folders,
         missing=tuple(map(os.fspath, missing)),

@@ -115,7 +115,8 @@ class Walk:
         elif suffix in NOT_OPENED:
             yield Found(ListedFile(Path(entry.path), 0, 0), NOT_OPENED[suffix])
         elif entry.is_symlink() and entry.is_dir():
-            if os.path.realpath(entry.path) not in real_roots:
+            target = os.path.realpath(entry.path)
+            if not any(self.comes_to(target, root) for root in real_roots):
                 yield Found(ListedFile(Path(entry.path), 0, 0), "a link to a folder: scan that folder itself")
         else:
             self.ignored[suffix] += 1
@@ -161,22 +162,26 @@ class Walk:
         return entry if stat == (listed.size, listed.mtime_ns, listed.ctime_ns) else None
 
     def _comes_by(self, target: str, root: str) -> bool:
-        """Whether the walk of a root finds this file by itself; not where it is no photo by its name, hidden (git-annex
-        keeps photos so), passed over or shut out.
+        """Whether the walk of a root finds this file by itself; not where it is no photo by its name."""
+        return target == root or (Path(target).suffix.lower() in SUFFIXES and self.comes_to(target, root))
+
+    def comes_to(self, target: str, root: str) -> bool:
+        """Whether the walk of a root comes to this file or folder, which no link leads to; not where it is hidden
+        (git-annex keeps photos so), passed over or shut out.
         """
         if target == root:
             return True
         top = os.path.join(root, "")
-        if not target.startswith(top) or Path(target).suffix.lower() not in SUFFIXES:
+        if not target.startswith(top):
             return False
         parts = Path(target[len(top) :]).parts
         places = [root, *(top + os.sep.join(parts[:number]) for number in range(1, len(parts) + 1))]
         return (
             not any(part.startswith(".") for part in parts)
-            and self.shut_out.isdisjoint(places[1:-1])
+            and self.shut_out.isdisjoint(map(os.path.realpath, places[1:]))
             and not any(passed_name(part, place) for part, place in zip(parts, places, strict=False))
-            and not any(self.exclusions.matches(place, root, folder=place != target) for place in places[1:])
-            and not any(made_here(place, _names(place)) for place in places[1:-1])
+            and not any(self.exclusions.matches(place, root, folder=Path(place).is_dir()) for place in places[1:])
+            and not any(made_here(place, _names(place)) for place in places[1:])
         )
 
 

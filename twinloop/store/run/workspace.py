@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop.config import Settings
+from twinloop.errors import InputError, Locked
 from twinloop.store.atomic import storage_errors
 from twinloop.store.lock import locked
+from twinloop.store.noted_process import TRAINER, noted_process
 
 GENERATION_METADATA = "generation_metadata.json"
 """What lies beside made images, in any folder: the shot behind each."""
@@ -139,24 +141,58 @@ class Workspace:
     def in_the_way(self) -> list[Path]:
         """What `put_aside` would move: both folders, or of a folder of LoRAs that holds others' files too, as ComfyUI's
         does, those of a run alone.
+
+        Raises:
+            InputError: the output folder is the one that this command runs in.
         """
+        if not self.root.is_dir():
+            roots = []
+        elif _holds_this_command(self.root):
+            raise InputError(
+                f"--restart would move away the folder that this command runs in: output_dir is {self.root}. Name"
+                " another output_dir, or move the files of the old run out of it."
+            )
+        else:
+            roots = [self.root]
+            if _same(self.root, self.lora_dir):
+                return roots
         loras = sorted(self.lora_dir.iterdir()) if self.lora_dir.is_dir() else []
         own = [path for path in loras if _OF_A_RUN.fullmatch(path.name)]
-        moving = [self.lora_dir] if loras and own == loras else own
-        return [*moving, *([self.root] if self.root.is_dir() else [])]
+        whole = bool(loras) and own == loras and not _holds_this_command(self.lora_dir)
+        return [*([self.lora_dir] if whole else own), *roots]
 
     def put_aside(self) -> list[tuple[Path, Path]]:
         """Give what is there a new name, so that a run starts anew and nothing is lost; (old, new) for each folder.
 
         Raises:
-            Locked: a run is going on there. StorageError: not permitted.
+            InputError: as `in_the_way`. Locked: a run is going on there, or another program still trains for one that
+                was killed. StorageError: not permitted.
         """
         if not self.in_the_way():
             return []
         with locked(self.root), storage_errors(self.root):
-            return [
-                (folder, _put_aside(folder, paths)) for folder, paths in _by_folder(self.in_the_way(), self.lora_dir)
-            ]
+            self._check_nobody_trains()
+            moving = self._by_folder()
+            # all names first: nothing is moved where one cannot be found
+            kept = [_free_name(folder) for folder, _ in moving]
+            for (folder, paths), name in zip(moving, kept, strict=True):
+                _put_aside(folder, paths, name)
+            return [(folder, name) for (folder, _), name in zip(moving, kept, strict=True)]
+
+    def _by_folder(self) -> list[tuple[Path, list[Path]]]:
+        """Folders with what is to be moved of them: files of the LoRAs', or a folder as a whole."""
+        paths = self.in_the_way()
+        files = [path for path in paths if path not in (self.root, self.lora_dir)]
+        return [*([(self.lora_dir, files)] if files else []), *((path, [path]) for path in paths if path not in files)]
+
+    def _check_nobody_trains(self) -> None:
+        """Raises Locked."""
+        for note in self.lora_dir.glob(f".training_v*/{TRAINER}"):
+            if (found := noted_process(note)) is not None:
+                raise Locked(
+                    f"Another program still trains in {note.parent} (process {found.process.pid}), for a run that was"
+                    " killed. End that process first, or start the run without --restart, which ends it."
+                )
 
     def show(self, path: Path) -> str:
         """A path as artefacts hold it: relative to the working directory when below it, so a
@@ -176,22 +212,38 @@ _OF_A_RUN = re.compile(
 """Names of what a run writes into its folder of LoRAs."""
 
 
-def _by_folder(paths: Sequence[Path], loras: Path) -> list[tuple[Path, list[Path]]]:
-    """Folders with what is to be moved of them: files of ``loras``, or a folder as a whole."""
-    files = [path for path in paths if path.parent == loras]
-    return [*([(loras, files)] if files else []), *((path, [path]) for path in paths if path not in files)]
-
-
-def _put_aside(folder: Path, paths: Sequence[Path]) -> Path:
-    number = 1
-    while (kept := folder.with_name(f"{folder.name}.old{number}")).exists():
+def _free_name(folder: Path) -> Path:
+    """A name beside a folder that nothing has."""
+    # "." and ".." have no name of their own
+    named, number = folder if folder.name not in ("", "..") else Path(os.path.abspath(folder)), 1
+    while os.path.lexists(kept := named.with_name(f"{named.name}.old{number}")):
         number += 1
+    return kept
+
+
+def _put_aside(folder: Path, paths: Sequence[Path], kept: Path) -> None:
     if list(paths) == [folder]:
-        return folder.rename(kept)
+        folder.rename(kept)
+        return
     kept.mkdir()
     for path in paths:
         path.rename(kept / path.name)
-    return kept
+
+
+def _holds_this_command(folder: Path) -> bool:
+    """Whether a folder is the working directory, or one above it."""
+    return lies_in(Path.cwd(), folder)
+
+
+def _same(folder: Path, other: Path) -> bool:
+    return folder.resolve() == other.resolve()
+
+
+def lies_in(place: Path, folder: Path) -> bool:
+    """Whether a path leads into a folder (or is it), by the names or by where links lead."""
+    return Path(os.path.abspath(place)).is_relative_to(os.path.abspath(folder)) or place.resolve().is_relative_to(
+        folder.resolve()
+    )
 
 
 def shown_path(path: Path) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import APIRouter
 
 from twinloop.config import load_settings
-from twinloop.errors import InputError
+from twinloop.errors import InputError, Locked
 from twinloop.web.api.shared import Sent, TheJobs, TheSite
+from twinloop.web.held import holder
 
 router = APIRouter(prefix="/jobs")
 
@@ -34,8 +35,13 @@ def start_run(body: Start, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
     if body.config not in configs:
         raise InputError(f"No configuration {body.config}. Known: {', '.join(configs) or 'none'}.")
     settings = load_settings(configs[body.config])
+    folder = site.show(site.home / settings.output_dir)
+    held_by = holder(site.home / settings.output_dir)
+    working = jobs.of(folder)
+    if held_by and (working is None or working.state not in ("running", "stopping")):
+        raise Locked(f"{folder} is in use by {held_by}. Nothing was started; wait until that has ended, or stop it.")
     return jobs.start(
-        site.show(site.home / settings.output_dir),
+        folder,
         ["run", "--config", f"./{body.config}" if body.config.startswith("-") else body.config],
     ).to_json()
 

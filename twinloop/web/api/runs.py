@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from fastapi import APIRouter, Response
 
@@ -19,9 +21,11 @@ from twinloop.report.reading import read_run
 from twinloop.stages import review as reviewing
 from twinloop.stages.pick import picked
 from twinloop.store.atomic import read_object
+from twinloop.store.models.lora_file import kohya_path
 from twinloop.store.run.found_run import found_run
 from twinloop.store.run.workspace import GENERATION_METADATA, Workspace
 from twinloop.web.api.shared import Sent, TheJobs, TheSite, made
+from twinloop.web.held import holder
 from twinloop.web.pictures import picture
 from twinloop.web.recorded import recorded
 from twinloop.web.site import Site
@@ -68,9 +72,16 @@ def _summary(name: str, space: Workspace, jobs: TheJobs, begun_by: Mapping[Path,
         "gaps_left": history.get("gaps_left"),
         "stop": history.get("stop"),
         "job": job.to_json() if job is not None else None,
+        "process": _process(holder(space.root)),
         "config": begun_by.get(space.root.resolve()),
         "report": space.report.exists(),
     }
+
+
+def _process(held_by: str | None) -> str | None:
+    """The number of the process that works in a run's folder, whoever started it."""
+    found = re.search(r"process (\S+)\)", held_by or "")
+    return found[1] if found else None
 
 
 def _waiting(space: Workspace, history: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
@@ -148,6 +159,7 @@ def run(run: str, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
     history = _json(space.history)
     panel = _json(space.panel).get("shots", [])
     versions = [lora["version"] for lora in history.get("loras", [])]
+    found = found_run(space.root)
     return {
         **_summary(run, space, jobs, _begun_by(site, [space], site.configs())),
         "iterations": history.get("iterations", []),
@@ -155,7 +167,11 @@ def run(run: str, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
         "scores": history.get("panel", []),
         "against_v1": history.get("best_against_v1", {}),
         "better_than_v1": _better_than_v1(space),
-        "picked": picked(found_run(space.root)),
+        "picked": picked(found),
+        "final_files": {
+            name: site.show(path) if path.is_file() else None
+            for name, path in (("lora", found.final_lora), ("kohya", kohya_path(found.final_lora)))
+        },
         "panel": [{"number": number, "prompt": Shot.from_json(item).prompt} for number, item in enumerate(panel)],
         "panel_versions": [version for version in versions if space.panel_images(version).is_dir()],
         "reviews": [number for number in range(1, 1000) if space.verdicts(number).exists()]
@@ -222,8 +238,27 @@ def pick_final(body: Pick, site: TheSite) -> dict[str, Any]:
 
 @router.get("/run/report")
 def report(run: str, site: TheSite) -> Response:
-    """The run's report as it lies there: one page that loads nothing."""
+    """The run's report: one page that loads nothing. The files that it links to are named instead: they have no
+    address here.
+    """
     path = site.run(run).report
     if not path.is_file():
         raise NothingToDo("This run has no report yet; it is written when the run ends. Now: twinloop report")
-    return Response(path.read_bytes(), media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY})
+    text = path.read_bytes().decode(errors="replace")
+    named = _LINK.sub(lambda link: _named(link, path.parent, site), text).replace(LINKS_WORK, FILES_ARE_NAMED)
+    return Response(named, media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY})
+
+
+_LINK = re.compile(r'<a href="(?!#|[a-z][a-z0-9+.-]*:)([^"]*)">([^<]*(?:<(?!/?a\b)[^<]*)*)</a>', re.IGNORECASE)
+"""A link from the report to a file of its run."""
+LINKS_WORK = "Links work while this page lies in the output folder of its run."
+FILES_ARE_NAMED = "Paths are relative to the folder in which twinloop ui was started."
+
+
+def _named(link: re.Match[str], folder: Path, site: Site) -> str:
+    """What stands for a link: its words, and the path where they are a file's name; a picture stands for itself."""
+    href, words = link.groups()
+    path = unquote(html.unescape(href))
+    if "<img" in words or "\0" in path:
+        return words
+    return f"{words} <code>{html.escape(site.show(folder / path))}</code>"

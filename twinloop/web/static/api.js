@@ -13,9 +13,19 @@ export function address(path, query = {}) {
   return pairs.length ? `${path}?${new URLSearchParams(pairs)}` : path;
 }
 
-// Where nobody answers at all, the browser says only that it failed.
+// Nobody answers at all.
+export class NoAnswer extends Error {
+  constructor() { super("The server does not answer. If it was ended, start twinloop ui again and open the new address; what was saved is kept."); }
+}
+
+// Where nobody answers, the browser says only that it failed.
 async function asked(path, options) {
-  try { return await fetch(path, options); } catch { throw new Error("The server does not answer. If it was ended, start twinloop ui again and open the new address; what was saved is kept."); }
+  try { return await fetch(path, options); } catch { throw new NoAnswer(); }
+}
+
+// Why an address gives no picture, in the server's words; null where it gives one.
+export async function refusal(path) {
+  try { await answer(await asked(path)); return null; } catch (error) { return error.message; }
 }
 
 export const get = async (path, query) => answer(await asked(address(path, query)));

@@ -1,14 +1,15 @@
 // The shell: which part is shown, by the address behind the #.
 
 import { get } from "./api.js";
-import { el, replace, say } from "./dom.js";
+import { el, focused, refocus, replace, say } from "./dom.js";
 import { dataset } from "./dataset.js";
 import { people } from "./people.js";
 import { review } from "./review.js";
 import { runs } from "./runs.js";
 
+// A part is a function (host, query) that may return {close(), change(query)}: change() goes to another address of the part without drawing it anew, and says whether it could.
 const PARTS = { people, dataset, review, runs };
-let leave = () => {};
+let part = {};
 let shows = 0;
 
 function place() {
@@ -16,28 +17,45 @@ function place() {
   return { name: Object.hasOwn(PARTS, path) ? path : "runs", query: new URLSearchParams(query) };
 }
 
-async function show() {
+async function show(event) {
   const turn = ++shows;
-  leave();
-  leave = () => {};
   const { name, query } = place();
+  if (part.name === name && await part.change?.(query)) return;
+  if (turn !== shows) return;
+  const main = document.getElementById("main");
+  const held = part.name === name ? focused(main) : null;
+  part.close?.();
+  part = {};
   for (const link of document.querySelectorAll("header nav a")) {
     if (link.hash === `#/${name}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  const main = document.getElementById("main");
   const here = el("div", { class: `part ${name}` });
   replace(main, here);
   document.title = `${name[0].toUpperCase()}${name.slice(1)} - Bootstrap Loop`;
   try {
-    const left = (await PARTS[name](here, query)) || (() => {});
+    const made = (await PARTS[name](here, query)) ?? {};
     // The address may have changed while the part was loading: one that is not shown must not hear keys.
-    if (turn === shows) leave = left; else left();
+    if (turn !== shows) { made.close?.(); return; }
+    part = { ...made, name };
+    if (event) focus(here, held);
   } catch (error) {
     replace(here, el("p", { class: "problem", role: "alert" }, error.message));
   }
 }
 
+// The keyboard goes where it was, else to the name of the part; a part may have put it elsewhere itself.
+function focus(here, held) {
+  if (here.contains(document.activeElement) || refocus(here, held)) return;
+  const heading = here.querySelector("h1");
+  heading?.setAttribute("tabindex", "-1");
+  heading?.focus();
+}
+
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // its address is no part of the page
+  document.getElementById("main").focus();
+});
 window.addEventListener("hashchange", show);
 window.addEventListener("unhandledrejection", (event) => say(event.reason?.message ?? String(event.reason), true));
 get("/api/overview").then((found) => { document.getElementById("home").textContent = found.home; });

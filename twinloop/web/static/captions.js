@@ -38,8 +38,8 @@ class Captions {
     this.count = el("strong", { role: "status" });
     this.all = el("input", { type: "checkbox", "aria-label": "Mark all captions", onchange: (event) => this.markAll(event.target.checked) });
     this.table = el("table", { class: "captions" }, el("caption", { class: "hidden" }, "Captions"),
-      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, this.all), el("th", { scope: "col" }, "photo"), el("th", { scope: "col" }, "caption"), el("th", { scope: "col" }, ""))), this.body);
-    const list = el("div", { class: "list" }, this.table, this.more);
+      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, this.all), el("th", { scope: "col" }, "photo"), el("th", { scope: "col" }, "caption"), el("th", { scope: "col" }, el("span", { class: "hidden" }, "edit")))), this.body);
+    const list = el("div", { class: "list long" }, this.table, this.more);
     this.common = el("div", { class: "slot" });
     this.audit();
     replace(this.host, this.common, this.form(), list);

@@ -17,14 +17,14 @@ export const dataset = (host, query) => inVault(host, "Dataset", async (place) =
   const wanted = query.get("person") ?? all.find((person) => !person.hidden)?.id;
   if (!wanted) {
     replace(host, el("h1", {}, "Dataset"), el("p", {}, all.length ? "Everybody is hidden. See " : "No person is known yet. See ", el("a", { href: "#/people" }, "People"), "."));
-    return place.close;
+    return { close: place.close };
   }
   const chosen = all.find((person) => person.id === wanted || person.name === wanted)?.id ?? wanted;
   const people = all.filter((person) => !person.hidden || person.id === chosen);
   const name = Object.hasOwn(VIEWS, query.get("view") ?? "") ? query.get("view") : "photos";
   const page = new Dataset(host, { place, people, chosen, name });
   await page.load();
-  return page.close;
+  return { close: page.close };
 });
 
 class Dataset {

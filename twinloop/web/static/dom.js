@@ -14,13 +14,32 @@ export function el(tag, attributes = {}, ...children) {
 
 export const replace = (host, ...children) => host.replaceChildren(...children.flat().filter(Boolean));
 
-const called = (control) => [control.tagName, control.getAttribute("aria-label"), control.textContent].join("|");
+const called = (control) => [control.tagName, control.getAttribute("aria-label"), control.getAttribute("href") ?? control.textContent].join("|");
+
+// The control within that has the keyboard, by its name; null where none has. And the keyboard to the control of that name: whether there is one.
+export const focused = (host) => (host.contains(document.activeElement) ? called(document.activeElement) : null);
+
+export function refocus(host, held) {
+  const control = held && [...host.querySelectorAll("a, button, select, input, pre, summary")].find((one) => called(one) === held);
+  control?.focus();
+  return Boolean(control) && document.activeElement === control;
+}
 
 // As replace, for what is drawn again and again: the keyboard stays on the control of the same name.
 export function redraw(host, ...children) {
-  const held = host.contains(document.activeElement) ? called(document.activeElement) : null;
+  const held = focused(host);
   replace(host, ...children);
-  if (held) [...host.querySelectorAll("a, button, select, input, pre, summary")].find((control) => called(control) === held)?.focus();
+  return refocus(host, held);
+}
+
+// What a click does, once: not for the second click of a double click, which may fall on what has come since, nor while the first is at work.
+export function once(act) {
+  let working = false;
+  return async (event) => {
+    if (working || event.detail > 1) return;
+    working = true;
+    try { await act(event); } finally { working = false; }
+  };
 }
 
 let clearing;
@@ -32,6 +51,12 @@ export function say(text, problem = false) {
   place.className = problem ? "problem" : "";
   clearTimeout(clearing);
   clearing = setTimeout(() => { place.textContent = ""; }, problem ? 12000 : 5000);
+}
+
+// What was said does not hold any more.
+export function unsay(text) {
+  const place = document.getElementById("said");
+  if (place.textContent === text) place.textContent = "";
 }
 
 export const percent = (value) => `${Math.round(value * 100)} %`;

@@ -1,7 +1,7 @@
 // Groups of duplicates: the kept photo first, each with its reason. Nothing is ever deleted.
 
 import { post } from "./api.js";
-import { el, number, replace, say } from "./dom.js";
+import { el, number, once, replace, say } from "./dom.js";
 
 export function duplicates(host, page) {
   const groups = page.data.duplicates;
@@ -22,9 +22,9 @@ function section(group, index, page) {
     say("They are no duplicates from now on.");
   };
   return el("section", { class: "group", "aria-label": `Group ${index + 1}: ${group.reason}` },
-    el("h3", {}, group.reason),
+    el("h2", {}, group.reason),
     el("div", { class: "row" }, group.files.map((file) => one(file, group, page))),
-    photos.size > 1 ? el("p", {}, el("button", { onclick: distinct }, "These are no duplicates")) : null);
+    photos.size > 1 ? el("p", {}, el("button", { onclick: once(distinct) }, "These are no duplicates")) : null);
 }
 
 function one(file, group, page) {
@@ -40,5 +40,5 @@ function one(file, group, page) {
     el("img", { src: page.source(file.sha256), alt: "", loading: "lazy", width: "150", height: "150" }),
     el("figcaption", {}, el("strong", { class: `said ${file.kept ? "approved" : "unsure"}` }, file.kept ? "kept" : "dropped"), ` ${name}`,
       el("span", {}, file.reason), el("span", {}, score.join(", "))),
-    another ? el("button", { onclick: keep, "aria-label": `Keep ${name} instead` }, "Keep this one instead") : null);
+    another ? el("button", { onclick: once(keep), "aria-label": `Keep ${name} instead` }, "Keep this one instead") : null);
 }

@@ -1,6 +1,7 @@
 // A gallery of many thumbnails: only the rows in sight are in the page, so that thousands stay smooth.
 // Keyboard: arrows, Home, End, Page Up and Down move; Enter opens; where several can be marked: Space marks, Ctrl+A marks all, Escape none. The focus stays on the list; the active tile is announced.
 
+import { refusal } from "./api.js";
 import { el } from "./dom.js";
 
 const MARGIN_ROWS = 2;
@@ -28,7 +29,8 @@ export class Grid {
     this.multiple = multiple;
     this.sizes = new ResizeObserver(() => this.draw(true));
     this.sizes.observe(this.list);
-    host.append(this.list);
+    this.note = el("p", { class: "problem", role: "status", hidden: true });
+    host.append(this.note, this.list);
   }
 
   close() { this.sizes.disconnect(); }
@@ -37,6 +39,8 @@ export class Grid {
 
   set(items, active = 0) {
     this.items = items;
+    this.note.hidden = true;
+    this.asked = false;
     this.marked.clear();
     this.onmark(this.marked);
     this.active = items.length ? Math.min(Math.max(active, 0), items.length - 1) : -1;
@@ -105,12 +109,23 @@ export class Grid {
     const { image, text, state, label } = this.tile(this.items[index], index);
     const tile = el("div", { class: "tile", role: "option", id: this.prefix + index, "data-index": String(index), "data-state": state ?? "", "aria-label": label,
       "aria-setsize": String(this.items.length), "aria-posinset": String(index + 1) },
-    el("img", { src: image, alt: "", loading: "lazy", decoding: "async", draggable: "false" }), el("span", { "aria-hidden": "true" }, text ?? ""));
+    el("img", { src: image, alt: "", loading: "lazy", decoding: "async", draggable: "false", onerror: () => this.missing(image) }), el("span", { "aria-hidden": "true" }, text ?? ""));
     tile.style.transform = `translate(${(index % columns) * this.cell.width}px, ${Math.floor(index / columns) * this.cell.height}px)`;
     tile.style.width = `${this.cell.width - 10}px`;
     tile.style.height = `${this.cell.height - 10}px`;
     this.dress(tile, index);
     return tile;
+  }
+
+  // A thumbnail does not come: the reason of the first one stands above all.
+  async missing(image) {
+    if (this.asked) return;
+    this.asked = true;
+    const items = this.items;
+    const why = await refusal(image);
+    if (!why || items !== this.items) return;
+    this.note.textContent = `Not every picture can be shown. ${why}`;
+    this.note.hidden = false;
   }
 
   state(index) {

@@ -3,6 +3,7 @@
 import { post } from "./api.js";
 import { choice, el, number, replace, say, title } from "./dom.js";
 import { Grid } from "./grid.js";
+import { looked } from "./pictures.js";
 
 const STATES = { kept: "approved", dropped: "unsure", "left out": "rejected" };
 const SAID = { exclude: "left out by hand", include: "taken in by hand", automatic: "chosen automatically" };
@@ -66,7 +67,7 @@ class Photos {
     this.photo = photo;
     const caption = this.page.data.captions.find((item) => item.sha256 === photo.sha256);
     replace(this.detail,
-      el("div", { class: "pictures" }, el("figure", {}, el("img", { src: this.page.source(photo.sha256, 1280), alt: photo.name }), el("figcaption", {}, photo.path))),
+      el("div", { class: "pictures" }, el("figure", {}, looked({ src: this.page.source(photo.sha256, 1280), alt: photo.name }), el("figcaption", {}, photo.path))),
       el("p", { class: `said ${STATES[photo.state]}` }, photo.by_hand === "include" ? `${photo.state}, ${SAID.include}` : photo.state), photo.reason ? el("p", {}, photo.reason) : null,
       this.buttons(photo),
       photo.notes.map((note) => el("p", { class: "quiet" }, note)), measured(photo), caption ? el("p", {}, el("strong", {}, "Caption: "), caption.text) : null);

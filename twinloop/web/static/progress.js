@@ -1,10 +1,12 @@
 // What a started command says: how far it is, its words, a button to stop it. For all parts that start commands.
 
-import { get, post } from "./api.js";
-import { el, redraw, replace, say } from "./dom.js";
+import { NoAnswer, get, post } from "./api.js";
+import { el, once, redraw, replace, say, unsay } from "./dom.js";
 
 const EVERY = 1000;
-const KEPT = 40;
+const SELDOM = 5000; // where nobody answers
+const NEAR = 8; // pixels from its end, within which a text counts as read to its end
+const ENDS = { done: "Done", failed: "Failed", stopped: "Stopped", waiting: "It waits for your review" };
 
 export const working = (job) => ["running", "stopping"].includes(job?.state);
 
@@ -24,26 +26,79 @@ export class Bar {
   }
 }
 
-export const words = (job) => (job?.lines.length
-  ? el("details", { open: working(job) || job.state === "failed" }, el("summary", {}, "What it says"), el("pre", { tabindex: "0" }, job.lines.slice(-KEPT).join("\n")))
-  : null);
+// What a command says. The text stays where it is in the page: at its end, or where a reader has scrolled to, and what was closed stays closed.
+export class Words {
+  constructor() {
+    this.text = el("pre", { tabindex: "0", "aria-label": "What it says", onscroll: () => { this.follows = this.read; } });
+    this.host = el("details", { hidden: true, ontoggle: () => this.follow() }, el("summary", {}, "What it says"), this.text);
+    this.follows = true;
+  }
+
+  // Whether it is scrolled to its end.
+  get read() { return this.text.scrollTop + this.text.clientHeight >= this.text.scrollHeight - NEAR; }
+
+  follow() { if (this.follows) this.text.scrollTop = this.text.scrollHeight; }
+
+  draw(job) {
+    this.host.hidden = !job?.lines.length;
+    if (this.host.hidden) return;
+    const state = `${job.id} ${working(job)} ${job.state === "failed"}`;
+    if (state !== this.state) this.host.open = working(job) || job.state === "failed";
+    this.state = state;
+    this.text.textContent = job.lines.join("\n");
+    this.follow();
+  }
+}
 
 export const latest = async (key) => (await get("/api/jobs", { key })).at(-1);
 
 // Whether there is something new to draw.
 export const mark = (job) => JSON.stringify([job?.id, job?.state, job?.progress, job?.lines.length, job?.lines.at(-1)]);
 
+// A command has ended: said once, for those who do not see it.
+export function announce(job) {
+  const command = `${ENDS[job.state] ?? job.state}: ${job.command.join(" ")}`;
+  if (job.state === "failed") say([command, job.lines.findLast((line) => line.trim())].filter(Boolean).join("\n"), true);
+  else say(command);
+}
+
+// Ask again and again. What goes wrong is said once, and lost(error) called; then the question comes more seldom, until found() can be called. Returns how to end it.
+export function asking(ask, { lost, found }) {
+  let timer = 0;
+  let ended = false;
+  let wrong = "";
+  const turn = async () => {
+    try {
+      await ask();
+      if (wrong && !ended) { unsay(wrong); wrong = ""; found(); }
+    } catch (error) {
+      if (!wrong) say(error.message, true);
+      if (!wrong && !ended) lost(error);
+      wrong ||= error.message;
+    }
+    if (!ended) timer = setTimeout(turn, wrong ? SELDOM : EVERY);
+  };
+  timer = setTimeout(turn, EVERY);
+  return () => { ended = true; clearTimeout(timer); };
+}
+
+export const unanswered = (error) => error instanceof NoAnswer;
+
 // The commands on one thing (the vault): the latest one, live. ended(job) is called once for each that ends while it is watched, drawn(job) with every news.
 export class Work {
   constructor(key, { ended, drawn }) {
-    Object.assign(this, { key, ended, told: drawn, bar: new Bar(), drawn: "" });
+    Object.assign(this, { key, ended, told: drawn, bar: new Bar(), words: new Words(), drawn: "", end: null });
+    this.head = el("div", { class: "head" });
     this.host = el("div", { class: "status" });
   }
 
   watch(job) {
     this.job = job;
     this.draw();
-    if (working(job) && !this.timer) this.timer = setInterval(() => this.tick(), EVERY);
+    if (!working(job) || this.end) return;
+    this.end = asking(() => this.tick(), {
+      lost: (error) => { if (unanswered(error)) this.head.querySelector(".state").textContent = "no answer"; },
+      found: () => { this.drawn = ""; this.draw(); } });
   }
 
   async start(path, body = {}) {
@@ -52,16 +107,13 @@ export class Work {
     this.watch(job);
   }
 
-  async tick() {
-    if (this.asking) return; // in a hidden tab, too: what follows a scan need not wait for somebody to look
-    this.asking = true;
-    try {
-      this.job = (await latest(this.key)) ?? this.job;
-      this.draw();
-      if (working(this.job)) return;
-      this.close();
-      await this.ended(this.job);
-    } finally { this.asking = false; }
+  async tick() { // in a hidden tab, too: what follows a scan need not wait for somebody to look
+    this.job = (await latest(this.key)) ?? this.job;
+    this.draw();
+    if (working(this.job)) return;
+    announce(this.job);
+    this.close();
+    await this.ended(this.job);
   }
 
   draw() {
@@ -70,9 +122,11 @@ export class Work {
     this.drawn = text;
     this.told(this.job);
     const job = this.job;
-    if (!job || (job.state === "done" && !this.timer)) { replace(this.host); return; }
-    const stop = working(job) ? el("button", { onclick: () => this.stop(), disabled: job.state === "stopping" }, job.state === "stopping" ? "Stopping…" : "Stop") : null;
-    redraw(this.host, el("p", {}, el("strong", { class: `state ${job.state}` }, job.state), " ", el("code", {}, job.command.join(" ")), stop), this.bar.draw(job), words(job));
+    if (!job || (job.state === "done" && !this.end)) { replace(this.host); return; }
+    const stop = working(job) ? el("button", { onclick: once(() => this.stop()), disabled: job.state === "stopping" }, job.state === "stopping" ? "Stopping…" : "Stop") : null;
+    redraw(this.head, el("p", {}, el("strong", { class: `state ${job.state}` }, job.state), " ", el("code", {}, job.command.join(" ")), stop), this.bar.draw(job));
+    if (!this.host.childElementCount) replace(this.host, this.head, this.words.host);
+    this.words.draw(job);
   }
 
   async stop() {
@@ -81,7 +135,7 @@ export class Work {
   }
 
   close() {
-    clearInterval(this.timer);
-    this.timer = 0;
+    this.end?.();
+    this.end = null;
   }
 }

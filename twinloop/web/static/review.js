@@ -1,8 +1,9 @@
 // Review: every image of a round with what was measured. A, R, U say what a person thinks; space compares with the nearest photos.
 
 import { address, get, post } from "./api.js";
-import { choice, el, number, replace, say, title } from "./dom.js";
+import { choice, el, focused, number, once, redraw, replace, say, title } from "./dom.js";
 import { Grid } from "./grid.js";
+import { looked } from "./pictures.js";
 
 const WORDS = { a: "approved", r: "rejected", u: "unsure" };
 const VERBS = { approved: "approve", rejected: "reject", unsure: "unsure" };
@@ -22,7 +23,8 @@ export async function review(host, query) {
   }
   const iteration = Number(query.get("iteration") ?? run.reviews.at(-1));
   const data = await get("/api/review", { run: chosen, iteration });
-  return new Review(host, { runs, run, iteration, data }).close;
+  const page = new Review(host, { runs, run, iteration, data });
+  return { close: page.close };
 }
 
 class Review {
@@ -33,13 +35,12 @@ class Review {
     this.count = el("p", { class: "quiet", "aria-live": "off" });
     this.detail = el("section", { class: "detail", "aria-label": "Selected image" });
     const gallery = el("div", { class: "gallery" });
-    replace(host, this.bar(runs), this.note(), el("div", { class: "split" }, gallery, this.detail));
+    // Keys are heard where the images are, and nowhere else; tabindex, since not every browser puts the keyboard on a button that is clicked.
+    replace(host, this.bar(runs), this.note(), el("div", { class: "split", tabindex: "-1", onkeydown: (event) => this.key(event) }, gallery, this.detail));
     this.grid = new Grid(gallery, { label: "Generated images", tile: (item) => this.tile(item), onmove: (item) => this.look(item), onopen: () => this.compare() });
-    this.keys = (event) => this.key(event);
-    this.close = () => { document.removeEventListener("keydown", this.keys); this.grid.close(); };
-    document.addEventListener("keydown", this.keys);
+    this.close = () => this.grid.close();
     this.apply();
-    this.grid.list.focus();
+    this.grid.list.focus({ preventScroll: true });
   }
 
   bar(runs) {
@@ -61,7 +62,7 @@ class Review {
       el("kbd", {}, "Delete"), " take back, ", el("kbd", {}, "Space"), " compare with the nearest photos.");
     if (this.data.finished) return el("div", { class: "note" }, el("p", {}, "This review is finished."), keys);
     if (!this.data.waits) return el("div", { class: "note" }, el("p", {}, 'This run does not wait for a review: what you say is kept, and not used. To be asked, set "review" in its configuration.'), keys);
-    this.finish = el("button", { class: "primary", onclick: () => this.end() }, "Finish the review");
+    this.finish = el("button", { class: "primary", onclick: once(() => this.end()) }, "Finish the review");
     return el("div", { class: "note" }, this.finish, " Images without a word from you keep their automatic verdict.", keys);
   }
 
@@ -100,10 +101,12 @@ class Review {
     const picture = address("/api/review/picture", { run: this.run.run, iteration: this.iteration, image: item.image, sha256: item.sha256, size: 1280 });
     this.photos = el("div", { class: "photos", hidden: true });
     const said = item.said ? el("p", { class: `said ${item.said}` }, `You said: ${item.said}`) : null;
-    replace(this.detail,
-      el("div", { class: "pictures" }, el("figure", {}, el("img", { src: picture, alt: `Generated: ${item.prompt}` }), el("figcaption", {}, "generated")), this.photos),
+    const held = focused(this.detail);
+    const kept = redraw(this.detail,
+      el("div", { class: "pictures" }, el("figure", {}, looked({ src: picture, alt: `Generated: ${item.prompt}` }), el("figcaption", {}, "generated")), this.photos),
       said, this.buttons(), el("p", {}, el("strong", {}, title(`${item.type}: ${item.target}`)), ` · quality ${number(item.quality, 2)} · automatic: ${item.outcome}`),
       checkTable(item.checks), el("details", {}, el("summary", {}, "Prompt"), el("p", {}, item.prompt), el("p", { class: "quiet" }, `seed ${item.seed}, ${item.image}`)));
+    if (held && !kept) this.grid.list.focus();
   }
 
   buttons() {
@@ -154,7 +157,7 @@ class Review {
     const found = await get("/api/review/nearest", { run: this.run.run, iteration: this.iteration, image: item.image });
     if (this.item !== item) return;
     replace(this.photos, found.length ? found.map((photo) => el("figure", {},
-      el("img", { src: address("/api/review/photo", { run: this.run.run, sha256: photo.sha256, size: 1280 }), alt: `Real photo ${photo.name}` }),
+      looked({ src: address("/api/review/photo", { run: this.run.run, sha256: photo.sha256, size: 1280 }), alt: `Real photo ${photo.name}` }),
       el("figcaption", {}, `${photo.name}: ${photo.by === "identity" ? "likeness" : "picture"} ${number(photo.similarity, 2)}`)))
       : [el("p", {}, "No photo was measured with the same detectors.")]);
   }
@@ -172,7 +175,7 @@ class Review {
   }
 
   key(event) {
-    if (!this.host.isConnected || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, summary")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, summary")) return;
     const key = event.key.toLowerCase();
     const act = Object.hasOwn(WORDS, key) ? () => this.decide(WORDS[key])
       : key === "delete" || key === "backspace" ? () => this.decide(null)

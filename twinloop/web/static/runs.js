@@ -1,109 +1,154 @@
 // Runs: start, watch, pause, go on; the LoRAs side by side on the fixed prompts; which one is the final file.
 
 import { address, get, post } from "./api.js";
-import { change, choice, el, estimate, percent, plural, redraw, replace, say, title } from "./dom.js";
-import { Bar, latest, mark, words, working } from "./progress.js";
+import { change, choice, el, estimate, once, percent, plural, redraw, replace, say, title } from "./dom.js";
+import { Bar, Words, announce, asking, latest, mark, unanswered, working } from "./progress.js";
 
-const EVERY = 1000;
+const LIST_EVERY = 5; // questions about the chosen run, after which the list is asked for, too
 
 export async function runs(host, query) {
   const page = new Runs(host, query.get("run"));
   await page.load();
-  const timer = setInterval(() => page.tick(), EVERY);
-  return () => clearInterval(timer);
+  return { close: asking(() => page.tick(), { lost: (error) => page.lost(error), found: () => page.draw(page.job, true) }) };
 }
 
 class Runs {
   constructor(host, wanted) {
-    this.wanted = wanted;
-    this.bar = new Bar();
+    Object.assign(this, { wanted, bar: new Bar(), asked: 0 });
     this.list = el("nav", { class: "list", "aria-label": "Runs and configurations" });
     this.detail = el("section", { class: "detail wide", "aria-label": "Run" });
     replace(host, el("h1", {}, "Runs"), el("div", { class: "split narrow" }, this.list, this.detail));
   }
 
   async load() {
-    this.overview = await get("/api/overview");
-    const idle = this.overview.configs.filter((config) => !this.overview.runs.some((run) => run.config === config.config));
-    this.chosen = this.wanted ?? this.overview.runs[0]?.run ?? null;
-    replace(this.list,
-      el("ul", {}, this.overview.runs.map((run) => el("li", {}, el("a", { href: `#/runs?run=${encodeURIComponent(run.run)}`, "aria-current": run.run === this.chosen ? "true" : null },
+    this.take(await get("/api/overview"));
+    await this.show();
+  }
+
+  /** The list, drawn anew where it reads otherwise. */
+  take(overview) {
+    this.overview = overview;
+    this.chosen = this.wanted ?? overview.runs[0]?.run ?? null;
+    const idle = overview.configs.filter((config) => !overview.runs.some((run) => run.config === config.config));
+    const text = JSON.stringify([this.chosen, idle, overview.runs.map((run) => [run.run, run.person, standing(run)])]);
+    if (text === this.listed) return;
+    this.listed = text;
+    redraw(this.list,
+      el("ul", {}, overview.runs.map((run) => el("li", {}, el("a", { href: `#/runs?run=${encodeURIComponent(run.run)}`, "aria-current": run.run === this.chosen ? "true" : null },
         el("strong", {}, run.person || run.run), el("span", { class: "quiet" }, `${run.run}: ${standing(run)}`))))),
       idle.length ? el("h2", {}, "Not started") : null,
       el("ul", {}, idle.map((item) => el("li", {}, el("strong", {}, item.person || item.config), " ", el("span", { class: "quiet" }, item.config), " ",
-        this.overview.runs.some((run) => run.run === item.run) ? el("span", { class: "quiet" }, `${item.run} belongs to a run of another configuration`)
-          : el("button", { onclick: () => this.start(item.config, item.output_dir) }, "Start")))),
-      this.overview.runs.length + idle.length ? null : el("p", {}, "No run and no configuration here. Write one: twinloop init --output bootstrap_config.json"));
-    await this.show();
+        overview.runs.some((run) => run.run === item.run) ? el("span", { class: "quiet" }, `${item.run} belongs to a run of another configuration`)
+          : el("button", { "aria-label": `Start ${item.config}`, onclick: once(() => this.start(item.config, item.output_dir)) }, "Start")))),
+      overview.runs.length + idle.length ? null : el("p", {}, "No run and no configuration here. Write one: twinloop init --output bootstrap_config.json"));
   }
 
   async show() {
     if (!this.chosen || !this.overview.runs.some((run) => run.run === this.chosen)) {
       this.status = this.run = null;
       replace(this.detail, el("p", { class: "quiet" }, this.overview.runs.length ? "Choose a run." : "Nothing has run here yet."));
-      if (this.wanted) this.pending();
+      if (this.wanted) await this.pending();
       return;
     }
-    this.run = await get("/api/run", { run: this.chosen });
-    this.status = el("div", { class: "status" });
+    const run = await get("/api/run", { run: this.chosen });
+    if (run.run !== this.run?.run) this.frame(el("h2", {}, `${run.person} `, el("span", { class: "quiet" }, run.run)));
+    this.run = run;
+    this.fill();
+    this.draw(run.job, true);
+  }
+
+  /** The places of what is told of one run. Each is drawn anew only where it reads otherwise. */
+  frame(heading) {
+    this.words = new Words();
+    this.head = el("div", { class: "head" });
+    this.status = el("div", { class: "status" }, this.head, this.words.host);
     this.samples = el("div", { class: "samples" });
-    replace(this.detail, el("h2", {}, `${this.run.person} `, el("span", { class: "quiet" }, this.run.run)), this.status, this.samples,
-      this.rounds(), this.loras(), this.compare());
-    this.drawn = "";
-    this.draw(this.run.job);
+    this.tables = ["rounds", "loras", "compare"].map((name) => ({ name, host: el("div"), drawn: "" }));
+    replace(this.detail, heading, this.status, this.samples, this.tables.map((table) => table.host));
+  }
+
+  fill() {
+    const { iterations, scores, picked, best, final_files: files, panel, panel_versions: versions } = this.run;
+    const shown = { rounds: iterations, loras: [scores, picked, best, files], compare: [panel, versions] };
+    for (const table of this.tables) {
+      const text = JSON.stringify(shown[table.name]);
+      if (text !== table.drawn) redraw(table.host, this[table.name]());
+      table.drawn = text;
+    }
   }
 
   // A run that was just started has no folder yet.
   async pending() {
     const job = await latest(this.wanted);
     if (!job) return;
-    this.status = el("div", { class: "status" });
-    this.samples = el("div");
-    replace(this.detail, el("h2", {}, this.wanted), this.status);
-    this.drawn = "";
-    this.draw(job);
+    this.frame(el("h2", {}, this.wanted));
+    this.draw(job, true);
   }
-
-  // A command that works has its folder after a while; one that cannot start never has.
-  async arrived() { return (await get("/api/overview")).runs.some((run) => run.run === this.chosen); }
 
   async tick() {
-    if (!this.chosen || document.hidden || this.busy) return;
-    this.busy = true;
-    try {
-      const job = await latest(this.chosen);
-      const known = this.run?.run === this.chosen;
-      if (working(job) && !known && await this.arrived()) await this.load();
-      else if (job && this.status) {
-        const ended = this.state && this.state !== job.state && !working(job);
-        this.draw(job);
-        if (ended) await this.load();
-        else if (job.state === "running" && known) await this.sample();
-      }
-    } finally { this.busy = false; }
+    if (document.hidden) return;
+    if (this.chosen) await this.follow();
+    this.asked += 1;
+    if (this.asked % LIST_EVERY === 0) await this.refresh();
   }
 
-  draw(job) {
-    this.state = job?.state;
+  /** The command on the chosen run. One that works has its folder after a while; one that cannot start never has. */
+  async follow() {
+    const job = await latest(this.chosen);
+    const known = this.run?.run === this.chosen;
+    if (working(job) && !known) { await this.refresh(); return; }
+    if (!job || !this.status) return;
+    const ended = this.state && this.state !== job.state && !working(job);
+    this.draw(job);
+    if (ended) announce(job);
+    if (ended) await this.load();
+    else if (job.state === "running") await this.sample();
+  }
+
+  /** What is done elsewhere: in a terminal, or in another tab. */
+  async refresh() {
+    const before = this.summary();
+    this.take(await get("/api/overview"));
+    if (this.summary() !== before) await this.show();
+    else if (this.run?.process) await this.sample();
+  }
+
+  /** What the list knows of the chosen run, without the words of its command. */
+  summary() {
+    const run = this.overview.runs.find((one) => one.run === this.chosen);
+    return JSON.stringify({ ...run, job: null });
+  }
+
+  lost(error) {
+    if (!unanswered(error) || !this.status || !(working(this.job) || this.run?.process)) return;
+    replace(this.head, el("p", {}, el("strong", { class: "state" }, "no answer")));
+  }
+
+  draw(job, anew = false) {
+    if (!this.status) return;
+    Object.assign(this, { job, state: job?.state });
     const text = mark(job);
-    if (text === this.drawn) return;
+    if (text === this.drawn && !anew) return;
     this.drawn = text;
-    const round = working(job) ? null : this.run?.waiting;
+    const known = this.run?.run === this.chosen;
+    const elsewhere = known && !working(job) && this.run.process;
+    const round = working(job) || elsewhere ? null : this.run?.waiting;
     const waits = round ? el("p", { class: "note" }, `Round ${round} waits for your review. `,
       el("a", { href: `#/review?${new URLSearchParams({ run: this.chosen, iteration: round })}` }, "Look at its images")) : null;
-    const known = this.run?.run === this.chosen;
     const config = known ? this.run.config : job?.command.at(-1);
-    const button = working(job)
-      ? el("button", { onclick: () => this.pause(), disabled: job.state === "stopping" }, job.state === "stopping" ? "Stopping…" : "Pause")
-      : config ? el("button", { class: "primary", onclick: () => this.start(config, this.chosen) }, this.run?.stop && !job ? "Check again" : "Continue") : null;
+    const button = elsewhere ? null : working(job)
+      ? el("button", { onclick: once(() => this.pause()), disabled: job.state === "stopping" }, job.state === "stopping" ? "Stopping…" : "Pause")
+      : config ? el("button", { class: "primary", onclick: once(() => this.start(config, this.chosen)) }, this.run?.stop && !job ? "Check again" : "Continue") : null;
     const after = this.run?.stop ? standing(this.run) : "reviewed";
-    const failedCheck = this.run?.stop && job?.state === "failed"; // the run itself has ended well
-    const state = round ? "waiting" : job?.state === "waiting" || failedCheck ? after : job?.state;
-    redraw(this.status, el("p", {}, el("strong", { class: `state ${state ?? ""}` }, state ?? standing(this.run)), " ", button,
+    const failedCheck = !elsewhere && this.run?.stop && job?.state === "failed"; // the run itself has ended well
+    const state = elsewhere ? standing({ ...this.run, job }) : round ? "waiting" : job?.state === "waiting" || failedCheck ? after : job?.state;
+    redraw(this.head, el("p", {}, el("strong", { class: `state ${elsewhere ? "running" : state ?? ""}` }, state ?? standing(this.run)), " ", button,
       this.run?.report ? el("a", { href: address("/api/run/report", { run: this.chosen }), target: "_blank", rel: "noopener" }, "Report") : null),
+    elsewhere ? el("p", { class: "note" }, "It was started outside of this page; Ctrl-C pauses it there.") : null,
     waits, ...this.outcome(), failedCheck ? el("p", { class: "note" }, "The check failed; the run is as it was. What it said is below.") : null,
-    known && !config && !working(job) ? el("p", { class: "note" }, "No configuration here has this run's settings. To go on with it, start the page with --config FILE.") : null,
-    this.bar.draw(job), words(job));
+    known && !config && !working(job) && !elsewhere ? el("p", { class: "note" }, "No configuration here has this run's settings. To go on with it, start the page with --config FILE.") : null,
+    this.bar.draw(job));
+    this.words.draw(elsewhere ? null : job);
   }
 
   /** Why the run ended, and whether its LoRA is better for it: the words of the terminal and of the report. */
@@ -138,25 +183,33 @@ class Runs {
   rounds() {
     const rows = this.run.iterations;
     if (!rows.length) return null;
-    return table("Rounds", ["round", "gaps", "images", "approved", "merged", "LoRA", "improvement", ""], rows.map((row) => [
+    return table("Rounds", ["round", "gaps", "images", "approved", "merged", "LoRA", "improvement", "note"], rows.map((row) => [
       row.iteration, row.gap_count, row.generated, `${row.approved} (${percent(row.approval_rate.value ?? row.approved / Math.max(1, row.generated))})`, row.merged,
       `v${row.lora_version}`, change(row.improvement), row.rolled_back ? `rolled back: ${row.drifted.join(", ")}` : ""]));
   }
 
   loras() {
-    if (!this.run.scores.length) return null;
-    const metrics = Object.keys(this.run.scores[0].metrics);
     const final = this.run.picked?.version ?? this.run.best;
-    return table("LoRAs on the fixed prompts (95 % intervals)", ["version", "final", ...metrics.map(title)], this.run.scores.map((score) => [
+    const { lora, kohya } = this.run.final_files ?? {};
+    const files = lora ? el("p", {}, `The final LoRA${final ? `, v${final}` : ""}: `, el("code", {}, lora), kohya ? ["; in kohya's names: ", el("code", {}, kohya)] : null) : null;
+    if (!this.run.scores.length) return [files];
+    const metrics = Object.keys(this.run.scores[0].metrics);
+    return [table("LoRAs on the fixed prompts (95 % intervals)", ["version", "final", ...metrics.map(title)], this.run.scores.map((score) => [
       `v${score.version}${score.version === this.run.best ? ", best measured" : ""}`,
-      score.version === final ? (this.run.picked ? "picked by you" : "final") : el("button", { onclick: () => this.pick(score.version) }, `Use v${score.version}`),
-      ...metrics.map((name) => estimate(score.metrics[name]))]));
+      score.version === final ? el("span", { class: "final", tabindex: "-1" }, this.run.picked ? "picked by you" : "final")
+        : el("button", { onclick: (event) => this.pick(score.version, event.currentTarget) }, `Use v${score.version}`),
+      ...metrics.map((name) => estimate(score.metrics[name]))])), files];
   }
 
-  async pick(version) {
-    await post("/api/run/pick", { run: this.chosen, version });
+  async pick(version, button) {
+    button.disabled = true;
+    try {
+      await post("/api/run/pick", { run: this.chosen, version });
+      this.run = await get("/api/run", { run: this.chosen });
+    } finally { button.disabled = false; }
+    this.fill();
+    this.detail.querySelector(".final")?.focus(); // where the button was
     say(`v${version} is the final LoRA now.`);
-    await this.show();
   }
 
   /** What v1 is held against: the final version, or the latest where that is v1 itself. */
@@ -197,12 +250,13 @@ class Runs {
 
 function standing(run) {
   if (working(run.job)) return run.job.state;
+  if (run.process) return `running in process ${run.process}`;
   if (run.waiting) return "waits for your review";
   if (run.stop) return run.stop.converged ? "converged" : "stopped";
   return run.rounds ? plural(run.rounds, "round") : "begun";
 }
 
 function table(caption, heads, rows) {
-  return el("div", { class: "scroll" }, el("table", {}, el("caption", {}, caption), el("thead", {}, el("tr", {}, heads.map((name) => el("th", { scope: "col" }, name)))),
+  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, el("table", {}, el("caption", {}, caption), el("thead", {}, el("tr", {}, heads.map((name) => el("th", { scope: "col" }, name)))),
     el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, index) => el(index ? "td" : "th", index ? {} : { scope: "row" }, cell instanceof Node ? cell : String(cell ?? "–"))))))));
 }

@@ -1,13 +1,13 @@
 // The vault behind People and Dataset: whether there is one, the command that works on it, and taking decisions back.
 
 import { get, post } from "./api.js";
-import { el, replace, say } from "./dom.js";
+import { el, once, replace, say } from "./dom.js";
 import { Work, latest, working } from "./progress.js";
 
-// Show a part that works in the vault: open(place) draws it. Where the vault is not ready yet, the page offers to make it so. Returns how to leave.
+// Show a part that works in the vault: open(place) draws it, and gives what a part gives. Where the vault is not ready yet, the page offers to make it so.
 export async function inVault(host, part, open) {
   const place = new Place(await get("/api/vault"));
-  if (!place.ready) { place.offer(host, part); return place.close; }
+  if (!place.ready) { place.offer(host, part); return { close: place.close }; }
   try { return await open(place); } catch (error) { place.close(); throw error; }
 }
 
@@ -47,7 +47,7 @@ class Place {
 
   // A button that starts a command here: off while one works, and where it is not allowed.
   starter(text, act, { allowed = true, ...attributes } = {}) {
-    const button = el("button", { ...attributes, disabled: !allowed || working(this.work.job), onclick: act }, text);
+    const button = el("button", { ...attributes, disabled: !allowed || working(this.work.job), onclick: act && once(act) }, text);
     this.starters = [...this.starters.filter((starter) => starter.button.isConnected), { button, allowed }];
     return button;
   }
@@ -90,10 +90,8 @@ class Place {
   scanForm(models_dir) {
     const folder = el("input", { type: "text", size: "40", required: true, placeholder: "/home/me/Pictures" });
     const models = el("input", { type: "text", size: "24", placeholder: models_dir });
-    const submit = async (event) => {
-      event.preventDefault();
-      await this.work.start("/api/vault/scan", { folder: folder.value, models_dir: models.value || null });
-    };
+    const start = once(() => this.work.start("/api/vault/scan", { folder: folder.value, models_dir: models.value || null }));
+    const submit = (event) => { event.preventDefault(); return start(event); };
     return el("form", { class: "bar", onsubmit: submit, "aria-label": "Scan a folder" }, el("label", {}, "Folder of photos ", folder),
       el("label", {}, "Folder of detector models ", models), this.starter("Scan", null, { class: "primary" }));
   }

@@ -44,6 +44,7 @@ def test_the_scheduler_does_as_the_user_says(family: str, tmp_path: Path) -> Non
     opened = open_base(choice(base, ZERO), FAMILIES[family])
     config = opened.scheduler_config
     assert (config.prediction_type, config.timestep_spacing) == ("v_prediction", "trailing")
+    assert not config.get("clip_sample")
     noise = NoiseSchedule(config)
     assert noise.prediction == "v_prediction" and not noise.takes_offset
     for name in ("", "euler", "dpmpp_2m", "unipc"):

@@ -8,9 +8,9 @@ import socket
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,12 @@ from PIL import Image
 
 from tests.helpers.fake_photos import fake_photo
 from tests.helpers.raw_files import dng, scene
+from tests.unit.stages.vault.scan_home import Home, Watched, home_in
 from twinloop.adapters.fakes import fake_pack
-from twinloop.adapters.scanning.scanners import HereScanner
 from twinloop.cli.vault.status import lines_of
 from twinloop.domain.scanned import ListedFile, ScannedFile
 from twinloop.errors import InputError, MissingModel, NothingToDo, StateError, StorageError
-from twinloop.ports import Scanner, Wanted
+from twinloop.ports import Scanner
 from twinloop.stages.vault.measure import PhotoMeasurer
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.opening import looked_into, open_vault
@@ -36,97 +36,9 @@ from twinloop.store.vault.folder import Vault
 from twinloop.system import shell
 
 
-class Quiet:
-    """A reporter that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-        self.steps: list[tuple[int, int]] = []
-        self.lines: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-    def progress(self, label: str, done: int, total: int) -> None:
-        self.steps.append((done, total))
-
-
-@dataclass
-class Home:
-    """A folder of photos, a vault, and a note of every file that was opened and every time models were."""
-
-    root: Path
-    opened: list[str] = field(default_factory=list)
-    models: int = 0
-    reporter: Quiet = field(default_factory=Quiet)
-
-    @property
-    def photos(self) -> Path:
-        return self.root / "photos"
-
-    @property
-    def vault(self) -> Vault:
-        return Vault(self.root / "vault")
-
-    def scan(
-        self,
-        *add: Path,
-        remove: Iterable[Path] = (),
-        stamp: str = "models 1",
-        min_face: int = 20,
-        limits: str = "30 s",
-        stop_after: int | None = None,
-        exclude: Sequence[str] = (),
-        only_these: bool = False,
-    ) -> Scanned:
-        self.opened.clear()
-        made = replace(fake_pack(), name=stamp)
-
-        @contextmanager
-        def scanner() -> Iterator[Scanner]:
-            self.models += 1
-            yield Watched(PhotoMeasurer(made, min_face), self.opened, stop_after)
-
-        plan = ScanPlan(
-            tuple(add), tuple(remove), "fake", min_face, stamp, limits, scanner,
-            exclude=tuple(exclude), only_these=only_these,
-        )  # fmt: skip
-        return scan(self.vault, plan, self.reporter)
-
-    def skipped(self, done: Scanned) -> dict[str, str]:
-        return {os.fsdecode(os.fsencode(path.name)): reason for path, reason in done.skipped}
-
-
-class Watched(HereScanner):
-    """Notes what it is asked to look at; may be interrupted."""
-
-    def __init__(self, measurer: PhotoMeasurer, opened: list[str], stop_after: int | None) -> None:
-        super().__init__(measurer)
-        self._opened, self._stop_after = opened, stop_after
-
-    def scan(self, files: Iterable[ListedFile], count: int, wanted: Wanted) -> Iterator[ScannedFile]:
-        def noted(sha256: str) -> bool:
-            answer = wanted(sha256)
-            if answer:
-                self._opened.append(sha256)
-            return answer
-
-        for number, made in enumerate(super().scan(files, count, noted)):
-            if number == self._stop_after:
-                raise KeyboardInterrupt
-            yield made
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    made = Home(tmp_path)
-    made.photos.mkdir()
-    for number in range(4):
-        fake_photo(made.photos / f"{number}.png", seed=number, size=128, person=number % 2)
-    return made
+    return home_in(tmp_path)
 
 
 def rows(vault: Vault, without_stat: bool = True) -> dict[str, list[tuple[object, ...]]]:
@@ -335,6 +247,35 @@ def test_a_disk_that_is_not_there_loses_nothing(home: Home) -> None:
     assert "kept" in warning and "seems" not in warning
     command = home.vault.command(f"scan --remove {shell.quote(str(home.photos))}")
     assert warning.endswith(f"To take it out: {command}")
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_the_empty_place_of_a_disk_that_is_not_there_loses_nothing(home: Home, linked: bool) -> None:
+    root = home.photos
+    if linked:
+        root = home.root / "link"
+        root.symlink_to(home.photos)
+    home.scan(root)
+    home.photos.rename(home.root / "unplugged")
+    home.photos.mkdir()
+    done = home.scan()
+    assert done.away == (str(root),) and (done.gone, done.counts.photos) == (0, 4)
+    command = home.vault.command(f"scan --remove {shell.quote(str(root))}")
+    assert home.reporter.warnings == [
+        f"{root} (now an empty folder) is not there; what is known of it is kept. To take it out: {command}"
+    ]
+    with looked_into(home.vault.root) as opened:
+        told = status(opened)
+    assert told.missing == (str(root),) and told.files_missing == 4
+    home.photos.rmdir()
+    (home.root / "unplugged").rename(home.photos)
+    assert (home.scan().unchanged, home.scan().away) == (4, ())
+
+
+def test_an_empty_folder_that_never_held_photos_is_there(home: Home) -> None:
+    empty = home.root / "empty"
+    empty.mkdir()
+    assert home.scan(home.photos, empty).away == ()
 
 
 def test_a_renamed_folder_is_told_with_its_new_name(home: Home) -> None:
@@ -724,7 +665,7 @@ def test_the_record_holds_what_the_next_scan_needs(home: Home) -> None:
 def test_a_record_that_is_none_is_named_with_the_next_step(home: Home, spoilt: str) -> None:
     home.scan(home.photos)
     home.vault.scan_record.write_text(spoilt)
-    with pytest.raises(StateError, match=r"scan\.json is damaged .* Move it away and run: twinloop vault scan FOLDER"):
+    with pytest.raises(StateError, match=r"scan\.json does not hold .* Move it away and run: twinloop vault scan"):
         home.scan()
 
 

@@ -138,7 +138,13 @@ def test_a_folder_that_links_to_its_parent_ends(tmp_path: Path) -> None:
     touched(tmp_path, "a/b.jpg")
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     (tmp_path / "a" / "here").symlink_to(tmp_path / "a")
-    assert found(Walk(), tmp_path) == {"a/b.jpg": "", "a/here": "a link to a folder: scan that folder itself"}
+    assert found(Walk(), tmp_path) == {"a/b.jpg": ""}
+
+
+def test_a_link_to_a_folder_that_is_passed_over_is_told(tmp_path: Path) -> None:
+    touched(tmp_path, ".hidden/b.jpg")
+    (tmp_path / "here").symlink_to(tmp_path / ".hidden")
+    assert found(Walk(), tmp_path) == {"here": "a link to a folder: scan that folder itself"}
 
 
 def test_a_link_to_a_folder_that_is_scanned_itself_is_no_complaint(tmp_path: Path) -> None:

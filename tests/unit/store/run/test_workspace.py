@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from twinloop.errors import InputError, Locked
 from twinloop.store.clock import SystemClock
-from twinloop.store.run.workspace import Workspace, shown_path
+from twinloop.store.noted_process import note_process
+from twinloop.store.run.workspace import Workspace, lies_in, shown_path
 
 
 def test_the_seeds_tree() -> None:
@@ -104,3 +106,62 @@ def test_a_folder_that_holds_nothing_of_a_run_stays(tmp_path: Path) -> None:
     space.lora_dir.mkdir()
     (space.lora_dir / "anime.safetensors").write_text("x")
     assert space.put_aside() == [] and (space.lora_dir / "anime.safetensors").exists()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with the files of a run in it."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path / "home")
+    for path in (Path("out/journal.jsonl"), Path("loras/lora_v1.safetensors")):
+        path.parent.mkdir()
+        path.write_text("x")
+    return tmp_path / "home"
+
+
+def everything(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("[!.]*") if path.is_file())
+
+
+@pytest.mark.parametrize("root", [".", "", "..", "out/.."])
+def test_the_working_directory_is_not_put_aside(home: Path, root: str) -> None:
+    """Nothing is moved, not even the LoRAs."""
+    before = everything(home.parent)
+    with pytest.raises(InputError, match="the folder that this command runs in: output_dir is"):
+        Workspace(Path(root), Path("loras")).put_aside()
+    assert everything(home.parent) == before
+
+
+def test_loras_in_the_working_directory_are_put_aside_file_by_file(home: Path) -> None:
+    Path("lora_v1.safetensors").write_text("x")
+    moved = Workspace(Path("out"), Path()).put_aside()
+    assert moved == [(Path(), home.parent / "home.old1"), (Path("out"), Path("out.old1"))]
+    assert everything(home.parent / "home.old1") == ["lora_v1.safetensors"]
+    assert everything(home) == ["loras/lora_v1.safetensors", "out.old1/journal.jsonl"]
+
+
+def test_a_folder_of_both_is_put_aside_as_a_whole(home: Path) -> None:
+    assert Workspace(Path("out"), home / "out").put_aside() == [(Path("out"), Path("out.old1"))]
+    Path("out.old2").symlink_to("nowhere")
+    Path("out").mkdir()
+    assert Workspace(Path("out"), Path("none")).put_aside() == [(Path("out"), Path("out.old3"))], "names of all kinds"
+
+
+def test_a_run_for_which_another_program_still_trains_is_not_put_aside(home: Path) -> None:
+    note = Path("loras/.training_v2/trainer.pid")
+    note_process(note, os.getpid())
+    with pytest.raises(Locked, match=rf"\.training_v2 \(process {os.getpid()}\)"):
+        Workspace(Path("out"), Path("loras")).put_aside()
+    assert Path("out").is_dir() and Path("loras").is_dir()
+
+
+def test_what_lies_in_a_folder(tmp_path: Path) -> None:
+    """By the names, and by where links lead."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "out" / "link").symlink_to(tmp_path / "photos")
+    (tmp_path / "way").symlink_to(tmp_path / "out")
+    for inside in ("out", "out/a/b", "out/link", "way/a", "photos/../out/a"):
+        assert lies_in(tmp_path / inside, tmp_path / "out")
+    for outside in ("photos", "out/../photos", "outer"):
+        assert not lies_in(tmp_path / outside, tmp_path / "out")

@@ -28,7 +28,8 @@ def check_fit(path: Path, found: Mapping[str, Tensor], pipeline: Any, family: Fa
     prefix = family.denoiser
     inner = _of(prefix, found)
     if not inner and not any(key.startswith(ENCODER) for key in found):
-        raise ModelFileError(wrong_base(path, f"it adapts no {prefix}, but {next(iter(found)).split('.')[0]}"))
+        other = next(iter(found), "").split(".")[0]
+        raise ModelFileError(wrong_base(path, f"it adapts no {prefix}" + (f", but {other}" if other else "")))
     _check_layers(path, inner, getattr(pipeline, prefix))
     able = family.trainable_encoders.prefixes if family.trainable_encoders is not None else {}
     for name in sorted({key.partition(".")[0] for key in found if key.startswith(ENCODER)}):
@@ -67,8 +68,11 @@ def _check_layer(path: Path, name: str, down: Tensor, up: Tensor | None, model: 
     try:
         layer: Any = model.get_submodule(name)
     except AttributeError:
-        raise ModelFileError(wrong_base(path, f"this base has no layer {name}")) from None
-    gives, takes = plain_shape(getattr(layer, "base_layer", layer).weight)[:2]
+        layer = None
+    weight = getattr(getattr(layer, "base_layer", layer), "weight", None)
+    if weight is None or len(plain_shape(weight)) < 2:  # a block, or a norm
+        raise ModelFileError(wrong_base(path, f"this base has no layer {name}"))
+    gives, takes = plain_shape(weight)[:2]
     for what, here, there in (
         ("takes", takes, down.shape[1]),
         ("gives", gives, up.shape[0] if up is not None else None),

@@ -7,13 +7,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from twinloop.errors import ModelFileError
-from twinloop.loras.components import KOHYA, KOHYA_NAMES
-from twinloop.loras.words import dotted
+from twinloop.loras.components import KOHYA_NAMES
 
-DOWN, UP, ALPHA = ".lora_down.weight", ".lora_up.weight", ".alpha"
+DOWN, ALPHA = ".lora_down.weight", ".alpha"
 _LAYER = re.compile(rf"lora_({KOHYA_NAMES})_[^.]+\.")
-ENCODER_LAYER = re.compile(r"lora_(te[123]?)_([^.]+)\.")
 
 
 def has_mixed_alphas(tensors: Mapping[str, Tensor]) -> bool:
@@ -44,23 +41,3 @@ def folded(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _scaled(tensors: Mapping[str, Tensor], layer: str) -> Tensor:
     down, alpha = tensors[layer + DOWN], tensors.get(layer + ALPHA)
     return down if alpha is None else down.float() * (float(alpha) / down.shape[0])
-
-
-def encoders_by_diffusers_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-    """The layers of text encoders, their scale multiplied in; None where they are more than pairs of matrices."""
-    made, known = dict[str, Tensor](), set[str]()
-    for name in tensors:
-        layer = ENCODER_LAYER.match(name)
-        if layer is None or not name.endswith(DOWN):
-            continue
-        stem = name.removesuffix(DOWN)
-        up = tensors.get(stem + UP)
-        if up is None:
-            return None
-        try:
-            path = f"{KOHYA[layer[1]]}.{dotted(layer[2])}"
-        except ModelFileError:
-            return None
-        made |= {f"{path}.lora_A.weight": _scaled(tensors, stem), f"{path}.lora_B.weight": up.float()}
-        known |= {name, stem + UP, stem + ALPHA}
-    return made if all(name in known for name in tensors if ENCODER_LAYER.match(name)) else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinloop.adapters.diffusion.loras.dora_layers import interpolate
 from twinloop.adapters.diffusion.loras.hot_swap import exchange, pairs_of, settle
 from twinloop.adapters.diffusion.loras.lokr_reading import read_products
 from twinloop.adapters.diffusion.loras.precision import as_activations
@@ -157,6 +158,7 @@ class LoraSlot:
             raise ModelFileError(wrong_base(path, first_line(error))) from error
         for model in (self._denoiser, *encoders_of(self._pipeline)):
             as_activations(model, name)
+            interpolate(model, name)
         self._worn[name] = _Worn(path, _state(path), 1.0, read.adapts_encoders)
 
     def _scale(self, scales: dict[str, float]) -> None:

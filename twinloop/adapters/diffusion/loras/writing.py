@@ -20,11 +20,13 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from twinloop.adapters.diffusion.loras.dora_rows import RowNorms
 from twinloop.adapters.diffusion.loras.lokr_writing import LokrWeights, lokr_copy, lokr_text, own_tensors
 from twinloop.adapters.diffusion.loras.raw import TYPES, as_torch
 from twinloop.families.base import Family
 from twinloop.families.lora_names import CLIP, LoraNames
 from twinloop.loras.adapter_settings import ADAPTER_TEXT
+from twinloop.loras.dora import BASE_NORM, DORA_TEXT
 from twinloop.loras.patterns import keyed
 from twinloop.loras.tensors import alpha_tensor
 from twinloop.pickles.safetensors_header import of_bytes
@@ -46,6 +48,8 @@ class LoraWeights:
             PEFT has it.
         encoders: the same of text encoders, by the pipeline's names of them. alphas: of layers that have one of their
             own.
+        norms: of a DoRA: layer -> its rows' norms on the base that it was trained on; also of layers without a change
+            that are one with such as have one in the copy (`LoraNames.groups`).
     """
 
     layers: Mapping[str, tuple[Tensor, Tensor]]
@@ -54,6 +58,7 @@ class LoraWeights:
     magnitudes: Mapping[str, Tensor] = field(default_factory=dict)
     encoders: Mapping[str, LoraWeights] = field(default_factory=dict)
     alphas: Mapping[str, float] = field(default_factory=dict)
+    norms: Mapping[str, RowNorms] = field(default_factory=dict)
 
     def parts(self, denoiser: str) -> dict[str, LoraWeights]:
         """Each adapted component of the pipeline with its layers."""
@@ -79,31 +84,44 @@ def copy_tensors(lora: LoraWeights, names: LoraNames, attentions: Collection[str
     `LoraNames.groups`.
 
     Several layers that are one there have their down matrices stacked and their up matrices along a diagonal; alpha
-    grows as the rank does.
+    grows as the rank does. One that is not adapted has rows of zeros. Magnitudes of a DoRA are in ComfyUI's form
+    (`twinloop.loras.dora`).
     """
     down_name, up_name = FORMS[names.form]
     named: dict[str, Tensor] = {}
     for name, layers in names.groups(lora.layers, attentions).items():
-        pairs = [lora.layers[layer] for layer in layers]
-        downs, ups = [down for down, _ in pairs], [up for _, up in pairs]
-        named[f"{name}.{down_name}"] = torch.cat(downs) if len(pairs) > 1 else downs[0]
-        named[f"{name}.{up_name}"] = _diagonal(ups) if len(pairs) > 1 else ups[0]
-        alpha = lora.alphas.get(layers[0], lora.alpha) * len(pairs)
-        named[f"{name}.alpha"] = as_torch(alpha_tensor(alpha, TYPES[pairs[0][0].dtype]))
+        present = [layer for layer in layers if layer in lora.layers]
+        downs = [lora.layers[layer][0] for layer in present]
+        named[f"{name}.{down_name}"] = torch.cat(downs) if len(layers) > 1 else downs[0]
+        named[f"{name}.{up_name}"] = _diagonal(lora, layers, names) if len(layers) > 1 else lora.layers[layers[0]][1]
+        alpha = lora.alphas.get(present[0], lora.alpha) * len(present)
+        named[f"{name}.alpha"] = as_torch(alpha_tensor(alpha, TYPES[downs[0].dtype]))
         if lora.magnitudes:
-            lengths = torch.cat([lora.magnitudes[layer].flatten() for layer in layers])
-            named[f"{name}.dora_scale"] = lengths.view(-1, *[1] * (pairs[0][1].ndim - 1))
+            scales = torch.cat([_comfyui_scales(lora, layer) for layer in layers])
+            named[f"{name}.dora_scale"] = scales.view(-1, *[1] * (downs[0].ndim - 1))
     return named
 
 
-def _diagonal(blocks: Sequence[Tensor]) -> Tensor:
-    """Matrices along the diagonal of one, zeros elsewhere."""
-    rows, columns = (sum(block.shape[axis] for block in blocks) for axis in (0, 1))
-    whole, row, column = blocks[0].new_zeros(rows, columns), 0, 0
-    for block in blocks:
-        whole[row : row + block.shape[0], column : column + block.shape[1]] = block
-        row, column = row + block.shape[0], column + block.shape[1]
+def _diagonal(lora: LoraWeights, layers: Sequence[str], names: LoraNames) -> Tensor:
+    """The up matrices of layers that are one along the diagonal of one, zeros elsewhere."""
+    ups = {layer: lora.layers[layer][1] for layer in layers if layer in lora.layers}
+    shares = dict(zip(layers, names.heights(layers), strict=True))
+    first, some = next(iter(ups.items()))
+    unit = len(some) / shares[first]
+    heights = [len(ups[layer]) if layer in ups else round(unit * shares[layer]) for layer in layers]
+    whole, row, column = some.new_zeros(sum(heights), sum(up.shape[1] for up in ups.values())), 0, 0
+    for layer, height in zip(layers, heights, strict=True):
+        if layer in ups:
+            whole[row : row + height, column : column + ups[layer].shape[1]] = ups[layer]
+            column += ups[layer].shape[1]
+        row += height
     return whole
+
+
+def _comfyui_scales(lora: LoraWeights, layer: str) -> Tensor:
+    """(out,); the norms of the base's own rows where it is not adapted, which leave these as they are."""
+    norms = lora.norms[layer]
+    return norms.for_comfyui(lora.magnitudes[layer]) if layer in lora.magnitudes else norms.base
 
 
 def adapter_text(lora: LoraWeights, denoiser: str) -> str:
@@ -141,7 +159,8 @@ def write_lora(
         return _own_file(path, own_tensors(lora, family.denoiser), texts, lokr_text(lora, family.denoiser))
     parts = lora.parts(family.denoiser)
     copies = (copy_tensors(part, _names(family, component), attentions) for component, part in parts.items())
-    write_bytes(kohya_path(path), _file(_joined(copies), texts))
+    dora = {DORA_TEXT: BASE_NORM} if any(part.magnitudes for part in parts.values()) else {}
+    write_bytes(kohya_path(path), _file(_joined(copies), {**texts, **dora}))
     adapter = json.dumps(
         _joined(json.loads(adapter_text(part, component)) for component, part in parts.items()), sort_keys=True
     )

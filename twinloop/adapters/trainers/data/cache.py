@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.framing import Framing, frame
-from twinloop.adapters.diffusion.pixels import encode
+from twinloop.adapters.diffusion.pixels import LARGE, encode
 from twinloop.adapters.diffusion.prompts import Embedding
 from twinloop.adapters.trainers.data.loss_masks import mask_cells
 from twinloop.domain.faces import Box, ImageArray
@@ -28,13 +28,20 @@ from twinloop.store.pictures.images import load_image, upright_size
 @dataclass(frozen=True)
 class CacheSettings:
     """What latents depend on beside the photo: size in pixels, the multiple of sides, buckets or squares, whether
-    mirrored ones are wanted.
+    mirrored ones are wanted; and whether large ones are encoded in tiles.
     """
 
     resolution: int
     step: int
     buckets: bool
     flip: bool
+    tiled: bool = field(default=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Of the latents, by which they are kept: large ones that are whole are not those of tiles."""
+        whole = self.resolution**2 > LARGE and not self.tiled
+        return f"{self} whole" if whole else str(self)
 
 
 class PreparedSample:
@@ -168,7 +175,7 @@ class TrainingCache:
 
     def _latents(self, framed: ImageArray) -> Tensor:
         self.encoded += 1
-        return encode(self._base, framed)
+        return encode(self._base, framed, tiled=self._settings.tiled)
 
     def _frame(self, width: int, height: int) -> Framing:
         return frame(width, height, self._settings.resolution, self._settings.step, buckets=self._settings.buckets)
@@ -184,7 +191,7 @@ class TrainingCache:
         return {text: found for text, found in cached.items() if found is not None}
 
     def _photo_path(self, sample: TrainingSample) -> Path:
-        return self._path("latents", sample.sha256, str(self._settings))
+        return self._path("latents", sample.sha256, self._settings.name)
 
     def _text_path(self, text: str) -> Path:
         """By the chunks that are read of it too, so that no text is taken for itself cut off."""

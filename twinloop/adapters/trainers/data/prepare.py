@@ -11,6 +11,7 @@ from twinloop.adapters.diffusion.framing import remark_on_sizes
 from twinloop.adapters.diffusion.long_prompts import remark_on_captions
 from twinloop.adapters.trainers.data.batches import Batches, texts_to_embed
 from twinloop.adapters.trainers.data.cache import CacheSettings, TrainingCache, at_every_size
+from twinloop.adapters.trainers.data.tiling import are_large, encodes_in_tiles
 from twinloop.domain.records import TrainingSample
 from twinloop.domain.shots import derive_seed
 from twinloop.ports import TrainingSettings, nobody_listens
@@ -102,7 +103,8 @@ def prepare_batches(
     """The samples, encoded and embedded as far as the cache of the work folder lacks them.
 
     Args:
-        notice: told of small photos and long captions. lazily: photos are encoded when they are first drawn.
+        notice: told of small photos and long captions, and where photos are encoded in tiles. lazily: photos are
+            encoded when they are first drawn.
 
     Raises:
         UnreadableImage, StateError: a photo is damaged, gone or changed.
@@ -111,8 +113,11 @@ def prepare_batches(
     base.lora.use(None)
     buckets = preset is None or preset.aspect_buckets
     sides = (settings.resolution, *sorted(settings.smaller_resolutions, reverse=True))
+    tiled = encodes_in_tiles(base, settings, work, notice)
+    # encoded whole, a large photo needs memory that a training has taken on a GPU: all of them come before it
+    lazily = lazily and (tiled or base.compute.device.type == "cpu" or not are_large(base, settings))
     caches = [
-        TrainingCache(work / "cache", base, CacheSettings(side, base.bucket_step, buckets, settings.flip))
+        TrainingCache(work / "cache", base, CacheSettings(side, base.bucket_step, buckets, settings.flip, tiled))
         for side in sides
     ]
     texts = texts_to_embed([sample.caption for sample in samples], settings)

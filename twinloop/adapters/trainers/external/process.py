@@ -14,6 +14,7 @@ from typing import IO
 
 from twinloop.errors import MissingTool
 from twinloop.store.atomic import storage_errors
+from twinloop.store.noted_process import note_process
 from twinloop.system import processes
 
 GRACE = (20.0, 10.0)
@@ -35,29 +36,34 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def run(command: Command, log: Path, heed: Callable[[str], None]) -> int:
+def run(command: Command, log: Path, heed: Callable[[str], None], note: Path) -> int:
     """Run to the end and return the exit code; every line, also of bars that draw over themselves, goes to ``heed``.
 
     A line that is still being written is shown as far as it is there, and again when there is more of it.
 
-    Whatever ends this early (Ctrl-C, what ``heed`` raises) also ends the program: asked as by Ctrl-C, then told, then
-    killed.
+    Whatever ends this early (Ctrl-C, SIGTERM, the end of the terminal, what ``heed`` raises) also ends the program:
+    asked as by Ctrl-C, then told, then killed. Only where this process is killed it goes on; ``note`` tells of it.
+
+    Args:
+        note: where the process is noted while it runs (`noted_process`).
 
     Raises:
         MissingTool: the program cannot be started. StorageError: the log cannot be written.
     """
     with storage_errors(log):
         log.parent.mkdir(parents=True, exist_ok=True)
-        with open(log, "ab") as written:
+        with open(log, "ab") as written, processes.cleared_up_when_ended():
             process = _start(command)
             assert process.stdout is not None
             try:
+                note_process(note, process.pid)
                 for line in _lines(process.stdout, written):
                     heed(line)
                 return process.wait()
             finally:
                 stop(process)
                 process.stdout.close()
+                note.unlink(missing_ok=True)
 
 
 def _start(command: Command) -> subprocess.Popen[bytes]:
@@ -86,7 +92,7 @@ def _lines(stream: IO[bytes], log: IO[bytes]) -> Iterator[str]:
             yield left.decode("utf-8", "replace")
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: processes.Stoppable) -> None:
     """End a program, if it still runs, and what it started, which may still run where the program itself has ended."""
     try:
         if process.poll() is None:
@@ -100,7 +106,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _wait_for_all(process: subprocess.Popen[bytes], seconds: float) -> None:
+def _wait_for_all(process: processes.Stoppable, seconds: float) -> None:
     end = time.monotonic() + seconds
     while processes.any_left(process) and time.monotonic() < end:
         time.sleep(_LOOK)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.part_files import check_unchanged
-from twinloop.adapters.trainers.external.process import last_lines, run
+from twinloop.adapters.trainers.external.process import last_lines, run, stop
 from twinloop.adapters.trainers.external.tool import Home, Installation, Seen, Tool, network
 from twinloop.adapters.trainers.records.begun import begun, inputs_hash
 from twinloop.adapters.trainers.records.header import architecture_header, lora_header, quantization_header
 from twinloop.domain.records import TrainingSample
-from twinloop.errors import InputError, ModelFileError, ToolFailed, TrainingDiverged
+from twinloop.errors import InputError, Locked, ModelFileError, ToolFailed, TrainingDiverged
 from twinloop.families.base import Family
 from twinloop.families.predictions import prediction_of
 from twinloop.foreign.job import MASKS, Job, quantized
@@ -33,6 +33,7 @@ from twinloop.ports import Progress, Trained, TrainingSettings, nobody_listens
 from twinloop.store.atomic import write_bytes
 from twinloop.store.models.lora_file import kohya_path
 from twinloop.store.models.part_hashes import hashes_of_parts, parts_header
+from twinloop.store.noted_process import TRAINER, noted_process
 
 
 class ExternalTrainer:
@@ -103,10 +104,12 @@ class ExternalTrainer:
                 file.
             MissingTool: it cannot be started. ToolFailed: it ended with an error. TrainingDiverged. UnreadableImage,
                 StateError: a photo is damaged, gone or changed. StateError: a file of the base's parts was changed.
+            Locked: another command trains in this work folder.
         """
         self._known(settings)
         check_unchanged(self._choice)
         home, float16 = Home(work.absolute()), self._float16()
+        self._end_left_over(home)
         # the trigger names folders, which captions may be made of
         inputs = inputs_hash(samples, settings, self.fingerprint, metadata.get(TRIGGER, ""), float16)
         date = begun(home.root / "external.json", inputs, lambda: _has_trained(home), self._notice)["date"]
@@ -116,15 +119,17 @@ class ExternalTrainer:
         write_folders(home.dataset, job.folders)
         _write_masks(job, home)
         watch = _Watch(settings.steps, self._tool.start(job, home), progress, job.in_turns(1))
-        if self._tool.result(job, home) is None or not (home.root / "done").exists():
+        done = home.root / "done"
+        if self._tool.result(job, home) is None or not done.exists():
             self._run(job, home, watch)
-            write_bytes(home.root / "done", json.dumps(watch.loss).encode())
-        loss = float(json.loads((home.root / "done").read_bytes()))
+            write_bytes(done, json.dumps(watch.loss).encode())
+        adapter = self._understood(job, home, done)
+        loss = float(json.loads(done.read_bytes()))
         given = {
             **self._tool.header_texts(job), **architecture_header(self._family, {}, self._choice.base), **metadata
         }  # fmt: skip
         texts = lora_header(settings, self._family, self._prediction.kind, job.subject_pictures, date, given)
-        self._collect(job, home, output, texts)
+        self._collect(adapter, output, texts)
         return Trained(settings.last_step, loss)
 
     def _job(
@@ -159,7 +164,7 @@ class ExternalTrainer:
         self._make_room()
         command = self._tool.command(job, home, self._installed)
         command = dataclasses.replace(command, environment={**self._environment, **command.environment})
-        code = run(command, home.log, lambda line: watch.heed(self._tool.seen(line, watch.start)))
+        code = run(command, home.log, lambda line: watch.heed(self._tool.seen(line, watch.start)), home.root / TRAINER)
         if code != 0:
             raise ToolFailed(
                 f"{self._title} ended with exit code {code}. Its last lines:\n{last_lines(home.log)}\nAll of it:"
@@ -171,8 +176,7 @@ class ExternalTrainer:
             )
         watch.finish()
 
-    def _collect(self, job: Job, home: Home, output: Path, texts: Mapping[str, str]) -> None:
-        adapter = self._understood(job, home)
+    def _collect(self, adapter: Adapter, output: Path, texts: Mapping[str, str]) -> None:
         own = {
             **texts,
             **quantization_header(self._choice.quantization),
@@ -186,13 +190,36 @@ class ExternalTrainer:
         write_bytes(kohya_path(output), file_bytes(*written(adapter, copy, own)))
         write_bytes(output, file_bytes(*written(adapter, Dialect.DIFFUSERS if has_own_layers(adapter) else copy, own)))
 
-    def _understood(self, job: Job, home: Home) -> Adapter:
+    def _understood(self, job: Job, home: Home, done: Path) -> Adapter:
+        """The LoRA. One that cannot be used is set aside, and ``done`` taken back: else no later start would train."""
         path = self._tool.result(job, home)
         assert path is not None
         try:
             return understood(read_lora(path), self._family.name)
         except ModelFileError as error:
-            raise ToolFailed(f"{self._title} wrote a LoRA that cannot be used: {error}") from error
+            kept = path.replace(home.root / f"{path.name}.unusable")
+            done.unlink()
+            raise ToolFailed(
+                f"{self._title} wrote a LoRA that cannot be used: {error}. It is kept as {kept}. Run the same command"
+                f" again: {self._title} goes on from what it saved in {home.root}; to train from the first step, delete"
+                " that folder."
+            ) from error
+
+    def _end_left_over(self, home: Home) -> None:
+        """End the program of an earlier start that was killed: two of them would write over each other's files."""
+        found = noted_process(home.root / TRAINER)
+        if found is None:
+            return
+        if found.owner is not None:
+            raise Locked(
+                f"{self._title} trains in {home.root} already, for another command (process {found.owner.pid}). Wait"
+                " for it, or stop that command."
+            )
+        self._notice(
+            f"{self._title} of an earlier start still ran in {home.root} (process {found.process.pid}), which nobody"
+            " waited for any more. It is ended; the training goes on from what it saved."
+        )
+        stop(found.process)
 
 
 _ANY_FOLDERS = (Folder("1_person", 1, (Picture("0", Path("0.png"), "person", as_it_is=True),)),)

@@ -4,7 +4,7 @@ asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from peft.tuners.lora.layer import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
-from peft.utils.integrations import dequantize_module_weight
 from torch import Tensor, nn
 
 from twinloop.adapters.diffusion.base_model import BaseModel
+from twinloop.adapters.diffusion.loras.dora_rows import RowNorms, both_norms, row_norms
 from twinloop.adapters.diffusion.loras.lokr_writing import LokrWeights
 from twinloop.adapters.diffusion.loras.writing import LoraWeights
 from twinloop.adapters.diffusion.prompts import WORDS_NDIM, Joined
@@ -185,7 +185,7 @@ class AdaptedModel:
             if name.endswith("lora_B") or starts_at_zero(name):
                 parameter.zero_()
             elif name in lengths:
-                norms = _row_norms(lengths[name].layer, self._base.compute.device)
+                norms = row_norms(lengths[name].layer, self._base.compute.device)
                 parameter.copy_(norms.view_as(parameter))
             else:
                 limit = bound(parameter)
@@ -254,15 +254,23 @@ class AdaptedModel:
             # in full precision: a magnitude scales the whole layer, not a small change of it
             {path: pair.magnitude.detach().float().cpu() for path, pair in pairs.items() if pair.magnitude is not None},
             alphas={path: pair.alpha for path, pair in pairs.items() if pair.alpha != self._plan.alpha},
+            norms=self._norms(component, pairs, dtype) if self._plan.dora else {},
         )
+
+    def _norms(self, component: str, pairs: Mapping[str, Pair], dtype: torch.dtype) -> dict[str, RowNorms]:
+        """As `LoraWeights.norms`, of the numbers as the file will have them."""
+        device = self._base.compute.device
+        norms = {
+            path: both_norms(pair.layer, pair.down.detach().to(dtype), pair.up.detach().to(dtype), pair.scale, device)
+            for path, pair in pairs.items()
+        }
+        groups = self._base.family.lora_names.groups(pairs).values() if component == DENOISER else []
+        for partner in {part for parts in groups for part in parts} - pairs.keys():
+            bare = row_norms(self._base.denoiser.get_submodule(partner), device).cpu()
+            norms[partner] = RowNorms(bare, bare)
+        return norms
 
 
 def _named(component: str, name: str) -> str:
     """What a layer or parameter of a model is called in `AdaptedModel.parameters`."""
     return name if component == DENOISER else f"{component}.{name}"
-
-
-def _row_norms(layer: Any, device: torch.device) -> Tensor:
-    """(out,) Euclidean norm of each output's weights, of the bare layer, summed on the device."""
-    weight: Tensor = dequantize_module_weight(layer.get_base_layer()).detach()
-    return torch.as_tensor(torch.linalg.vector_norm(weight.to(device).float().flatten(1), dim=1))

@@ -54,7 +54,8 @@ class TextEncoders:
         return {name: part.to(cached[name]) for name, part in made.items()}
 
     def _encode(self, texts: Sequence[str], cached: Joined) -> Joined:
-        return self._trainable.encode(self._base.pipeline, texts, cached, self._base.compute.device)
+        base = self._base
+        return self._trainable.encode(base.pipeline, texts, cached, base.compute.device, **base.reading)
 
 
 @contextmanager

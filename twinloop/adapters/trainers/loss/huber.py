@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from twinloop.adapters.trainers.loss.noise_schedule import LAST_TIME
+from twinloop.domain.training_rules import LAST_TIME
 
 
 def errors(kind: str, difference: Tensor, thresholds: Tensor | None = None) -> Tensor:

@@ -33,7 +33,9 @@ class Objective:
         noisy, wanted = self._schedule.noisy(batch.latents, drawn)
         times = drawn.times.to(batch.latents.device)
         errors = self._by_picture(batch, drawn, noisy, wanted)
-        weights = self._schedule.weights(drawn.times, self._settings.min_snr_gamma).to(errors)
+        settings = self._settings
+        debiased = settings.debiased_estimation_loss
+        weights = self._schedule.weights(drawn.times, settings.min_snr_gamma, debiased=debiased).to(errors)
         yield (errors * weights).mean()
         del errors
         if batch.class_words is not None:
@@ -41,7 +43,7 @@ class Objective:
                 base_answer = self._denoiser(noisy, times, batch.class_words, batch.sizes)
             words = self._denoiser.encode(batch.class_texts, batch.class_words)
             answer = self._denoiser(noisy, times, words, batch.sizes)
-            yield self._settings.output_preservation * (answer - base_answer).square().mean()
+            yield settings.output_preservation * (answer - base_answer).square().mean()
 
     def unweighted(self, batch: Batch, drawn: StepNoise) -> Tensor:
         """(n,) error of each picture, weighted by place and not by time; without a graph."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from twinloop.domain.choices import SCHEDULE_FREE
+from twinloop.domain.extras import OF_OPTIMIZERS
 from twinloop.domain.optimizer_args import Arguments, Value, mistakes
 from twinloop.errors import InputError, MissingExtra, StateError
 
@@ -82,14 +83,7 @@ CLASSES = {
 }
 """What other tools call them in the headers of LoRA files."""
 
-LIBRARIES: Mapping[str, tuple[str, str]] = {
-    "adamw8bit": ("bitsandbytes", "optimizers-gpu"),
-    "prodigy": ("prodigyopt", "optimizers"),
-    "lion": ("pytorch_optimizer", "optimizers"),
-    "came": ("pytorch_optimizer", "optimizers"),
-    "adamw_schedulefree": ("pytorch_optimizer", "optimizers"),
-}
-"""Module and extra of those that a library beside PyTorch brings."""
+LIBRARIES = OF_OPTIMIZERS
 
 
 def check_optimizer(name: str, device: torch.device, arguments: Arguments = ()) -> None:

@@ -99,11 +99,13 @@ def lora_header(
         "min_snr_gamma": settings.min_snr_gamma,
         **_loss(settings, family),
         "noise_offset": settings.noise_offset,
+        **_noise(settings),
         "caption_dropout_rate": settings.caption_dropout,
         "caption_tag_dropout_rate": settings.caption_tag_dropout_rate,
         "max_grad_norm": settings.clip_norm,
         "prior_loss_weight": settings.prior_weight,
         "v2": False,
+        **({"clip_skip": settings.clip_skip} if settings.clip_skip != 1 else {}),
     }
     texts = {f"modelspec.{name}": str(value) for name, value in modelspec.items()}
     texts |= {f"ss_{name}": str(value) for name, value in kohya.items()}
@@ -122,6 +124,19 @@ def _loss(settings: TrainingSettings, family: Family) -> dict[str, object]:
         return {"loss_type": settings.loss}
     schedule = settings.huber_schedule_of(flow=family.flow)
     return {"loss_type": settings.loss, "huber_schedule": schedule, "huber_c": settings.huber_c}
+
+
+def _noise(settings: TrainingSettings) -> dict[str, object]:
+    """What is seldom asked for, where it is."""
+    coarser = {
+        "multires_noise_iterations": settings.multires_noise_iterations,
+        "multires_noise_discount": settings.multires_noise_discount,
+    }
+    return {
+        **({"debiased_estimation": True} if settings.debiased_estimation_loss else {}),
+        **(coarser if settings.multires_noise_iterations else {}),
+        **({"ip_noise_gamma": settings.ip_noise_gamma} if settings.ip_noise_gamma else {}),
+    }
 
 
 def _network_module(settings: TrainingSettings, family: Family) -> str:

@@ -27,13 +27,15 @@ from twinloop.stages.vault.copies.edits import apart, chosen
 from twinloop.stages.vault.copies.group_writer import GroupWriter
 from twinloop.stages.vault.copies.likeness import Copy, turned_copy, upright_copy
 from twinloop.stages.vault.copies.ranking import Ranking
-from twinloop.stages.vault.copies.record import Duplicates, read_duplicates
+from twinloop.stages.vault.copies.record import Duplicates, last_duplicates, read_duplicates
 from twinloop.stages.vault.copies.stars import Star, stars
 from twinloop.stages.vault.copies.views import Views
 from twinloop.stages.vault.offline_folders import is_offline, online_and_offline
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.second_names import one_name_each
 from twinloop.store.atomic import write_json
 from twinloop.store.vault.catalog import PhotoSummary
+from twinloop.store.vault.files import FileIndex
 from twinloop.store.vault.folder import Vault
 from twinloop.store.vault.likeness_cache import Signature
 
@@ -75,10 +77,8 @@ class DedupOptions:
 
 def options_for(vault: Vault, distance: int | None, burst_seconds: float | None) -> DedupOptions:
     """The options that were asked for; None = as in the last search, or the usual one."""
-    usual = DedupOptions()
-    if vault.duplicates.exists() and None in (distance, burst_seconds):
-        last = read_duplicates(vault)
-        usual = DedupOptions(last.distance, last.burst_seconds)
+    last = last_duplicates(vault)
+    usual = DedupOptions() if last is None else DedupOptions(last.distance, last.burst_seconds)
     return DedupOptions(
         usual.distance if distance is None else distance,
         usual.burst_seconds if burst_seconds is None else burst_seconds,
@@ -110,19 +110,19 @@ def current(opened: OpenVault, reporter: Reporter) -> Duplicates:
         NothingToDo: there was no search yet, or no photo is left.
     """
     last = read_duplicates(opened.vault)
-    if last.inputs == _inputs(opened, list(opened.catalog.summaries(opened.fingerprint))):
+    photos = list(opened.catalog.summaries(opened.fingerprint))
+    if last.inputs == _inputs(opened, photos, _copies(opened, _away(opened))):
         return last
     return dedup(opened, DedupOptions(last.distance, last.burst_seconds), reporter)
 
 
-def _inputs(opened: OpenVault, photos: Sequence[PhotoSummary]) -> str:
+def _inputs(opened: OpenVault, photos: Sequence[PhotoSummary], copies: Mapping[str, Sequence[str]]) -> str:
     """What the groups follow from, beside the options."""
     decisions = opened.decisions
     said = [chosen(decisions), {sha256: sorted(others) for sha256, others in apart(decisions).items()}]
     away = map(os.fspath, _away(opened))
     known = [VERSION, signing.VERSION, opened.fingerprint, said, *sorted(away)]
     digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
-    copies = opened.catalog.copies()
     for photo in photos:
         paths = copies.get(photo.sha256, [photo.path])
         digest.update(photo.sha256.encode() + b"\0".join(os.fsencode(path) for path in paths) + b"\0\0")
@@ -130,7 +130,7 @@ def _inputs(opened: OpenVault, photos: Sequence[PhotoSummary]) -> str:
 
 
 def _away(opened: OpenVault) -> frozenset[Path]:
-    return frozenset(online_and_offline(opened.record.folders)[1])
+    return frozenset(online_and_offline(opened.record.folders, FileIndex(opened.catalog))[1])
 
 
 class _Search:
@@ -141,7 +141,7 @@ class _Search:
     ) -> None:
         self._opened, self._options, self._reporter = opened, options, reporter
         away = _away(opened)
-        self._copies = _there_first(opened.catalog.copies(), away)
+        self._copies = _copies(opened, away)
         self._photos = [replace(photo, path=self._copies.get(photo.sha256, [photo.path])[0]) for photo in photos]
         self._views = Views(opened.catalog, opened.fingerprint)
         self._same_person = opened.record.same_person
@@ -169,7 +169,7 @@ class _Search:
             files,
             len(self._photos) - len(signs),
             sum(sign.flat for sign in signs.values()),
-            _inputs(self._opened, self._photos),
+            _inputs(self._opened, self._photos, copies),
         )
 
     def _near(self, signs: dict[int, Signature]) -> list[Star[int, Copy]]:
@@ -260,11 +260,16 @@ class _Search:
         return one is not None and other is not None and not self._kept_apart(a, b) and moment.same_twice(one, other)
 
 
-def _there_first(copies: Mapping[str, Sequence[str]], away: Set[Path]) -> dict[str, list[str]]:
-    """Of files of the same bytes, those on a disk that is away come last: else the user would be told to do without the
-    only one that is there.
+def _copies(opened: OpenVault, away: Set[Path]) -> dict[str, list[str]]:
+    """Paths by content hash, of contents that several paths have. Of files of the same bytes, those on a disk that is
+    away come last: else the user would be told to do without the only one that is there. A file of several names has
+    one here: else the user would be told to do without itself.
     """
-    return {sha256: sorted(paths, key=lambda path: (is_offline(path, away), path)) for sha256, paths in copies.items()}
+
+    def there_first(paths: Iterable[str]) -> list[str]:
+        return sorted(paths, key=lambda path: (is_offline(path, away), path))
+
+    return {sha256: one_name_each(there_first(paths)) for sha256, paths in opened.catalog.copies().items()}
 
 
 def _numbers(places: Iterable[int]) -> Numbers:

@@ -17,7 +17,7 @@ class GroupWriter:
 
     Args:
         photos: all of them; stars name them by their place. copies: paths by content hash, of contents that several
-            files have; the first stands for the others.
+            paths have, but one of each file; the first stands for the others.
         same_twice: whether of two photos of a burst (places) one says all.
     """
 
@@ -34,7 +34,7 @@ class GroupWriter:
     def exact(self) -> Iterator[DuplicateGroup]:
         """A group for every content that several files have, by content."""
         for photo in self._photos:
-            if photo.sha256 in self._copies:
+            if len(self._copies.get(photo.sha256, ())) > 1:
                 files = tuple(self._files(photo, None, "the first path"))
                 yield DuplicateGroup("exact", f"{len(files)} files of the same bytes", files)
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
-from twinloop.errors import NothingToDo
+from twinloop.errors import NothingToDo, StateError
 from twinloop.stages.vault.copies.short_names import ShortNames
-from twinloop.store.atomic import read_json
+from twinloop.store.atomic import read_as
 from twinloop.store.vault.folder import Vault
 
 
@@ -144,11 +144,19 @@ def read_duplicates(vault: Vault) -> Duplicates:
     """What the last search found.
 
     Raises:
-        NothingToDo: there was none yet. StateError: the file is damaged.
+        NothingToDo: there was none yet. StateError: the file is damaged; `dedup` writes it anew.
     """
     if not vault.duplicates.exists():
         raise NothingToDo(f"Nobody has looked for duplicates yet. Do it with: {vault.command('dedup')}")
-    return Duplicates.from_json(read_json(vault.duplicates))
+    return read_as(vault.duplicates, Duplicates.from_json, f"Write it anew with: {vault.command('dedup')}")
+
+
+def last_duplicates(vault: Vault) -> Duplicates | None:
+    """What the last search found, for what can do without it: None where there was none, or the file is damaged."""
+    try:
+        return read_duplicates(vault)
+    except (NothingToDo, StateError):
+        return None
 
 
 def without_faces(duplicates: Duplicates, photos: Set[str]) -> Duplicates:

@@ -30,7 +30,7 @@ from twinloop.stages.vault.dataset.label import head_of
 from twinloop.stages.vault.dataset.own_captions import beside, edits_of
 from twinloop.stages.vault.dataset.own_hands import own_hands
 from twinloop.stages.vault.opened import OpenVault
-from twinloop.store.atomic import read_json, write_json
+from twinloop.store.atomic import read_as, read_json, write_json
 from twinloop.store.pictures.sidecar import has_more_lines
 from twinloop.store.run.catalog import Catalog
 
@@ -318,10 +318,14 @@ def recorded(opened: OpenVault, person: Person) -> dict[str, Any] | None:
 
 def last_options(opened: OpenVault, person: Person) -> tuple[CutOptions, CaptionOptions]:
     """What the last run was made with (but for how many photos it took), else the defaults."""
-    data = recorded(opened, person)
-    if data is None:
+    path = opened.vault.captions(person.id)
+    if not path.exists():
         return CutOptions(), CaptionOptions()
-    return replace(CutOptions(**data["cutting"]), max_photos=None), CaptionOptions.from_json(data)
+
+    def parse(data: Any) -> tuple[CutOptions, CaptionOptions]:
+        return replace(CutOptions(**data["cutting"]), max_photos=None), CaptionOptions.from_json(data)
+
+    return read_as(path, parse, f"Move it away and run: {opened.vault.command(f'caption {person.id}')}")
 
 
 def shown(opened: OpenVault, label: Label, data: Mapping[str, Any]) -> dict[str, Any]:

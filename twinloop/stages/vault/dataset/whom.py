@@ -17,6 +17,7 @@ from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.cluster import no_face_needed
 from twinloop.stages.vault.people.membership import looks_like_id
 from twinloop.stages.vault.people.record import People, otherwise_called, several_called
+from twinloop.stages.vault.second_names import file_called
 from twinloop.store.vault.faces import face_entries
 from twinloop.store.vault.files import FileIndex
 from twinloop.system import shell
@@ -158,23 +159,28 @@ def _another(opened: OpenVault, shown: Person, named: Person, name: str, referen
 
 
 def _on_photo(opened: OpenVault, people: People, reference: Path) -> Person:
-    known = opened.catalog.file(reference)
+    known = file_called(opened, reference)
     if known is None or known.sha256 is None:
         raise InputError(
             f"--reference {reference}: not a photo of this vault. Name one of the scanned photos that shows the person"
             " alone."
         )
-    faces = [
-        entry.key for entry in face_entries(opened.catalog, opened.fingerprint) if entry.key.sha256 == known.sha256
-    ]
-    owners = {owner.id: owner for key in faces if (owner := people.person_of(key)) is not None}
+    faces = [entry for entry in face_entries(opened.catalog, opened.fingerprint) if entry.key.sha256 == known.sha256]
+    owners = {owner.id: owner for face in faces if (owner := people.person_of(face.key)) is not None}
     if len(owners) != 1:
         found = "nobody who is known" if not owners else f"{len(owners)} people ({', '.join(owners)})"
         raise InputError(
             f"--reference {reference} shows {found}. Name a photo that shows the person alone, or see:"
             f" {opened.vault.command('clusters')}"
         )
-    return next(iter(owners.values()))
+    (owner,) = owners.values()
+    if people.person_of(max(faces, key=lambda face: face.box.area).key) is None:
+        raise InputError(
+            f"--reference {reference}: the largest face on it is of somebody who is not known, and {owner.called} is"
+            f" only in the background. Name a photo that shows the person alone, or see:"
+            f" {opened.vault.command('clusters')}"
+        )
+    return owner
 
 
 def _undecided(opened: OpenVault, free: Sequence[tuple[int, Person]], name: str) -> str:

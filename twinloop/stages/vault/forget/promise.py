@@ -13,7 +13,7 @@ from typing import Any
 
 from twinloop.domain.names import folded
 from twinloop.domain.vault import Decision, FaceKey, Person
-from twinloop.stages.vault.copies.record import read_duplicates, without_faces
+from twinloop.stages.vault.copies.record import last_duplicates, without_faces
 from twinloop.stages.vault.dataset import by_hand
 from twinloop.stages.vault.dataset.folder.own_files import OwnFiles, is_prepared
 from twinloop.stages.vault.dataset.folder.owner import folders_of, owner_of
@@ -181,9 +181,12 @@ def keep(vault: Vault, catalog: VaultCatalog, decisions: DecisionLog, made: Deci
     forget_faces(catalog, promise.person.faces)
     forget_unseen(catalog, _fingerprint(vault))
     forget_observations(vault, promise.contents)
-    if vault.duplicates.exists():
-        left = without_faces(read_duplicates(vault), {key.sha256 for key in promise.person.faces})
+    duplicates = last_duplicates(vault)
+    if duplicates is not None:
+        left = without_faces(duplicates, {key.sha256 for key in promise.person.faces})
         write_json(vault.duplicates, left.to_json(), private=True)
+    else:  # of a damaged file nothing says what it holds of the person
+        remove([vault.duplicates])
     people = read_found(vault)
     PhotoNames(catalog).forget(promise.person.faces, promise.called)
     if people is not None:

@@ -72,7 +72,7 @@ class FrameWork:
         frames, without, last = [], 0, 0.0
         for stretch in _stretches(video, task.per_second):
             best = self._best(stretch)
-            last = stretch[-1].second
+            last = _end(stretch[-1])
             if best is None:
                 without += 1
             else:
@@ -152,6 +152,11 @@ def _stretches(video: Video, per_second: float) -> Iterator[list[_Glance]]:
             due = second + 1 / (per_second * LOOKS) - 1e-3  # containers round times to milliseconds
     if held:
         yield held
+
+
+def _end(last: _Glance) -> float:
+    """Where a frame ends, if it lasts as long as those before it."""
+    return last.second * (last.index + 1) / last.index if last.index else last.second
 
 
 def _share(second: float, seconds: float) -> float:

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from twinloop.errors import StateError
-from twinloop.store.atomic import read_json, write_json
+from twinloop.store.atomic import read_as, write_json
 
 NAME = "frames.json"
 
@@ -88,17 +87,14 @@ class Manifest:
         self.put(replace(self._videos[sha256], complete=True))
 
     def _read(self) -> Iterable[VideoRecord]:
-        data: Any = read_json(self.path)
-        try:
-            return [
-                VideoRecord(**{**video, "frames": tuple(FrameRecord(**frame) for frame in video["frames"])})
-                for video in data["videos"]
-            ]
-        except (KeyError, TypeError) as error:
-            raise StateError(
-                f"{self.path} is not the list that this command writes. Choose another folder with --output, or move"
-                " that file away."
-            ) from error
+        return read_as(self.path, _videos, "Choose another folder with --output, or move that file away.")
+
+
+def _videos(data: Any) -> list[VideoRecord]:
+    return [
+        VideoRecord(**{**video, "frames": tuple(FrameRecord(**frame) for frame in video["frames"])})
+        for video in data["videos"]
+    ]
 
 
 def iso(seconds: float) -> str:

@@ -51,7 +51,8 @@ class TakenFrames:
 
     Attributes:
         videos: those that pictures were taken out of, each with how many. written: new pictures in all.
-        known: videos that had given theirs before. failed: videos without a picture, each with the reason.
+        known: videos that had given theirs before. same: videos that hold the same as another of this run, each with
+            that one. failed: videos without a picture, each with the reason.
         notes: of single videos, and about models.
     """
 
@@ -59,6 +60,7 @@ class TakenFrames:
     videos: list[tuple[Path, VideoRecord]] = field(default_factory=list)
     written: int = 0
     known: list[Path] = field(default_factory=list)
+    same: list[tuple[Path, Path]] = field(default_factory=list)
     failed: list[tuple[Path, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -71,6 +73,7 @@ class TakenFrames:
                 for path, record in self.videos
             ],
             "known": [os.fspath(path) for path in self.known],
+            "same": [{"path": os.fspath(path), "as": os.fspath(first)} for path, first in self.same],
             "failed": [{"path": os.fspath(path), "reason": reason} for path, reason in self.failed],
             "notes": self.notes,
         }
@@ -113,6 +116,7 @@ class _Taking:
     def __init__(self, plan: FramePlan, manifest: Manifest, reporter: Reporter) -> None:
         self._plan, self._manifest, self._reporter = plan, manifest, reporter
         self._shares: dict[str, float] = {}
+        self._first: dict[str, Path] = {}
         self._done = TakenFrames(plan.output)
         self._empty: dict[str, str] = {}
 
@@ -137,10 +141,13 @@ class _Taking:
             self._done.failed.append((path, f"cannot be read: {error.strerror or error}"))
             return None
         known = self._manifest.of(sha256)
-        if sha256 in self._shares or (known is not None and known.complete):
+        if sha256 in self._first:
+            self._done.same.append((path, self._first[sha256]))
+            return None
+        if known is not None and known.complete:
             self._done.known.append(path)
             return None
-        self._shares[sha256] = 0.0
+        self._first[sha256], self._shares[sha256] = path, 0.0
         taken = creation_time(path)
         return VideoTask(
             path,

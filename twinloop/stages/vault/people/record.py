@@ -15,7 +15,7 @@ from twinloop.domain.wording import plural
 from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.stages.vault.people.called import InPhotos, in_photos
 from twinloop.stages.vault.people.membership import APPLIED, Membership, id_of, number_of
-from twinloop.store.atomic import read_json, write_json
+from twinloop.store.atomic import read_as, read_json, write_json
 from twinloop.store.vault.decisions import DecisionLog
 from twinloop.store.vault.folder import Vault
 
@@ -213,18 +213,16 @@ def read_found(vault: Vault) -> Found | None:
     """
     if not vault.people.exists():
         return None
-    data = read_json(vault.people)
-    try:
+
+    def parse(data: Any) -> Found:
         if data["version"] != VERSION:
             raise StateError(
                 f"{vault.people} is of version {data['version']} of this program's files, not {VERSION}. Use the"
                 " version that wrote it."
             )
         return _from_json(data)
-    except (KeyError, TypeError, ValueError) as error:
-        raise StateError(
-            f"{vault.people} is damaged ({error}). Move it away and run: {vault.command('cluster')}"
-        ) from error
+
+    return read_as(vault.people, parse, f"Move it away and run: {vault.command('cluster')}")
 
 
 def write_people(vault: Vault, people: People) -> bool:

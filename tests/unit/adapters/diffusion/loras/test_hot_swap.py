@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from tests.helpers.lora_files import write_lora  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
+from twinloop.adapters.diffusion.loras.dora_rows import RowNorms  # noqa: E402
 from twinloop.adapters.diffusion.loras.hot_swap import pairs_of  # noqa: E402
 from twinloop.adapters.diffusion.loras.reading import read_for_pipeline  # noqa: E402
 from twinloop.adapters.diffusion.loras.writing import LoraWeights  # noqa: E402
@@ -52,7 +53,8 @@ def lora(base: BaseModel, path: Path, *, rank: int = 4, alpha: float = 4.0, seed
             torch.randn(shape, generator=random) * 0.1 for shape in ((rank, weight.shape[1]), (weight.shape[0], rank))
         )
     lengths = {name: torch.rand(up.shape[0], generator=random) for name, (_, up) in layers.items()} if dora else {}
-    write_lora(path, LoraWeights(layers, rank, alpha, lengths), FAMILY, {})
+    norms = {name: RowNorms(torch.ones_like(part), torch.ones_like(part)) for name, part in lengths.items()}
+    write_lora(path, LoraWeights(layers, rank, alpha, lengths, norms=norms), FAMILY, {})
     return path
 
 
@@ -169,7 +171,9 @@ def test_only_plain_files_are_read_for_an_exchange(base: BaseModel, tmp_path: Pa
     texts[ADAPTER_TEXT] = json.dumps({**json.loads(texts[ADAPTER_TEXT]), f"{FAMILY.denoiser}.use_rslora": True})
     save_file(load_file(plain), stabilised := tmp_path / "c.safetensors", texts)
     assert read(stabilised) is None, "it divides alpha by the root of the rank"
-    assert read(kohya_path(plain)) is None  # diffusers knows the alphas in such a file; here they are not looked for
+    folded = read(kohya_path(plain))
+    assert folded and folded.keys() == pairs.keys()
+    assert all(pair.alpha == pair.down.shape[0] for pair in folded.values()), "its scale lies in the matrices"
 
 
 def test_a_damaged_file_leaves_nothing_on(base: BaseModel, tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
-"""Copies of LoRAs for other programs: fused layers are the same update, names are those that plain diffusers knows, and
-come back.
+"""Copies of LoRAs for other programs: fused layers are the same update, also where a part has none; names are those
+that other programs know, and come back.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +21,15 @@ from hypothesis import strategies as st  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from tests.contract.makers import TRAINING, samples  # noqa: E402
+from tests.helpers.lora_files import write_lora  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
-from twinloop.adapters.diffusion.loras.reading import _from_copy, read_for_pipeline  # noqa: E402
+from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
+from twinloop.adapters.diffusion.loras.reading import _by_diffusers, read_for_pipeline  # noqa: E402
 from twinloop.adapters.diffusion.loras.writing import LoraWeights, copy_tensors  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
-from twinloop.adapters.trainers.lora.adapter_plan import adapted_layers  # noqa: E402
+from twinloop.adapters.trainers.lora.adapted_model import MAGNITUDE, adapted  # noqa: E402
+from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan, adapted_layers  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.families.lora_names import LoraNames, Rename, places_of  # noqa: E402
 from twinloop.families.unet_names import to_original  # noqa: E402
@@ -32,10 +37,9 @@ from twinloop.store.models.lora_file import kohya_path  # noqa: E402
 
 FUSED = LoraNames(
     renames=(
-        Rename("block.{}.qkv", ("layers.{}.q", "layers.{}.k", "layers.{}.v")),
+        Rename("block.{}.qkv", ("layers.{}.q", "layers.{}.k", "layers.{}.v"), shares=(2, 3, 4)),
         Rename("block.{}.out", ("layers.{}.o",)),
     ),
-    own_reader=True,
 )
 
 
@@ -83,9 +87,8 @@ def shapes(model: Any) -> dict[str, tuple[int, int]]:
 
 @given(st.integers(1, 5), st.floats(0.25, 32))
 @settings(max_examples=30, deadline=None)
-def test_layers_come_back_from_the_copy(rank: int, alpha: float) -> None:
-    model = Denoiser()
-    lora = random_lora(shapes(model), rank, alpha)
+def test_fused_layers_are_the_same_update(rank: int, alpha: float) -> None:
+    lora = random_lora(shapes(Denoiser()), rank, alpha)
     tensors = copy_tensors(lora, FUSED)
     assert {name.split(".")[0] for name in tensors} == {
         "lora_unet_block_0_qkv",
@@ -94,11 +97,19 @@ def test_layers_come_back_from_the_copy(rank: int, alpha: float) -> None:
         "lora_unet_block_1_out",
         "lora_unet_head",
     }
-    back = _from_copy(tensors, FUSED, model)
-    assert back is not None and back.keys() == lora.layers.keys()
-    for name, (down, up) in lora.layers.items():
-        assert torch.allclose(back[name][1] @ back[name][0], up @ down * (alpha / rank), rtol=1e-3, atol=1e-5)
-        assert back[name][0].shape == down.shape  # its own rank, not three times as much
+    for name, parts in {"lora_unet_block_1_qkv": "qkv", "lora_unet_block_1_out": "o"}.items():
+        wanted = torch.cat([product(lora, f"layers.1.{part}") for part in parts])
+        assert torch.allclose(product_in(tensors, name), wanted, rtol=1e-3, atol=1e-5)
+
+
+def product(lora: LoraWeights, layer: str) -> Any:
+    down, up = lora.layers[layer]
+    return up @ down * (lora.alpha / lora.rank)
+
+
+def product_in(tensors: dict[str, Any], name: str) -> Any:
+    down, up, alpha = (tensors[f"{name}.{part}"] for part in ("lora_down.weight", "lora_up.weight", "alpha"))
+    return up.float() @ down.float() * (float(alpha) / len(down))
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.1, 40_000.0])
@@ -110,34 +121,54 @@ def test_an_alpha_that_half_precision_does_not_hold_is_kept(alpha: float) -> Non
     assert float(tensors["lora_unet_block_0_qkv.alpha"]) == pytest.approx(3 * alpha, rel=1e-6)
 
 
-def test_a_fused_layer_that_was_trained_as_one_is_shared_out() -> None:
-    """As kohya's trainer makes them: one rank for query, key and value together."""
-    model = Denoiser()
-    down, up = torch.randn(4, 5), torch.randn(18, 4)
-    tensors = {
-        "lora_unet_block_0_qkv.lora_down.weight": down,
-        "lora_unet_block_0_qkv.lora_up.weight": up,
-        "lora_unet_block_0_qkv.alpha": torch.tensor(2.0),
-    }
-    back = _from_copy(tensors, FUSED, model)
-    assert back is not None
-    whole = torch.cat([back[f"layers.0.{part}"][1] @ back[f"layers.0.{part}"][0] for part in "qkv"])
-    assert torch.allclose(whole, up @ down * 0.5, atol=1e-5)
-
-
-def test_other_names_are_left_to_diffusers() -> None:
-    model = Denoiser()
-    known = copy_tensors(random_lora(shapes(model), 2, 2.0), FUSED)
-    assert _from_copy({**known, "lora_te1_x.lora_down.weight": torch.zeros(2, 2)}, FUSED, model) is None
-    assert _from_copy({"transformer.layers.0.q.lora_A.weight": torch.zeros(2, 5)}, FUSED, model) is None
-
-
-def test_a_layer_without_its_partners_keeps_its_own_name() -> None:
-    groups = FUSED.groups(["layers.0.q", "layers.0.k", "layers.1.q", "layers.1.k", "layers.1.v"])
+def test_a_layer_brings_along_those_that_it_is_one_with() -> None:
+    groups = FUSED.groups(["layers.0.q", "layers.1.k", "layers.1.v", "layers.1.o", "head"])
     assert groups == {
+        "lora_unet_block_0_qkv": ("layers.0.q", "layers.0.k", "layers.0.v"),
         "lora_unet_block_1_qkv": ("layers.1.q", "layers.1.k", "layers.1.v"),
-        "lora_unet_layers_0_q": ("layers.0.q",), "lora_unet_layers_0_k": ("layers.0.k",),
-    }  # fmt: skip
+        "lora_unet_block_1_out": ("layers.1.o",),
+        "lora_unet_head": ("head",),
+    }
+
+
+CHOICES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "attention alone": (("attn.",), ()),
+    "without one of four": ((), ("proj_mlp", "to_k")),
+    "two kinds": (("to_q", "add_v_proj"), ()),
+    "what is one with queries": (("proj_mlp", "attn2.to_v"), ()),
+}
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("family", ["flux", "sd35"])
+@pytest.mark.parametrize("dora", [False, True])
+def test_the_copy_of_a_training_of_some_layers_is_whole(family: str, choice: str, dora: bool, tmp_path: Path) -> None:
+    """Other programs know the original names alone; a fused layer's part without a change is zeros there."""
+    made = FAMILIES[family]
+    base = open_base(BaseChoice(str(build_tiny(family, tmp_path / "base")), "cpu", "float32"), made)
+    only, skip = CHOICES[choice]
+    path = tmp_path / "x.safetensors"
+    with adapted(base, AdapterPlan(made.targets, 4, 2.0, dora=dora, only=only, skip=skip), 0) as model, torch.no_grad():
+        for name, parameter in model.parameters.items():
+            if name.endswith("lora_B"):
+                parameter.normal_(std=0.05)
+            elif name.endswith(MAGNITUDE):
+                parameter.mul_(1.2)
+        write_lora(path, weights := model.weights(torch.float32), made, {})
+    assert isinstance(weights, LoraWeights)
+    names = {name.split(".")[0] for name in load_file(kohya_path(path))}
+    assert names and all(re.match(r"lora_unet_(double|single|joint)_blocks_", name) for name in names)
+    layers = {name: layer for name, layer in base.denoiser.named_modules() if isinstance(layer, torch.nn.Linear)}
+    answers = []
+    for file in (path, kohya_path(path)):
+        base.lora.use(file)
+        inputs = {name: torch.linspace(-1, 1, layer.in_features) for name, layer in layers.items()}
+        answers.append({name: base.denoiser.get_submodule(name)(inputs[name]) for name in layers})
+    base.lora.use(None)
+    for name, layer in layers.items():
+        assert torch.allclose(answers[0][name], answers[1][name], atol=1e-5), name
+        changed = not torch.allclose(answers[0][name], layer(inputs[name]), atol=1e-5)
+        assert changed == (name in weights.layers), name
 
 
 def test_diffusers_reads_the_names_of_flux_at_full_size(tmp_path: Path) -> None:
@@ -203,10 +234,13 @@ def test_diffusers_reads_the_original_names_of_sdxl(sdxl_unet: Any, tmp_path: Pa
     lora, path = random_lora(adapted_shapes(sdxl_unet), 2, 6.0), tmp_path / "sdxl.safetensors"
     save_file(copy_tensors(lora, FAMILIES["sdxl"].lora_names), path)
     pipeline = SimpleNamespace(unet=sdxl_unet, lora_state_dict=StableDiffusionXLPipeline.lora_state_dict)
-    read = read_for_pipeline(path, pipeline, FAMILIES["sdxl"])
-    assert len(read.tensors) == 2 * len(lora.layers) and read.given == str(path)
-    assert all(torch.equal(read.tensors[f"unet.{name}.lora_B.weight"], up) for name, (_, up) in lora.layers.items())
-    assert all(torch.equal(read.tensors[f"unet.{name}.lora_A.weight"], down) for name, (down, _) in lora.layers.items())
+    theirs = _by_diffusers(path, str(path), pipeline, FAMILIES["sdxl"])
+    assert len(theirs) == 2 * len(lora.layers)
+    assert all(torch.equal(theirs[f"unet.{name}.lora_B.weight"], up) for name, (_, up) in lora.layers.items())
+    assert all(torch.equal(theirs[f"unet.{name}.lora_A.weight"], down) for name, (down, _) in lora.layers.items())
+    ours = read_for_pipeline(path, pipeline, FAMILIES["sdxl"]).tensors
+    assert len(ours) == len(theirs)
+    assert all(torch.equal(ours[f"unet.{name}.lora_A.weight"], 3 * down) for name, (down, _) in lora.layers.items())
 
 
 def test_a_smaller_unet_keeps_its_diffusers_names(sdxl_unet: Any) -> None:

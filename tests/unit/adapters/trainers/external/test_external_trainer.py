@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -25,7 +27,7 @@ from twinloop.adapters.trainers.external.kohya import Kohya
 from twinloop.adapters.trainers.external.tool import Seen, locate, network
 from twinloop.adapters.trainers.external.trainer import ExternalTrainer
 from twinloop.domain.records import Mask, TrainingSample
-from twinloop.errors import InputError, MissingTool, StateError, ToolFailed, TrainingDiverged
+from twinloop.errors import InputError, Locked, MissingTool, StateError, ToolFailed, TrainingDiverged
 from twinloop.families import FAMILIES
 from twinloop.families.predictions import Asked
 from twinloop.loras.adapter import understood
@@ -184,8 +186,10 @@ def test_what_the_program_started_ends_with_it(tmp_path: Path, deaf: bool, monke
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        process.run(process.Command([sys.executable, "-c", leader], tmp_path), tmp_path / "log", heed)
-    assert not runs(seen[0])
+        process.run(
+            process.Command([sys.executable, "-c", leader], tmp_path), tmp_path / "log", heed, tmp_path / "note"
+        )
+    assert not runs(seen[0]) and not (tmp_path / "note").exists()
 
 
 def runs(pid: int) -> bool:
@@ -196,6 +200,84 @@ def runs(pid: int) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+STARTER = """
+import sys
+from pathlib import Path
+from twinloop.adapters.trainers.external.process import Command, run
+program = "import os, time; print(f'pid {os.getpid()}!', flush=True); time.sleep(60)"
+command = Command([sys.executable, "-c", program], Path())
+run(command, Path("log"), lambda line: print(line, flush=True), Path(sys.argv[1]))
+"""
+"""Has a program run that says its number, and waits for it."""
+
+
+def started(note: Path) -> tuple[subprocess.Popen[str], int]:
+    """A command, and the process that it started and waits for."""
+    note.parent.mkdir(parents=True, exist_ok=True)
+    command = subprocess.Popen(
+        [sys.executable, "-c", STARTER, str(note)], cwd=note.parent, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(process.__file__).parents[4])},
+    )  # fmt: skip
+    assert command.stdout is not None
+    said = next(line for line in command.stdout if line.startswith("pid") and line.endswith("!\n"))
+    return command, int(said[4:-2])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_what_ends_the_command_ends_the_program_too(tmp_path: Path, name: str) -> None:
+    """A service manager's word, or the end of the terminal; the exit status is as by that signal."""
+    number = getattr(signal, name)
+    command, program = started(tmp_path / "trainer.pid")
+    with command:
+        command.send_signal(number)
+        assert command.wait(30) == -number and not runs(program) and not (tmp_path / "trainer.pid").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_program_whose_command_was_killed_is_ended_by_the_next_start(
+    photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    heard: list[str] = []
+    trainer, home = kohya_trainer(tmp_path / "sd-scripts", notice=heard.append), tmp_path / "home"
+    command, program = started(home / "work" / "trainer.pid")
+    with command:
+        command.kill()
+    assert runs(program)
+    assert train(trainer, photos, home).exists() and not runs(program)
+    assert f"process {program}" in heard[0] and "It is ended" in heard[0]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_two_commands_do_not_train_in_one_work_folder(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
+    note = tmp_path / "home" / "work" / "trainer.pid"
+    command, program = started(note)
+    with command:
+        with pytest.raises(Locked, match=f"another command \\(process {command.pid}\\)"):
+            train(kohya_trainer(tmp_path / "sd-scripts"), photos, tmp_path / "home")
+        assert runs(program) and json.loads(note.read_text())["pid"] == program
+        command.terminate()
+
+
+@pytest.mark.parametrize("make", [kohya_trainer, ai_toolkit_trainer])
+def test_a_lora_that_cannot_be_used_does_not_block_the_next_start(
+    make: Callable[[Path], ExternalTrainer], photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    trainer, home = make(tmp_path / "program"), tmp_path / "home"
+    scripts = list((tmp_path / "program").glob("*.py"))
+    whole = {path: path.read_text() for path in scripts}
+    for path, text in whole.items():
+        path.write_text(text.replace("save_file(tensors, ", "save_file({'x': np.ones(1, np.float32)}, "))
+    with pytest.raises(ToolFailed, match="wrote a LoRA that cannot be used") as caught:
+        train(trainer, photos, home)
+    kept = home / "work" / "lora_v1.safetensors.unusable"
+    assert str(home / "work") in str(caught.value) and str(kept) in str(caught.value) and kept.is_file()
+    for path, text in whole.items():
+        path.write_text(text)
+    seen: list[tuple[int, int, float]] = []
+    assert train(trainer, photos, home, seen).exists() and seen[0][0] == 5, "it goes on from what was saved"
 
 
 def test_only_whole_states_are_gone_on_from(

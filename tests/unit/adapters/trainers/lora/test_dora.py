@@ -32,9 +32,11 @@ SDXL = FAMILIES["sdxl"]
 @pytest.fixture(scope="module")
 def trained(full_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("dora")
-    trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
+    said: list[str] = []
+    trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu", "float32"), SDXL, said.append)
     settings = replace(TRAINING, adapter="dora", learning_rate=0.05)
     trainer.train(samples(home / "photos"), settings, home / "lora.safetensors", home / "work", {}, lambda *_: None)
+    assert sum("A1111 draws this DoRA wrongly" in text for text in said) == 1
     return home / "lora.safetensors"
 
 

@@ -16,7 +16,6 @@ from safetensors.torch import load, save  # noqa: E402
 from tests.contract.makers import TRAINING  # noqa: E402
 from twinloop.adapters.trainers.memory.demand import STATE_BYTES, state_bytes  # noqa: E402
 from twinloop.adapters.trainers.optim.optimizer import CLASSES, LIBRARIES, OPTIMIZERS, Optimizer, check_optimizer  # noqa: E402
-from twinloop.adapters.trainers.preflight import _BY_LIBRARIES  # noqa: E402
 from twinloop.adapters.trainers.records.header import lora_header  # noqa: E402
 from twinloop.domain import choices  # noqa: E402
 from twinloop.domain.optimizer_args import TAKEN, Arguments, ordered  # noqa: E402
@@ -328,7 +327,6 @@ def test_an_unknown_optimizer_names_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"unknown optimizer 'sgd'.*adamw, adamw8bit, prodigy, adafactor"):
         check_optimizer("sgd", torch.device("cpu"))
     assert OPTIMIZERS.keys() == CLASSES.keys() == STATE_BYTES.keys() == set(choices.OPTIMIZERS)
-    assert LIBRARIES.keys() == set(_BY_LIBRARIES)
 
 
 def test_eight_bits_need_a_gpu() -> None:

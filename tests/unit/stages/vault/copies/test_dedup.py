@@ -14,8 +14,8 @@ from tests.unit.stages.vault.copies.makers import face, picture, save, scanned, 
 from tests.unit.stages.vault.copies.sprites import FACE, SPRITES, sprite
 from tests.unit.things import Recording, unit_vector
 from twinloop.domain.faces import Box
-from twinloop.errors import InputError, NothingToDo
-from twinloop.stages.vault.copies.dedup import DedupOptions, current, dedup
+from twinloop.errors import InputError, NothingToDo, StateError
+from twinloop.stages.vault.copies.dedup import DedupOptions, current, dedup, options_for
 from twinloop.stages.vault.copies.record import Duplicates, dropped, read_duplicates
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.opening import open_vault
@@ -280,3 +280,15 @@ def test_sprites_of_one_character_are_all_kept(tmp_path: Path) -> None:
     with vault_of(tmp_path / "v", files, faces=faces) as opened:
         found = dedup(opened, DedupOptions(), Recording())
     assert found.kept == len(SPRITES) and found.of_kind("near") == []
+
+
+@pytest.mark.parametrize("damaged", ['{"groups": []}', "[]", "not JSON"])
+def test_a_damaged_list_is_named_and_written_anew(tmp_path: Path, damaged: str) -> None:
+    with vault_of(tmp_path / "vault", [save(picture(1), tmp_path / "a.jpg")]) as opened:
+        opened.vault.duplicates.write_text(damaged)
+        with pytest.raises(StateError, match=r"duplicates\.json"):
+            current(opened, Recording())
+        options = options_for(opened.vault, None, None)
+        assert options == DedupOptions()
+        dedup(opened, options, Recording())
+        assert current(opened, Recording()).photos == 1

@@ -15,7 +15,7 @@ from tests.unit.things import Recording, face
 from twinloop.domain.captions import Description
 from twinloop.domain.faces import Box, Face, ImageArray, Part
 from twinloop.domain.vault import FaceKey, Label, Person, VaultPhoto
-from twinloop.errors import CaptionFailed, MissingTool, ToolFailed, UnreadableImage
+from twinloop.errors import CaptionFailed, MissingTool, StateError, ToolFailed, UnreadableImage
 from twinloop.facets import BUILTIN
 from twinloop.ports import DetectorPack
 from twinloop.stages.observe import Observer
@@ -175,6 +175,16 @@ def test_how_many_words_there_may_be_is_an_option_that_asks_nobody_again(tmp_pat
             counts.append(len(made.text.split()))
             assert last_options(opened, person)[1] == options
     assert 46 < counts[0] <= 50 and 146 < counts[1] <= 150 and wordy.calls == 1
+
+
+@pytest.mark.parametrize("foreign", ["{}", "[]", '{"cutting": {"wings": 2}}'])
+def test_options_of_a_foreign_record_are_refused_with_the_next_step(tmp_path: Path, foreign: str) -> None:
+    with fake_vault(tmp_path, 1) as (opened, person):
+        path = opened.vault.captions(person.id)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(foreign)
+        with pytest.raises(StateError, match=rf"{path.name} does not hold .* run: twinloop vault caption {person.id}"):
+            last_options(opened, person)
 
 
 def test_a_record_without_the_newer_options_has_their_defaults() -> None:

@@ -343,7 +343,7 @@ STEPS = (
     "forget_faces",
     "forget_unseen",
     "forget_observations",
-    "read_duplicates",
+    "last_duplicates",
     "write_people",
     "VaultCatalog.leave_nothing",
     "DecisionLog.redact",
@@ -447,6 +447,14 @@ def test_where_all_is_kept_opening_reads_no_faces(closed: Path, monkeypatch: pyt
     for step in STEPS[:-1]:
         monkeypatch.setattr(f"twinloop.stages.vault.forget.promise.{step}", None)
     assert kept_on_opening(closed) == []
+
+
+@pytest.mark.parametrize("damaged", ['{"groups": []}', "[]", "not JSON"])
+def test_a_damaged_list_of_duplicates_goes_and_stops_nothing(vault: tuple[OpenVault, Person], damaged: str) -> None:
+    opened, person = vault
+    opened.vault.duplicates.write_text(damaged)
+    assert forget_person(opened, person, really=True).done
+    assert not opened.vault.duplicates.exists()
 
 
 def test_the_list_of_duplicates_keeps_nothing_of_the_face(vault: tuple[OpenVault, Person]) -> None:
@@ -558,7 +566,7 @@ def seen_elsewhere(closed: Path) -> tuple[bytes, list[bytes]]:
     return observed_in(COMMON_CATALOG, Path("other.jpg")), hers
 
 
-@pytest.mark.parametrize("step", [None, "forget_observations", "read_duplicates"])
+@pytest.mark.parametrize("step", [None, "forget_observations", "last_duplicates"])
 def test_the_catalogue_of_the_other_commands_forgets_the_person(
     step: str | None,
     closed: Path,

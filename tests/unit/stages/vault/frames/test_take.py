@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from twinloop.cli.vault.frames import lines_of
 from twinloop.domain.video import SeenFrame, SeenVideo, VideoTask
 from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.ports import FrameDesk, SilentReporter
@@ -92,6 +93,18 @@ def test_a_second_call_adds_nothing_also_under_another_name(films: Path) -> None
     assert pictures(films) == before[1:] and again.asked == [("broken.mp4", None)]
 
 
+def test_videos_that_hold_the_same_are_told_with_the_other_of_the_run(films: Path) -> None:
+    for name, like in (("d.mp4", "a.mp4"), ("e.mp4", "broken.mp4")):
+        (films / name).write_bytes(like.encode())
+    done = take(Reader(), films)
+    assert not done.known and done.written == 10
+    assert [(path.name, first.name) for path, first in done.same] == [("d.mp4", "a.mp4"), ("e.mp4", "broken.mp4")]
+    assert done.to_json()["same"][0] == {"path": str(films / "d.mp4"), "as": str(films / "a.mp4")}
+    (line,) = [line for line in lines_of(done) if "same as others" in line]
+    named = f"{films / 'd.mp4'} ({films / 'a.mp4'}), {films / 'e.mp4'} ({films / 'broken.mp4'})"
+    assert line == f"2 videos hold the same as others of this run: {named}"
+
+
 def test_an_interrupted_run_goes_on_where_it_was(films: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         take(Reader(stops_after=7), films)
@@ -119,7 +132,7 @@ def test_a_list_of_another_program_is_not_overwritten(films: Path) -> None:
     out = films.parent / "out"
     out.mkdir()
     (out / "frames.json").write_text('{"frames": []}')
-    with pytest.raises(StateError, match=r"frames\.json is not the list"):
+    with pytest.raises(StateError, match=r"frames\.json does not hold what .* with --output, or move that file away"):
         take(Reader(), films)
     assert not pictures(films) and (out / "frames.json").read_text() == '{"frames": []}'
 
