@@ -451,3 +451,41 @@ def test_no_file_takes_the_place_of_a_stream_that_is_closed(tmp_path: Path) -> N
     line = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} <&- >&- 2>&-"
     subprocess.run(["sh", "-c", line], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
     assert (tmp_path / "made").read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("trian",), "twinloop: error: unknown command 'trian'; did you mean train? twinloop --help lists all.\n"),
+        (("vault", "scam"), "twinloop vault: error: unknown command 'scam'; did you mean scan?"),
+        (("lora", "mrege"), "twinloop lora: error: unknown action 'mrege'; did you mean merge?"),
+        (("run", "--confg", "c.json"), "twinloop run: error: unrecognized arguments: --confg; did you mean --config?"),
+        (
+            ("run", "c.json", "--qqq=1"),
+            "twinloop run: error: unrecognized arguments: --qqq=1. twinloop run --help lists",
+        ),
+        (("train", "photos", "--s", "3"), "twinloop train: error: ambiguous option: --s could match"),
+    ],
+)
+def test_a_word_that_is_not_known_is_one_line_with_what_comes_near(
+    argv: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = twinloop(capsys, *argv)
+    assert told.code == 2 and told.err.startswith(said) and told.err.count("\n") == 1
+
+
+def test_the_configuration_of_a_run_with_and_without_its_flag(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    config = configuration(tmp_path)
+    plans = [
+        twinloop(capsys, "run", *argv, "--dry-run", "--json").data
+        for argv in ((config,), ("--config", config), (config.name, "--config", config))
+    ]
+    assert plans[0] == plans[1] == plans[2] and plans[0]["plan"]["prompts"]
+    other = twinloop(capsys, "run", config, "--config", "other.json")
+    assert other.code == 2 and "Two configurations are named" in other.err
+    none = twinloop(capsys, "run")
+    assert none.code == 2 and "Which configuration?" in none.err

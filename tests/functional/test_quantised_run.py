@@ -42,7 +42,7 @@ def test_a_missing_library_is_said_before_anything_starts(
         importlib.util, "find_spec", lambda name, *rest: None if name == "bitsandbytes" else real(name, *rest)
     )
     said = run(capsys, config, quantization="nf4")
-    assert said.code == 2 and "pip install 'twinloop[quant]'" in said.err and "Traceback" not in said.err
+    assert said.code == 2 and '-e ".[quant]"' in said.err and "Traceback" not in said.err
     assert not Path("outputs").exists()
 
 

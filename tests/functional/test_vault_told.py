@@ -240,6 +240,15 @@ def test_photos_of_earlier_folders_are_told(home: Path, capsys: pytest.CaptureFi
     assert f"who has this name; with the 6 photos scanned earlier from {home / 'photos'}\n" in said.out
 
 
+def test_a_folder_may_be_named_by_a_link_later(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vault(capsys, "scan", "photos", *FAKE)
+    (home / "link").symlink_to(home / "photos")
+    said = vault(capsys, "run", "link", "--person", "ana", "--reference", "link/a0.png", "--json", *FAKE)
+    assert said.code == 0 and "scanned earlier" not in said.out, said.err
+    assert f"{home / 'link'} is {home / 'photos'} under another name: scanned once" in said.err
+    assert said.data["account"]["photos"] == 9 and said.data["scan"]["folders"] == [str(home / "photos")]
+
+
 def test_a_folder_without_the_person_is_an_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (home / "new").mkdir()
     fake_photo(home / "new/n.png", seed=99, size=256, person=7)

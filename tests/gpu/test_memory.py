@@ -22,12 +22,15 @@ from safetensors.torch import load_file  # noqa: E402
 from bench.peers.small_sdxl import build_small_sdxl  # noqa: E402
 from tests.contract.makers import GENERATION, TRAINING, shots  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
+from tests.helpers.tiny_models import build_tiny_sdxl  # noqa: E402
 from tests.helpers.training_memory import demand_of  # noqa: E402
 from twinloop.adapters.diffusion import base_model  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
+from twinloop.adapters.diffusion.pixels import encode  # noqa: E402
 from twinloop.adapters.diffusion.prompts import encoders_of  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
+from twinloop.adapters.trainers.data.prepare import prepare_batches  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.memory.demand import CONTEXT  # noqa: E402
 from twinloop.adapters.trainers.memory.planning import MARGIN  # noqa: E402
@@ -276,3 +279,27 @@ def test_images_that_do_not_fit_name_what_helps(small: BaseChoice) -> None:
             list(generator.generate(shots(4), replace(GENERATION, width=512, height=512, batch_size=4)))
     finally:
         card.resize(gib)
+
+
+@pytest.mark.parametrize(("mib", "tiled"), [(4096, False), (45, True)])
+def test_large_photos_are_encoded_in_tiles_where_whole_ones_do_not_fit(mib: int, tiled: bool, tmp_path: Path) -> None:
+    """Found out before the first of them, and kept: with more memory it is the same training."""
+    card = pytest.importorskip("tests.gpu.pretend_card.plugin", reason="only the pretend card's memory can be changed")
+    folder = build_tiny_sdxl(tmp_path / "base", full_vae=True, large=True)
+    base, settings, said = open_base(BaseChoice(str(folder), "cuda"), SDXL), replace(SETTINGS, resolution=1152), []
+    pixels = np.random.default_rng(0).integers(0, 255, (1152, 1152, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    digest = hashlib.sha256((tmp_path / "a.png").read_bytes()).hexdigest()
+    photo = TrainingSample(tmp_path / "a.png", digest, "photo of ohwx ana", 1.0)
+    base.make_room()
+    gib = card.whole / 2**30
+    card.resize((CONTEXT + (mib << 20)) / 2**30)
+    try:
+        made = prepare_batches(base, [photo], settings, tmp_path / "work", said.append, lazily=True).alone(0).latents
+    finally:
+        card.resize(gib)
+    again = prepare_batches(base, [photo], settings, tmp_path / "work", pytest.fail, lazily=True).alone(0).latents
+    assert torch.equal(made, again)
+    assert torch.allclose(made[0].cpu(), encode(base, pixels, tiled=tiled), atol=1e-4)
+    assert not torch.allclose(made[0].cpu(), encode(base, pixels, tiled=not tiled), atol=1e-4)
+    assert [text for text in said if "in tiles" in text] == [text for text in said if tiled][:1]

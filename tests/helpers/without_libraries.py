@@ -34,7 +34,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def without(libraries: Collection[str], *argv: object, cwd: Path, script: str = "") -> Said:
-    """``twinloop ARGV``, or ``python SCRIPT ARGV`` of the repository's root, where these libraries are not installed."""
+    """``twinloop ARGV``, or a script of the repository, where these libraries are not installed."""
     start = ROOT / (script or "twinloop/__main__.py")
     code = _BLOCKED.format(root=str(ROOT))
     done = subprocess.run(

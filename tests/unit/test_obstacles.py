@@ -71,8 +71,8 @@ def test_what_another_trainer_knows(tmp_path: Path) -> None:
     ],
 )
 def test_more_photos_than_a_model_looks_at(tmp_path: Path, base: str, references: int, words: str) -> None:
-    (told,) = found(tmp_path, base=base, training={}, generation={"references": references})
-    assert told.startswith(f"generation.references: {references}, ") and words in told
+    told = found(tmp_path, base=base, training={}, generation={"references": references})
+    assert any(line.startswith(f"generation.references: {references}, ") and words in line for line in told)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import errno
 import json
 import math
 import os
+import re
 import shutil
 import sys
 import traceback
@@ -75,8 +77,32 @@ class Parser(argparse.ArgumentParser):
     usage_code = USAGE
 
     def error(self, message: str) -> NoReturn:
+        if unknown := _UNKNOWN_COMMAND.match(message):
+            kind, word, known = unknown.groups()
+            self._refuse(f"unknown {kind.lower()} '{word}'", [word], re.findall("'(.*?)'", known))
+        if message.startswith("ambiguous option"):
+            self._refuse(message, (), ())
         self.print_usage(sys.stderr)
         self.exit(self.usage_code, f"{self.prog}: error: {message}\n")
+
+    def refuse_unknown(self, words: Sequence[str]) -> NoReturn:
+        """End because of words that are no flags of this command, nor values of any."""
+        flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+        asked = [word.partition("=")[0] for word in words if word.startswith("-")]
+        self._refuse(f"unrecognized arguments: {' '.join(words)}", asked, flags)
+
+    def _refuse(self, message: str, asked: Sequence[str], known: Sequence[str]) -> NoReturn:
+        """In one line, with what comes near: the usage of a command with many flags would push it off the screen."""
+        near = dict.fromkeys(match for word in asked for match in difflib.get_close_matches(word, known, 2, _NEAR))
+        meant = f"; did you mean {' or '.join(near)}?" if near else "."
+        self.exit(self.usage_code, f"{self.prog}: error: {message}{meant} {self.prog} --help lists all.\n")
+
+
+_NEAR = 0.7
+"""How alike a word must be to be offered, as difflib counts it."""
+_UNKNOWN_COMMAND = re.compile(
+    r"argument (COMMAND|ACTION|TARGET): invalid choice: '(.*?)' \(choose from (.*)\)", re.DOTALL
+)
 
 
 WIDTH = 110
@@ -104,8 +130,8 @@ def execute(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows a question mark
     args, unknown = parser.parse_known_args(argv)
-    if unknown:  # told by the subcommand, with its own usage line
-        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if unknown:  # told by the subcommand, which knows its flags
+        args.parser.refuse_unknown(unknown)
     kind = JsonLines if os.environ.get("TWINLOOP_PROGRESS") == "json" else Terminal
     terminal = kind(sys.stderr if args.json else sys.stdout, sys.stderr)
     try:

@@ -38,6 +38,7 @@ CONFIG: dict[str, object] = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
+        "--output",
         "--out",
         type=Path,
         default=Path("outputs") / "demo",
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.store.atomic import read_json
     from twinloop.store.run.workspace import Workspace
 
-    folder = run_demo(args.out, terminal)
+    folder = run_demo(args.output, terminal)
     space = Workspace(folder, folder)
     terminal.line(f"Report: {space.report}")
     return read_json(space.history)
@@ -61,8 +62,12 @@ def run_demo(out: Path, reporter: Reporter) -> Path:
     from twinloop.config import load_settings
     from twinloop.loop import run_loop
     from twinloop.store.run.workspace import shown_path, workspace_of
-    from twinloop.wiring import build_toolbox
+    from twinloop.wiring import build_toolbox, check_extras
 
+    needed = {"train": "Training LoRAs and making images"}
+    if not (out / "photos").exists():
+        needed["nano"] = "Rendering the sample photos"
+    check_extras(needed)
     config = out / "bootstrap_config.json"
     write_photos(out / "photos", reporter)
     _write_config(config, out)

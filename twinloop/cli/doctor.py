@@ -15,8 +15,9 @@ from twinloop.cli import options
 from twinloop.cli.command import Command, Finished
 from twinloop.cli.settings_from_flags import add_facet_files
 from twinloop.cli.terminal import Terminal
+from twinloop.domain.extras import EXTRAS, PURPOSES
 from twinloop.domain.wording import plural
-from twinloop.errors import NOTHING_MEASURED, ConfigError, TwinLoopError, UnreadableImage
+from twinloop.errors import NOTHING_MEASURED, ConfigError, TwinLoopError, UnreadableImage, pip_line
 
 if TYPE_CHECKING:
     from twinloop.config import Settings
@@ -24,13 +25,8 @@ if TYPE_CHECKING:
     from twinloop.ports import DetectorPack, FilledPort
     from twinloop.stages.observe import Observer
 
-LIBRARIES: Mapping[str, tuple[str, ...]] = {
-    "core": ("numpy", "pillow", "pillow-heif", "opencv-python-headless", "onnxruntime", "safetensors", "pydantic"),
-    "train": ("torch", "diffusers", "transformers", "peft", "accelerate"),
-    "quant": ("torchao", "bitsandbytes", "gguf"),
-    "nano": ("numba",),
-    "raw": ("rawpy",),
-}
+CORE = ("numpy", "pillow", "pillow-heif", "opencv-python-headless", "onnxruntime", "safetensors", "pydantic")
+"""Of the libraries that come without an extra, those whose versions may matter to somebody."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,14 +43,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop import wiring
 
-    installed = {extra: {name: _version(name) for name in names} for extra, names in LIBRARIES.items()}
+    libraries = {"core": CORE, **{extra: tuple(names) for extra, names in EXTRAS.items()}}
+    installed = {extra: {name: _version(name) for name in names} for extra, names in libraries.items()}
     device = wiring.device_name()
     terminal.line(f"twinloop {__version__}, Python {platform.python_version()}, computes on: {device}")
     if unused := wiring.unused_gpu():
         terminal.warn(unused)
-    for extra, versions in installed.items():
-        _say_libraries(extra, versions, terminal)
     settings, wrong, plannable = (None, None, False) if args.config is None else _checked(args)
+    # what a configuration lacks is among its mistakes
+    for extra, versions in installed.items():
+        _say_libraries(extra, versions, extra == "core", terminal)
     forecast = {}
     if settings is not None and plannable:
         forecast = _training(args.config, settings, wrong is not None, terminal)
@@ -154,12 +152,20 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _say_libraries(extra: str, versions: Mapping[str, str | None], terminal: Terminal) -> None:
+def _say_libraries(extra: str, versions: Mapping[str, str | None], needed: bool, terminal: Terminal) -> None:
+    """One line of what is there; what is not is warned of only where it is needed."""
     there = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     absent = [name for name, version in versions.items() if version is None]
-    terminal.line(f"{extra}: {there or 'nothing installed'}")
-    if absent:
-        line = "pip install -e ." if extra == "core" else f"pip install 'twinloop[{extra}]'"
+    if not absent:
+        terminal.line(f"{extra}: {there}")
+        return
+    purpose = f" (for {PURPOSES[extra]})" if extra in PURPOSES else ""
+    if not there:
+        terminal.line(f"{extra}: not installed{purpose}")
+    else:
+        terminal.line(f"{extra}: {there}; not installed: {', '.join(absent)}{purpose}")
+    if needed:
+        line = pip_line() if extra == "core" else pip_line(extra)
         terminal.warn(f"not installed: {', '.join(absent)}. Install: {line}")
 
 

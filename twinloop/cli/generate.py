@@ -146,9 +146,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop import manual
     from twinloop.stages.validate import given_up
     from twinloop.store.run.workspace import GENERATION_METADATA
+    from twinloop.wiring import check_libraries
 
     gaps, found = manual.read_gaps(args.gaps)
     settings = _settings(args, found, terminal)
+    check_libraries(settings)
     iteration = args.iteration or _whole(found.get("iteration")) or 1
     output = args.output or Path(f"synthetic_{iteration}")
     if not gaps:
@@ -181,7 +183,8 @@ def _make(order: ImageOrder, settings: Settings, terminal: Terminal) -> list[Mad
     from twinloop.store.clock import SystemClock
 
     facets, _ = wiring.chosen_facets(settings.analysis.plugins, settings.analysis.facets, settings.validation.faces)
-    makers = wiring.build_makers(settings, terminal.warn)
+    starting = settings.generation.model_copy(update={"from_photos": order.photo_share})
+    makers = wiring.build_makers(settings.model_copy(update={"generation": starting}), terminal.warn)
     early, detail = None, None
     if settings.generation.early_reject is not None or settings.generation.face_detail:
         observer = wiring.observer_of(settings)

@@ -23,7 +23,9 @@ def add_group(subparsers: Any) -> None:
 
 
 def configure_photos(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new or empty folder for the photos")
+    parser.add_argument(
+        "--output", "--out", type=Path, required=True, metavar="DIR", help="new or empty folder for the photos"
+    )
     parser.add_argument(
         "--seed",
         type=not_negative,
@@ -49,10 +51,10 @@ def run_photos(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     write_photo_set = with_extra("Rendering the sample photos", "nano", load)
     terminal.line("Rendering (the first picture compiles the renderer, about 20 s)")
-    with storage_errors(args.out):
-        records = write_photo_set(args.out, seed=args.seed, count=args.count, size=args.size, truth=args.truth)
-    terminal.line(f"Photos: {len(records)} files in {args.out}")
-    return {"out": str(args.out), "photos": [record.to_json() for record in records]}
+    with storage_errors(args.output):
+        records = write_photo_set(args.output, seed=args.seed, count=args.count, size=args.size, truth=args.truth)
+    terminal.line(f"Photos: {len(records)} files in {args.output}")
+    return {"out": str(args.output), "photos": [record.to_json() for record in records]}
 
 
 def configure_evaluate(parser: argparse.ArgumentParser) -> None:

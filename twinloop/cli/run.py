@@ -25,15 +25,20 @@ SHOWN_PROMPTS = 2
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--config", type=Path, required=True, metavar="FILE", help="bootstrap_config.json (write one: twinloop init)"
+        "given",
+        type=Path,
+        nargs="?",
+        metavar="CONFIG",
+        help="bootstrap_config.json (write one: twinloop init); the same as --config",
     )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="bootstrap_config.json")
     parser.add_argument("--restart", action="store_true", help="start anew; what is there is kept under a new name")
     parser.add_argument(
         "--dry-run",
         action="store_true",
         help=(
             "check configuration, photos and models, show the gaps and the prompts of round 1, write and download"
-            " nothing; a base model that is not here is only warned of"
+            " nothing; a base model or library that is not here is only warned of"
         ),
     )
 
@@ -45,7 +50,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.store.run.workspace import workspace_of
     from twinloop.wiring import build_toolbox, check_config
 
-    settings = check_config(read_config(args.config), str(args.config))
+    args.config = _config(args)
+    settings = check_config(read_config(args.config), str(args.config), wholly=True, planning=args.dry_run)
     toolbox = build_toolbox(settings, terminal, planning=args.dry_run)
     workspace = workspace_of(settings)
     if args.dry_run:
@@ -61,6 +67,22 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         return Finished(read_json(workspace.history), waiting.exit_code)
     terminal.line(f"Report: {workspace.report}")
     return read_json(workspace.history)
+
+
+def _config(args: argparse.Namespace) -> Path:
+    """The configuration that is meant.
+
+    Raises:
+        InputError: none is named, or two different ones.
+    """
+    named = [path for path in (args.given, args.config) if path is not None]
+    if not named:
+        raise InputError("Which configuration? Name it: --config bootstrap_config.json (write one: twinloop init).")
+    if len({path.resolve() for path in named}) > 1:
+        raise InputError(
+            f"Two configurations are named: {args.given} and --config {args.config}. Leave one of them out."
+        )
+    return Path(named[0])
 
 
 def _put_aside(settings: Settings, workspace: Workspace, config: Path, terminal: Terminal) -> None:

@@ -82,8 +82,8 @@ class Settings(Section):
     quantization: Quantization | None = Field(
         None,
         description=(
-            "weights of the base model in fewer bits: int8 or fp8 halve them, nf4 quarters them (pip install"
-            " 'twinloop[quant]'); null = as they are"
+            "weights of the base model in fewer bits: int8 or fp8 halve them, nf4 quarters them (the extra"
+            " quant); null = as they are"
         ),
     )
     base_prediction: BasePrediction | None = Field(

@@ -44,7 +44,7 @@ class Preset:
         hints: words in the names of checkpoints that this preset suits, in lower case with ``-`` for every other sign,
             or in the lower-case name of their pipeline.
         aliases: other names of the preset -> what the user should know about them.
-        notice: what the user should know about the preset.
+        notice: what the user should know about the preset; of a model that edits photos, where none is given to it.
         distilled: what the user should know of training on a model that was distilled to a few steps, where no training
             adapter is worn.
     """

@@ -11,7 +11,7 @@ from typing import Any
 
 from twinloop.domain.choices import SCHEDULE_FREE
 from twinloop.domain.optimizer_args import in_python
-from twinloop.domain.training_rules import LARGEST_RANK
+from twinloop.domain.training_rules import LARGEST_RANK, LAST_TIME, beyond_flow
 from twinloop.errors import InputError
 from twinloop.families.clip import CHUNKS, TOKENS, about_tokens
 from twinloop.foreign import TITLES
@@ -60,6 +60,13 @@ ABLE = frozenset(
         "loss",
         "huber_c",
         "huber_schedule",
+        "debiased_estimation_loss",
+        "ip_noise_gamma",
+        "multires_noise_iterations",
+        "multires_noise_discount",
+        "min_timestep",
+        "max_timestep",
+        "clip_skip",
         "prior_weight",
         MASKED,
         "mask_floor",
@@ -303,7 +310,7 @@ def _training(job: Job) -> dict[str, Any]:
     arguments |= {"min_snr_gamma": float(job.min_snr_gamma)} if job.min_snr_gamma > 0 else {}
     arguments |= _loss(job)
     arguments |= {"noise_offset": float(job.noise_offset)} if job.noise_offset > 0 else {}
-    return arguments
+    return arguments | _noise(job) | _clip_skip(job)
 
 
 def _optimizer_arguments(job: Job) -> list[str]:
@@ -336,6 +343,39 @@ def _loss(job: Job) -> dict[str, Any]:
             ' "exponential".'
         )
     return {"loss_type": settings.loss, "huber_schedule": schedule, "huber_c": float(settings.huber_c)}
+
+
+def _noise(job: Job) -> dict[str, Any]:
+    """What is seldom asked of weights, noise and times.
+
+    Raises:
+        InputError: its script for the family does not look at it.
+    """
+    settings, family = job.settings, job.family
+    for fields, problem in beyond_flow(settings, family.name) if family.flow else ():
+        raise InputError(f"training{'' if fields[1:] else f'.{fields[0]}'}: {problem}.")
+    first, last = settings.min_timestep, settings.max_timestep
+    times = {**({"min_timestep": first} if first else {}), **({"max_timestep": last} if last != LAST_TIME else {})}
+    if times and family.name == "flux":
+        raise InputError(
+            f"training.{next(iter(times))}: {TITLE} trains all noise levels of {family.name}, whatever it is told."
+            " Leave it out."
+        )
+    found: dict[str, Any] = {"debiased_estimation_loss": True} if settings.debiased_estimation_loss else {}
+    found |= {"ip_noise_gamma": float(settings.ip_noise_gamma)} if settings.ip_noise_gamma else {}
+    if settings.multires_noise_iterations:
+        discount = float(settings.multires_noise_discount)
+        found |= {
+            "multires_noise_iterations": settings.multires_noise_iterations,
+            "multires_noise_discount": discount,
+        }
+    return found | times
+
+
+def _clip_skip(job: Job) -> dict[str, Any]:
+    skip = job.settings.clip_skip
+    job.family.check_clip_skip(skip)
+    return {"clip_skip": skip} if skip != 1 else {}
 
 
 def _schedule(job: Job) -> str:

@@ -60,8 +60,8 @@ NOT_HERE = frozenset(("save_every", "max_step_saves_to_keep", "validate_every", 
 """Fields that come to nothing where this program starts the training (`Job.run_here`): it takes the last LoRA alone."""
 MASKED = "masks"
 """Among what a program is able to do: pictures have masks (`Job.masked`)."""
-_NAMES = {"stop_at": "keep_checkpoints"}
-"""Field -> its name in the configuration, where it is another."""
+_NAMES = {"stop_at": "training.keep_checkpoints", "clip_skip": "clip_skip"}
+"""Field -> its name in the configuration, where it is another, or stands outside of ``training``."""
 
 
 def _nothing_to_say(job: Job) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ def beyond(
         if one.name not in told and (value := getattr(settings, one.name)) != _off(one)
     )
     return tuple(
-        f"training.{_NAMES.get(name, name)}{f' {value}' if name == 'adapter' else ''}"
+        _NAMES.get(name, f"training.{name}") + (f" {value}" if name == "adapter" else "")
         for name, value in asked
         if f"{name} {value}" not in told
     )

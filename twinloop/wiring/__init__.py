@@ -6,9 +6,10 @@ Each module says one thing; these are the names that commands use.
 from twinloop.wiring.captioning import CaptionServer, build_captioner, check_captioner
 from twinloop.wiring.checking import check_config
 from twinloop.wiring.detectors import build_pack, models_report
-from twinloop.wiring.extras import with_extra
+from twinloop.wiring.extras import check_extras, with_extra
 from twinloop.wiring.frames import build_frame_taker, frame_worker, usual_models
 from twinloop.wiring.kits import asked_prediction, base_family, check_export
+from twinloop.wiring.libraries import check_libraries
 from twinloop.wiring.machine import device_name, unused_gpu
 from twinloop.wiring.makers import build_makers, lora_remarks, obstacles
 from twinloop.wiring.measuring import build_observer, chosen_facets, observer_of
@@ -35,6 +36,8 @@ __all__ = [
     "check_captioner",
     "check_config",
     "check_export",
+    "check_extras",
+    "check_libraries",
     "chosen_facets",
     "device_name",
     "frame_worker",

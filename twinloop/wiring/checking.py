@@ -17,14 +17,15 @@ from twinloop.stages.masks import check_masks
 from twinloop.store.atomic import check_writable_folder
 from twinloop.system import shell
 from twinloop.wiring.kits import chosen_family
-from twinloop.wiring.makers import build_makers, obstacles
+from twinloop.wiring.makers import NOT_HERE, build_makers, obstacles
 
 
-def check_config(data: Any, source: str, wholly: bool = False) -> Settings:
+def check_config(data: Any, source: str, wholly: bool = False, planning: bool = False) -> Settings:
     """Settings from parsed JSON, as `parse_settings`, whose preset and places are there.
 
     Args:
         wholly: also what keeps base model, machine and trainer from working, which imports large libraries.
+        planning: of that, a base model or library that is not here is no mistake, and nothing is fetched.
 
     Raises:
         ConfigError: all mistakes at once, each with its field and what was expected.
@@ -42,7 +43,9 @@ def check_config(data: Any, source: str, wholly: bool = False) -> Settings:
     preset = list(_preset(settings))
     problems += preset
     if wholly and not preset and "base_model" not in wrong:
-        problems += [str(error) for error in obstacles(settings, build_makers(settings))]
+        asked = settings.model_copy(update={"allow_download": False}) if planning else settings
+        found = obstacles(asked, build_makers(asked))
+        problems += [str(error) for error in found if not (planning and isinstance(error, NOT_HERE))]
     if wholly and settings.training.masks and not problems:
         problems += _masks(settings.training.masks, settings.dataset_dir)
     if problems:

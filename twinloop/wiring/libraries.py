@@ -25,11 +25,6 @@ def check_libraries(settings: Settings) -> None:
         raise MissingExtra.of(missing)
 
 
-def needed_extras(settings: Settings) -> frozenset[str]:
-    """The extras that what the settings ask for needs."""
-    return frozenset(extra for _, extra, _ in _needed(settings))
-
-
 def _needed(settings: Settings) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """(what for, extra, modules)."""
     if settings.base_model == FAKE:

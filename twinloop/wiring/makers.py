@@ -11,7 +11,7 @@ from pathlib import Path
 from twinloop.config import Settings
 from twinloop.domain.choices import FAKE
 from twinloop.domain.forecast import Forecast
-from twinloop.errors import TwinLoopError
+from twinloop.errors import MissingExtra, MissingModel, TwinLoopError
 from twinloop.families import Family, distilled, preset_name
 from twinloop.families.base import Guidance, Preset
 from twinloop.families.predictions import check_asked, prediction_of
@@ -46,7 +46,9 @@ def build_makers(settings: Settings, notice: Callable[[str], None] = nobody_list
     kit = fake_kit() if settings.base_model == FAKE else diffusers_kit(settings, notice)
     generation = _told_apart(generation_settings(settings, kit.preset.generation), kit.guidance)
     assisted = _assisted(settings, kit.preset)
-    notices = [preset_name(settings.training.preset or "")[1], kit.preset.notice]
+    notices = [preset_name(settings.training.preset or "")[1]]
+    if not (kit.edits and settings.generation.from_photos):
+        notices.append(kit.preset.notice)
     notices += [] if assisted else [kit.preset.distilled]
     if kit.edits:
         generation = replace(generation, strength=0.0)
@@ -197,6 +199,10 @@ def _unlike_parts(settings: Settings, loras: Sequence[Path]) -> str:
     return ""
 
 
+NOT_HERE = (MissingModel, MissingExtra)
+"""Obstacles that gaps and prompts do not need away: they may be fetched and installed later."""
+
+
 def obstacles(settings: Settings, makers: Makers) -> Iterator[TwinLoopError]:
     """All that cannot work of trainer, base model, machine and training: one error each, with its next step, and one
     for all libraries that are not installed. No model is loaded.
@@ -221,16 +227,8 @@ def _found(settings: Settings, makers: Makers, family: Family) -> Iterator[TwinL
             yield error
 
 
-def check_training_settings(settings: Settings, family: Family | None, training: TrainingSettings) -> None:
-    """As `_check_makers`, about the training itself; other programs' trainers look after theirs."""
-    if family is None:
-        return
-    for look in _training_checks(settings, family, training):
-        with_extra("Training a LoRA", "train", look)
-
-
 def _training_checks(settings: Settings, family: Family, training: TrainingSettings) -> Iterator[Callable[[], object]]:
-    """What `check_training_settings` looks at, each of which fails alone."""
+    """As `_maker_checks`, about the training itself; other programs' trainers look after theirs."""
     if training.text_encoder:
         yield family.text_encoders
     if training.assistant_lora:

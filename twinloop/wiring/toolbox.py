@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 from twinloop.config import Settings
-from twinloop.errors import MissingModel, NotFetched
+from twinloop.errors import ConfigError, MissingModel, NotFetched, TwinLoopError
 from twinloop.ports import Reporter
 from twinloop.stages.toolbox import Makers, Toolbox
 from twinloop.store.clock import SystemClock
 from twinloop.wiring.machine import tell_device
-from twinloop.wiring.makers import build_makers, obstacles
+from twinloop.wiring.makers import NOT_HERE, build_makers, obstacles
 from twinloop.wiring.measuring import observer_of
 
 
@@ -18,20 +19,19 @@ def build_toolbox(settings: Settings, reporter: Reporter, planning: bool = False
     """Everything a run needs.
 
     Args:
-        planning: only gaps and prompts are asked for, which need no base model: one that is not here is told, and
-            neither refused nor fetched.
+        planning: only gaps and prompts are asked for, which need no base model and no library of an extra: what of
+            them is not here is told, and neither refused nor fetched.
 
     Raises:
-        TwinLoopError: the first thing that cannot work, with the next step.
+        TwinLoopError: all that cannot work, each with its next step.
     """
     makers = build_makers(settings, reporter.warn)
     if makers.notice:
         reporter.warn(makers.notice)
     if planning:
-        _say_missing_base(settings, reporter)
+        _say_missing(settings, reporter)
     else:
-        for obstacle in obstacles(settings, makers):
-            raise obstacle
+        _refuse(list(obstacles(settings, makers)))
     return Toolbox(
         makers=makers,
         tell_device=functools.partial(_tell_device, makers, settings.device, reporter),
@@ -47,14 +47,21 @@ def _tell_device(makers: Makers, device: str, reporter: Reporter) -> None:
         tell_device(device, reporter)
 
 
-def _say_missing_base(settings: Settings, reporter: Reporter) -> None:
-    """Raises the first obstacle that is not a base model which is not here; nothing is downloaded."""
+def _refuse(found: Sequence[TwinLoopError]) -> None:
+    """Raises what is one error; several become one that lists them."""
+    if found[1:]:
+        raise ConfigError("what was asked for cannot work", [str(error) for error in found])
+    for error in found:
+        raise error
+
+
+def _say_missing(settings: Settings, reporter: Reporter) -> None:
+    """Raises all obstacles but base model and libraries that are not here; nothing is downloaded."""
     here = settings.model_copy(update={"allow_download": False})
-    told: set[str] = set()
     makers = build_makers(here)
-    for obstacle in obstacles(here, makers):
-        if not isinstance(obstacle, MissingModel):
-            raise obstacle
+    found = list(obstacles(here, makers))
+    _refuse([error for error in found if not isinstance(error, NOT_HERE)])
+    for obstacle in found:
         if settings.allow_download and isinstance(obstacle, NotFetched):
             text = (
                 f"base_model: {settings.base_model} is not here yet; the run fetches it when it begins"
@@ -62,11 +69,9 @@ def _say_missing_base(settings: Settings, reporter: Reporter) -> None:
             )
         else:
             text = f"Without --dry-run this is refused: {obstacle}"
-        if text not in told:
-            told.add(text)
-            reporter.warn(
-                f"{text}\nGaps and prompts need no base model; the prompts are those for {_preset(settings, makers)}."
-            )
+        if isinstance(obstacle, MissingModel):
+            text += f"\nGaps and prompts need no base model; the prompts are those for {_preset(settings, makers)}."
+        reporter.warn(text)
 
 
 def _preset(settings: Settings, makers: Makers) -> str:

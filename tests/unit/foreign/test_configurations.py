@@ -245,6 +245,34 @@ def test_robust_losses_are_told_where_there_is_a_word(job: Job) -> None:
     assert not beyond(flow.settings, kohya.ABLE)
 
 
+NOISE: dict[str, Any] = {
+    "debiased_estimation_loss": True, "ip_noise_gamma": 0.1, "multires_noise_iterations": 6,
+    "multires_noise_discount": 0.4, "min_timestep": 100, "max_timestep": 900,
+}  # fmt: skip
+
+
+def test_noise_weights_and_times_are_told_to_sd_scripts_by_its_own_names(job: Job) -> None:
+    assert not NOISE.keys() & arguments(job).keys()
+    told = of(job, "sdxl", **NOISE)
+    assert {name: arguments(told)[name] for name in NOISE} == NOISE and not beyond(told.settings, kohya.ABLE)
+    assert arguments(of(job, "sd35", min_timestep=100))["min_timestep"] == 100
+    assert len(beyond(told.settings, aitoolkit.ABLE)) == len(NOISE)
+    for wrong, says in (
+        ({"max_timestep": 900}, r"training\.max_timestep: .* trains all noise levels of flux"),
+        ({"ip_noise_gamma": 0.1}, r"training\.ip_noise_gamma: .* those of flux are flow models"),
+    ):
+        with pytest.raises(InputError, match=says):
+            kohya.training_toml(of(job, "flux", **wrong), "d")
+
+
+def test_sd_scripts_is_told_which_layer_of_clip_is_read(job: Job) -> None:
+    told = of(job, "sd15", clip_skip=2)
+    assert "clip_skip" not in arguments(job) and arguments(told)["clip_skip"] == 2
+    assert beyond(told.settings, aitoolkit.ABLE) == ("clip_skip",) and not beyond(told.settings, kohya.ABLE)
+    with pytest.raises(InputError, match=r"clip_skip: 2 is for SD 1\.5; .*last layer but one"):
+        kohya.training_toml(of(job, "sdxl", clip_skip=2), "d")
+
+
 def test_dropout_is_told_where_there_is_a_word(job: Job) -> None:
     assert not {"network_dropout", "network_args"} & arguments(job).keys()
     told = of(job, "sdxl", network_dropout=0.1, rank_dropout=0.25, module_dropout=0.05)

@@ -49,6 +49,8 @@ ASKED: Mapping[str, Mapping[str, Any]] = {
     "assistant_lora": {"assistant_lora": "a.safetensors"},
     "max_step_saves_to_keep": {"save_every": 10, "max_step_saves_to_keep": 2},
     "blocks_to_swap": {"blocks_to_swap": 3},
+    "multires_noise_discount": {"multires_noise_iterations": 6, "multires_noise_discount": 0.5},
+    "max_timestep": {"max_timestep": 700},
 }
 """Field -> settings that ask for it; the others are numbers and truth values, of which any other one asks."""
 FLOWS = ("flow_sampling", "flow_shift", "assistant_lora", "blocks_to_swap")
@@ -91,7 +93,7 @@ def test_what_a_program_is_said_to_be_told_is_in_its_files_or_its_notes(one: Pro
     known = {name.partition(" ")[0] for name in COMMON | one.able if not name.endswith(" 0")} - {MASKED} - ELSEWHERE
     assert known <= FIELDS.keys()
     for name in sorted(known):
-        family = "flux" if name in FLOWS else "sdxl"
+        family = "flux" if name in FLOWS else "sd15" if name == "clip_skip" else "sdxl"
         assert told(one, job, asking(name), family) != told(one, job, without(name), family), name
         assert not beyond(asking(name), one.able), name
 

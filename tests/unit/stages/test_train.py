@@ -241,6 +241,17 @@ def test_a_file_is_not_taken_for_that_of_other_settings(tmp_path: Path) -> None:
     assert len(trainer.calls) == 1
 
 
+def test_another_programs_notes_are_no_record_of_a_file(tmp_path: Path) -> None:
+    trainer, output = Trainer(), tmp_path / "mine.safetensors"
+    train_file(dataset(5), output, SPEC, toolbox(trainer))
+    output.with_suffix(".json").write_text('{"activation text": "ohwx ana"}')
+    with pytest.raises(StateError, match=r"mine\.json .*Another program may have written it\. Name another --output"):
+        train_file(dataset(5), output, SPEC, toolbox(trainer))
+    output.unlink()
+    with pytest.raises(StateError, match=r"mine\.json is not the record of a LoRA"):
+        train_file(dataset(5), output, SPEC, toolbox(trainer))
+
+
 @pytest.mark.parametrize("dies_in", ["write_json", "copy_whole"])
 def test_killed_between_the_file_and_its_record_it_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_in: str

@@ -179,3 +179,14 @@ def test_who_only_reads_leaves_a_line_alone_that_is_just_being_written(tmp_path:
     assert Journal(path, mend=False).get("a") == 1
     assert path.read_bytes() == whole + b"00000000 ["
     assert len(Journal(path)) == 1 and path.read_bytes() == whole
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes")
+@pytest.mark.parametrize("private", [True, False])
+def test_written_anew_it_is_as_private_as_before(tmp_path: Path, private: bool) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path, private=private)
+    journal.record("a", 1)
+    before = path.stat().st_mode
+    journal.replace({"a": 2})
+    assert path.stat().st_mode == before and Journal(path).get("a") == 2

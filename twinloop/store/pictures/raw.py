@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import ExifTags, Image
 
-from twinloop.errors import UnreadableImage
+from twinloop.errors import UnreadableImage, pip_line
 from twinloop.store.pictures.capture_time import time_tags
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset(
     ".cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .dng .raf .rw2 .rwl .orf .pef .srw .x3f .3fr .iiq .erf .mrw .raw".split()
 )
-MISSING = (
-    "is a raw photo of a camera, and what reads those is not installed: pip install -c constraints.txt -e '.[raw]'"
-)
+MISSING = f"is a raw photo of a camera, and what reads those is not installed: {pip_line('raw')}"
 DAMAGED = "is a raw photo that is damaged, or of a camera that LibRaw does not know"
 PREVIEW_SIDE = 2048
 """Longer side in pixels from which the JPEG that the camera put in is taken for the photo."""

@@ -36,7 +36,7 @@ CPU = BaseChoice("base", "cpu")
             InputError,
             r"blocks_to_swap saves memory of a CUDA GPU.* cpu, where it does",
         ),
-        ({"wandb": "faces"}, 1, MissingExtra, r"pip install 'twinloop\[wandb\]'"),
+        ({"wandb": "faces"}, 1, MissingExtra, r'pip install .*-e "\.\[wandb\]"'),
     ],
 )
 def test_what_cannot_work(

@@ -236,7 +236,7 @@ def test_without_the_library_the_reason_names_what_to_install(monkeypatch: pytes
     for use in (lambda: load_image(path), lambda: decode(data), lambda: decode_small(data, 60)):
         with pytest.raises(UnreadableImage) as caught:
             use()
-        assert str(caught.value) == raw.MISSING and "pip install -c constraints.txt -e '.[raw]'" in raw.MISSING
+        assert str(caught.value) == raw.MISSING and 'pip install -c constraints.txt -e ".[raw]"' in raw.MISSING
 
 
 def test_libraw_writes_nothing_to_the_terminal_which_is_there_again_afterwards(tmp_path: Path) -> None:

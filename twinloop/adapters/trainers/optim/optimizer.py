@@ -112,6 +112,8 @@ def _library(optimizer: str, module: str, extra: str) -> Any:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
+        if error.name != module:  # one that the library itself needs: of another extra
+            raise
         raise MissingExtra(f"training.optimizer '{optimizer}'", extra, f"no module '{error.name}'") from error
 
 

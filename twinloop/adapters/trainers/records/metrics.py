@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from twinloop.domain.validation_loss import ValidationLoss, validation_json
-from twinloop.errors import MissingExtra
+from twinloop.errors import MissingExtra, pip_line
 from twinloop.ports import TrainingSettings
 from twinloop.store.atomic import copy_whole, storage_errors, write_bytes
 from twinloop.store.clock import fixed_time
@@ -238,8 +238,7 @@ def open_metrics(
             sinks.append(TensorBoard(work.parent / EVENTS / name, begun))
         elif begun == 0:
             notice(
-                "No TensorBoard files: tensorboardX is not installed (pip install 'twinloop[train]'); metrics.jsonl is"
-                " written."
+                f"No TensorBoard files: tensorboardX is not installed ({pip_line('train')}); metrics.jsonl is written."
             )
     if settings.wandb:
         sinks.append(WeightsAndBiases(settings.wandb, name, identity[:16]))

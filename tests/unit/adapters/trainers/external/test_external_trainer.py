@@ -203,9 +203,10 @@ def runs(pid: int) -> bool:
 
 
 STARTER = """
-import sys
+import signal, sys
 from pathlib import Path
 from twinloop.adapters.trainers.external.process import Command, run
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # a test session in the background has it ignored
 program = "import os, time; print(f'pid {os.getpid()}!', flush=True); time.sleep(60)"
 command = Command([sys.executable, "-c", program], Path())
 run(command, Path("log"), lambda line: print(line, flush=True), Path(sys.argv[1]))

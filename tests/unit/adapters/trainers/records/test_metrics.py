@@ -169,5 +169,5 @@ def test_weights_and_biases_only_when_asked(tmp_path: Path, monkeypatch: pytest.
 
 def test_weights_and_biases_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'twinloop\[wandb\]'"):
+    with pytest.raises(MissingExtra, match=r'pip install .*-e "\.\[wandb\]"'):
         open_metrics(tmp_path / "w", 0, replace(TRAINING, tensorboard=False, wandb="ana"), "f", pytest.fail)
