@@ -462,7 +462,7 @@ def test_no_file_takes_the_place_of_a_stream_that_is_closed(tmp_path: Path) -> N
         (("run", "--confg", "c.json"), "twinloop run: error: unrecognized arguments: --confg; did you mean --config?"),
         (
             ("run", "c.json", "--qqq=1"),
-            "twinloop run: error: unrecognized arguments: --qqq=1. twinloop run --help lists",
+            "twinloop run: error: unrecognized arguments: --qqq=1. twinloop run --help",
         ),
         (("train", "photos", "--s", "3"), "twinloop train: error: ambiguous option: --s could match"),
     ],

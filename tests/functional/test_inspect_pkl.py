@@ -187,7 +187,7 @@ def test_exit_codes(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_wrong_command_lines(argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     said = twinloop(capsys, "inspect", *argv)
     assert said.code == 64
-    assert "twinloop inspect" in said.err and "--help" in said.err
+    assert "twinloop inspect: error: " in said.err
 
 
 def test_nothing_is_overwritten(models: Path, capsys: pytest.CaptureFixture[str]) -> None:

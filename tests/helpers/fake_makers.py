@@ -21,7 +21,7 @@ USUAL = Makers(
     voice=Voice("ohwx ana", "prose"),
     base_model="fake",
     small_face=0.0,
-    forecast=lambda images, captions=(): None,
+    forecast=lambda images, captions=(), sizes=(): None,
     family=None,
     notice="",
     check=lambda loras: None,

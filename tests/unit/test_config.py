@@ -51,6 +51,24 @@ def test_every_field_is_explained_and_what_null_means() -> None:
             assert "null = " in explained[name], name
 
 
+def listed(schema: Any) -> list[Any]:
+    """The values of an ``enum`` in a JSON schema, at whatever depth of the alternatives."""
+    return [*schema.get("enum", []), *(value for one in schema.get("anyOf", []) for value in listed(one))]
+
+
+def test_every_field_with_choices_lists_them() -> None:
+    schema = Settings.model_json_schema()
+    choices: dict[str, list[Any]] = {}
+    for name, own in schema["properties"].items():
+        inner = schema["$defs"][own["$ref"].rpartition("/")[2]]["properties"] if "$ref" in own else {}
+        choices |= {f"{name}.{field}": listed(each) for field, each in inner.items()} if inner else {name: listed(own)}
+    explained = describe_fields()
+    assert choices.keys() == explained.keys() and sum(bool(values) for values in choices.values()) >= 17
+    for name, values in choices.items():
+        said = explained[name].partition("; one of: ")[2]
+        assert said == ", ".join(str(value) for value in values), name
+
+
 def test_the_documented_values_are_the_defaults() -> None:
     settings = parse_settings(LEAST, "x")
     assert (settings.max_iterations, settings.convergence_threshold, settings.generation.num_per_gap) == (5, 0.05, 5)

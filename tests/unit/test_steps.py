@@ -58,7 +58,7 @@ def test_long_captions_are_told_where_they_take_more_than_was_said() -> None:
     short, long = (MemoryPlan(2, False, peak) for peak in (8 * GIB, 9 * GIB))
     said, asked = Forecast(short, None, GIB, 60.0, {}), list[tuple[int, int]]()
 
-    def forecast(images: int, captions: Sequence[str] = ()) -> Forecast:
+    def forecast(images: int, captions: Sequence[str] = (), sizes: Sequence[tuple[int, int]] = ()) -> Forecast:
         asked.append((images, len(captions)))
         return replace(said, plan=long if "grey" in captions[0] else short)
 

@@ -54,6 +54,7 @@ def test_what_may_change_in_a_run_is_listed() -> None:
     kept = flattened(settings.identity_fields())
     told_where_set = {f"training.{name}" for name in SAYS_NOTHING_WITHOUT}
     told_where_set |= {"subject", "validation.faces", "generation.guidance_rescale", "generation.timestep_spacing"}
+    told_where_set |= {"clip_skip"}
     told_where_set |= {f"base_parts.{name}" for name in BASE_PARTS}
     free = {name for name in every if name not in kept} - told_where_set - BY_CONTENT - OTHER_RUN
     listed = {name for field, _ in rows("Changing a run") for name in ticked(field)}

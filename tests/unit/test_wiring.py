@@ -15,6 +15,7 @@ from tests.functional import loops
 from tests.unit.things import Recording
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.config import Settings
+from twinloop.domain.forecast import Forecast, MemoryPlan
 from twinloop.errors import InputError, MissingExtra
 from twinloop.families import FAMILIES, preset_for
 from twinloop.families.predictions import Asked
@@ -247,6 +248,34 @@ def test_a_missing_library_is_one_line() -> None:
 
     with pytest.raises(MissingExtra, match=r'pip install -c constraints\.txt -e "\.\[train\]"'):
         with_extra("Generating images", "train", load)
+
+
+def test_a_missing_library_is_known_inside_of_other_errors() -> None:
+    def load(inner: BaseException) -> None:
+        try:
+            raise inner
+        except (ImportError, ValueError) as error:
+            raise RuntimeError("Failed to import diffusers.loaders.peft") from error
+
+    lacking = ModuleNotFoundError("No module named 'accelerate'", name="accelerate")
+    with pytest.raises(MissingExtra, match="no module 'accelerate'"):
+        with_extra("Training a LoRA", "train", lambda: load(lacking))
+    for other in (ModuleNotFoundError("No module named 'theirs'", name="theirs"), ValueError("something else")):
+        with pytest.raises(RuntimeError, match="Failed to import"):
+            with_extra("Training a LoRA", "train", lambda other=other: load(other))  # type: ignore[misc]
+
+
+def test_the_time_of_a_training_counts_small_photos_at_their_own_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = Forecast(MemoryPlan(2, False, 1 << 33), None, 1 << 30, 1860.0, {})
+    chosen = settings(base_model="some/sdxl", training={"preset": "sdxl"})
+    kit = replace(makers_module.diffusers_kit(chosen, lambda _: None), forecast=lambda *_: said)
+    monkeypatch.setattr(makers_module, "diffusers_kit", lambda *_: kit)
+    makers = build_makers(chosen)
+    small = makers.forecast(20, sizes=[(352, 352), (200, 300)] * 10)
+    assert small is not None and small.seconds == pytest.approx(1860 * (352 * 352 + 192 * 288) / 2 / 1024**2)
+    assert "about 3 minutes with the photos at their own sizes" in small.line and small.plan == said.plan
+    assert makers.forecast(20) == makers.forecast(20, sizes=[(3000, 4000)]) == said, "not known, and large enough"
+    assert "about 31 minutes." in said.line
 
 
 def test_a_missing_module_of_our_own_is_a_defect() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -17,7 +16,7 @@ from twinloop.cli.settings_from_flags import add_facet_files
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.extras import EXTRAS, PURPOSES
 from twinloop.domain.wording import plural
-from twinloop.errors import NOTHING_MEASURED, ConfigError, TwinLoopError, UnreadableImage, pip_line
+from twinloop.errors import NOTHING_MEASURED, ConfigError, TwinLoopError, pip_line
 
 if TYPE_CHECKING:
     from twinloop.config import Settings
@@ -104,18 +103,20 @@ def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) 
     from twinloop.stages.caption_style import mismatch
     from twinloop.stages.preflight import many_steps
     from twinloop.store.pictures.dataset_folders import subject_images
+    from twinloop.store.pictures.images import upright_sizes
 
     makers = wiring.build_makers(settings, terminal.warn)
     photos = subject_images(Path(settings.dataset_dir), settings.training.prior_images, settings.training.masks)
     images = len(photos)
     training = makers.training(max(1, images))
-    forecast = None if kept else makers.forecast(max(1, images))
+    sizes = upright_sizes(photos)
+    forecast = None if kept else makers.forecast(max(1, images), sizes=sizes)
     terminal.line(f"\nTraining of {config} on {plural(images, 'image')}, {training.steps} steps:")
     if long := many_steps(settings, training, makers.usual_steps, images):
         terminal.warn(long)
     if other := mismatch(Path(settings.dataset_dir), makers.voice.style):
         terminal.warn(other)
-    if small := wiring.remark_on_photos(settings, training, _sizes(photos)):
+    if small := wiring.remark_on_photos(settings, training, sizes):
         terminal.warn(small)
     if kept:
         terminal.line(
@@ -132,17 +133,6 @@ def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) 
     for line in (forecast.line, *forecast.details):
         terminal.line(f"  - {line}")
     return {"training": forecast.to_json()}
-
-
-def _sizes(photos: Sequence[Path]) -> list[tuple[int, int]]:
-    """(width, height) of those that can be read."""
-    from twinloop.store.pictures.images import upright_size
-
-    sizes = []
-    for path in photos:
-        with contextlib.suppress(UnreadableImage, OSError):
-            sizes.append(upright_size(path.read_bytes()))
-    return sizes
 
 
 def _version(name: str) -> str | None:

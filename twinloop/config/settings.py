@@ -209,17 +209,3 @@ class Settings(Section):
         if self.generation.timestep_spacing is None:
             del data["generation"]["timestep_spacing"]
         return data
-
-
-def describe_fields() -> dict[str, str]:
-    """Field, dots for sections -> what it means."""
-    described: dict[str, str] = {}
-    for name, info in Settings.model_fields.items():
-        section = info.annotation
-        if isinstance(section, type) and issubclass(section, Section):
-            for inner, details in section.model_fields.items():
-                if details.description:
-                    described[f"{name}.{inner}"] = details.description
-        elif info.description:
-            described[name] = info.description
-    return described

@@ -333,7 +333,10 @@ class TrainingConfig(Section):
         ),
     )
     validation_times: Annotated[int, Field(ge=1, le=20)] = Field(
-        4, description="with the noise of so many times, for each held-out photo, evenly over those that are trained"
+        4,
+        description=(
+            "number of noise levels at which each held-out photo is measured, spread evenly over those used in training"
+        ),
     )
     tensorboard: bool = Field(
         True, description="write TensorBoard files beside the LoRA, where tensorboardX is installed"

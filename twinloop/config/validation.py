@@ -14,7 +14,13 @@ from twinloop.domain.choices import SharpnessRuler
 class ValidationConfig(Section):
     """The limits of the checks."""
 
-    auto_filter: bool = Field(True, description="sort into approved / rejected / unsure; false = judge only")
+    auto_filter: bool = Field(
+        True,
+        description=(
+            "copy a round's images into folders for approved, rejected and unsure ones; false = no such folders. Only"
+            " approved images join the dataset either way"
+        ),
+    )
     sharpness: SharpnessRuler = Field(
         "face",
         description=(
@@ -59,8 +65,9 @@ class ValidationConfig(Section):
     identity_tolerance: Annotated[float, Field(gt=0.0)] = Field(
         2.5,
         description=(
-            "standard deviations below the real photos' own similarity; where that is too much, halfway to strangers"
-            " and so many above them at least"
+            "an image may be this many standard deviations less like the person than the photos are to each other. If"
+            " that is too strict: halfway between strangers and the photos, but at least this many deviations above"
+            " strangers"
         ),
     )
     novelty_distance: Annotated[int, Field(ge=0, le=64)] = Field(

@@ -4,7 +4,7 @@ settings.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from twinloop.domain.quantised import Quantization
@@ -47,6 +47,8 @@ class Forecast:
         plan: what is taken on this machine. memory: bytes it may use here, None = not limited by a GPU.
         disk: bytes for checkpoints, caches and LoRA files. seconds: of all steps, a rough guess; None = no guess.
         budgets: GiB -> the plan that fits, None = none does.
+        own_sizes: the time counts pictures that are smaller than the resolution at their own sizes; memory has to hold
+            the largest.
     """
 
     plan: MemoryPlan
@@ -54,11 +56,19 @@ class Forecast:
     disk: int
     seconds: float | None
     budgets: dict[int, MemoryPlan | None]
+    own_sizes: bool = False
+
+    def of_smaller(self, share: float) -> Forecast:
+        """Of pictures with this share of the pixels that the resolution allows: a step's work grows with them."""
+        if share >= 1 or self.seconds is None:
+            return self
+        return replace(self, seconds=self.seconds * share, own_sizes=True)
 
     @property
     def line(self) -> str:
         """For the start of a run."""
         time = "" if self.seconds is None else f", about {_duration(self.seconds)}"
+        time += " with the photos at their own sizes" if self.own_sizes else ""
         room = "" if self.memory is None else f" of {self.memory / GIB:.1f}"
         swapped = self.plan.blocks_to_swap
         slower = "" if not swapped else (

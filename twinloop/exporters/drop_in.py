@@ -93,10 +93,10 @@ def _preview(path: Path | None) -> bytes:
 
 def _warnings(target: str, adapter: Adapter, trigger: str, preview: bool, file: LoraFile) -> tuple[str, ...]:
     lines = []
-    if target == "a1111" and adapter.family not in _VERSIONS:
-        lines.append(
-            f"A1111 itself does not run {adapter.family or 'this family'}; Forge and its successors do for some of them"
-        )
+    if not adapter.family:
+        lines.append("for which base it was made cannot be told from its layers and its header")
+    elif target == "a1111" and adapter.family not in _VERSIONS:
+        lines.append(f"A1111 itself does not run {adapter.family}; Forge and its successors do for some of them")
     if not trigger:
         lines.append("no trigger words: the file does not tell them; name them with --trigger")
     if not preview:

@@ -17,8 +17,12 @@ from twinloop.stages.words import Voice
 class Forecaster(Protocol):
     """What a training will need."""
 
-    def __call__(self, images: int, captions: Sequence[str] = ()) -> Forecast | None:
-        """Of one on so many images, with these captions where they are known; None where it cannot be told."""
+    def __call__(
+        self, images: int, captions: Sequence[str] = (), sizes: Sequence[tuple[int, int]] = ()
+    ) -> Forecast | None:
+        """Of one on so many images, with these captions and sizes (width, height) where they are known; None where it
+        cannot be told.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

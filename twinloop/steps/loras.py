@@ -28,6 +28,10 @@ from twinloop.steps.photos import freeze, observations
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_as
 from twinloop.store.pictures.dataset_folders import subject_images
+from twinloop.store.pictures.images import upright_sizes
+
+SAMPLED = 100
+"""Photos whose sizes tell how long a training takes."""
 
 
 def look_ahead(run: Run) -> Forecast | None:
@@ -42,7 +46,8 @@ def look_ahead(run: Run) -> Forecast | None:
     """
     space, settings, toolbox = run.workspace, run.settings, run.toolbox
     asked, makers = settings.training, toolbox.makers
-    images = len(subject_images(Path(settings.dataset_dir), asked.prior_images, asked.masks))
+    photos = subject_images(Path(settings.dataset_dir), asked.prior_images, asked.masks)
+    images = len(photos)
     # a folder without any is told as such, before a base model is loaded
     if space.lora_record(1).exists() or not images:
         return None
@@ -50,7 +55,7 @@ def look_ahead(run: Run) -> Forecast | None:
     if long := preflight.many_steps(settings, makers.training(images), makers.usual_steps, images):
         toolbox.reporter.warn(long)
     if not settings.training.initial_lora:
-        forecast = makers.forecast(images)
+        forecast = makers.forecast(images, sizes=upright_sizes(photos, SAMPLED))
     # the base model is loaded now, or is the next thing to be; another program's trainer would have to share the GPU
     # with it
     loads = forecast is not None or bool(settings.training.initial_lora)
@@ -73,7 +78,8 @@ def look_at_captions(run: Run, dataset: Dataset, told: Forecast | None) -> None:
     captions = [member.caption for member in dataset.members]
     if told is None or all(about_tokens(caption) <= TOKENS for caption in captions):
         return
-    found = run.toolbox.makers.forecast(len(captions), captions)
+    sizes = upright_sizes([Path(member.path) for member in dataset.members], SAMPLED)
+    found = run.toolbox.makers.forecast(len(captions), captions, sizes)
     if found is not None and found.plan != told.plan:
         run.toolbox.reporter.line(f"With captions of more than {TOKENS} tokens: {found.line}")
 

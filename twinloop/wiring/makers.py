@@ -28,6 +28,7 @@ from twinloop.wiring.kits import chosen_base, diffusers_kit, fake_kit
 from twinloop.wiring.libraries import check_libraries, missing_libraries
 from twinloop.wiring.names import base_model_path
 from twinloop.wiring.options import generation_settings, training_settings
+from twinloop.wiring.photo_sizes import share_of_pixels
 
 NO_STRENGTH = "generation.strength does nothing here: this model edits photos, and the prompt says what changes."
 UNASSISTED = "A LoRA trained on it tends to lose that, unless training.assistant_lora names a training adapter."
@@ -61,9 +62,11 @@ def build_makers(settings: Settings, notice: Callable[[str], None] = nobody_list
     def training(images: int) -> TrainingSettings:
         return training_settings(settings, kit.preset.training, kit.preset.repeats, images)
 
-    def forecast(images: int, captions: Sequence[str] = ()) -> Forecast | None:
+    def forecast(images: int, captions: Sequence[str] = (), sizes: Sequence[tuple[int, int]] = ()) -> Forecast | None:
         held_out = held_out_of(images) if settings.validation.measures_identity else 0
-        return kit.forecast(training(images), images, _prior_images(settings), captions, held_out)
+        asked = training(images)
+        found = kit.forecast(asked, images, _prior_images(settings), captions, held_out)
+        return found and found.of_smaller(share_of_pixels(settings, asked, sizes))
 
     return Makers(
         generator=kit.generator,

@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _saying(kind: str) -> Callable[[argparse.Namespace, Terminal], Any]:
     def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         from twinloop.stages.vault.dataset import by_hand
-        from twinloop.stages.vault.dataset.known_photos import still_left_out
+        from twinloop.stages.vault.dataset.known_photos import copies_left_out, still_left_out
         from twinloop.stages.vault.opening import open_vault
 
         with open_vault(args.vault) as opened:
@@ -38,18 +38,27 @@ def _saying(kind: str) -> Callable[[argparse.Namespace, Terminal], Any]:
             made = by_hand.say(opened, person, by_hand.AUTOMATIC if args.clear else kind, photos)
             changed = made.data["photos"]
             left_out = still_left_out(opened, person, changed) if made.kind == by_hand.INCLUDE else ()
+            copies = copies_left_out(opened, person, changed)
+            gone = by_hand.gone_photos(opened, person).intersection(changed)
             behind = by_hand.chosen_since(opened, person, by_hand.prepared_record(opened, person))
         which = plural(len(changed), "photo is", "photos are")
         text = f"{which} {by_hand.STANDS[made.kind]} from now on ({person.called})."
         terminal.line(f"{text} To take it back: {opened.vault.command('undo')}")
         for item in left_out:
             terminal.line(f"Left out all the same: {item.photo.paths[0]}: {item.reason}")
+        for item in copies:
+            terminal.line(f"Left out with it: {item.photo.paths[0]}: {item.reason}")
+        if gone and made.kind == by_hand.EXCLUDE:
+            terminal.line(
+                f"Of {plural(len(gone), 'picture', 'pictures')} the photo is no longer there: what prep removes cannot"
+                " be made again"
+            )
         if behind:
             terminal.line(f"The training set is older than that. Next: {opened.vault.command(f'prep {person.id}')}")
         return {
             "changed": text,
             "decision": {"number": made.number, "kind": made.kind, "data": dict(made.data)},
-            "left_out": [item.to_json() for item in left_out],
+            "left_out": [item.to_json() for item in (*left_out, *copies)],
             "behind": behind,
         }
 

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         found = caption.caption(opened, captioning.planned(args, opened, person, label, terminal), terminal)
     edited = sum(item.source == caption.EDITED for item in found.captions)
     terminal.line(f"Captions: {len(found.captions)} ({edited} your own)")
-    for line in findings.beside_lines(found):
+    for line in [*findings.beside_lines(found), *findings.unused_lines(found)]:
         terminal.line(line)
     terminal.line(f"For example: {found.captions[0].text}")
     for line in findings.left_out_lines(found.left_out):

@@ -16,6 +16,7 @@ from twinloop.errors import InputError
 if TYPE_CHECKING:
     from twinloop.domain.vault import Label, Person
     from twinloop.ports import Captioner
+    from twinloop.stages.vault.copies.of_person import Copies
     from twinloop.stages.vault.dataset.caption import Captioning, CaptionOptions, Writer
     from twinloop.stages.vault.dataset.cut import CutOptions
     from twinloop.stages.vault.opened import OpenVault
@@ -128,13 +129,13 @@ def _last_options(root: Path, person: str) -> tuple[CutOptions, CaptionOptions]:
         return CutOptions(), CaptionOptions()
 
 
-def _copies_of(opened: OpenVault, person: Person, terminal: Terminal) -> dict[str, str]:
-    """The person's photos that others stand for, searched again where photos or decisions changed since the last
+def _copies_of(opened: OpenVault, person: Person, terminal: Terminal) -> Copies:
+    """The copies among the person's photos, searched again where photos or decisions changed since the last
     search.
     """
     from twinloop.stages.vault.copies.dedup import current
-    from twinloop.stages.vault.copies.of_person import worse_copies
+    from twinloop.stages.vault.copies.of_person import copies_of
 
     if opened.vault.duplicates.exists():
         current(opened, terminal)
-    return worse_copies(opened, person)
+    return copies_of(opened, person)

@@ -23,7 +23,27 @@ def beside_lines(found: Captions) -> list[str]:
         return []
     ignore = "--own-captions ignore writes measured ones instead"
     more = f"; {found.more_lines} with more lines, of which the first counts" if found.more_lines else ""
+    more += f"; {found.beside_copies} beside copies of the photos that are used" if found.beside_copies else ""
     return [f"Captions from files beside the photos: {found.beside}{more} ({ignore})"]
+
+
+def unused_lines(found: Captions) -> list[str]:
+    """Captions of the user's own that no picture has, because another photo stands for theirs."""
+    if not found.unused:
+        return []
+    more = f" and {len(found.unused) - SHOWN} more, all in the JSON" if len(found.unused) > SHOWN else ""
+    first = ", ".join(found.unused[:SHOWN])
+    return [f"Captions not used, because another photo stands for theirs: {len(found.unused)} ({first}{more})"]
+
+
+def excluded_copy_lines(left_out: Sequence[LeftOut]) -> list[str]:
+    """Photos that are left out because they are copies of ones that were left out by hand."""
+    copies = [item for item in left_out if item.kind == "excluded copy"]
+    if not copies:
+        return []
+    more = f", and {len(copies) - SHOWN} more" if len(copies) > SHOWN else ""
+    first = ", ".join(f"{item.photo.paths[0]} ({item.reason})" for item in copies[:SHOWN])
+    return [f"Left out with them, as {agree(len(copies), 'a copy', 'copies')}: {first}{more}"]
 
 
 def say_audit(found: Captions, terminal: Terminal) -> None:

@@ -12,7 +12,7 @@ from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault import captioning, findings, flags
 from twinloop.cli.vault.options import add_person, add_vault, person_of
 from twinloop.domain.choices import LAYOUTS
-from twinloop.domain.wording import plural
+from twinloop.domain.wording import agree, plural
 
 if TYPE_CHECKING:
     from twinloop.domain.vault import Person
@@ -77,7 +77,7 @@ def lines(found: Prepared) -> list[str]:
         if found.written or found.removed
         else "nothing changed"
     )
-    shown = [f"{found.folder}: {plural(len(captions.captions), 'picture')} ({found.layout}); {changed}"]
+    shown = [f"{found.folder}: {plural(found.pictures, 'picture')} ({found.layout}); {changed}"]
     if found.made_way is not None:
         shown.append("The training set of {} that lay here is now in {}".format(*found.made_way))
     if found.was is not None:
@@ -94,18 +94,36 @@ def lines(found: Prepared) -> list[str]:
     shown += [f"Yours from now on: {name}" for name in found.adopted]
     shown += [f"Left alone, because you changed it: {name}" for name in found.kept]
     shown += findings.beside_lines(captions)
+    shown += findings.unused_lines(captions)
     shown += findings.date_lines(captions.cutting, found.undated)
     if found.taken_in or found.by_hand.left_out:
         shown.append(f"Chosen by hand: {found.taken_in} taken in, {len(found.by_hand.left_out)} left out")
+    shown += findings.excluded_copy_lines(found.left_out)
     shown += findings.left_out_lines(found.left_out)
     shown += findings.remark_lines(found.remarks)
     shown += findings.several_faces_lines(captions.captions)
-    if found.gone:
-        shown.append(
-            f"{plural(found.gone, 'photo of this person is', 'photos of this person are')} no longer there; what was"
-            " cut from them stays."
-        )
+    shown += _carried_lines(found)
     shown += _readiness_lines(found.readiness)
+    return shown
+
+
+def _carried_lines(found: Prepared) -> list[str]:
+    """Pictures whose photos are gone, and photos that are gone without a picture."""
+    gone = len(found.carried) - found.unread
+    shown = []
+    if gone:
+        shown.append(
+            f"{plural(gone, 'picture of a photo that is', 'pictures of photos that are')} no longer there"
+            f" {agree(gone, 'is', 'are')} used, too"
+        )
+    elif found.gone:
+        lost = plural(found.gone, "photo of this person is", "photos of this person are")
+        shown.append(f"{lost} no longer there, and no picture of {agree(found.gone, 'it', 'them')} is")
+    if found.unread:
+        shown.append(
+            f"{plural(found.unread, 'picture of a photo that cannot be', 'pictures of photos that cannot be')} read now"
+            f" {agree(found.unread, 'is', 'are')} used as {agree(found.unread, 'it is', 'they are')}"
+        )
     return shown
 
 

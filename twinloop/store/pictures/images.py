@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -217,6 +218,20 @@ def upright_size(data: bytes) -> tuple[int, int]:
             image.load()  # a TIFF turns itself, a PNG may tell its orientation behind the picture
         width, height = image.size
         return (height, width) if turn_of(image) in _SIDEWAYS else (width, height)
+
+
+def upright_sizes(paths: Sequence[Path], at_most: int | None = None) -> list[tuple[int, int]]:
+    """As `upright_size`, of those that can be read.
+
+    Args:
+        at_most: look at no more than so many, spread over all.
+    """
+    every = 1 if at_most is None else max(1, -(-len(paths) // at_most))
+    sizes = []
+    for path in paths[::every]:
+        with contextlib.suppress(UnreadableImage, OSError):
+            sizes.append(upright_size(path.read_bytes()))
+    return sizes
 
 
 def turn_of(image: Image.Image) -> Image.Transpose | None:

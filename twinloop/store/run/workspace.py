@@ -149,7 +149,7 @@ class Workspace:
             roots = []
         elif _holds_this_command(self.root):
             raise InputError(
-                f"--restart would move away the folder that this command runs in: output_dir is {self.root}. Name"
+                f"--restart would move away the folder that this command runs in (output_dir: {self.root}). Name"
                 " another output_dir, or move the files of the old run out of it."
             )
         else:

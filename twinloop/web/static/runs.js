@@ -121,7 +121,8 @@ class Runs {
 
   lost(error) {
     if (!unanswered(error) || !this.status || !(working(this.job) || this.run?.process)) return;
-    replace(this.head, el("p", {}, el("strong", { class: "state" }, "no answer")));
+    this.head.querySelector(".state").textContent = "no answer";
+    for (const gone of this.head.querySelectorAll("button, .progress")) gone.remove();
   }
 
   draw(job, anew = false) {

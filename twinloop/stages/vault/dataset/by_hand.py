@@ -1,21 +1,24 @@
 """Which photos of a person the user leaves out of the training set, or takes in, by hand.
 
 Both are decisions, and can be undone. Of several about one photo the last one counts. They hold for the shot: for a raw
-photo and for the JPEG beside it (`SameShot`).
+photo and for the JPEG beside it (`SameShot`). And they hold for the picture: for copies of the photo of which nothing
+else is said.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from twinloop.domain.vault import Decision, Person
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError, NothingToDo
+from twinloop.stages.vault.copies.of_person import Alike, alike_in
 from twinloop.stages.vault.dataset.folder import location
+from twinloop.stages.vault.dataset.folder.carried import unavailable
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.membership import ids_merged_into
 from twinloop.stages.vault.photo_named import photo_named
@@ -31,33 +34,59 @@ STANDS = {EXCLUDE: "left out by hand", INCLUDE: "taken in by hand", AUTOMATIC: "
 
 @dataclass(frozen=True)
 class ByHand:
-    """What stands, as sha256 of the person's photos."""
+    """What stands, as sha256 of the person's photos.
+
+    Attributes:
+        copies_out, copies_in: photo of which nothing is said -> the copy of it that is left out, or taken in.
+    """
 
     left_out: frozenset[str] = frozenset()
     taken_in: frozenset[str] = frozenset()
+    copies_out: Mapping[str, str] = field(default_factory=dict)
+    copies_in: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, sha256: str) -> str:
         """The kind of the decision that stands about a photo."""
         return EXCLUDE if sha256 in self.left_out else INCLUDE if sha256 in self.taken_in else AUTOMATIC
 
     def to_json(self) -> dict[str, list[str]]:
-        return {"left_out": sorted(self.left_out), "taken_in": sorted(self.taken_in)}
+        return {
+            "left_out": sorted(self.left_out),
+            "taken_in": sorted(self.taken_in),
+            "copies": sorted({*self.copies_out, *self.copies_in}),
+        }
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ByHand:
-        return cls(frozenset(data.get("left_out", ())), frozenset(data.get("taken_in", ())))
 
+def by_hand(
+    decisions: DecisionLog, person: Person, alike: Alike | None = None, gone: Collection[str] = frozenset()
+) -> ByHand:
+    """What stands about the person's photos, also what was said of who was merged into this person.
 
-def by_hand(decisions: DecisionLog, person: Person) -> ByHand:
-    """What stands about the person's photos, also what was said of who was merged into this person."""
+    Args:
+        alike: copies of one picture; what is said of one holds for those of which nothing is said, or was said before
+            that prep decides. gone: photos that are no longer there, of which there are pictures.
+    """
     ids = ids_merged_into(decisions.active("merge"), person.id)
-    said: dict[str, str] = {}
+    said: dict[str, tuple[int, str]] = {}
     for made in decisions.active(*KINDS):
         if made.data["person"] in ids:
-            said.update(dict.fromkeys(decisions.same_shot.all_of(made.data["photos"]), made.kind))
-    mine = {key.sha256 for key in person.faces}
-    left_out, taken_in = (frozenset(one for one in mine if said.get(one) == kind) for kind in (EXCLUDE, INCLUDE))
-    return ByHand(left_out, taken_in)
+            said.update(dict.fromkeys(decisions.same_shot.all_of(made.data["photos"]), (made.number, made.kind)))
+    mine = {key.sha256 for key in person.faces}.union(gone)
+    left_out, taken_in = (
+        frozenset(one for one in mine if one in said and said[one][1] == kind) for kind in (EXCLUDE, INCLUDE)
+    )
+    copies_out, copies_in = (
+        {one: copy for one in mine - left_out - taken_in if (copy := _last_said(one, kind, said, alike or {}))}
+        for kind in (EXCLUDE, INCLUDE)
+    )
+    return ByHand(left_out, taken_in, copies_out, copies_in)
+
+
+def _last_said(photo: str, kind: str, said: Mapping[str, tuple[int, str]], alike: Alike) -> str:
+    """The copy of a photo of which this was said last, after anything that was said of the photo; "" = of none."""
+    since = said[photo][0] if photo in said else 0
+    copies = [copy for copy in alike.get(photo, ()) if copy in said and said[copy][1] == kind]
+    return max((copy for copy in copies if said[copy][0] > since), key=lambda copy: said[copy][0], default="")
 
 
 def say(opened: OpenVault, person: Person, kind: str, photos: Sequence[str]) -> Decision:
@@ -68,11 +97,12 @@ def say(opened: OpenVault, person: Person, kind: str, photos: Sequence[str]) -> 
     """
     if kind not in KINDS:
         raise InputError(f"Unknown choice '{kind}'. Known: {', '.join(KINDS)}.")
-    mine = {key.sha256 for key in person.faces}
-    if not photos or not mine.issuperset(photos):
+    mine, gone = {key.sha256 for key in person.faces}, gone_photos(opened, person)
+    if not photos or not mine.union(gone).issuperset(photos):
         raise InputError(f"Name photos with a face of {person.called}.")
-    standing = by_hand(opened.decisions, person)
-    changed = sorted({sha256 for sha256 in photos if standing.of(sha256) != kind})
+    standing = by_hand(opened.decisions, person, alike_in(opened.vault), gone)
+    through_copies = {*standing.copies_out, *standing.copies_in} if kind == AUTOMATIC else set()
+    changed = sorted({sha256 for sha256 in photos if standing.of(sha256) != kind or sha256 in through_copies})
     if not changed:
         which = plural(len(set(photos)), "photo is", "photos are")
         raise NothingToDo(f"{which} {STANDS[kind]} already; nothing changed.")
@@ -86,14 +116,23 @@ def photos_meant(opened: OpenVault, person: Person, files: Sequence[Path]) -> li
         InputError: a file that is no photo of the vault, or one without a face of the person.
     """
     root = location.found(opened, person).root
-    pictures = prepared_record(opened, person).get("pictures", ())
-    sources = {os.path.abspath(root / item["file"]): str(item["source"]["sha256"]) for item in pictures}
+    written = prepared_record(opened, person).get("files", ())
+    sources = {os.path.abspath(root / item["file"]): str(item["photo"]) for item in written if item["photo"]}
     return list(dict.fromkeys(_photo_meant(opened, person, file, sources) for file in files))
+
+
+def gone_photos(opened: OpenVault, person: Person) -> frozenset[str]:
+    """sha256 of the photos that are no longer there, of which the training set has pictures."""
+    written = prepared_record(opened, person).get("files", ())
+    mine = {key.sha256 for key in person.faces}
+    return unavailable(opened, {str(item["photo"]) for item in written} - {""} - mine)
 
 
 def _photo_meant(opened: OpenVault, person: Person, file: Path, sources: Mapping[str, str]) -> str:
     mine = {key.sha256 for key in person.faces}
     source = sources.get(os.path.abspath(file), "")
+    if source and source not in mine and unavailable(opened, {source}):
+        return source
     of_shot = mine & opened.decisions.same_shot.of(source)
     if of_shot:
         return source if source in mine else min(of_shot)
@@ -121,7 +160,11 @@ def chosen_since(opened: OpenVault, person: Person, prepared: Mapping[str, Any])
     """
     if not prepared:
         return 0
-    before, shots = ByHand.from_json(prepared.get("by_hand", {})), opened.decisions.same_shot
-    then = ByHand(shots.all_of(before.left_out), shots.all_of(before.taken_in))
-    now = by_hand(opened.decisions, person)
-    return sum(then.of(key) != now.of(key) for key in {key.sha256 for key in person.faces})
+    before, shots = prepared.get("by_hand", {}), opened.decisions.same_shot
+    then = ByHand(shots.all_of(before.get("left_out", ())), shots.all_of(before.get("taken_in", ())))
+    gone = gone_photos(opened, person)
+    now = by_hand(opened.decisions, person, alike_in(opened.vault), gone)
+    # copies that a scan brought in since are no choice
+    free = shots.all_of(before.get("copies", ())) - {*now.copies_out, *now.copies_in}
+    photos = {key.sha256 for key in person.faces} | gone
+    return sum(then.of(photo) != now.of(photo) or photo in free for photo in photos)

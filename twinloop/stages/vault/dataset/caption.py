@@ -5,7 +5,7 @@ The user's own words always win.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,20 @@ from twinloop.domain.choices import CAPTION_WORDS, OWN_CAPTIONS
 from twinloop.domain.facet import Facet
 from twinloop.domain.model_roles import NEEDS_FACE
 from twinloop.domain.observation import Observation
-from twinloop.domain.vault import Label, Person
+from twinloop.domain.vault import Label, Person, VaultPhoto
 from twinloop.errors import CaptionFailed, NothingToDo, UnreadableImage
 from twinloop.ports import Captioner, Reporter
 from twinloop.stages import words
 from twinloop.stages.observe import Observer
+from twinloop.stages.vault.copies.of_person import Alike, alike_in
 from twinloop.stages.vault.dataset.audit import Constant, audit
-from twinloop.stages.vault.dataset.choose import ChosenPhotos, LeftOut
+from twinloop.stages.vault.dataset.choose import COPY, ChosenPhotos, LeftOut
 from twinloop.stages.vault.dataset.cut import Cut, CutOptions
 from twinloop.stages.vault.dataset.cut_picture import CutPicture
 from twinloop.stages.vault.dataset.describe import merged, told_otherwise
 from twinloop.stages.vault.dataset.described import Describer
 from twinloop.stages.vault.dataset.label import head_of
-from twinloop.stages.vault.dataset.own_captions import beside, edits_of
+from twinloop.stages.vault.dataset.own_captions import beside, beside_copies, edits_of
 from twinloop.stages.vault.dataset.own_hands import own_hands
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.store.atomic import read_as, read_json, write_json
@@ -81,7 +82,8 @@ class Captioned:
     """One picture with its caption.
 
     ``source`` = the captioner's name, ``edited`` or ``beside``; ``seen`` = what was measured on the picture;
-    ``failure`` = why the captioner added nothing, "" = it did, or was not asked.
+    ``failure`` = why the captioner added nothing, "" = it did, or was not asked; ``copy`` = the copy of the photo beside
+    which the caption lies, None = it does not.
     """
 
     cut: Cut
@@ -90,6 +92,7 @@ class Captioned:
     text: str
     source: str
     failure: str = ""
+    copy: VaultPhoto | None = None
 
     def to_json(self) -> dict[str, Any]:
         window = self.cut.window
@@ -105,7 +108,10 @@ class Captioned:
 
 @dataclass(frozen=True, eq=False)
 class Captions:
-    """All captions of a person, the words that are in nearly all of them, and what could not be captioned."""
+    """All captions of a person, the words that are in nearly all of them, and what could not be captioned.
+
+    ``unused``: paths of copies with captions of the user's own that no picture has.
+    """
 
     person: Person
     label: Label
@@ -114,6 +120,7 @@ class Captions:
     captions: tuple[Captioned, ...]
     audit: tuple[Constant, ...]
     left_out: tuple[LeftOut, ...]
+    unused: tuple[str, ...] = ()
 
     @property
     def without_trigger(self) -> tuple[str, ...]:
@@ -129,10 +136,15 @@ class Captions:
         return sum(item.source == BESIDE for item in self.captions)
 
     @property
+    def beside_copies(self) -> int:
+        """How many of these lie beside a copy of the photo."""
+        return sum(item.copy is not None for item in self.captions)
+
+    @property
     def more_lines(self) -> int:
         """Of how many of these files the first line is the caption, and further ones are not read."""
         return sum(
-            item.source == BESIDE and any(has_more_lines(Path(path)) for path in item.cut.photo.paths)
+            item.source == BESIDE and any(has_more_lines(Path(path)) for path in (item.copy or item.cut.photo).paths)
             for item in self.captions
         )
 
@@ -154,6 +166,7 @@ class Captions:
             "audit": [item.to_json() for item in self.audit],
             "left_out": [item.to_json() for item in self.left_out],
             "without_trigger": list(self.without_trigger),
+            "unused_captions": list(self.unused),
             "not_described": [
                 {"photo": item.cut.photo.sha256, "path": item.cut.photo.paths[0], "reason": item.failure}
                 for item in self.not_described
@@ -222,8 +235,27 @@ def captions_of(opened: OpenVault, work: Captioning, reporter: Reporter, keep: C
         scan = opened.vault.command("scan")
         raise NothingToDo(f"None of the photos of {work.person.called} can be read. Scan again: {scan}")
     return Captions(
-        work.person, work.label, work.options, work.choice.options, tuple(made), _audit(made, work), tuple(left_out)
+        person=work.person,
+        label=work.label,
+        options=work.options,
+        cutting=work.choice.options,
+        captions=tuple(made),
+        audit=_audit(made, work),
+        left_out=tuple(left_out),
+        unused=_unused(opened, work, {item.text for item in made}),
     )
+
+
+def _unused(opened: OpenVault, work: Captioning, texts: Set[str]) -> tuple[str, ...]:
+    """Of which copies the user wrote a caption that no picture has."""
+    edits = edits_of(opened.decisions, work.label.person)
+    copies = [item.photo for item in work.choice.left_out if item.kind == COPY]
+    own = ((photo, edits.get(photo.sha256) or _beside(photo, work)) for photo in copies)
+    return tuple(photo.paths[0] for photo, text in own if text and text not in texts)
+
+
+def _beside(photo: VaultPhoto, work: Captioning) -> str | None:
+    return beside(photo, work.label) if work.options.own_captions == OWN_CAPTIONS[0] else None
 
 
 def record(opened: OpenVault, captions: Captions) -> None:
@@ -241,7 +273,7 @@ def _captioned(opened: OpenVault, work: Captioning, reporter: Reporter) -> Itera
 
     A photo that cannot be read is left out.
     """
-    edits, cuts = edits_of(opened.decisions, work.label.person), work.choice.cuts
+    edits, cuts = edits_of(opened.decisions, work.label.person, work.choice.alike), work.choice.cuts
     with Catalog(opened.vault.crops) as cache:
         captioner = work.writer.captioner
         describer = Describer(captioner, cache) if captioner is not None else None
@@ -249,16 +281,26 @@ def _captioned(opened: OpenVault, work: Captioning, reporter: Reporter) -> Itera
             picture = CutPicture(cut)
             try:
                 seen = _seen(picture, work.writer.observer, cache)
-                own, source = edits.get(cut.photo.sha256), EDITED
-                if own is None and work.options.own_captions == OWN_CAPTIONS[0]:
-                    own, source = beside(cut.photo, work.label), BESIDE
+                own = edits.get(cut.photo.sha256)
                 if own is not None:
-                    yield Captioned(cut, picture, seen, own, source)
+                    yield Captioned(cut, picture, seen, own, EDITED)
                 else:
-                    yield _measured(picture, seen, work, describer)
+                    yield _from_file(opened, picture, seen, work) or _measured(picture, seen, work, describer)
             except UnreadableImage as error:
                 yield LeftOut(cut.photo, str(error))
             reporter.progress("Captioning", number, len(cuts))
+
+
+def _from_file(opened: OpenVault, picture: CutPicture, seen: Observation, work: Captioning) -> Captioned | None:
+    """The picture with the caption in a file beside its photo, else beside a copy that is not used itself."""
+    if own := _beside(picture.cut.photo, work):
+        return Captioned(picture.cut, picture, seen, own, BESIDE)
+    if work.options.own_captions != OWN_CAPTIONS[0]:
+        return None
+    used = {cut.photo.sha256 for cut in work.choice.cuts}
+    copies = (copy for copy in work.choice.alike.get(picture.cut.photo.sha256, ()) if copy not in used)
+    found = beside_copies(opened, copies, work.label)
+    return None if found is None else Captioned(picture.cut, picture, seen, found[0], BESIDE, copy=found[1])
 
 
 def _seen(picture: CutPicture, observer: Observer, cache: Catalog) -> Observation:
@@ -328,9 +370,14 @@ def last_options(opened: OpenVault, person: Person) -> tuple[CutOptions, Caption
     return read_as(path, parse, f"Move it away and run: {opened.vault.command(f'caption {person.id}')}")
 
 
+def alike_for(opened: OpenVault, data: Mapping[str, Any]) -> Alike:
+    """Copies of one picture, for who looks at a record; none where all of them are used."""
+    return {} if data["cutting"].get("keep_alike") else alike_in(opened.vault)
+
+
 def shown(opened: OpenVault, label: Label, data: Mapping[str, Any]) -> dict[str, Any]:
     """A record with the edits that were made since over it."""
-    edits = edits_of(opened.decisions, label.person)
+    edits = edits_of(opened.decisions, label.person, alike_for(opened, data))
     captions = [
         {**item, "text": edits[item["photo"]], "source": EDITED} if item["photo"] in edits else item
         for item in data["captions"]

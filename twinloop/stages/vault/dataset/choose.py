@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from twinloop.domain.wording import none_can_be_used, plural, some
 from twinloop.errors import InputError, NothingToDo
 from twinloop.facets.face_angle import angle_of
 from twinloop.stages.select import blur_limit
+from twinloop.stages.vault.copies.of_person import Alike, Copies
+from twinloop.stages.vault.copies.short_names import ShortNames
 from twinloop.stages.vault.dataset.by_hand import EXCLUDE, STANDS, ByHand, by_hand
 from twinloop.stages.vault.dataset.cut import Cut, CutOptions, cut_of
 from twinloop.stages.vault.opened import OpenVault
@@ -26,12 +28,22 @@ from twinloop.stages.vault.people.record import check_current
 from twinloop.system import shell
 
 
+_Photo = tuple[VaultPhoto, int | None]
+"""A photo, and which of its faces is the person's; None = the whole picture."""
+POOR, COPY, EXCLUDED_COPY = "poor", "copy", "excluded copy"
+
+
 @dataclass(frozen=True)
 class LeftOut:
-    """A photo of the person that is not used."""
+    """A photo of the person that is not used.
+
+    ``kind``: ``poor`` (too small or blurred), ``copy`` (another photo stands for it), ``excluded copy`` (of a photo that
+    was left out by hand), "" = anything else.
+    """
 
     photo: VaultPhoto
     reason: str
+    kind: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {"photo": self.photo.sha256, "path": self.photo.paths[0], "reason": self.reason}
@@ -46,7 +58,7 @@ class ChosenPhotos:
             for them.
         gone: faces of the person whose photo is no longer there. options: what the cuts were made with.
         by_hand: what the user said of single photos. undated: how many photos are kept though nothing says whether they
-            lie within the dates that were asked for.
+            lie within the dates that were asked for. alike: copies of one picture, of which one stands for the others.
     """
 
     cuts: tuple[Cut, ...]
@@ -56,13 +68,11 @@ class ChosenPhotos:
     options: CutOptions
     by_hand: ByHand
     undated: int
+    alike: Alike = field(default_factory=dict)
 
 
-def choose(opened: OpenVault, person: Person, duplicates: Mapping[str, str], options: CutOptions) -> ChosenPhotos:
+def choose(opened: OpenVault, person: Person, copies: Copies, options: CutOptions) -> ChosenPhotos:
     """The cuts of a person's photos.
-
-    Args:
-        duplicates: sha256 -> reason of every photo that is a worse copy of another.
 
     Raises:
         InputError: the person is hidden, or an option cannot be. NothingToDo: no photo is left; says why.
@@ -70,7 +80,7 @@ def choose(opened: OpenVault, person: Person, duplicates: Mapping[str, str], opt
     """
     check_shown(opened, person)
     check_current(opened.vault, opened.fingerprint)
-    found = sorted_out(opened, person, duplicates, options)
+    found = sorted_out(opened, person, copies, options)
     if not found.cuts:
         raise NothingToDo(_nothing(opened, person, found.left_out))
     return found
@@ -84,49 +94,110 @@ def check_shown(opened: OpenVault, person: Person) -> None:
         )
 
 
-def sorted_out(opened: OpenVault, person: Person, duplicates: Mapping[str, str], options: CutOptions) -> ChosenPhotos:
+def sorted_out(opened: OpenVault, person: Person, copies: Copies, options: CutOptions) -> ChosenPhotos:
     """The same for who only looks: of anybody, and also where nothing is left.
 
     Raises InputError: an option that cannot be.
     """
     options.check()
-    duplicates = {} if options.keep_alike else duplicates
+    copies = Copies() if options.keep_alike else copies
     photos = _photos(opened, person.faces)
-    said = by_hand(opened.decisions, person)
-    found = {photo.sha256: _cut(photo, number, duplicates.get(photo.sha256, ""), options) for photo, number in photos}
-    found.update(_blurred(_cuts(found)))
+    said = by_hand(opened.decisions, person, copies.alike)
+    found = {photo.sha256: _cut(photo, number, copies.worse.get(photo.sha256, ""), options) for photo, number in photos}
+    limit = _blur_limit(_cuts(found))
+    found.update(_blurred(_cuts(found), limit))
     # only now, so that what is said of one photo changes the limit of blur for no other
+    found.update(_said_by_hand(photos, said, options))
+    found.update(_copies_by_hand(opened, photos, said, found))
+    found.update(_stand_ins(photos, found, copies, limit, options))
+    found.update(_beyond(_cuts(found), options, said))
+    cuts = _cuts(found)
+    left_out = tuple(item for item in found.values() if isinstance(item, LeftOut))
+    return ChosenPhotos(
+        cuts,
+        left_out,
+        sum(item.kind == COPY for item in left_out),
+        len({key.sha256 for key in person.faces} - found.keys()),
+        options,
+        said,
+        sum(cut.photo.taken is None for cut in cuts) if options.since or options.until else 0,
+        copies.alike,
+    )
+
+
+def _said_by_hand(photos: Sequence[_Photo], said: ByHand, options: CutOptions) -> dict[str, Cut | LeftOut]:
+    found: dict[str, Cut | LeftOut] = {}
     for photo, number in photos:
         if photo.sha256 in said.left_out:
             found[photo.sha256] = LeftOut(photo, STANDS[EXCLUDE])
         elif photo.sha256 in said.taken_in:
             found[photo.sha256] = _within_dates(photo, number, options)
-    found.update(_beyond(_cuts(found), options, said))
-    cuts = _cuts(found)
-    left_out = {sha256: item for sha256, item in found.items() if isinstance(item, LeftOut)}
-    return ChosenPhotos(
-        cuts,
-        tuple(left_out.values()),
-        len((left_out.keys() & duplicates.keys()) - said.left_out),
-        len({key.sha256 for key in person.faces} - found.keys()),
-        options,
-        said,
-        sum(cut.photo.taken is None for cut in cuts) if options.since or options.until else 0,
-    )
+    return found
+
+
+def _copies_by_hand(
+    opened: OpenVault, photos: Sequence[_Photo], said: ByHand, found: Mapping[str, Cut | LeftOut]
+) -> dict[str, LeftOut]:
+    """Copies of photos that were chosen by hand: who left one out wants the picture in no form, and who took one in
+    wants it once, and in this form.
+    """
+    paths = {photo.sha256: photo.paths[0] for photo, _ in photos}
+    names = ShortNames(paths.values())
+    left_out = {}
+    for photo, _ in photos:
+        taken_in, excluded = said.copies_in.get(photo.sha256, ""), said.copies_out.get(photo.sha256, "")
+        if isinstance(found.get(taken_in), Cut):
+            reason = f"a copy of {names.of(paths[taken_in])}, which was taken in by hand and is used instead"
+            left_out[photo.sha256] = LeftOut(photo, reason, COPY)
+        elif excluded:
+            name = names.of(paths[excluded]) if excluded in paths else _name(opened, excluded)
+            left_out[photo.sha256] = LeftOut(photo, f"a copy of {name}, which was left out by hand", EXCLUDED_COPY)
+    return left_out
+
+
+def _name(opened: OpenVault, sha256: str) -> str:
+    """Of a photo on which the person is not known."""
+    photo = opened.catalog.photo(sha256, opened.fingerprint)
+    return "a photo" if photo is None else Path(photo.paths[0]).name
+
+
+def _stand_ins(
+    photos: Sequence[_Photo],
+    found: Mapping[str, Cut | LeftOut],
+    copies: Copies,
+    limit: float,
+    options: CutOptions,
+) -> dict[str, Cut | LeftOut]:
+    """Where a photo that stands for others is too small or blurred itself, the best usable one of those."""
+    known = {photo.sha256: (photo, number) for photo, number in photos}
+    names = ShortNames(photo.paths[0] for photo, _ in photos)
+    changed: dict[str, Cut | LeftOut] = {}
+    for sha256, item in found.items():
+        behind = [other for other in copies.behind.get(sha256, ()) if other in known]
+        if not isinstance(item, LeftOut) or item.kind != POOR or any(isinstance(found[one], Cut) for one in behind):
+            continue
+        free = [one for one in behind if isinstance(was := found[one], LeftOut) and was.kind == COPY]
+        made = (_cut(*known[one], "", options) for one in free)
+        usable = [cut for cut in made if isinstance(cut, Cut) and not _blurred([cut], limit)]
+        if usable:
+            stands_in = usable[0]
+            changed[stands_in.photo.sha256] = stands_in
+            changed[sha256] = replace(item, reason=f"{item.reason}; {names.of(str(stands_in.path))} is used instead")
+    return changed
 
 
 def _cuts(found: Mapping[str, Cut | LeftOut]) -> tuple[Cut, ...]:
     return tuple(item for item in found.values() if isinstance(item, Cut))
 
 
-def _photos(opened: OpenVault, keys: Sequence[FaceKey]) -> list[tuple[VaultPhoto, int | None]]:
+def _photos(opened: OpenVault, keys: Sequence[FaceKey]) -> list[_Photo]:
     """Each photo of the person once, by path, with the number of the person's face (the largest, should there be two);
     None = the whole picture is the person's.
     """
     by_photo: dict[str, list[FaceKey]] = defaultdict(list)
     for key in keys:
         by_photo[key.sha256].append(key)
-    found: list[tuple[VaultPhoto, int | None]] = []
+    found: list[_Photo] = []
     for photo in opened.catalog.photos(opened.fingerprint, sorted(by_photo)):
         number = face_number(photo, by_photo[photo.sha256])
         if number is not None or any(key.is_whole for key in by_photo[photo.sha256]):
@@ -143,12 +214,11 @@ def face_number(photo: VaultPhoto, mine: Sequence[FaceKey]) -> int | None:
 def _cut(photo: VaultPhoto, number: int | None, duplicate: str, options: CutOptions) -> Cut | LeftOut:
     """By what the photo itself says."""
     if duplicate:
-        return LeftOut(photo, duplicate)
+        return LeftOut(photo, duplicate, COPY)
     face = None if number is None else photo.faces[number].face
     if face is not None and face.box.height < options.min_face:
-        return LeftOut(
-            photo, f"the face is {face.box.height:.0f} pixels high; {options.min_face} are the least (--min-face)"
-        )
+        reason = f"the face is {face.box.height:.0f} pixels high; {options.min_face} are the least (--min-face)"
+        return LeftOut(photo, reason, POOR)
     return _within_dates(photo, number, options)
 
 
@@ -164,21 +234,27 @@ def _within_dates(photo: VaultPhoto, number: int | None, options: CutOptions) ->
         return LeftOut(photo, f"taken on {day}, after {options.until} (--until)")
     made = cut_of(photo, number, options.framing, options.size)
     if made is None:
-        return LeftOut(
-            photo, f"{photo.width} x {photo.height} pixels are too few to cut {crops.STEP} x {crops.STEP} from"
-        )
+        reason = f"{photo.width} x {photo.height} pixels are too few to cut {crops.STEP} x {crops.STEP} from"
+        return LeftOut(photo, reason, POOR)
     return made
 
 
-def _blurred(cuts: Sequence[Cut]) -> dict[str, LeftOut]:
+def _blur_limit(cuts: Sequence[Cut]) -> float:
+    """Sharpness of a face under which it is blurred, for this person."""
+    return blur_limit([value for _, value in _sharpness(cuts)])
+
+
+def _sharpness(cuts: Sequence[Cut]) -> list[tuple[Cut, float]]:
     faces = [(cut, cut.found.measures) for cut in cuts if cut.found is not None]
-    sharp = [(cut, measures["sharpness"]) for cut, measures in faces if "sharpness" in measures]
-    limit = blur_limit([value for _, value in sharp])
+    return [(cut, measures["sharpness"]) for cut, measures in faces if "sharpness" in measures]
+
+
+def _blurred(cuts: Sequence[Cut], limit: float) -> dict[str, LeftOut]:
     return {
         cut.photo.sha256: LeftOut(
-            cut.photo, f"blurred (face sharpness {value:.0f}; this person's limit is {limit:.0f})"
+            cut.photo, f"blurred (face sharpness {value:.0f}; this person's limit is {limit:.0f})", POOR
         )
-        for cut, value in sharp
+        for cut, value in _sharpness(cuts)
         if value < limit
     }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.domain.vault import Person
-from twinloop.stages.vault.dataset.caption import EDITED, recorded
+from twinloop.stages.vault.dataset.caption import EDITED, alike_for, recorded
 from twinloop.stages.vault.dataset.own_captions import edits_of
 from twinloop.stages.vault.opened import OpenVault
 
@@ -62,7 +62,7 @@ def known_captions(opened: OpenVault, person: Person, prepared: Mapping[str, Any
     record = recorded(opened, person)
     if record is None:
         return ()
-    edits = edits_of(opened.decisions, person.id)
+    edits = edits_of(opened.decisions, person.id, alike_for(opened, record))
     pictures = {item["source"]["sha256"]: item for item in prepared.get("pictures", ())}
     contents = {item["file"]: item["sha256"] for item in prepared.get("files", ())}
     found = []

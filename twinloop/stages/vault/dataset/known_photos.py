@@ -12,10 +12,9 @@ from twinloop.domain.faces import Face
 from twinloop.domain.facet import Facet
 from twinloop.domain.observation import Observation
 from twinloop.domain.vault import Person, VaultPhoto
-from twinloop.stages.vault.copies.of_person import worse_copies
-from twinloop.stages.vault.dataset.by_hand import EXCLUDE
+from twinloop.stages.vault.copies.of_person import copies_of
 from twinloop.stages.vault.dataset.caption import last_options
-from twinloop.stages.vault.dataset.choose import LeftOut, face_number, sorted_out
+from twinloop.stages.vault.dataset.choose import COPY, EXCLUDED_COPY, LeftOut, face_number, sorted_out
 from twinloop.stages.vault.dataset.cut import Cut
 from twinloop.stages.vault.opened import OpenVault
 
@@ -67,19 +66,17 @@ class KnownPhoto:
 def known_photos(opened: OpenVault, person: Person, facets: Sequence[Facet]) -> tuple[KnownPhoto, ...]:
     """All photos of a person, by path: kept or not as `prep` would decide now with its last options."""
     cutting, _ = last_options(opened, person)
-    duplicates = worse_copies(opened, person)
-    choice = sorted_out(opened, person, duplicates, cutting)
+    choice = sorted_out(opened, person, copies_of(opened, person), cutting)
     said = choice.by_hand
     cuts = {cut.photo.sha256: cut for cut in choice.cuts}
-    reasons = {item.photo.sha256: item.reason for item in choice.left_out}
+    left_out = {item.photo.sha256: item for item in choice.left_out}
     faces = defaultdict(list)
     for key in person.faces:
         faces[key.sha256].append(key)
     found = []
     for photo in (*(cut.photo for cut in choice.cuts), *(item.photo for item in choice.left_out)):
-        reason = reasons.get(photo.sha256, "")
-        copy = photo.sha256 in duplicates and said.of(photo.sha256) != EXCLUDE
-        state = (DROPPED if copy else LEFT_OUT) if reason else KEPT
+        out = left_out.get(photo.sha256)
+        state = KEPT if out is None else DROPPED if out.kind == COPY else LEFT_OUT
         seen = _seen(photo, face_number(photo, faces[photo.sha256]))
         cut: Cut | None = cuts.get(photo.sha256)
         told = {facet.name: facet.classify(seen) for facet in facets}
@@ -87,7 +84,7 @@ def known_photos(opened: OpenVault, person: Person, facets: Sequence[Facet]) -> 
             KnownPhoto(
                 photo,
                 state,
-                reason,
+                "" if out is None else out.reason,
                 said.of(photo.sha256),
                 {name: reading.present for name, reading in told.items() if reading.measured},
                 _numbers(seen),
@@ -100,8 +97,16 @@ def known_photos(opened: OpenVault, person: Person, facets: Sequence[Facet]) -> 
 
 def still_left_out(opened: OpenVault, person: Person, photos: Sequence[str]) -> tuple[LeftOut, ...]:
     """Which of these photos (sha256) `prep` would leave out now with its last options, and why."""
-    choice = sorted_out(opened, person, worse_copies(opened, person), last_options(opened, person)[0])
+    choice = sorted_out(opened, person, copies_of(opened, person), last_options(opened, person)[0])
     return tuple(item for item in choice.left_out if item.photo.sha256 in photos)
+
+
+def copies_left_out(opened: OpenVault, person: Person, photos: Sequence[str]) -> tuple[LeftOut, ...]:
+    """Which copies of these photos (sha256) `prep` leaves out now, because these were left out or taken in by hand."""
+    choice = sorted_out(opened, person, copies_of(opened, person), last_options(opened, person)[0])
+    said = {**choice.by_hand.copies_out, **choice.by_hand.copies_in}
+    out = (item for item in choice.left_out if item.kind in (COPY, EXCLUDED_COPY))
+    return tuple(item for item in out if said.get(item.photo.sha256) in photos)
 
 
 def _unmeasured(seen: Observation, facets: Sequence[Facet]) -> tuple[str, ...]:

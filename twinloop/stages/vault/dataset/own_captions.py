@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from twinloop.domain.captions import one_line, with_trigger
 from twinloop.domain.vault import Label, Person, VaultPhoto
 from twinloop.errors import InputError
+from twinloop.stages.vault.copies.of_person import Alike, alike_in
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.membership import ids_merged_into
 from twinloop.store.atomic import read_json
@@ -16,19 +17,27 @@ from twinloop.store.pictures.sidecar import caption_beside
 from twinloop.store.vault.decisions import DecisionLog
 
 
-def edits_of(decisions: DecisionLog, person_id: str) -> dict[str, str]:
+def edits_of(decisions: DecisionLog, person_id: str, alike: Alike | None = None) -> dict[str, str]:
     """sha256 of the photo (of each photo of its shot) -> the user's own caption, also of who was merged into this
     person.
 
     The words of the last standing decision count; empty ones give the caption back.
+
+    Args:
+        alike: copies of one picture: a photo of which nothing was said has the last words that were said of a copy.
     """
     ids = ids_merged_into(decisions.active("merge"), person_id)
-    said: dict[str, str] = {}
+    said: dict[str, tuple[int, str]] = {}
     for made in decisions.active("caption", "captions"):
         if made.data["person"] in ids:
             texts = {made.data["sha256"]: made.data["text"]} if made.kind == "caption" else made.data["texts"]
-            said.update((one, text) for sha256, text in texts.items() for one in decisions.same_shot.of(sha256))
-    return {sha256: text for sha256, text in said.items() if text}
+            for sha256, text in texts.items():
+                said.update(dict.fromkeys(decisions.same_shot.of(sha256), (made.number, text)))
+    found = {sha256: text for sha256, (_, text) in said.items()}
+    for sha256, copies in (alike or {}).items():
+        if sha256 not in said:
+            found[sha256] = max((said[copy] for copy in copies if copy in said and said[copy][1]), default=(0, ""))[1]
+    return {sha256: text for sha256, text in found.items() if text}
 
 
 def as_written(label: Label, text: str) -> str:
@@ -45,6 +54,16 @@ def beside(photo: VaultPhoto, label: Label) -> str | None:
     return next((as_written(label, text) for text in said if text), None)
 
 
+def beside_copies(opened: OpenVault, photos: Iterable[str], label: Label) -> tuple[str, VaultPhoto] | None:
+    """The first caption that lies in a file beside one of these photos (sha256), and the photo; None = there is none."""
+    for sha256 in photos:
+        photo = opened.catalog.photo(sha256, opened.fingerprint)
+        text = None if photo is None else beside(photo, label)
+        if photo is not None and text:
+            return text, photo
+    return None
+
+
 def edit(opened: OpenVault, label: Label, sha256: str, text: str, as_is: bool = False) -> str:
     """Write the user's own caption of a photo down; returns it. "" = back to the measured one.
 
@@ -52,7 +71,7 @@ def edit(opened: OpenVault, label: Label, sha256: str, text: str, as_is: bool = 
         as_is: leave it without the trigger, where that is missing: the words lie in a file of the user's.
     """
     full = one_line(text) if as_is else as_written(label, text)
-    if edits_of(opened.decisions, label.person).get(sha256, "") != full:
+    if _is_new(opened, label, sha256, full):
         opened.decisions.add("caption", {"person": label.person, "sha256": sha256, "text": full})
     return full
 
@@ -62,15 +81,20 @@ def edit_many(opened: OpenVault, label: Label, texts: Mapping[str, str]) -> dict
 
     Texts as in `edit`.
     """
-    standing = edits_of(opened.decisions, label.person)
     full = {sha256: as_written(label, text) for sha256, text in texts.items()}
-    changed = {sha256: text for sha256, text in full.items() if standing.get(sha256, "") != text}
+    changed = {sha256: text for sha256, text in full.items() if _is_new(opened, label, sha256, text)}
     if len(changed) == 1:
         sha256, text = next(iter(changed.items()))
         edit(opened, label, sha256, text)
     elif changed:
         opened.decisions.add("captions", {"person": label.person, "texts": changed})
     return changed
+
+
+def _is_new(opened: OpenVault, label: Label, sha256: str, text: str) -> bool:
+    """Whether a caption is not yet what stands of the photo itself; "" must also take back what a copy of it says."""
+    alike = {} if text else alike_in(opened.vault)
+    return edits_of(opened.decisions, label.person, alike).get(sha256, "") != text
 
 
 def photo_meant(opened: OpenVault, person: Person, name: str) -> str:

@@ -17,18 +17,20 @@ from twinloop.domain.choices import LAYOUTS
 from twinloop.errors import InputError, UnreadableImage
 from twinloop.ports import Reporter
 from twinloop.stages.vault.dataset.audit import Constant
-from twinloop.stages.vault.dataset.by_hand import ByHand
+from twinloop.stages.vault.dataset.by_hand import ByHand, by_hand
 from twinloop.stages.vault.dataset.caption import BESIDE, EDITED, Captioned, Captioning, Captions, captions_of, record
 from twinloop.stages.vault.dataset.choose import LeftOut
 from twinloop.stages.vault.dataset.cut import Cut
 from twinloop.stages.vault.dataset.cut_picture import CutPicture
 from twinloop.stages.vault.dataset.folder import location
 from twinloop.stages.vault.dataset.folder.apart import originals_in
+from twinloop.stages.vault.dataset.folder.carried import Carried, Words, carry, unavailable
 from twinloop.stages.vault.dataset.folder.layouts import Layout, layout_of, metadata_bytes, stems
 from twinloop.stages.vault.dataset.folder.own_files import Origin
 from twinloop.stages.vault.dataset.folder.prepared import PreparedFolder
 from twinloop.stages.vault.dataset.grade import Readiness
 from twinloop.stages.vault.dataset.label import head_of
+from twinloop.stages.vault.dataset.own_captions import edits_of
 from twinloop.stages.vault.dataset.readiness import readiness
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.record import read_people
@@ -84,10 +86,11 @@ class _Shelf:
         if self.layout.text_files:
             folder.put_caption(self.layout.caption(self.names[photo]), item.text, photo)
 
-    def put_metadata(self, made: Sequence[Captioned]) -> None:
+    def put_metadata(self, made: Sequence[Captioned], carried: Sequence[Carried]) -> None:
         """Write the one file of all captions, where the layout has it."""
         if not self.layout.text_files:
             texts = {self.picture(item.cut.photo.sha256): item.text for item in made}
+            texts |= {item.file: item.text for item in carried}
             self.folder.put(METADATA, metadata_bytes(texts, self.folder.foreign_lines()), Origin())
 
 
@@ -104,7 +107,8 @@ class Prepared:
         others: names of pictures in the folder that are not of this training set.
         made_way: (owner, new place) of somebody else's training set that lay here under an earlier name; None = there
             was none.
-        by_hand, undated: as `ChosenPhotos` has them. without_face: paths of photos in the same folders as the person's
+        by_hand, undated: as `ChosenPhotos` has them. carried: pictures of photos that are no longer there, or cannot be
+            read for now. unread: how many of them are of the latter. without_face: paths of photos in the same folders as the person's
             on which no face was found, so that they are nobody's.
     """
 
@@ -125,12 +129,19 @@ class Prepared:
     made_way: tuple[str, Path] | None
     by_hand: ByHand
     undated: int
+    carried: tuple[Carried, ...] = ()
+    unread: int = 0
     without_face: tuple[str, ...] = ()
 
     @property
     def taken_in(self) -> int:
         """How many pictures are of photos that were taken in by hand."""
         return sum(sha256 in self.by_hand.taken_in for sha256 in self.files)
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures a trainer takes from here, but for `others`."""
+        return len(self.captions.captions) + len(self.carried)
 
     @property
     def audit(self) -> tuple[Constant, ...]:
@@ -184,9 +195,15 @@ def prep(opened: OpenVault, work: Captioning, options: PrepOptions, reporter: Re
     placed = layout_of(layout, label, repeats)
     shelf = _Shelf(folder, placed, stems(choice.cuts, placed, folder, _is_cut, opened.decisions.same_shot))
     captions = captions_of(opened, work, reporter, shelf.put)
-    shelf.put_metadata(captions.captions)
     unread = {item.photo.sha256 for item in captions.left_out[len(choice.left_out) :]}
-    removed = folder.remove_stale(_unavailable(opened, folder) | unread)
+    gone = unavailable(opened, {folder.photo_of(name) for name in folder.names} - {""})
+    said = by_hand(opened.decisions, work.person, choice.alike, gone)
+    words = Words.of(
+        opened.decisions, label, work.options.style, folder.record, edits_of(opened.decisions, label.person)
+    )
+    carried = carry(folder, placed, words, (gone - said.left_out) | unread)
+    shelf.put_metadata(captions.captions, carried)
+    removed = folder.remove_stale()
     taken_in = sum(item.cut.photo.sha256 in choice.by_hand.taken_in for item in captions.captions)
     found = Prepared(
         folder=folder.root,
@@ -199,7 +216,8 @@ def prep(opened: OpenVault, work: Captioning, options: PrepOptions, reporter: Re
             work.writer.observer.facets,
             choice.copies,
             choice.options,
-            (taken_in, len(choice.by_hand.left_out)),
+            (taken_in, len(said.left_out)),
+            len(carried),
         ),
         written=folder.written,
         removed=tuple(removed),
@@ -210,8 +228,10 @@ def prep(opened: OpenVault, work: Captioning, options: PrepOptions, reporter: Re
         also=place.others,
         others=tuple(folder.others()),
         made_way=place.made_way,
-        by_hand=choice.by_hand,
+        by_hand=said,
         undated=choice.undated,
+        carried=carried,
+        unread=sum(item.photo in unread for item in carried),
         without_face=_without_face(opened, [*captions.captions, *captions.left_out]),
     )
     # within the vault its place says whose it is
@@ -250,16 +270,6 @@ def _layout(options: PrepOptions, folder: PreparedFolder) -> tuple[str, int]:
     return layout, options.repeats or int(folder.record.get("repeats", REPEATS))
 
 
-def _unavailable(opened: OpenVault, folder: PreparedFolder) -> frozenset[str]:
-    """Photos behind files of the folder that the catalogue no longer finds anywhere, nor another one of their shot."""
-    photos, shots = {folder.photo_of(name) for name in folder.names} - {""}, opened.decisions.same_shot
-    return frozenset(
-        photo
-        for photo in photos
-        if not any(opened.catalog.photo(one, opened.fingerprint) is not None for one in shots.of(photo))
-    )
-
-
 def _record(found: Prepared) -> dict[str, Any]:
     """person.json without its list of files."""
     captions = found.captions
@@ -276,8 +286,12 @@ def _record(found: Prepared) -> dict[str, Any]:
         **captions.options.to_json(),
         "cutting": dataclasses.asdict(captions.cutting),
         "by_hand": found.by_hand.to_json(),
-        "pictures": [_picture(item, found) for item in captions.captions],
+        "pictures": [
+            *(_picture(item, found) for item in captions.captions),
+            *(item.to_json() for item in found.carried),
+        ],
         "left_out": [item.to_json() for item in captions.left_out],
+        "unused_captions": list(captions.unused),
         "without_face": list(found.without_face),
         "audit": [item.to_json() for item in captions.audit],
         "readiness": found.readiness.to_json(),
@@ -301,4 +315,5 @@ def _picture(item: Captioned, found: Prepared) -> dict[str, Any]:
             "crop": list(item.cut.window.box),
         },
         "remarks": list(item.cut.remarks(found.captions.cutting.size)),
+        "gone": False,
     }

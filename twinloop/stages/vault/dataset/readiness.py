@@ -43,18 +43,20 @@ def readiness(
     duplicates: int,
     cutting: CutOptions | None = None,
     by_hand: tuple[int, int] = (0, 0),
+    carried: int = 0,
 ) -> Readiness:
     """Judge the pictures that were prepared.
 
     Args:
         duplicates: photos that were dropped as copies of others. cutting: how the pictures were cut; None = as usual.
         by_hand: how many photos were taken in and left out by hand.
+        carried: pictures of photos that are no longer there: they count, but what they show is not known any more.
     """
     if _mostly_whole(made):
         facets = [facet for facet in facets if not NEEDS_FACE.intersection(facet.needs)]
     analysis = analyze([item.seen for item in made], facets, {})
     findings = [
-        _number(len(made)),
+        _number(len(made) + carried),
         *_angles(made),
         *_gaps(analysis),
         *_unmeasured(analysis),
@@ -87,7 +89,7 @@ def readiness(
         )
     order = [STOP, LACK, HINT, FINE]
     findings.sort(key=lambda finding: order.index(finding.level))
-    return Readiness(GRADES[findings[0].level], len(made), tuple(findings))
+    return Readiness(GRADES[findings[0].level], len(made) + carried, tuple(findings))
 
 
 def _number(count: int) -> Finding:

@@ -78,12 +78,16 @@ class PreparedFolder:
         """sha256 of the photo behind a file of ours, "" when there is none."""
         return next((origin.photo for origin in reversed(self._known.get(name, {}).values())), "")
 
+    def untouched(self, name: str) -> Origin | None:
+        """What a file of ours was made of; None where it is not there, was changed, or is an original."""
+        path = self.root / name
+        if name not in self._known or not path.is_file() or self._is_original(path):
+            return None
+        return self._known[name].get(sha256_file(path))
+
     def holds(self, name: str, origin: Origin) -> bool:
         """Whether the file is there, untouched, and made of just this."""
-        path = self.root / name
-        if origin not in self._known.get(name, {}).values() or not path.is_file() or self._is_original(path):
-            return False
-        return self._known[name].get(sha256_file(path)) == origin
+        return origin in self._known.get(name, {}).values() and self.untouched(name) == origin
 
     def claim(self, name: str) -> None:
         """The file that is there belongs to the folder as it is."""
@@ -126,13 +130,10 @@ class PreparedFolder:
         )
         return sorted(name for name in left if name not in self.current)
 
-    def remove_stale(self, keep: frozenset[str]) -> list[str]:
+    def remove_stale(self) -> list[str]:
         """Remove files of ours that are no longer wanted; those that the user changed stay.
 
         Returns the names that went.
-
-        Args:
-            keep: photos that are gone: what was cut from them cannot be made again, and stays.
         """
         removed = []
         for name, known in sorted(self._known.items()):
@@ -142,8 +143,6 @@ class PreparedFolder:
             digest = sha256_file(path)
             if digest not in known:
                 self.kept.append(name)
-            elif known[digest].photo in keep:
-                self.current[name] = digest
             else:
                 with storage_errors(path):
                     path.unlink()

@@ -1,0 +1,146 @@
+"""Pictures of photos that are no longer there, or cannot be read for now: what was cut from them stays in the training
+set, in its layout and with its trigger.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from twinloop.domain.captions import one_line, with_trigger
+from twinloop.domain.vault import Label
+from twinloop.stages.vault.dataset.folder.layouts import Layout
+from twinloop.stages.vault.dataset.folder.own_files import Origin
+from twinloop.stages.vault.dataset.folder.prepared import PreparedFolder, lines_of
+from twinloop.stages.vault.dataset.label import head_of, label_from_json
+from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.people.membership import ids_merged_into
+from twinloop.store.pictures.images import load_image
+from twinloop.store.pictures.sidecar import METADATA
+from twinloop.store.vault.decisions import DecisionLog
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A picture that cannot be made again.
+
+    Attributes:
+        file: its name in the folder. photo: sha256 of what it was cut from. edited: whether ``text`` is the user's own.
+        record: what person.json said of it.
+    """
+
+    file: str
+    photo: str
+    text: str
+    edited: bool
+    record: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self.record, "file": self.file, "text": self.text, "edited": self.edited, "gone": True}
+
+
+def unavailable(opened: OpenVault, photos: Collection[str]) -> frozenset[str]:
+    """Which of these photos (sha256) the catalogue no longer finds anywhere, nor another one of their shot."""
+    shots = opened.decisions.same_shot
+    return frozenset(
+        photo
+        for photo in photos
+        if not any(opened.catalog.photo(one, opened.fingerprint) is not None for one in shots.of(photo))
+    )
+
+
+@dataclass(frozen=True)
+class Words:
+    """The captions of these pictures: ``edits`` = the user's own by photo; ``heads`` = what captions began with in
+    earlier runs -> what they begin with now, longest first.
+    """
+
+    trigger: str
+    edits: Mapping[str, str]
+    heads: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls, decisions: DecisionLog, label: Label, style: str, before: Mapping[str, Any], edits: Mapping[str, str]
+    ) -> Words:
+        """``before``: person.json of the last run."""
+        ids = ids_merged_into(decisions.active("merge"), label.person)
+        said = [label, *(label_from_json(one.data) for one in decisions.active("label") if one.data["person"] in ids)]
+        if before.get("trigger"):
+            said.append(replace(label, trigger=before["trigger"], class_word=before.get("class_word", "")))
+        heads = {one.trigger: label.trigger for one in said}
+        heads |= {head_of(one, how): head_of(label, style) for one in said for how in ("prose", "tags")}
+        return cls(label.trigger, edits, dict(sorted(heads.items(), key=lambda pair: (-len(pair[0]), pair[0]))))
+
+    def now(self, text: str) -> str:
+        """A caption of an earlier run as it begins now."""
+        for old, new in self.heads.items():
+            if text.startswith(old) and text[len(old) : len(old) + 1] in ("", " ", ","):
+                return new + text[len(old) :]
+        return with_trigger(text, self.trigger)
+
+
+def carry(folder: PreparedFolder, layout: Layout, words: Words, photos: Set[str]) -> tuple[Carried, ...]:
+    """Take the pictures of these photos (sha256) into the training set, where the layout has them."""
+    found: dict[str, dict[str, Origin]] = defaultdict(dict)
+    for name in sorted(folder.names):
+        origin = folder.untouched(name) if name.endswith(".png") else None
+        if origin is not None and origin.photo in photos:
+            found[origin.photo][name] = origin
+    texts = _texts(folder)
+    return tuple(_carried(folder, layout, words, files, texts) for files in found.values())
+
+
+def _carried(
+    folder: PreparedFolder, layout: Layout, words: Words, files: Mapping[str, Origin], texts: Mapping[str, str]
+) -> Carried:
+    """One picture, of which ``files`` are there: two where a change of the layout was interrupted."""
+    name, origin = next(iter(files.items()))
+    stem = Path(name).stem
+    stems = (stem, f"{stem}_{origin.photo[:8]}")
+    place = next((one for one in stems if _is_free(folder, layout.picture(one), origin)), None)
+    data = (folder.root / name).read_bytes()
+    known = {item["file"]: item for item in folder.record.get("pictures", ())}
+    record = next((known[one] for one in files if one in known), None) or _record(folder.root / name, origin)
+    text = next((texts[one] for one in files if one in texts), record["text"])
+    edit = words.edits.get(origin.photo)
+    now = words.now(one_line(text)) if edit is None else edit
+    if place is None:  # files of the user's lie there
+        folder.claim(name)
+        return Carried(name, origin.photo, now, edit is not None, record)
+    folder.put(layout.picture(place), data, origin)
+    if layout.text_files:
+        folder.put_caption(layout.caption(place), now, origin.photo)
+    return Carried(layout.picture(place), origin.photo, now, edit is not None, record)
+
+
+def _is_free(folder: PreparedFolder, name: str, origin: Origin) -> bool:
+    return not (folder.root / name).exists() or folder.untouched(name) == origin
+
+
+def _texts(folder: PreparedFolder) -> dict[str, str]:
+    """The captions that lie in the folder, by picture."""
+    found = {}
+    for name in sorted(folder.names):
+        path = (folder.root / name).with_suffix(".txt")
+        if name.endswith(".png") and path.is_file():
+            found[name] = path.read_text("utf-8-sig", errors="replace")
+    lines = lines_of(folder.root / METADATA) if (folder.root / METADATA).is_file() else []
+    return {str(line["file_name"]): str(line.get("text", "")) for line in lines} | found
+
+
+def _record(picture: Path, origin: Origin) -> dict[str, Any]:
+    """What can still be said of a picture of which person.json says nothing."""
+    image = load_image(picture)
+    height, width = image.pixels.shape[:2]
+    return {
+        "text": "",
+        "beside": False,
+        "size": [width, height],
+        "origin": image.origin,
+        "source": {"path": "", "sha256": origin.photo, "width": width, "height": height, "crop": [0, 0, width, height]},
+        "remarks": [],
+    }
