@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tests.helpers.external_trainers import TRAINERS
 from tests.helpers.fake_photos import fake_photo
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.fakes import FakeGenerator, FakeTrainer
@@ -19,7 +20,7 @@ from twinloop.families import FAMILIES
 from twinloop.ports import GenerationSettings, Generator, Trainer, TrainingSettings
 
 NAMES = ("fake", "diffusers-tiny-vae", "diffusers-full-vae")
-EXTERNAL = ("kohya", "ai-toolkit")
+EXTERNAL = tuple(TRAINERS)
 """Trainers alone: other programs, here their stand-ins.
 
 ``DistributedTrainer`` is missing: it starts two processes that import torch for every training, and the contract trains
@@ -42,10 +43,7 @@ class Makers:
 def make(name: str, base: Path | None, photos: Path) -> Makers:
     """``base``: a model folder for the diffusers ones."""
     if name in EXTERNAL:
-        from tests.helpers.external_trainers import ai_toolkit_trainer, kohya_trainer
-
-        make_trainer = kohya_trainer if name == "kohya" else ai_toolkit_trainer
-        return Makers(FakeGenerator, lambda: make_trainer(photos / "program"), samples(photos / "photos"))
+        return Makers(FakeGenerator, lambda: TRAINERS[name](photos / "program"), samples(photos / "photos"))
     if base is None:
         return Makers(FakeGenerator, FakeTrainer, samples(photos, fake=True))
     from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator

@@ -6,14 +6,19 @@ import hashlib
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from tests.contract.makers import EXTERNAL, NAMES, TRAINING, Makers, make
+from twinloop.config import Settings, TrainingConfig, parse_settings
+from twinloop.errors import MissingTool
 from twinloop.ports import Trained, TrainingSettings
 from twinloop.store.models.lora_file import header_texts, kohya_path
 from twinloop.store.models.step_saves import step_path
+from twinloop.wiring import build_makers
 
+CHOICES = get_args(TrainingConfig.model_fields["trainer"].annotation)
 TEXTS = {"modelspec.title": "ana v1", "twinloop.dataset_id": "0123456789abcdef"}
 
 
@@ -26,6 +31,25 @@ def makers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(autouse=True)
 def fixed_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+
+
+def test_every_trainer_that_can_be_chosen_is_under_contract() -> None:
+    assert {*EXTERNAL, "builtin"} == {*CHOICES}
+
+
+@pytest.mark.parametrize("name", EXTERNAL)
+def test_the_trainer_that_is_named_is_looked_for(name: str) -> None:
+    chosen: Settings = parse_settings(
+        {
+            "person_name": "ana",
+            "person_trigger": "ohwx ana",
+            "dataset_dir": "photos",
+            "training": {"trainer": name, "trainer_path": "nowhere"},
+        },
+        "x",
+    )
+    with pytest.raises(MissingTool, match=f'"trainer": "{name}"'):
+        build_makers(chosen).trainer()
 
 
 def train(makers: Makers, home: Path, settings: TrainingSettings = TRAINING, stop_after: int | None = None) -> Trained:

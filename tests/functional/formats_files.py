@@ -112,7 +112,7 @@ def by_hand() -> None:
         "guidance_rescale": 0.7,
         "timestep_spacing": "trailing",
     }
-    base = {"precision": "float32", "base_prediction": "v_prediction", "zero_terminal_snr": True}
+    base = {"precision": "float32", "base_prediction": "v_prediction", "zero_terminal_snr": True, "clip_skip": 2}
     base["base_parts"] = {"vae": "loras/lora_v1.safetensors"}
     command("generate", "gaps.json", "--config", configuration(Path("hand"), generation=more, **base), *MADE)
     command("validate", "made", *FAKE)
@@ -174,8 +174,8 @@ def by_others(folder: Path) -> Iterator[tuple[str, Any]]:
 
 
 def headers(home: Path) -> Iterator[dict[str, str]]:
-    """Header texts of a plain LoRA and of a DoRA with text encoders, another loss, dropout and gradient checkpointing
-    over a quantised base that began from another one.
+    """Header texts of a plain LoRA and of a DoRA with text encoders, another loss and noise, dropout and gradient
+    checkpointing over a quantised base that began from another one.
     """
     import torch
 
@@ -195,6 +195,10 @@ def headers(home: Path) -> Iterator[dict[str, str]]:
         network_dropout=0.1,
         scale_weight_norms=1.0,
         gradient_checkpointing=True,
+        debiased_estimation_loss=True,
+        multires_noise_iterations=6,
+        ip_noise_gamma=0.1,
+        clip_skip=2,
     )
     begun = {
         **given,

@@ -346,6 +346,30 @@ def test_a_lora_drops_in(target: str, place: str, here: Path, capsys: pytest.Cap
     assert (home / "ana.txt").exists() is (target == "comfyui")
 
 
+@pytest.mark.parametrize(
+    ("family", "says"),
+    [
+        ("", "for which base it was made cannot be told"),
+        ("zimage", "A1111 itself does not run zimage"),
+        ("sdxl", None),
+    ],
+)
+def test_which_bases_a1111_runs_is_said_only_where_the_family_is_known(
+    family: str, says: str | None, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if family:
+        saved(Path("ana.safetensors"), adapter(family, encoders=False), Dialect.DIFFUSERS)
+    else:
+        down, up = np.zeros((2, 8), np.float32), np.zeros((8, 2), np.float32)
+        name = "transformer.blocks_of_theirs.0.attn.to_q"
+        save_file({f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}, "ana.safetensors")
+    said = twinloop(capsys, "export", "a1111", "--lora", "ana.safetensors", "--output", "out")
+    assert said.code == 0, said.err
+    for words in ("for which base it was made", "A1111 itself does not run"):
+        assert (words in said.err) is (says is not None and says.startswith(words))
+    assert says is None or says in said.err
+
+
 def test_transformers_get_the_names_their_programs_read(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for family, dialect in (("zimage", Dialect.COMFYUI), ("flux", Dialect.KOHYA)):
         saved(Path(f"{family}.safetensors"), adapter(family, encoders=False), Dialect.DIFFUSERS)

@@ -8,7 +8,7 @@ Each is one Python file in a folder of the real one's layout. The keys they know
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.helpers import foreign_keys
@@ -253,3 +253,7 @@ def ai_toolkit_trainer(folder: Path, base: str = "someone/some-flux") -> Externa
     """FLUX.1 by the stand-in for ai-toolkit."""
     tool = AiToolkit()
     return ExternalTrainer(tool, installed(tool, ai_toolkit(folder)), BaseChoice(base), FAMILIES["flux"])
+
+
+TRAINERS: Mapping[str, Callable[[Path], ExternalTrainer]] = {"kohya": kohya_trainer, "ai-toolkit": ai_toolkit_trainer}
+"""``training.trainer`` -> the stand-in for it, installed in a folder."""

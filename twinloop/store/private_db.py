@@ -1,27 +1,151 @@
-"""Opening the small databases that describe faces and private photos: for their owner only."""
+"""The small databases that describe faces and private photos: each a cache, for its owner only."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Literal, Self
 
 from twinloop.errors import StorageError
+from twinloop.store.atomic import storage_errors
+
+Verb = Literal["open", "read", "write", "use"]
+"""What could not be done with a database, as its error says it."""
 
 _PRIMARY = 0xFF
 """Of an error code of SQLite: the rest says more closely what it is."""
 
 
-def open_private(path: Path | None) -> sqlite3.Connection:
-    """A connection in autocommit mode with a write-ahead log; the file is made where it is not there, readable by its
-    owner only.
+class PrivateDb:
+    """A database in autocommit mode with a write-ahead log, readable by its owner only; what is deleted is overwritten.
+
+    Every error of SQLite is told as a StorageError.
 
     Args:
-        path: database file, or None for memory only.
+        path: database file, made where it is not there; None for memory only.
+        prepare: makes its tables, or says why they are not to be used.
+        reading: nothing is changed or made; where there is no file, an empty database in memory is used.
 
     Raises:
-        OSError: the file cannot be made. sqlite3.Error: it is no database.
+        StorageError: the file cannot be made, or is no database.
     """
+
+    def __init__(self, path: Path | None, prepare: Callable[[sqlite3.Connection], None], reading: bool = False) -> None:
+        self.path = path
+        try:
+            with _told_as_storage(path):
+                found = _open_to_read(path) if reading and path is not None else None
+                self._connection = _open_to_write(None if reading else path) if found is None else found
+            try:
+                prepare(self._connection)
+            except BaseException:
+                self.close()
+                raise
+        except sqlite3.Error as error:
+            raise self._unusable("open", error) from error
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(self, sql: str, values: Sequence[Any] = (), verb: Verb = "use") -> list[Any]:
+        """One statement, and all its rows.
+
+        Raises:
+            StorageError: the disk is full, the file is damaged, or another program holds it.
+        """
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._unusable(verb, error) from error
+
+    def each(self, sql: str, values: Sequence[Any] = (), verb: Verb = "use") -> Iterator[Any]:
+        """The same, one row at a time: memory stays flat."""
+        try:
+            yield from self._connection.execute(sql, values)
+        except sqlite3.Error as error:
+            raise self._unusable(verb, error) from error
+
+    def value(self, sql: str, values: Sequence[Any] = (), verb: Verb = "use") -> Any:
+        """The first column of the first row; None without one. Errors as in `run`."""
+        rows = self.run(sql, values, verb)
+        return rows[0][0] if rows else None
+
+    def run_many(self, sql: str, rows: Iterable[Sequence[Any]], verb: Verb = "use") -> None:
+        """One statement for many rows; they are taken one by one. Errors as in `run`."""
+        try:
+            self._connection.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise self._unusable(verb, error) from error
+
+    @contextmanager
+    def batch(self, verb: Verb = "use", at_once: bool = False) -> Iterator[None]:
+        """Everything inside becomes durable together, or none of it.
+
+        Args:
+            at_once: no other program may write from the start on, not only from the first change on.
+        """
+        self.run("BEGIN IMMEDIATE" if at_once else "BEGIN", verb=verb)
+        try:
+            yield
+            self.run("COMMIT", verb=verb)
+        except BaseException:
+            if self._connection.in_transaction:  # on a full disk SQLite has ended it itself
+                with contextlib.suppress(sqlite3.Error):  # the first error is the one to tell
+                    self._connection.execute("ROLLBACK")
+            raise
+
+    def leave_nothing(self, verb: Verb = "use") -> None:
+        """Empty the write-ahead log, in which deleted rows live on; waits a few seconds for readers to end.
+
+        Raises:
+            StorageError: another program is still reading what was deleted, or as in `run`.
+        """
+        if self.value("PRAGMA wal_checkpoint(TRUNCATE)", verb=verb):
+            raise StorageError(
+                f"Another program is reading {self.path}, so what was deleted still lies in {self.path}-wal. "
+                "Close that program and run the same command again: it removes the rest."
+            )
+
+    def _unusable(self, verb: Verb, error: sqlite3.Error) -> StorageError:
+        if getattr(error, "sqlite_errorcode", 0) & _PRIMARY in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return StorageError(
+                f"Cannot {verb} {self.path}: another program is using it ({error}). Wait until it is done, or close it,"
+                " and run the same command again."
+            )
+        return StorageError(
+            f"Cannot {verb} {self.path}: {error}. If the disk is full, free some space and run the same command again; "
+            "else delete the file, which is only a cache."
+        )
+
+
+def path_key(path: Path | str) -> bytes:
+    """A path as tables hold it: the bytes of its absolute form, with forward slashes on every system."""
+    return os.fsencode(Path(os.path.abspath(path)).as_posix())
+
+
+@contextmanager
+def _told_as_storage(path: Path | None) -> Iterator[None]:
+    """Turn what the file system says where the file, or the folder that it lies in, cannot be made into one error."""
+    try:
+        with storage_errors(path or Path()):
+            yield
+    except OSError as error:
+        raise StorageError(
+            f"Cannot open {path}: {error}. Choose another folder, or move away what is in the way."
+        ) from error
+
+
+def _open_to_write(path: Path | None) -> sqlite3.Connection:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -31,17 +155,16 @@ def open_private(path: Path | None) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA secure_delete=ON")  # nothing that was seen of a face lingers in free pages
     except sqlite3.Error:
         connection.close()
         raise
     return connection
 
 
-def open_to_read(path: Path) -> sqlite3.Connection | None:
-    """A connection that changes nothing and makes no file that outlives it; None where there is no such file.
-
-    Raises:
-        sqlite3.Error: it is no database, or may not be read.
+def _open_to_read(path: Path) -> sqlite3.Connection | None:
+    """A connection that changes nothing and makes no file that outlives it; None where there is no such file, or one
+    that is just being made.
     """
     if not path.is_file():
         return None
@@ -51,13 +174,16 @@ def open_to_read(path: Path) -> sqlite3.Connection | None:
         try:
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
             connection.execute("PRAGMA query_only=ON")
-            connection.execute("SELECT count(*) FROM sqlite_master")
+            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         except sqlite3.Error as error:
             problem = error
             if connection is not None:
                 connection.close()
         else:
-            return connection
+            if tables:
+                return connection
+            connection.close()
+            return None
     assert problem is not None  # there is at least one way
     raise problem
 
@@ -72,32 +198,3 @@ def _ways_to_read(path: Path) -> tuple[str, ...]:
         return ("mode=rw",)
     log = path.with_name(f"{path.name}-wal")
     return ("mode=ro", "mode=ro&immutable=1") if log.exists() else ("mode=ro&immutable=1",)
-
-
-def empty_log(connection: sqlite3.Connection, path: Path | None) -> None:
-    """Empty the write-ahead log, in which deleted rows live on; waits a few seconds for readers to end.
-
-    Raises:
-        StorageError: another program is still reading what was deleted. sqlite3.Error: the file is damaged.
-    """
-    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    if busy:
-        raise StorageError(
-            f"Another program is reading {path}, so what was deleted still lies in {path}-wal. "
-            "Close that program and run the same command again: it removes the rest."
-        )
-
-
-def unusable(verb: str, path: Path | None, error: Exception) -> StorageError:
-    """The error to raise where a database cannot be opened, read, written, used (``verb``): each of them is only a
-    cache.
-    """
-    if getattr(error, "sqlite_errorcode", 0) & _PRIMARY in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StorageError(
-            f"Cannot {verb} {path}: another program is using it ({error}). Wait until it is done, or close it, and run"
-            " the same command again."
-        )
-    return StorageError(
-        f"Cannot {verb} {path}: {error}. If the disk is full, free some space and run the same command again; "
-        "else delete the file, which is only a cache."
-    )

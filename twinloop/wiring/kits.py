@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -166,7 +166,8 @@ def _external_trainer(
 
     asked = settings.training
     _check_for_others(settings, asked.trainer, f"training.trainer: {asked.trainer}", ', or use "trainer": "builtin"')
-    tool: Tool = Kohya() if asked.trainer == "kohya" else AiToolkit()
+    tools: Mapping[str, Callable[[], Tool]] = {"kohya": Kohya, "ai-toolkit": AiToolkit}
+    tool = tools[asked.trainer]()
     installed = locate(tool, asked.trainer_path, asked.trainer_python, asked.extra_args)
     trainer = ExternalTrainer(
         tool,

@@ -34,6 +34,13 @@ def test_both_survive_json() -> None:
         assert json.loads(json.dumps(told)) == told
 
 
+def test_the_weights_that_are_written_are_validated_whatever_the_interval() -> None:
+    asked = replace(SETTINGS, steps=6, validate_every=4)
+    assert [step for step in range(1, 7) if asked.validates_at(step)] == [4, 6]
+    assert [step for step in range(1, 7) if replace(asked, stop_at=5).validates_at(step)] == [4, 5]
+    assert not any(replace(asked, validate_every=none).validates_at(6) for none in (0, None))
+
+
 def test_where_files_lie_does_not_matter() -> None:
     moved = replace(SAMPLE, path=Path("b/c.png"), mask=Mask(Path("n.png"), "cd", "photo"))
     assert decisive_samples([moved]) == decisive_samples([SAMPLE])

@@ -81,6 +81,9 @@ def test_only_what_was_asked_can_be_missed_and_nothing_by_a_face_that_is_there()
     assert _hits(smile, observation(faces=[]), BUILTIN) == {"expression": False}
     unsure = observation(measures={f"expression.{value}": 0.1 for value in expression.VALUES})
     assert _hits(smile, unsure, BUILTIN) == {}
+    outdoors = shot(traits=(("setting", "outdoor"),))
+    untold = observation(faces=[], measures={"setting.outdoor": 0.3, "setting.indoor": 0.3})
+    assert _hits(outdoors, untold, BUILTIN) == {}, "no face tells where a picture was taken"
 
 
 def test_each_facets_hits_are_kept_image_by_image(tmp_path: Path) -> None:
@@ -98,6 +101,24 @@ def test_the_right_person_scores_above_a_stranger(tmp_path: Path) -> None:
     alike, stranger = measured([same, other], known)["identity"]
     assert alike > 0.5 > stranger >= 0
     assert "identity" not in measured([same, other], None)
+
+
+def test_identity_is_the_likeness_to_the_held_out_photos_alone(tmp_path: Path) -> None:
+    known = reference(tmp_path)
+    known = dataclasses.replace(known, held_out=frozenset(known.sha256[:1]))
+    made = panel_image(tmp_path, 1, person=0)
+    seen = OBSERVER.observe(load_image(made.path))
+    apart, among_all = known.similarity(seen, held_out_only=True), known.similarity(seen)
+    assert measured([made], known)["identity"] == [apart] and apart != among_all
+
+
+def test_less_alike_than_a_stranger_is_no_likeness(tmp_path: Path) -> None:
+    known = reference(tmp_path)
+    opposite = dataclasses.replace(known, embeddings=-known.embeddings)
+    made = panel_image(tmp_path, 1, person=0)
+    similarity = opposite.similarity(OBSERVER.observe(load_image(made.path)))
+    assert similarity is not None and similarity < 0
+    assert measured([made], opposite)["identity"] == [0.0]
 
 
 def test_an_image_without_a_face_scores_nothing_and_still_counts(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.unit.things import dataset, described, gap, judged, member
 from twinloop.domain.records import Dataset
-from twinloop.stages.merge import MergeLimits, merge, weighted
+from twinloop.stages.merge import MergeLimits, merge, most_synthetic, weighted
 from twinloop.stages.validate import Judged
 
 LIMITS = MergeLimits()
@@ -47,6 +47,10 @@ def test_caps_hold_whatever_is_offered(real: int, rounds: list[int]) -> None:
         assert sum(m.weight for m in photos) >= 1.3 * sum(m.weight for m in made) - 1e-9
         assert photos == dataset(real).members
         assert all(0 <= m.weight <= 1 for m in made)
+
+
+def test_a_share_that_floats_cannot_tell_exactly_is_reached() -> None:
+    assert most_synthetic(dataset(2), 0.6) == 3
 
 
 def test_older_rounds_decay() -> None:

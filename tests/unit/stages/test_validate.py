@@ -24,6 +24,7 @@ from twinloop.stages.validate import (
     Asked,
     Judged,
     Known,
+    as_recorded,
     asked_images,
     judge,
     known_image,
@@ -245,6 +246,17 @@ def test_images_of_the_same_name_do_not_replace_each_other(tmp_path: Path) -> No
         sort_into(listed, folders(tmp_path))
         assert sorted(p.read_bytes() for p in (tmp_path / "approved").iterdir()) == [b"1", b"2"]
         assert [p.read_bytes() for p in (tmp_path / "rejected").iterdir()] == [b"3"]
+
+
+def test_a_judgement_of_before_holds_for_what_was_not_changed_since(tmp_path: Path) -> None:
+    recorded = [dataclasses.replace(verdict(name, R), sha256="then") for name in ("same.png", "edited.png", "gone.png")]
+    now = [
+        dataclasses.replace(item(tmp_path / name, A), verdict=dataclasses.replace(verdict(name, A), sha256=sha256))
+        for name, sha256 in (("same.png", "then"), ("edited.png", "now"), ("new.png", "then"))
+    ]
+    found = as_recorded(now, recorded, tmp_path)
+    assert [one.verdict for one in found] == [recorded[0], now[1].verdict, recorded[2]]
+    assert [one.asked.path.name for one in found] == ["same.png", "edited.png", "gone.png"]
 
 
 def test_the_printed_figures() -> None:

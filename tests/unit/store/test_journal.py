@@ -78,14 +78,16 @@ def test_garbage_at_the_end_is_cut_off(tmp_path: Path) -> None:
         assert path.read_bytes() == whole
 
 
+@pytest.mark.parametrize("line", [1, len(ENTRIES) - 1])
 @pytest.mark.parametrize("byte", [0, 9, 12])
-def test_damage_before_the_end_is_refused_with_the_line(tmp_path: Path, byte: int) -> None:
+def test_damage_before_the_end_is_refused_with_the_line(tmp_path: Path, byte: int, line: int) -> None:
     path = tmp_path / "journal.jsonl"
     filled(path)
     lines = path.read_bytes().splitlines(keepends=True)
-    lines[1] = lines[1][:byte] + bytes([lines[1][byte] ^ 1]) + lines[1][byte + 1 :]
+    place = line - 1
+    lines[place] = lines[place][:byte] + bytes([lines[place][byte] ^ 1]) + lines[place][byte + 1 :]
     path.write_bytes(b"".join(lines))
-    with pytest.raises(StateError, match="line 2 is damaged"):
+    with pytest.raises(StateError, match=f"line {line} is damaged"):
         Journal(path)
     assert path.read_bytes() == b"".join(lines)
     with pytest.raises(StateError, match="Delete it\\."):

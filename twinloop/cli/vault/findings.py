@@ -46,13 +46,17 @@ def excluded_copy_lines(left_out: Sequence[LeftOut]) -> list[str]:
     return [f"Left out with them, as {agree(len(copies), 'a copy', 'copies')}: {first}{more}"]
 
 
-def say_audit(found: Captions, terminal: Terminal) -> None:
-    """What should be known of the captions before they are trained on."""
+def say_audit(found: Captions, terminal: Terminal, without_trigger: Sequence[str] = ()) -> None:
+    """What should be known of the captions before they are trained on.
+
+    Args:
+        without_trigger: pictures whose photos are gone, with captions of the user's own that lack the trigger.
+    """
     for line in not_described_lines(found):
         terminal.warn(line)
     for constant in found.audit:
         terminal.warn(constant.text)
-    bare = found.without_trigger
+    bare = (*found.without_trigger, *without_trigger)
     if bare:
         more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
         terminal.warn(

@@ -65,7 +65,7 @@ def made(opened: OpenVault, person: Person, args: argparse.Namespace, terminal: 
     found = prep(opened, work, PrepOptions(args.layout, args.repeats, args.output), terminal)
     for line in lines(found):
         terminal.line(line)
-    findings.say_audit(found.captions, terminal)
+    findings.say_audit(found.captions, terminal, found.carried_without_trigger)
     return found
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from twinloop.domain.captions import Description
 from twinloop.domain.faces import Box, Face, HandShape, HeadPose, Part
 from twinloop.domain.observation import Observation
-from twinloop.store.private_db import empty_log, open_private, unusable
+from twinloop.store.private_db import PrivateDb, path_key
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS observation (
@@ -34,7 +34,7 @@ _ORIGINS = 1
 """Version of the rules by which a file is told to be made by a model (`twinloop.store.pictures.provenance`)."""
 
 
-class Catalog:
+class Catalog(PrivateDb):
     """Observations by content hash and model fingerprint; file stats by path, so that an unchanged file is not read
     again.
 
@@ -48,90 +48,65 @@ class Catalog:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self.path = path
-        try:
-            self._db = open_private(path)
-            self._db.execute("PRAGMA secure_delete = ON")  # nothing that was seen of a face lingers in free pages
-            self._db.executescript(_SCHEMA)
-            self._add_ctime()
-            self._doubt_old_origins()
-        except (OSError, sqlite3.Error) as error:
-            raise unusable("open", path, error) from error
-
-    def _add_ctime(self) -> None:
-        """Where a file was noted without it, it is read again: what was seen of its content is kept."""
-        if self._has_ctime():
-            return
-        self._db.execute("BEGIN IMMEDIATE")
-        if not self._has_ctime():  # another process may have been faster
-            self._db.execute("ALTER TABLE file ADD COLUMN ctime_ns INTEGER NOT NULL DEFAULT 0")
-        self._db.execute("COMMIT")
-
-    def _has_ctime(self) -> bool:
-        return any(row[1] == "ctime_ns" for row in self._db.execute("PRAGMA table_info(file)"))
-
-    def _doubt_old_origins(self) -> None:
-        """Files whose origin was told by other rules are read again when they are next asked for."""
-        if self._db.execute("PRAGMA user_version").fetchone()[0] != _ORIGINS:
-            self._db.execute("UPDATE file SET mtime_ns = -1")
-            self._db.execute(f"PRAGMA user_version = {_ORIGINS}")
-
-    def close(self) -> None:
-        self._db.close()
-
-    def __enter__(self) -> Catalog:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        super().__init__(path, _prepare)
 
     def known_file(self, path: Path, stat: os.stat_result) -> tuple[str, str] | None:
         """(sha256, origin) of a file that still has this ``stat``, or None when it must be read."""
-        row = self._read("SELECT size, mtime_ns, ctime_ns, sha256, origin FROM file WHERE path = ?", (_key(path),))
-        return (row[3], row[4]) if row is not None and row[:3] == _stat(stat) else None
+        rows = self.run(
+            "SELECT sha256, origin FROM file WHERE path = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?",
+            (_key(path), *_stat(stat)),
+            "read",
+        )
+        return rows[0] if rows else None
 
     def remember_file(self, path: Path, stat: os.stat_result, sha256: str, origin: str) -> None:
         """Note what a file holds.
 
         ``stat`` was taken before it was read: if it changed meanwhile, it is read again next time.
         """
-        self._write(
+        self.run(
             "INSERT OR REPLACE INTO file (path, size, mtime_ns, ctime_ns, sha256, origin) VALUES (?, ?, ?, ?, ?, ?)",
             (_key(path), *_stat(stat), sha256, origin),
+            "write",
         )
 
     def get(self, sha256: str, fingerprint: str) -> Observation | None:
-        row = self._read("SELECT data FROM observation WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint))
-        return observation_from_json(json.loads(row[0])) if row is not None else None
+        data = self._data("observation", sha256, fingerprint)
+        return observation_from_json(data) if data is not None else None
 
     def put(self, seen: Observation) -> None:
-        self._write(
-            "INSERT OR REPLACE INTO observation VALUES (?, ?, ?)",
-            (seen.sha256, seen.fingerprint, json.dumps(observation_to_json(seen))),
-        )
+        self._put("observation", seen.sha256, seen.fingerprint, observation_to_json(seen))
 
     def described(self, sha256: str, fingerprint: str) -> Description | None:
         """What a captioner of that fingerprint said of this content."""
-        row = self._read("SELECT data FROM description WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint))
-        return Description.from_json(json.loads(row[0])) if row is not None else None
+        data = self._data("description", sha256, fingerprint)
+        return Description.from_json(data) if data is not None else None
 
     def put_described(self, sha256: str, fingerprint: str, said: Description) -> None:
-        self._write(
-            "INSERT OR REPLACE INTO description VALUES (?, ?, ?)", (sha256, fingerprint, json.dumps(said.to_json()))
+        self._put("description", sha256, fingerprint, said.to_json())
+
+    def _data(self, table: str, sha256: str, fingerprint: str) -> dict[str, Any] | None:
+        text = self.value(
+            f"SELECT data FROM {table} WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint), "read"
         )
+        data: dict[str, Any] | None = None if text is None else json.loads(text)
+        return data
+
+    def _put(self, table: str, sha256: str, fingerprint: str, data: Mapping[str, Any]) -> None:
+        self.run(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", (sha256, fingerprint, json.dumps(data)), "write")
 
     def contents_below(self, folders: Iterable[Path]) -> set[str]:
         """sha256 of every file at or below one of these paths, as it was when it was last read."""
         roots = [_key(folder) for folder in folders]
         return {
             sha256
-            for path, sha256 in self._rows("SELECT path, sha256 FROM file")
+            for path, sha256 in self.run("SELECT path, sha256 FROM file", verb="read")
             if any(path == root or path.startswith(f"{root.rstrip('/')}/") for root in roots)
         }
 
     def observed(self, contents: Set[str]) -> Set[str]:
         """Those of these contents that something is known of."""
-        return contents & {sha256 for (sha256,) in self._rows("SELECT DISTINCT sha256 FROM observation")}
+        return contents & {sha256 for (sha256,) in self.run("SELECT DISTINCT sha256 FROM observation", verb="read")}
 
     def forget(self, contents: Iterable[str]) -> None:
         """Delete for good what is known of these contents, and of any that no file has any more: of a picture that was
@@ -140,39 +115,43 @@ class Catalog:
         Raises:
             StorageError: the file cannot be written, or another program reads what is to go.
         """
-        missing = [path for (path,) in self._rows("SELECT path FROM file") if not os.path.lexists(path)]
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("DELETE FROM file WHERE path = ?", ((path,) for path in missing))
-            self._db.execute("CREATE TEMP TABLE gone (sha256 TEXT PRIMARY KEY) WITHOUT ROWID")
-            self._db.executemany("INSERT OR IGNORE INTO gone VALUES (?)", ((sha256,) for sha256 in contents))
-            self._db.execute("DELETE FROM file WHERE sha256 IN (SELECT sha256 FROM gone)")
+        missing = [row for row in self.run("SELECT path FROM file", verb="read") if not os.path.lexists(row[0])]
+        with self.batch("write", at_once=True):
+            self.run_many("DELETE FROM file WHERE path = ?", missing, "write")
+            self.run("CREATE TEMP TABLE gone (sha256 TEXT PRIMARY KEY) WITHOUT ROWID", verb="write")
+            self.run_many("INSERT OR IGNORE INTO gone VALUES (?)", ((sha256,) for sha256 in contents), "write")
+            self.run("DELETE FROM file WHERE sha256 IN (SELECT sha256 FROM gone)", verb="write")
             for table in ("observation", "description"):
-                self._db.execute(f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT sha256 FROM file)")
-            self._db.execute("DROP TABLE gone")
-            self._db.execute("COMMIT")
-            empty_log(self._db, self.path)
-        except sqlite3.Error as error:
-            raise unusable("write", self.path, error) from error
+                self.run(f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT sha256 FROM file)", verb="write")
+            self.run("DROP TABLE gone", verb="write")
+        self.leave_nothing("write")
 
-    def _read(self, sql: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        try:
-            row: tuple[Any, ...] | None = self._db.execute(sql, values).fetchone()
-        except sqlite3.Error as error:
-            raise unusable("read", self.path, error) from error
-        return row
 
-    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
-        try:
-            return self._db.execute(sql).fetchall()
-        except sqlite3.Error as error:
-            raise unusable("read", self.path, error) from error
+def _prepare(database: sqlite3.Connection) -> None:
+    database.executescript(_SCHEMA)
+    _add_ctime(database)
+    _doubt_old_origins(database)
 
-    def _write(self, sql: str, values: tuple[Any, ...]) -> None:
-        try:
-            self._db.execute(sql, values)
-        except sqlite3.Error as error:
-            raise unusable("write", self.path, error) from error
+
+def _add_ctime(database: sqlite3.Connection) -> None:
+    """Where a file was noted without it, it is read again: what was seen of its content is kept."""
+    if _has_ctime(database):
+        return
+    database.execute("BEGIN IMMEDIATE")
+    if not _has_ctime(database):  # another process may have been faster
+        database.execute("ALTER TABLE file ADD COLUMN ctime_ns INTEGER NOT NULL DEFAULT 0")
+    database.execute("COMMIT")
+
+
+def _has_ctime(database: sqlite3.Connection) -> bool:
+    return any(row[1] == "ctime_ns" for row in database.execute("PRAGMA table_info(file)"))
+
+
+def _doubt_old_origins(database: sqlite3.Connection) -> None:
+    """Files whose origin was told by other rules are read again when they are next asked for."""
+    if database.execute("PRAGMA user_version").fetchone()[0] != _ORIGINS:
+        database.execute("UPDATE file SET mtime_ns = -1")
+        database.execute(f"PRAGMA user_version = {_ORIGINS}")
 
 
 def _stat(stat: os.stat_result) -> tuple[int, int, int]:
@@ -181,7 +160,7 @@ def _stat(stat: os.stat_result) -> tuple[int, int, int]:
 
 
 def _key(path: Path) -> str:
-    return os.fsencode(Path(os.path.abspath(path)).as_posix()).decode("utf-8", "backslashreplace")
+    return path_key(path).decode("utf-8", "backslashreplace")
 
 
 def observation_to_json(seen: Observation) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,7 @@ import numpy as np
 from twinloop.domain.faces import Box, Face, FloatArray, HeadPose
 from twinloop.domain.vault import FaceKey, VaultFace, VaultPhoto
 from twinloop.errors import StorageError
-from twinloop.store.atomic import storage_errors
-from twinloop.store.private_db import empty_log, open_private, open_to_read, unusable
+from twinloop.store.private_db import PrivateDb, path_key
 from twinloop.store.vault.folder import Vault
 
 VERSION = 3
@@ -112,7 +111,7 @@ class OtherVersion(StorageError):
     """The catalogue was made by another version of this program; a scan makes it anew."""
 
 
-class VaultCatalog:
+class VaultCatalog(PrivateDb):
     """Photos by content hash and fingerprint of what measured them; files by path, so that an unchanged one is only
     stat-ed.
 
@@ -129,71 +128,7 @@ class VaultCatalog:
     """
 
     def __init__(self, path: Path | None, *, reading: bool = False, any_version: bool = False) -> None:
-        self.path = path
-        try:
-            with storage_errors(path or Path()):
-                found = open_to_read(path) if reading and path is not None else None
-                self._db = open_private(None if reading else path) if found is None else found
-            try:
-                self._check_tables(reading=found is not None, any_version=any_version)
-            except BaseException:
-                self._db.close()
-                raise
-        except sqlite3.Error as error:
-            raise unusable("open", path, error) from error
-
-    def _check_tables(self, reading: bool, any_version: bool) -> None:
-        """Have the tables of this version, where they are not to be read as they are."""
-        if not reading:
-            self._db.execute("PRAGMA secure_delete = ON")  # nothing that was measured of a face lingers in free pages
-        if self._is_current() or (reading and any_version):
-            return
-        if self._tables() and not any_version:
-            command = Vault(self.path.parent).command("scan") if self.path is not None else "twinloop vault scan"
-            raise OtherVersion(
-                f"{self.path} was made by another version of this program. Bring it up to date: {command}"
-            )
-        if reading:  # it is just being made
-            self._db.close()
-            self._db = open_private(None)
-        self._make_tables()
-
-    def _is_current(self) -> bool:
-        return bool(self._db.execute("PRAGMA user_version").fetchone()[0] == VERSION)
-
-    def _tables(self) -> list[str]:
-        return [name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-
-    def _make_tables(self) -> None:
-        """Of another version of this program nothing is migrated: a cache is made anew."""
-        self._db.execute("BEGIN IMMEDIATE")
-        if not self._is_current():  # another process may have been faster
-            for name in self._tables():
-                self._db.execute(f'DROP TABLE "{name}"')
-            for statement in _TABLES.split(";"):
-                self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version = {VERSION}")
-        self._db.execute("COMMIT")
-
-    def close(self) -> None:
-        self._db.close()
-
-    def __enter__(self) -> VaultCatalog:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @contextmanager
-    def batch(self) -> Iterator[None]:
-        """Everything inside becomes durable together, or none of it."""
-        self.run("BEGIN")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self.run("COMMIT")
+        super().__init__(path, partial(_prepare, path=path, reading=reading, any_version=any_version), reading)
 
     # files
 
@@ -295,16 +230,13 @@ class VaultCatalog:
 
     def summaries(self, fingerprint: str) -> Iterator[PhotoSummary]:
         """Photos of which at least one file is there, by content hash, without reading each one's faces."""
-        try:
-            for row in self._db.execute(_SUMMARIES, (fingerprint,)):
-                sha256, path, size, width, height, phash, taken, origin, measures, confidence = row
-                known: Mapping[str, float] = json.loads(measures) if measures else {}
-                yield PhotoSummary(
-                    sha256, os.fsdecode(path), size, width, height, int(phash, 16), taken, origin, known,
-                    confidence or 0.0,
-                )  # fmt: skip
-        except sqlite3.Error as error:
-            raise unusable("use", self.path, error) from error
+        for row in self.each(_SUMMARIES, (fingerprint,)):
+            sha256, path, size, width, height, phash, taken, origin, measures, confidence = row
+            known: Mapping[str, float] = json.loads(measures) if measures else {}
+            yield PhotoSummary(
+                sha256, os.fsdecode(path), size, width, height, int(phash, 16), taken, origin, known,
+                confidence or 0.0,
+            )  # fmt: skip
 
     def copies(self) -> dict[str, list[str]]:
         """Paths by content hash, of contents that several files have; sorted."""
@@ -327,8 +259,8 @@ class VaultCatalog:
 
     def thumbnail(self, sha256: str) -> bytes | None:
         """The small JPEG of a photo, upright."""
-        rows = self.run("SELECT thumbnail FROM photo WHERE sha256 = ? AND thumbnail IS NOT NULL LIMIT 1", (sha256,))
-        return bytes(rows[0][0]) if rows else None
+        found = self.value("SELECT thumbnail FROM photo WHERE sha256 = ? AND thumbnail IS NOT NULL LIMIT 1", (sha256,))
+        return None if found is None else bytes(found)
 
     def faces(self, fingerprint: str) -> FaceTable:
         """All faces with an embedding, of photos that are there, by content hash and number."""
@@ -350,35 +282,38 @@ class VaultCatalog:
             np.array([np.nan if row[6] is None else row[6] for row in rows], np.float32),
         )
 
-    def leave_nothing(self) -> None:
-        """Empty the write-ahead log. Errors as in `empty_log` and `run`."""
-        try:
-            empty_log(self._db, self.path)
-        except sqlite3.Error as error:
-            raise unusable("use", self.path, error) from error
 
-    def run(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        """One statement, and all its rows.
-
-        Raises:
-            StorageError: the disk is full, or the file is damaged.
-        """
-        try:
-            return self._db.execute(sql, values).fetchall()
-        except sqlite3.Error as error:
-            raise unusable("use", self.path, error) from error
-
-    def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        """One statement for many rows; they are taken one by one. Errors as in `run`."""
-        try:
-            self._db.executemany(sql, rows)
-        except sqlite3.Error as error:
-            raise unusable("use", self.path, error) from error
+def _prepare(database: sqlite3.Connection, path: Path | None, reading: bool, any_version: bool) -> None:
+    """Have the tables of this version, where those of another one are not to be read as they are."""
+    if _is_current(database):
+        return
+    if _tables(database):
+        if not any_version:
+            command = Vault(path.parent).command("scan") if path is not None else "twinloop vault scan"
+            raise OtherVersion(f"{path} was made by another version of this program. Bring it up to date: {command}")
+        if reading:
+            return
+    _make_tables(database)
 
 
-def path_key(path: Path | str) -> bytes:
-    """A path as the tables hold it: the bytes of its absolute form, with forward slashes on every system."""
-    return os.fsencode(Path(os.path.abspath(path)).as_posix())
+def _is_current(database: sqlite3.Connection) -> bool:
+    return bool(database.execute("PRAGMA user_version").fetchone()[0] == VERSION)
+
+
+def _tables(database: sqlite3.Connection) -> list[str]:
+    return [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+
+
+def _make_tables(database: sqlite3.Connection) -> None:
+    """Of another version of this program nothing is migrated: a cache is made anew."""
+    database.execute("BEGIN IMMEDIATE")
+    if not _is_current(database):  # another process may have been faster
+        for name in _tables(database):
+            database.execute(f'DROP TABLE "{name}"')
+        for statement in _TABLES.split(";"):
+            database.execute(statement)
+        database.execute(f"PRAGMA user_version = {VERSION}")
+    database.execute("COMMIT")
 
 
 def _face_row(found: VaultFace) -> tuple[Any, ...]:

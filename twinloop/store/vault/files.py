@@ -9,7 +9,8 @@ from pathlib import Path
 
 from twinloop.domain.scanned import ListedFile
 from twinloop.store.pictures.raw_pairs import BESIDE, photo_beside
-from twinloop.store.vault.catalog import VaultCatalog, path_key
+from twinloop.store.private_db import path_key
+from twinloop.store.vault.catalog import VaultCatalog
 
 _CHUNK = 512
 _PAIRED = f"{BESIDE}%"
@@ -66,7 +67,7 @@ class FileIndex:
         )
         with self._catalog.batch():
             self._catalog.run_many("INSERT OR IGNORE INTO listing VALUES (?, ?, ?, ?, ?)", rows)
-        return int(self._catalog.run("SELECT count(*) FROM listing WHERE problem = ''")[0][0])
+        return int(self._catalog.value("SELECT count(*) FROM listing WHERE problem = ''"))
 
     def forget_missing(self, roots: Iterable[Path], unread: Iterable[Path], away: Iterable[Path] = ()) -> int:
         """Forget files under ``roots`` that are not listed any more, except where a folder could not be looked into;
@@ -90,7 +91,7 @@ class FileIndex:
             for table in ("gone", "listing"):
                 self._catalog.run(f"DELETE FROM {table} WHERE path = ? OR (path >= ? AND path < ?)", _under(place))
         self._catalog.run("DELETE FROM file WHERE path IN (SELECT path FROM gone)")
-        return int(self._catalog.run("SELECT count(*) FROM gone")[0][0])
+        return int(self._catalog.value("SELECT count(*) FROM gone"))
 
     def forget_folder(self, folder: Path, kept: Iterable[Path]) -> int:
         """Forget the files of a folder that is no longer part of the vault, except those under ``kept``; returns how
@@ -149,7 +150,7 @@ class FileIndex:
             f" = ? WHERE l.problem = '' AND NOT ifnull({_UNCHANGED}, 0) ORDER BY l.path",
             (fingerprint, tried),
         )
-        return int(self._catalog.run("SELECT count(*) FROM todo")[0][0])
+        return int(self._catalog.value("SELECT count(*) FROM todo"))
 
     def plan_unpaired(self, problem: str) -> int:
         """Work out which raw photos must be looked at because the photo of the same shot beside them is none after all;
@@ -173,14 +174,14 @@ class FileIndex:
                             "INSERT INTO todo (path, size, mtime_ns, ctime_ns) VALUES (?, ?, ?, ?)", (path, *stat)
                         )
             self.note_problems()
-        return int(self._catalog.run("SELECT count(*) FROM todo")[0][0])
+        return int(self._catalog.value("SELECT count(*) FROM todo"))
 
     def listed_photos(self) -> int:
         """How many of the listed files are known as photos."""
         return int(
-            self._catalog.run(
+            self._catalog.value(
                 "SELECT count(*) FROM listing l JOIN file f ON f.path = l.path WHERE l.problem = '' AND f.problem = ''"
-            )[0][0]
+            )
         )
 
     def planned(self) -> Iterator[ListedFile]:
@@ -208,12 +209,12 @@ class FileIndex:
     def files_below(self, roots: Iterable[Path]) -> int:
         """How many files that hold photos are known at or below these paths; none of them lies below another."""
         counted = (
-            self._catalog.run(
+            self._catalog.value(
                 "SELECT count(*) FROM file WHERE problem = '' AND (path = ? OR (path >= ? AND path < ?))", _under(root)
             )
             for root in roots
         )
-        return sum(int(rows[0][0]) for rows in counted)
+        return sum(int(number) for number in counted)
 
     def moved_to(self, folder: Path) -> Path | None:
         """Another folder that holds every photo that is known below this one, at the same place in it."""
@@ -271,12 +272,8 @@ class FileIndex:
     def counts(self, fingerprint: str) -> Counts:
         """How much is in the vault."""
         present = "sha256 IN (SELECT sha256 FROM file WHERE problem = '')"
-        photos = self._catalog.run(f"SELECT count(*) FROM photo WHERE fingerprint = ? AND {present}", (fingerprint,))[
-            0
-        ][0]
-        faces = self._catalog.run(f"SELECT count(*) FROM face WHERE fingerprint = ? AND {present}", (fingerprint,))[0][
-            0
-        ]
+        photos = self._catalog.value(f"SELECT count(*) FROM photo WHERE fingerprint = ? AND {present}", (fingerprint,))
+        faces = self._catalog.value(f"SELECT count(*) FROM face WHERE fingerprint = ? AND {present}", (fingerprint,))
         files, skipped = self._catalog.run(
             "SELECT count(*) FILTER (WHERE problem = ''), count(*) FILTER (WHERE problem <> '') FROM file"
         )[0]
@@ -284,12 +281,12 @@ class FileIndex:
 
     def embedded(self, fingerprint: str) -> int:
         """Faces with an embedding, of photos that are there."""
-        rows = self._catalog.run(
+        found = self._catalog.value(
             "SELECT count(*) FROM face WHERE fingerprint = ? AND embedding IS NOT NULL AND sha256 IN (SELECT sha256"
             " FROM file WHERE problem = '')",
             (fingerprint,),
         )
-        return int(rows[0][0])
+        return int(found)
 
 
 def _under(root: Path) -> tuple[bytes, bytes, bytes]:

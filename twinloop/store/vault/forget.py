@@ -36,7 +36,7 @@ def forget_unseen(catalog: VaultCatalog, fingerprint: str) -> int:
 
 def unseen_faces(catalog: VaultCatalog, fingerprint: str) -> int:
     """How many faces `forget_unseen` would delete."""
-    return int(catalog.run(f"SELECT count(*) FROM face WHERE {_UNSEEN}", (fingerprint,))[0][0])
+    return int(catalog.value(f"SELECT count(*) FROM face WHERE {_UNSEEN}", (fingerprint,)))
 
 
 def _forget_in(catalog: VaultCatalog, sha256: str, keys: Sequence[FaceKey]) -> int:

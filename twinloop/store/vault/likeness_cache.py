@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinloop.store.atomic import storage_errors
-from twinloop.store.private_db import open_private, unusable
+from twinloop.store.private_db import PrivateDb
 
 _SIGN = 1 << 63
 """SQLite knows signed whole numbers only."""
@@ -28,7 +27,7 @@ class Signature:
     disc: int | None
 
 
-class LikenessCache:
+class LikenessCache(PrivateDb):
     """Signatures by content hash and version of the code that made them.
 
     Raises:
@@ -36,44 +35,25 @@ class LikenessCache:
     """
 
     def __init__(self, path: Path, version: str) -> None:
-        self.path, self.version = path, version
-        try:
-            with storage_errors(path):
-                self._db = open_private(path)
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS signature (sha256 TEXT PRIMARY KEY, version TEXT NOT NULL, flat INTEGER NOT"
-                " NULL, disc INTEGER) WITHOUT ROWID"
-            )
-        except sqlite3.Error as error:
-            raise unusable("use", self.path, error) from error
+        super().__init__(path, _prepare)
+        self.version = version
 
     def known(self) -> dict[str, Signature]:
         """Every signature of this version."""
-        try:
-            rows = self._db.execute("SELECT sha256, flat, disc FROM signature WHERE version = ?", (self.version,))
-            return {
-                sha256: Signature(bool(flat), None if disc is None else disc + _SIGN) for sha256, flat, disc in rows
-            }
-        except sqlite3.Error as error:
-            raise unusable("use", self.path, error) from error
+        rows = self.each("SELECT sha256, flat, disc FROM signature WHERE version = ?", (self.version,))
+        return {sha256: Signature(bool(flat), None if disc is None else disc + _SIGN) for sha256, flat, disc in rows}
 
     def put(self, made: Iterable[tuple[str, Signature]]) -> None:
         """Remember these, together."""
-        rows = [
+        rows = (
             (sha256, self.version, made.flat, None if made.disc is None else made.disc - _SIGN) for sha256, made in made
-        ]
-        try:
-            self._db.execute("BEGIN")
-            self._db.executemany("INSERT OR REPLACE INTO signature VALUES (?, ?, ?, ?)", rows)
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise unusable("use", self.path, error) from error
+        )
+        with self.batch():
+            self.run_many("INSERT OR REPLACE INTO signature VALUES (?, ?, ?, ?)", rows)
 
-    def close(self) -> None:
-        self._db.close()
 
-    def __enter__(self) -> LikenessCache:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+def _prepare(database: sqlite3.Connection) -> None:
+    database.execute(
+        "CREATE TABLE IF NOT EXISTS signature (sha256 TEXT PRIMARY KEY, version TEXT NOT NULL, flat INTEGER NOT NULL,"
+        " disc INTEGER) WITHOUT ROWID"
+    )

@@ -10,7 +10,8 @@ from pathlib import Path
 from twinloop.domain.names import folded
 from twinloop.domain.vault import FaceKey
 from twinloop.store.pictures.face_regions import PhotoName, agreement
-from twinloop.store.vault.catalog import VaultCatalog, path_key
+from twinloop.store.private_db import path_key
+from twinloop.store.vault.catalog import VaultCatalog
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS named_source (
@@ -109,8 +110,7 @@ class PhotoNames:
 
     def count(self) -> int:
         """How many photos that are there have a name."""
-        rows = self._catalog.run(f"SELECT count(DISTINCT sha256) FROM named WHERE sha256 IN ({_HERE})")
-        return int(rows[0][0])
+        return int(self._catalog.value(f"SELECT count(DISTINCT sha256) FROM named WHERE sha256 IN ({_HERE})"))
 
     def all(self) -> dict[str, list[PhotoName]]:
         """The names of photos that are there, by content hash."""

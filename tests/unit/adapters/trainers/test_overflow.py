@@ -126,6 +126,16 @@ def test_a_loss_that_stays_no_number_ends_the_training(
         bench.train("lost")
 
 
+def test_gradients_that_overflow_at_the_least_scale_end_the_training(
+    bench: Bench, full_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
+    monkeypatch.setattr(base, "compute", replace(base.compute, loss_scale=1.0))
+    monkeypatch.setattr(TrainingRun, "_update", lambda self, rate: math.inf)
+    with pytest.raises(TrainingDiverged, match="gradients are no longer numbers at step 1"):
+        bench.train("lost")
+
+
 def test_now_and_then_one_is_left_out_without_an_end_and_without_touching_the_scale(
     bench: Bench, full_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from twinloop.domain.vault import FaceKey, Label, Person, VaultFace, VaultPhoto
 from twinloop.facets import BUILTIN
 from twinloop.stages.observe import Observer
 from twinloop.stages.pixels import face_measures, perceptual_hash
+from twinloop.stages.vault.copies.of_person import Copies
 from twinloop.stages.vault.dataset.caption import Captioned, Captioning, CaptionOptions, Writer
 from twinloop.stages.vault.dataset.choose import choose
 from twinloop.stages.vault.dataset.cut import Cut, CutOptions
@@ -122,12 +123,12 @@ def work_on(
     person: Person,
     label: Label,
     size: int = 256,
-    duplicates: Mapping[str, str] | None = None,
+    copies: Copies | None = None,
     options: CaptionOptions | None = None,
     writer: Writer | None = None,
 ) -> Captioning:
     """All that is usable of a person, to be captioned by the fake detectors unless something else is asked for."""
-    choice = choose(opened, person, duplicates or {}, CutOptions(size=size))
+    choice = choose(opened, person, copies or Copies(), CutOptions(size=size))
     return Captioning(person, label, choice, options or CaptionOptions(), writer or Writer(FAKE))
 
 

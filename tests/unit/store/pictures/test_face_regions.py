@@ -133,6 +133,16 @@ def test_lists_without_end_are_cut() -> None:
     assert len(names_in(xmp.packet(xmp.keywords([f"name {number}" for number in range(5000)])))) == 200
 
 
+def test_a_packet_is_of_bounded_depth_and_size() -> None:
+    named = xmp.keywords(["Anna"])
+    for deep in (20, 5000):
+        nested = "<rdf:Description>" * deep + named + "</rdf:Description>" * deep
+        assert names_in(xmp.packet(nested)) == ((PhotoName("Anna"),) if deep < 40 else ()), deep
+    for many in (10_000, 60_000):
+        listed = named.replace("<rdf:Bag>", "<rdf:Bag>" + "<rdf:x/>" * many)
+        assert names_in(xmp.packet(listed)) == ((PhotoName("Anna"),) if many < 50_000 else ()), many
+
+
 def check(found: tuple[PhotoName, ...]) -> None:
     for said in found:
         assert said.name == clean_name(said.name) != ""

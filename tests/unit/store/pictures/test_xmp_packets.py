@@ -17,7 +17,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from tests.helpers import xmp
-from twinloop.store.pictures.xmp_packets import LARGEST, MOST
+from twinloop.store.pictures.xmp_packets import LARGEST, MOST, _Numbers
 from twinloop.store.pictures.xmp_packets import xmp_packets as packets_of
 
 PACKET = xmp.packet(xmp.lightroom([("Anna", (0.5, 0.5, 0.2, 0.2))]))
@@ -126,6 +126,42 @@ def test_a_list_of_pieces_without_size_ends() -> None:
     meta = b"\0\0\0\0" + struct.pack(">I4s", len(iloc) + 8, b"iloc") + iloc
     data = struct.pack(">I4s8s", 16, b"ftyp", b"heic\0\0\0\0") + struct.pack(">I4s", len(meta) + 8, b"meta") + meta
     assert xmp_packets(io.BytesIO(data)) == ()
+
+
+def heic(iinf: bytes, iloc: bytes, behind: bytes = b"") -> bytes:
+    """A file of these two boxes, and of what lies behind them."""
+    meta = b"\0\0\0\0" + box(b"iinf", iinf) + box(b"iloc", iloc)
+    return box(b"ftyp", b"heic\0\0\0\0") + box(b"meta", meta) + behind
+
+
+def box(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I4s", len(body) + 8, kind) + body
+
+
+def test_a_list_that_is_shorter_than_it_says_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four thousand million items of nothing would take an hour."""
+    read, asked = _Numbers.next, list[int]()
+
+    def counted(numbers: _Numbers, size: int) -> int:
+        asked.append(size)
+        assert len(asked) < 10
+        return read(numbers, size)
+
+    monkeypatch.setattr(_Numbers, "next", counted)
+    assert xmp_packets(io.BytesIO(heic(b"", b"\x02\0\0\0" + b"\0\0" + b"\xff" * 4))) == () and asked
+
+
+def test_numbers_of_pieces_are_passed_over() -> None:
+    kind = b"\x02\0\0\0" + struct.pack(">HH", 7, 0) + b"mime" + b"\0" + b"application/rdf+xml\0"
+    iinf = b"\0\0\0\0" + struct.pack(">H", 1) + box(b"infe", kind)
+
+    def iloc(place: int) -> bytes:
+        """Offsets, lengths and numbers of pieces of four bytes each."""
+        item = struct.pack(">HHHH", 7, 0, 0, 1) + struct.pack(">III", 0x1234, place, len(PACKET))
+        return b"\x01\0\0\0" + b"\x44\x04" + struct.pack(">H", 1) + item
+
+    data = heic(iinf, iloc(len(heic(iinf, iloc(0)))), PACKET)
+    assert xmp_packets(io.BytesIO(data)) == (PACKET,)
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:

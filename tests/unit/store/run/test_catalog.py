@@ -242,6 +242,6 @@ def test_while_another_program_reads_what_is_forgotten_it_is_said(tmp_path: Path
         seen = remembered(catalog, tmp_path / "a.png", 1.0)
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM observation").fetchall()
-        catalog._db.execute("PRAGMA busy_timeout = 1")
+        catalog.run("PRAGMA busy_timeout = 1")
         with pytest.raises(StorageError, match="Close that program and run the same command again"):
             catalog.forget({seen.sha256})

@@ -82,8 +82,8 @@ class Captioned:
     """One picture with its caption.
 
     ``source`` = the captioner's name, ``edited`` or ``beside``; ``seen`` = what was measured on the picture;
-    ``failure`` = why the captioner added nothing, "" = it did, or was not asked; ``copy`` = the copy of the photo beside
-    which the caption lies, None = it does not.
+    ``failure`` = why the captioner added nothing, "" = it did, or was not asked; ``copy`` = the copy of the photo that
+    the caption lies beside; None = the photo itself, or it lies nowhere.
     """
 
     cut: Cut
@@ -295,11 +295,11 @@ def _from_file(opened: OpenVault, picture: CutPicture, seen: Observation, work: 
     """The picture with the caption in a file beside its photo, else beside a copy that is not used itself."""
     if own := _beside(picture.cut.photo, work):
         return Captioned(picture.cut, picture, seen, own, BESIDE)
-    if work.options.own_captions != OWN_CAPTIONS[0]:
+    alike = work.choice.alike.get(picture.cut.photo.sha256, ())
+    if work.options.own_captions != OWN_CAPTIONS[0] or not alike:
         return None
     used = {cut.photo.sha256 for cut in work.choice.cuts}
-    copies = (copy for copy in work.choice.alike.get(picture.cut.photo.sha256, ()) if copy not in used)
-    found = beside_copies(opened, copies, work.label)
+    found = beside_copies(opened, (copy for copy in alike if copy not in used), work.label)
     return None if found is None else Captioned(picture.cut, picture, seen, found[0], BESIDE, copy=found[1])
 
 

@@ -27,7 +27,6 @@ from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.record import check_current
 from twinloop.system import shell
 
-
 _Photo = tuple[VaultPhoto, int | None]
 """A photo, and which of its faces is the person's; None = the whole picture."""
 POOR, COPY, EXCLUDED_COPY = "poor", "copy", "excluded copy"
@@ -37,8 +36,8 @@ POOR, COPY, EXCLUDED_COPY = "poor", "copy", "excluded copy"
 class LeftOut:
     """A photo of the person that is not used.
 
-    ``kind``: ``poor`` (too small or blurred), ``copy`` (another photo stands for it), ``excluded copy`` (of a photo that
-    was left out by hand), "" = anything else.
+    ``kind``: ``poor`` (too small or blurred), ``copy`` (another photo stands for it), ``excluded copy`` (of a photo
+    that was left out by hand), "" = anything else.
     """
 
     photo: VaultPhoto

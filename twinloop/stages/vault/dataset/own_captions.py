@@ -55,7 +55,7 @@ def beside(photo: VaultPhoto, label: Label) -> str | None:
 
 
 def beside_copies(opened: OpenVault, photos: Iterable[str], label: Label) -> tuple[str, VaultPhoto] | None:
-    """The first caption that lies in a file beside one of these photos (sha256), and the photo; None = there is none."""
+    """The first caption in a file beside one of these photos (sha256), and the photo; None = there is none."""
     for sha256 in photos:
         photo = opened.catalog.photo(sha256, opened.fingerprint)
         text = None if photo is None else beside(photo, label)

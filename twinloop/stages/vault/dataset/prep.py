@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinloop.domain.captions import holds_trigger
 from twinloop.domain.choices import LAYOUTS
 from twinloop.errors import InputError, UnreadableImage
 from twinloop.ports import Reporter
@@ -108,8 +109,8 @@ class Prepared:
         made_way: (owner, new place) of somebody else's training set that lay here under an earlier name; None = there
             was none.
         by_hand, undated: as `ChosenPhotos` has them. carried: pictures of photos that are no longer there, or cannot be
-            read for now. unread: how many of them are of the latter. without_face: paths of photos in the same folders as the person's
-            on which no face was found, so that they are nobody's.
+            read for now. unread: how many of them are of the latter. without_face: paths of photos in the same folders
+            as the person's on which no face was found, so that they are nobody's.
     """
 
     folder: Path
@@ -142,6 +143,12 @@ class Prepared:
     def pictures(self) -> int:
         """How many pictures a trainer takes from here, but for `others`."""
         return len(self.captions.captions) + len(self.carried)
+
+    @property
+    def carried_without_trigger(self) -> tuple[str, ...]:
+        """Names of carried pictures whose caption is the user's own and lacks the trigger."""
+        own, trigger = (item for item in self.carried if item.edited), self.captions.label.trigger
+        return tuple(item.file for item in own if not holds_trigger(item.text, trigger))
 
     @property
     def audit(self) -> tuple[Constant, ...]:
@@ -198,9 +205,8 @@ def prep(opened: OpenVault, work: Captioning, options: PrepOptions, reporter: Re
     unread = {item.photo.sha256 for item in captions.left_out[len(choice.left_out) :]}
     gone = unavailable(opened, {folder.photo_of(name) for name in folder.names} - {""})
     said = by_hand(opened.decisions, work.person, choice.alike, gone)
-    words = Words.of(
-        opened.decisions, label, work.options.style, folder.record, edits_of(opened.decisions, label.person)
-    )
+    edits = edits_of(opened.decisions, label.person)
+    words = Words.of(opened.decisions, label, work.options.style, folder.record, edits)
     carried = carry(folder, placed, words, (gone - said.left_out) | unread)
     shelf.put_metadata(captions.captions, carried)
     removed = folder.remove_stale()

@@ -123,6 +123,16 @@ def test_two_at_once_each_in_its_place(base: BaseModel, tmp_path: Path) -> None:
     assert torch.equal(answer(base), wanted)
 
 
+def test_two_at_full_strength_are_both_active(base: BaseModel, tmp_path: Path) -> None:
+    one, two = (lora(base, tmp_path / f"{n}.safetensors", seed=n) for n in range(2))
+    alone = afresh(base, two)
+    base.lora.use(None)
+    base.lora.wear([(one, 1.0), (two, 1.0)])
+    layers = [layer for layer in base.denoiser.modules() if isinstance(layer, LoraLayer)]
+    assert layers and all(len(layer.active_adapters) == 2 for layer in layers)
+    assert not torch.allclose(answer(base), alone, rtol=1e-3)
+
+
 @pytest.mark.parametrize("changes", [{"rank": 2}, {"dora": True}])
 def test_what_does_not_fit_is_put_on_afresh(base: BaseModel, tmp_path: Path, changes: dict[str, Any]) -> None:
     first, second = lora(base, tmp_path / "a.safetensors"), lora(base, tmp_path / "b.safetensors", seed=1, **changes)

@@ -234,6 +234,17 @@ def test_the_groups_follow_when_photos_come_and_go(tmp_path: Path) -> None:
         assert current(opened, Recording()) == found
 
 
+def test_a_second_file_of_known_bytes_is_a_change(tmp_path: Path) -> None:
+    first = save(picture(1), tmp_path / "p" / "b.jpg")
+    with vault_of(tmp_path / "vault", [first]) as opened:
+        assert dedup(opened, DedupOptions(), Recording()).groups == ()
+    second = first.with_name("c.jpg")
+    second.write_bytes(first.read_bytes())
+    scanned(tmp_path / "vault", [first, second])
+    with open_vault(tmp_path / "vault") as opened:
+        assert names(current(opened, Recording()), "exact") == [["b.jpg", "c.jpg"]]
+
+
 def test_what_is_there_is_kept_before_what_is_away(tmp_path: Path) -> None:
     """Else the user would be told to do without the only one that is there."""
     files = messy(tmp_path / "disk")

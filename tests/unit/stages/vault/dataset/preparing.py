@@ -9,6 +9,7 @@ from typing import Any
 from tests.unit.stages.vault.makers import work_on
 from tests.unit.things import Recording
 from twinloop.domain.vault import Consent, Label, Person
+from twinloop.stages.vault.copies.of_person import Copies
 from twinloop.stages.vault.dataset.prep import Prepared, PrepOptions, prep
 from twinloop.stages.vault.opened import OpenVault
 
@@ -16,9 +17,9 @@ LABEL = Label("p001", "ohwx alice", "woman", Consent("self", "alice", "2024-05-0
 
 
 def prepare(
-    opened: OpenVault, person: Person, duplicates: dict[str, str] | None = None, size: int = 256, **options: Any
+    opened: OpenVault, person: Person, copies: Copies | None = None, size: int = 256, **options: Any
 ) -> Prepared:
-    return prep(opened, work_on(opened, person, LABEL, size, duplicates), PrepOptions(**options), Recording())
+    return prep(opened, work_on(opened, person, LABEL, size, copies), PrepOptions(**options), Recording())
 
 
 def tree(folder: Path) -> dict[str, str]:

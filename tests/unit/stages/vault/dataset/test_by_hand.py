@@ -12,6 +12,8 @@ from tests.unit.stages.vault.makers import fake_vault, work_on
 from tests.unit.things import Recording
 from twinloop.domain.vault import Label, Person
 from twinloop.errors import InputError, NothingToDo
+from twinloop.stages.vault.copies.of_person import alike_in
+from twinloop.stages.vault.copies.record import DuplicateFile, DuplicateGroup, Duplicates
 from twinloop.stages.vault.dataset.by_hand import (
     ByHand,
     by_hand,
@@ -22,6 +24,8 @@ from twinloop.stages.vault.dataset.by_hand import (
 )
 from twinloop.stages.vault.dataset.prep import PrepOptions, prep
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.store.atomic import write_json
+from twinloop.store.vault.files import FileIndex
 
 LABEL = Label("p001", "ohwx", "woman")
 
@@ -109,7 +113,11 @@ def test_a_prepared_set_is_behind_until_it_is_prepared_again(tmp_path: Path) -> 
         say(opened, person, "exclude", [first])
         assert behind() == 0, "nothing is prepared"
         found = prep(opened, work_on(opened, person, LABEL), PrepOptions(), Recording())
-        assert behind() == 0 and found.to_json()["by_hand"] == {"left_out": [first], "taken_in": []}
+        assert behind() == 0 and found.to_json()["by_hand"] == {
+            "left_out": [first],
+            "taken_in": [],
+            "copies": [],
+        }
         say(opened, person, "include", [first, second])
         assert behind() == 2
         again = prep(opened, work_on(opened, person, LABEL), PrepOptions(), Recording())
@@ -157,3 +165,45 @@ def test_a_prepared_picture_means_the_photo_that_its_shot_has_now(tmp_path: Path
         del opened.decisions.same_shot  # another command reads it anew
         now = dataclasses.replace(person, faces=(dataclasses.replace(first, sha256="jpeg of first"), *rest))
         assert photos_meant(opened, now, [found.folder / found.files[first.sha256]]) == ["jpeg of first"]
+
+
+def test_what_is_said_of_a_photo_holds_for_a_copy_until_something_else_is_said_of_that(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 3) as (opened, person):
+        first, second, third = (key.sha256 for key in person.faces)
+        group = DuplicateGroup(
+            "near",
+            "alike",
+            tuple(
+                DuplicateFile(f"/{one}", one, one == first, None if one == first else first, "", {})
+                for one in (first, second)
+            ),
+        )
+        write_json(opened.vault.duplicates, Duplicates((group,), 6, 10.0, 3, 3).to_json())
+        alike = alike_in(opened.vault)
+        say(opened, person, "exclude", [second])
+        now = by_hand(opened.decisions, person, alike)
+        assert now == ByHand(frozenset([second]), copies_out={first: second}) and now.of(third) == "automatic"
+        prepared = {"by_hand": now.to_json()}
+        assert chosen_since(opened, person, prepared) == 0
+        say(opened, person, "automatic", [first])
+        assert by_hand(opened.decisions, person, alike).copies_out == {}
+        assert chosen_since(opened, person, prepared) == 1
+        with pytest.raises(NothingToDo, match="chosen automatically already"):
+            say(opened, person, "automatic", [first])
+        say(opened, person, "include", [second])
+        say(opened, person, "exclude", [second])
+        assert by_hand(opened.decisions, person, alike).copies_out == {first: second}, "the last word about the picture"
+
+
+def test_a_picture_whose_photo_is_gone_can_be_left_out(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 4) as (opened, person):
+        folder = prep(opened, work_on(opened, person, LABEL), PrepOptions(), Recording()).folder
+        lost, *rest = sorted(person.faces, key=lambda key: key.sha256 != sha_of(opened, person, "IMG_0001.png"))
+        FileIndex(opened.catalog).forget_folder(tmp_path / "photos/IMG_0001.png", ())
+        now = dataclasses.replace(person, faces=tuple(rest))
+        assert photos_meant(opened, now, [folder / "IMG_0001.png"]) == [lost.sha256]
+        say(opened, now, "exclude", [lost.sha256])
+        assert chosen_since(opened, now, prepared_record(opened, now)) == 1
+        found = prep(opened, work_on(opened, now, LABEL), PrepOptions(), Recording())
+        assert sorted(found.removed) == ["IMG_0001.png", "IMG_0001.txt"] and found.carried == ()
+        assert found.by_hand.left_out == {lost.sha256} and chosen_since(opened, now, prepared_record(opened, now)) == 0

@@ -10,9 +10,11 @@ from tests.unit.stages.vault.makers import fake_vault, work_on
 from tests.unit.things import Recording
 from twinloop.domain.vault import Label
 from twinloop.errors import InputError
+from twinloop.stages.vault.copies.record import DuplicateFile, DuplicateGroup, Duplicates
 from twinloop.stages.vault.dataset.folder.prepared import adopt_edits
 from twinloop.stages.vault.dataset.own_captions import edit, edit_many, edits_of, photo_meant
 from twinloop.stages.vault.dataset.prep import PrepOptions, prep
+from twinloop.store.atomic import write_json
 from twinloop.store.vault.catalog import FileEntry
 
 LABEL = Label("p001", "ohwx", "woman")
@@ -76,3 +78,20 @@ def test_several_captions_are_one_decision(tmp_path: Path) -> None:
         opened.decisions.undo()
         opened.decisions.undo()
         assert edits_of(opened.decisions, "p001") == {"a": "ohwx alice, old"}
+
+
+def test_the_last_words_about_a_copy_hold_for_a_photo_without_any(tmp_path: Path) -> None:
+    label, alike = Label("p001", "ohwx alice", "woman"), dict.fromkeys("abc", ("a", "b", "c"))
+    with fake_vault(tmp_path, 1) as (opened, _):
+        edit(opened, label, "b", "old")
+        edit(opened, label, "c", "new")
+        assert edits_of(opened.decisions, "p001", alike)["a"] == "ohwx alice, new"
+        assert "a" not in edits_of(opened.decisions, "p001") and edits_of(opened.decisions, "p001")["b"].endswith("old")
+        files = tuple(DuplicateFile(f"/{one}", one, one == "a", None if one == "a" else "a", "", {}) for one in "abc")
+        found = Duplicates((DuplicateGroup("near", "alike", files),), 6, 10.0, 3, 3)
+        write_json(opened.vault.duplicates, found.to_json())
+        edit(opened, label, "a", "")
+        assert "a" not in edits_of(opened.decisions, "p001", alike), "the measured caption comes back"
+        opened.decisions.undo()
+        edit(opened, label, "a", "new")
+        assert edits_of(opened.decisions, "p001")["a"] == "ohwx alice, new", "words of its own, whatever a copy says"

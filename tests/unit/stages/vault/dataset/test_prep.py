@@ -22,6 +22,7 @@ from tests.unit.things import Recording, face
 from twinloop.domain.faces import Box
 from twinloop.domain.vault import Person
 from twinloop.errors import InputError, StateError
+from twinloop.stages.vault.copies.of_person import Copies
 from twinloop.stages.vault.dataset.folder.prepared import lines_of
 from twinloop.stages.vault.dataset.label import label_json, label_of
 from twinloop.stages.vault.dataset.own_captions import edit, edits_of
@@ -280,7 +281,7 @@ def test_a_photo_that_drops_out_takes_its_files_along(tmp_path: Path) -> None:
     with vault(tmp_path) as (opened, person):
         prepare(opened, person)
         photo = person.faces[0].sha256
-        found = prepare(opened, person, {photo: "near copy of IMG_9.png"})
+        found = prepare(opened, person, Copies({photo: "near copy of IMG_9.png"}))
         assert len(found.removed) == 2 and len(as_flat(found.folder)) == 5
         assert any(item.reason == "near copy of IMG_9.png" for item in found.left_out)
         assert any(finding.about == "duplicates" and finding.have == 1 for finding in found.readiness.findings)

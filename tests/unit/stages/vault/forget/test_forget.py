@@ -34,7 +34,15 @@ from twinloop.stages.vault.forget.person import forget_person, forgotten_faces
 from twinloop.stages.vault.forget.promise import Forgotten, Kept
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.opening import looked_into, open_vault
-from twinloop.stages.vault.people.record import find_person, people_of, read_people, write_people
+from twinloop.stages.vault.people import edits
+from twinloop.stages.vault.people.record import (
+    Moved,
+    find_person,
+    people_of,
+    read_found,
+    read_people,
+    write_people,
+)
 from twinloop.stages.vault.scan import ScanPlan, scan
 from twinloop.store.atomic import sha256_file, write_json
 from twinloop.store.journal import Journal
@@ -112,6 +120,32 @@ def test_a_person_is_gone_from_every_file(vault: tuple[OpenVault, Person]) -> No
     assert b"Zaphodia" not in left and b"zphd" not in left and embedding not in left
     assert opened.catalog.thumbnail(person.faces[0].sha256) is None
     assert {path: path.read_bytes() for path in photos} == photos
+    assert opened.vault.decisions.stat().st_mode & 0o077 == 0, "written anew it is as private as before"
+
+
+def test_the_name_of_who_was_merged_into_the_person_is_gone_too(vault: tuple[OpenVault, Person]) -> None:
+    opened, _ = vault
+    edits.merge(opened, ["p001", "p002"])
+    assert b"Trillian" in bytes_of(opened.vault.root)
+    forget_person(opened, find_person(read_people(opened.vault), "p001"), really=True)
+    assert b"Trillian" not in bytes_of(opened.vault.root)
+
+
+def test_people_json_keeps_no_place_of_the_faces_and_no_mention_of_the_name(vault: tuple[OpenVault, Person]) -> None:
+    opened, person = vault
+    mine, other = person.faces, find_person(read_people(opened.vault), "p002").faces
+    found = dataclasses.replace(
+        clustered({"p001": mine, "p002": other}),
+        moved={mine[0]: Moved("p001", 1), other[0]: Moved("p002", 2)},
+        named={mine[1]: "Zaphodia B", other[1]: "ZAPHODIA", other[2]: "Tricia"},
+    )
+    write_people(opened.vault, people_of(found, opened.decisions.active()))
+    forget_person(opened, person, really=True)
+    left = read_found(opened.vault)
+    assert left is not None
+    assert left.moved == {other[0]: Moved("p002", 2)} and left.named == {other[2]: "Tricia"}
+    written = opened.vault.people.read_text()
+    assert mine[0].sha256 not in written and "zaphodia" not in written.casefold()
 
 
 def test_what_was_said_of_single_photos_is_gone_too(vault: tuple[OpenVault, Person]) -> None:

@@ -5,13 +5,14 @@ set, in its layout and with its trigger.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from twinloop.domain.captions import one_line, with_trigger
 from twinloop.domain.vault import Label
+from twinloop.errors import UnreadableImage
 from twinloop.stages.vault.dataset.folder.layouts import Layout
 from twinloop.stages.vault.dataset.folder.own_files import Origin
 from twinloop.stages.vault.dataset.folder.prepared import PreparedFolder, lines_of
@@ -85,36 +86,50 @@ class Words:
 
 def carry(folder: PreparedFolder, layout: Layout, words: Words, photos: Set[str]) -> tuple[Carried, ...]:
     """Take the pictures of these photos (sha256) into the training set, where the layout has them."""
-    found: dict[str, dict[str, Origin]] = defaultdict(dict)
+    found: dict[str, list[str]] = defaultdict(list)
     for name in sorted(folder.names):
-        origin = folder.untouched(name) if name.endswith(".png") else None
-        if origin is not None and origin.photo in photos:
-            found[origin.photo][name] = origin
+        if name.endswith(".png") and folder.photo_of(name) in photos and folder.is_there(name):
+            found[folder.photo_of(name)].append(name)
     texts = _texts(folder)
-    return tuple(_carried(folder, layout, words, files, texts) for files in found.values())
+    return tuple(_carried(folder, layout, words, photo, names, texts) for photo, names in found.items())
 
 
 def _carried(
-    folder: PreparedFolder, layout: Layout, words: Words, files: Mapping[str, Origin], texts: Mapping[str, str]
+    folder: PreparedFolder,
+    layout: Layout,
+    words: Words,
+    photo: str,
+    names: Sequence[str],
+    texts: Mapping[str, str],
 ) -> Carried:
-    """One picture, of which ``files`` are there: two where a change of the layout was interrupted."""
-    name, origin = next(iter(files.items()))
-    stem = Path(name).stem
-    stems = (stem, f"{stem}_{origin.photo[:8]}")
-    place = next((one for one in stems if _is_free(folder, layout.picture(one), origin)), None)
-    data = (folder.root / name).read_bytes()
+    """One picture, by its ``names``: two where a change of the layout was interrupted."""
     known = {item["file"]: item for item in folder.record.get("pictures", ())}
-    record = next((known[one] for one in files if one in known), None) or _record(folder.root / name, origin)
-    text = next((texts[one] for one in files if one in texts), record["text"])
-    edit = words.edits.get(origin.photo)
-    now = words.now(one_line(text)) if edit is None else edit
-    if place is None:  # files of the user's lie there
-        folder.claim(name)
-        return Carried(name, origin.photo, now, edit is not None, record)
-    folder.put(layout.picture(place), data, origin)
+    record = next((known[one] for one in names if one in known), None) or _record(folder.root / names[0], photo)
+    before = next((texts[one] for one in names if texts.get(one)), record["text"])
+    edit = words.edits.get(photo)
+    text = words.now(one_line(before)) if edit is None else edit
+    name = _placed(folder, layout, photo, names)
     if layout.text_files:
-        folder.put_caption(layout.caption(place), now, origin.photo)
-    return Carried(layout.picture(place), origin.photo, now, edit is not None, record)
+        folder.put_caption(Path(name).with_suffix(".txt").as_posix(), text, photo)
+    return Carried(name, photo, text, edit is not None, record)
+
+
+def _placed(folder: PreparedFolder, layout: Layout, photo: str, names: Sequence[str]) -> str:
+    """Put a picture where the layout has it; one that the user changed, or whose place a file of the user's has, stays
+    where it is.
+    """
+    name, origin = next(((one, made) for one in names if (made := folder.untouched(one))), (names[0], None))
+    if origin is None:
+        folder.leave(name)
+        return name
+    stem = Path(name).stem
+    places = [layout.picture(one) for one in (stem, f"{stem}_{photo[:8]}")]
+    place = next((one for one in places if _is_free(folder, one, origin)), name)
+    if place == name:
+        folder.claim(name)
+    else:
+        folder.put(place, (folder.root / name).read_bytes(), origin)
+    return place
 
 
 def _is_free(folder: PreparedFolder, name: str, origin: Origin) -> bool:
@@ -132,15 +147,23 @@ def _texts(folder: PreparedFolder) -> dict[str, str]:
     return {str(line["file_name"]): str(line.get("text", "")) for line in lines} | found
 
 
-def _record(picture: Path, origin: Origin) -> dict[str, Any]:
+def _record(picture: Path, photo: str) -> dict[str, Any]:
     """What can still be said of a picture of which person.json says nothing."""
-    image = load_image(picture)
-    height, width = image.pixels.shape[:2]
+    width, height, origin = _looks(picture)
     return {
         "text": "",
         "beside": False,
         "size": [width, height],
-        "origin": image.origin,
-        "source": {"path": "", "sha256": origin.photo, "width": width, "height": height, "crop": [0, 0, width, height]},
+        "origin": origin,
+        "source": {"path": "", "sha256": photo, "width": width, "height": height, "crop": [0, 0, width, height]},
         "remarks": [],
     }
+
+
+def _looks(picture: Path) -> tuple[int, int, str]:
+    """Width, height and origin; of a file that the user made unreadable nothing."""
+    try:
+        image = load_image(picture)
+    except UnreadableImage:
+        return 0, 0, "real"
+    return image.pixels.shape[1], image.pixels.shape[0], image.origin

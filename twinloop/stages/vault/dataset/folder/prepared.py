@@ -78,12 +78,14 @@ class PreparedFolder:
         """sha256 of the photo behind a file of ours, "" when there is none."""
         return next((origin.photo for origin in reversed(self._known.get(name, {}).values())), "")
 
+    def is_there(self, name: str) -> bool:
+        """Whether a file lies under this name that is no original."""
+        return (self.root / name).is_file() and not self.is_original(name)
+
     def untouched(self, name: str) -> Origin | None:
         """What a file of ours was made of; None where it is not there, was changed, or is an original."""
-        path = self.root / name
-        if name not in self._known or not path.is_file() or self._is_original(path):
-            return None
-        return self._known[name].get(sha256_file(path))
+        known = self._known.get(name)
+        return known.get(sha256_file(self.root / name)) if known and self.is_there(name) else None
 
     def holds(self, name: str, origin: Origin) -> bool:
         """Whether the file is there, untouched, and made of just this."""
@@ -93,6 +95,12 @@ class PreparedFolder:
         """The file that is there belongs to the folder as it is."""
         self.current[name] = sha256_file(self.root / name)
 
+    def leave(self, name: str) -> None:
+        """A file of ours that the user changed belongs to the folder, and stays as it is."""
+        self.kept.append(name)
+        # what was written last: the user's bytes never count as ours
+        self.current[name] = next(reversed(self._known[name]))
+
     def put(self, name: str, data: bytes, origin: Origin) -> None:
         """Write a file, unless the user changed the one that is there."""
         path, digest = self.root / name, hashlib.sha256(data).hexdigest()
@@ -100,10 +108,10 @@ class PreparedFolder:
         there = sha256_file(path) if path.is_file() else None
         original = there is not None and self._is_original(path)
         if original or (there is not None and there != digest and there not in known):
-            self.kept.append(name)
             if known and not original:
-                # what was written last: the user's bytes never count as ours
-                self.current[name] = next(reversed(known))
+                self.leave(name)
+            else:
+                self.kept.append(name)
             return
         self._note(name, digest, origin)
         self.current[name] = digest

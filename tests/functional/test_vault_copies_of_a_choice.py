@@ -1,0 +1,136 @@
+"""What was said of a photo holds for its copies: of those that were scanned first and of better ones that came later;
+and what was cut from a photo stays in the training set when the photo goes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.functional.console import Said, twinloop
+from tests.unit.stages.vault.makers import fake_photos
+from twinloop.store.atomic import read_json
+
+SET = Path("v/organized/alice")
+
+
+def vault(capsys: pytest.CaptureFixture[str], *argv: object) -> Said:
+    said = twinloop(capsys, "vault", *argv, "--vault", "v")
+    assert said.code == 0, (argv, said.err)
+    return said
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
+    """JPEGs of 12 photos, scanned and prepared as alice; the originals lie elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    Path("phone").mkdir()
+    for path in fake_photos(tmp_path / "camera", 12):
+        with Image.open(path) as image:
+            image.save(f"phone/{path.stem}.jpg", quality=95)
+    scan(capsys, "phone")
+    vault(capsys, "label", "p001", "--name", "alice", "--trigger", "ohwx alice", "--class", "woman")
+    vault(capsys, "prep", "alice", "--size", 256)
+    return tmp_path
+
+
+def scan(capsys: pytest.CaptureFixture[str], *folders: str) -> None:
+    vault(capsys, "scan", *folders, "--models-dir", "fake", "--workers", 0)
+    vault(capsys, "cluster")
+    vault(capsys, "dedup")
+
+
+def sources(data: dict[str, object] | None = None) -> list[str]:
+    """The photos behind the training set, as folder/stem."""
+    record = data or read_json(SET / "person.json")
+    paths = [Path(item["source"]["path"]) for item in record["pictures"]]
+    return sorted(f"{path.parent.name}/{path.stem}" for path in paths)
+
+
+def test_a_picture_that_was_left_out_does_not_come_back_as_a_better_copy(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vault(capsys, "exclude", "alice", "phone/IMG_0002.jpg")
+    scan(capsys, "phone", "camera")
+    told = vault(capsys, "prep", "alice")
+    assert sources() == [f"camera/IMG_{n:04d}" for n in range(12) if n != 2]
+    reason = "a copy of IMG_0002.jpg, which was left out by hand"
+    assert f"Left out with them, as a copy: {home}/camera/IMG_0002.png ({reason})" in told.out
+    assert "otherwise" not in vault(capsys, "status").out
+    # a word of its own wins, also that prep decides
+    cleared = vault(capsys, "include", "alice", "camera/IMG_0002.png", "--clear")
+    assert "Next: twinloop vault prep p001" in cleared.out
+    assert "camera/IMG_0002" in sources(vault(capsys, "prep", "alice", "--json").data)
+    again = vault(capsys, "exclude", "alice", "phone/IMG_0002.jpg", "phone/IMG_0003.jpg", "--clear").data
+    assert again is None
+    said = vault(capsys, "exclude", "alice", "phone/IMG_0003.jpg")
+    assert f"Left out with it: {home}/camera/IMG_0003.png: a copy of IMG_0003.jpg" in said.out
+
+
+def test_a_picture_that_was_taken_in_is_there_once(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vault(capsys, "include", "alice", "phone/IMG_0002.jpg")
+    scan(capsys, "phone", "camera")
+    told = vault(capsys, "prep", "alice")
+    assert [name for name in sources() if name.endswith("0002")] == ["phone/IMG_0002"] and len(sources()) == 12
+    assert "IMG_0002.png: a copy of IMG_0002.jpg, which was taken in by hand and is used instead" in told.out
+    vault(capsys, "prep", "alice", "--keep-alike")
+    assert len(sources()) == 24, "who wants copies has them"
+
+
+def test_captions_of_the_worse_copies_go_to_the_better_ones(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vault(capsys, "caption", "alice", "--edit", "phone/IMG_0001.jpg", "ohwx alice at the sea")
+    for number in (1, 2, 3):
+        Path(f"phone/IMG_{number:04d}.txt").write_text(f"ohwx alice, number {number}")
+    Path("camera/IMG_0003.txt").write_text("ohwx alice, of the original")
+    scan(capsys, "phone", "camera")
+    told = vault(capsys, "prep", "alice")
+    assert set(sources()) == {f"camera/IMG_{n:04d}" for n in range(12)}
+    texts = [(SET / f"IMG_{n:04d}.txt").read_text().strip() for n in (1, 2, 3)]
+    assert texts == ["ohwx alice at the sea", "ohwx alice, number 2", "ohwx alice, of the original"]
+    assert "Captions from files beside the photos: 2; 1 beside copies of the photos that are used" in told.out
+    unused = f"Captions not used, because another photo stands for theirs: 1 ({home}/phone/IMG_0003.jpg)"
+    assert unused in told.out and unused in vault(capsys, "caption", "alice").out
+    assert read_json(SET / "person.json")["unused_captions"] == [f"{home}/phone/IMG_0003.jpg"]
+    listed = vault(capsys, "caption", "alice", "--list").out
+    assert "camera/IMG_0001.png (yours)\n    ohwx alice at the sea" in listed
+    vault(capsys, "caption", "alice", "--edit", "camera/IMG_0001.png", "")
+    vault(capsys, "prep", "alice", "--own-captions", "ignore")
+    measured = [(SET / f"IMG_{n:04d}.txt").read_text() for n in (1, 2)]
+    assert all(text.startswith("ohwx alice woman, ") for text in measured), "words are taken back of the copy, too"
+
+
+@pytest.mark.parametrize("layout", ["flat", "kohya", "metadata"])
+def test_pictures_of_photos_that_are_gone_go_along(home: Path, capsys: pytest.CaptureFixture[str], layout: str) -> None:
+    for number in (4, 5):
+        Path(f"phone/IMG_{number:04d}.jpg").unlink()
+    scan(capsys, "phone")
+    for _ in range(2):
+        told = vault(capsys, "prep", "alice")
+        assert "2 pictures of photos that are no longer there are used, too" in told.out
+        assert ": 12 pictures (flat)" in told.out and "Readiness: usable: 12 photos" in told.out
+    vault(capsys, "caption", "alice", "--edit", str(SET / "IMG_0005.png"), "ohwx alice, my words")
+    vault(capsys, "label", "alice", "--trigger", "zwx bea", "--class", "girl")
+    told = vault(capsys, "prep", "alice", "--layout", layout)
+    record = read_json(SET / "person.json")
+    texts = {item["file"]: item["text"] for item in record["pictures"]}
+    assert len(texts) == 12 and sum(item["gone"] for item in record["pictures"]) == 2
+    assert {path.relative_to(SET).as_posix() for path in SET.rglob("*.png")} == set(texts), "none at its old place"
+    if layout == "metadata":
+        lines = [json.loads(line) for line in (SET / "metadata.jsonl").read_text().splitlines()]
+        assert {line["file_name"]: line["text"] for line in lines} == texts and not list(SET.rglob("*.txt"))
+    else:
+        assert {name: (SET / name).with_suffix(".txt").read_text().strip() for name in texts} == texts
+    edited = next(name for name in texts if name.endswith("IMG_0005.png"))
+    assert texts.pop(edited) == "ohwx alice, my words" and "IMG_0005.png" in told.err, "the user's own words stay"
+    assert all(text.startswith("zwx bea girl, ") and "ohwx" not in text for text in texts.values())
+    assert "nothing changed" in vault(capsys, "prep", "alice").out
+    picture = next(SET.rglob("IMG_0004.png"))
+    said = vault(capsys, "exclude", "alice", picture)
+    assert "Of 1 picture the photo is no longer there" in said.out and "Next: " in said.out
+    told = vault(capsys, "prep", "alice")
+    assert ": 11 pictures" in told.out and "1 picture of a photo that is no longer there is used, too" in told.out
+    assert not list(SET.rglob("IMG_0004.*")) and "Chosen by hand: 0 taken in, 1 left out" in told.out
+    assert "otherwise" not in vault(capsys, "status").out

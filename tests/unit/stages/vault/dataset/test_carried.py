@@ -1,0 +1,127 @@
+"""Pictures of photos that are no longer there: in the layout, with the trigger, and never lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.stages.vault.dataset.preparing import LABEL, prepare, tree
+from tests.unit.stages.vault.makers import fake_vault, work_on
+from tests.unit.things import Recording
+from twinloop.domain.vault import Person
+from twinloop.stages.vault.dataset.folder.carried import Words
+from twinloop.stages.vault.dataset.label import label_json
+from twinloop.stages.vault.dataset.prep import PrepOptions, prep
+from twinloop.stages.vault.opened import OpenVault
+from twinloop.store import atomic
+from twinloop.store.vault.files import FileIndex
+
+
+def lose(opened: OpenVault, person: Person, home: Path, name: str) -> Person:
+    """The photo goes, and the next scan and clustering know of it."""
+    (home / "photos" / name).unlink()
+    FileIndex(opened.catalog).forget_folder(home / "photos" / name, ())
+    there = [key for key in person.faces if opened.catalog.photo(key.sha256, "test") is not None]
+    return dataclasses.replace(person, faces=tuple(there))
+
+
+@pytest.mark.parametrize("layout", ["kohya", "metadata"])
+def test_killed_around_every_rename_it_ends_the_same(
+    tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        """Not an Exception: nothing may catch it."""
+
+    real, survived = os.replace, set[str]()
+
+    def replace(source: Any, target: Any) -> None:
+        fresh = os.fspath(target) not in survived
+        survived.add(os.fspath(target))
+        real(source, target)
+        if fresh:
+            raise Killed(target)
+
+    with fake_vault(tmp_path, 3) as (opened, person):
+        for name in ("calm", "stormy"):
+            prepare(opened, person, output=tmp_path / name)
+        now = lose(opened, person, tmp_path, "IMG_0001.png")
+        wanted = tree(prepare(opened, now, output=tmp_path / "calm", layout=layout).folder)
+        monkeypatch.setattr(atomic.os, "replace", replace)
+        deaths = 0
+        while True:
+            try:
+                found = prepare(opened, now, output=tmp_path / "stormy", layout=layout)
+                break
+            except Killed:
+                deaths += 1
+    assert deaths > 2 and tree(found.folder) == wanted and found.kept == () and found.pictures == 3
+
+
+def test_one_that_the_user_retouched_stays_where_it_is_with_its_words(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 3) as (opened, person):
+        folder = prepare(opened, person).folder
+        now = lose(opened, person, tmp_path, "IMG_0001.png")
+        (folder / "IMG_0001.png").write_bytes(b"retouched")
+        for _ in range(2):
+            found = prepare(opened, now, layout="kohya")
+            assert found.kept == ("IMG_0001.png",) and found.others == () and found.pictures == 3
+            assert (folder / "IMG_0001.png").read_bytes() == b"retouched" and (folder / "IMG_0001.txt").is_file()
+
+
+def test_a_file_of_the_users_at_its_place_is_left_alone(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 3) as (opened, person):
+        folder = prepare(opened, person).folder
+        now = lose(opened, person, tmp_path, "IMG_0001.png")
+        taken = folder / "10_ohwx alice woman" / "IMG_0001.png"
+        taken.parent.mkdir()
+        taken.write_bytes(b"mine")
+        found = prepare(opened, now, layout="kohya")
+        (carried,) = found.carried
+        assert taken.read_bytes() == b"mine" and carried.file == f"{taken.parent.name}/IMG_0001_{carried.photo[:8]}.png"
+        assert (folder / carried.file).with_suffix(".txt").is_file() and not (folder / "IMG_0001.png").exists()
+
+
+def test_a_set_whose_record_says_nothing_of_it_gets_a_record(tmp_path: Path) -> None:
+    """As sets that were prepared before these pictures were listed."""
+    with fake_vault(tmp_path, 3) as (opened, person):
+        folder = prepare(opened, person).folder
+        now = lose(opened, person, tmp_path, "IMG_0001.png")
+        text = (folder / "IMG_0001.txt").read_text().strip()
+        data = json.loads((folder / "person.json").read_text())
+        data["pictures"] = [item for item in data["pictures"] if item["file"] != "IMG_0001.png"]
+        (folder / "person.json").write_text(json.dumps(data))
+        found = prepare(opened, now)
+        record = json.loads((folder / "person.json").read_text())["pictures"]
+    (item,) = (item for item in record if item["gone"])
+    assert (item["text"], item["size"], item["origin"]) == (text, [256, 256], "real")
+    assert item["source"]["sha256"] == found.carried[0].photo and found.kept == found.adopted == ()
+
+
+def test_a_photo_that_cannot_be_read_for_now_is_counted_apart(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 3) as (opened, person):
+        prepare(opened, person)
+        now = lose(opened, person, tmp_path, "IMG_0001.png")
+        (tmp_path / "photos" / "IMG_0002.png").rename(tmp_path / "away.png")
+        other = dataclasses.replace(LABEL, trigger="zwx")
+        found = prep(opened, work_on(opened, now, other, 192), PrepOptions(), Recording())
+        assert (len(found.carried), found.unread, found.pictures) == (2, 1, 3)
+        texts = [path.read_text() for path in found.folder.glob("*.txt")]
+    assert len(texts) == 3 and all(text.startswith("zwx woman, ") for text in texts)
+
+
+def test_captions_begin_as_the_label_says_now(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 1) as (opened, _):
+        opened.decisions.add("label", label_json(LABEL))
+        now = dataclasses.replace(LABEL, trigger="ohwx", class_word="girl")
+        words = Words.of(opened.decisions, now, "prose", {"trigger": "zwx bea", "class_word": "lady"}, {})
+    assert words.now("ohwx alice woman, at the sea") == "ohwx girl, at the sea"
+    assert words.now("zwx bea lady, smiling") == "ohwx girl, smiling"
+    assert words.now("zwx bea walks home") == "ohwx walks home", "own words behind a trigger"
+    assert words.now("ohwx girl, smiling") == "ohwx girl, smiling"
+    assert words.now("she stands at the sea") == "ohwx, she stands at the sea"
+    assert words.now("") == "ohwx"
