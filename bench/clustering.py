@@ -41,7 +41,7 @@ from twinloop.stages.vault.opening import open_vault
 from twinloop.stages.vault.people.cluster import ClusterOptions, cluster
 from twinloop.stages.vault.people.grouping import FaceSet, group
 from twinloop.stages.vault.scan import ScanPlan, scan
-from twinloop.store.vault.faces import FaceEntry, face_entries
+from twinloop.store.vault.faces import FaceEntry, face_entries, face_table
 from twinloop.store.vault.folder import Vault
 
 Labels = npt.NDArray[np.int64]
@@ -114,7 +114,7 @@ def look(photos: Photos, fixtures: Path, home: Path) -> Seen:
 
 
 def seen(photos: Photos, opened: OpenVault, person: dict[Any, int]) -> Seen:
-    table = opened.catalog.faces(opened.fingerprint)
+    table = face_table(opened.catalog, opened.fingerprint)
     known = {entry.key: entry for entry in face_entries(opened.catalog, opened.fingerprint)}
     by_photo: dict[str, list[FaceEntry]] = {}
     for key in table.keys:

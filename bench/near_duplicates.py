@@ -33,8 +33,9 @@ from twinloop.stages.vault.copies.dedup import DedupOptions, dedup
 from twinloop.stages.vault.copies.hash_search import pairs_within
 from twinloop.stages.vault.measure import PhotoMeasurer
 from twinloop.stages.vault.opened import OpenVault, ScanRecord
-from twinloop.store.vault.catalog import FileEntry, VaultCatalog
+from twinloop.store.vault.catalog import VaultCatalog
 from twinloop.store.vault.decisions import DecisionLog
+from twinloop.store.vault.files import FileEntry
 from twinloop.store.vault.folder import Vault
 
 PEER = Path(__file__).parent / "peers" / "imagededup_phash.py"
@@ -68,7 +69,7 @@ def ours(folder: Path) -> Run:
                 seen = measurer.scan(
                     ListedFile(path, 0, 0), lambda sha256: not catalog.has(sha256, measurer.fingerprint)
                 )
-                catalog.put_file(FileEntry(path, seen.listed.size, seen.listed.mtime_ns, seen.sha256, seen.problem))
+                catalog.files.put(FileEntry(path, seen.listed.size, seen.listed.mtime_ns, seen.sha256, seen.problem))
                 if seen.photo is not None:
                     catalog.put_photo(seen.photo, measurer.fingerprint, seen.thumbnail)
         read = time.process_time()

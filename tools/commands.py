@@ -28,8 +28,8 @@ stdout, warnings, errors and progress to stderr. With `--json` stdout holds one 
 | 130 | interrupted (Ctrl-C); the same command goes on where it was |
 | 141 | whoever read the output stopped reading |
 
-`inspect` has codes of its own: 0 safe, 1 dangerous, 2 unreadable or not a model, 3 unknown names, 64 a wrong command
-line.
+[Why so few](decisions/0006-exit-codes.md). `inspect` has codes of its own: 0 safe, 1 dangerous, 2 unreadable or not a
+model, 3 unknown names, 64 a wrong command line.
 """
 
 

@@ -180,6 +180,7 @@ def headers(home: Path) -> Iterator[dict[str, str]]:
     import torch
 
     from tests.helpers.lora_files import write_lora
+    from twinloop.adapters.diffusion.loras.dora_rows import RowNorms
     from twinloop.adapters.diffusion.loras.writing import LoraWeights
     from twinloop.adapters.trainers.records.header import length_header, lora_header, quantization_header
     from twinloop.store.models.part_hashes import parts_header
@@ -209,8 +210,10 @@ def headers(home: Path) -> Iterator[dict[str, str]]:
         "twinloop.assistant": "0" * 64,
         "twinloop.trainer": "kohya 0.9.1",
     }
-    weights = LoraWeights({"down_blocks.0.to_q": (torch.ones(1, 2), torch.ones(2, 1))}, 1, 1.0)
-    for settings, texts in ((TRAINING, given), (more, begun)):
+    layer, lengths = "down_blocks.0.to_q", torch.ones(2)
+    lora = LoraWeights({layer: (torch.ones(1, 2), torch.ones(2, 1))}, 1, 1.0)
+    dora = replace(lora, magnitudes={layer: lengths}, norms={layer: RowNorms(lengths, lengths)})
+    for settings, weights, texts in ((TRAINING, lora, given), (more, dora, begun)):
         whole = lora_header(settings, FAMILY, "epsilon", 10, "2026-01-01T00:00:00Z", texts)
         write_lora(home / "header.safetensors", weights, FAMILY, whole)
         yield from (dict(header_texts(home / name)) for name in ("header.safetensors", "header_kohya.safetensors"))

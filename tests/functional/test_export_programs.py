@@ -223,6 +223,8 @@ def test_a_runs_dataset_keeps_captions_and_weights(photos: Path, capsys: pytest.
         (2, "ohwx ana b.png"),
         (1, "ohwx ana c.png"),
     ]
+    assert [item["origin"] for item in said.data["items"]] == ["real", "real", "synthetic"]
+    assert said.data["left_out"] == []
     subsets = tomllib.loads(Path("out/dataset.toml").read_text())["datasets"][0]["subsets"]
     assert [subset["num_repeats"] for subset in subsets] == [2, 1]
 

@@ -50,6 +50,13 @@ def sources(data: dict[str, object] | None = None) -> list[str]:
     return sorted(f"{path.parent.name}/{path.stem}" for path in paths)
 
 
+def captions() -> list[str]:
+    """As a trainer reads them, in the order of the photos' names."""
+    pictures = read_json(SET / "person.json")["pictures"]
+    pictures.sort(key=lambda item: Path(item["source"]["path"]).name)
+    return [(SET / item["file"]).with_suffix(".txt").read_text().strip() for item in pictures]
+
+
 def test_a_picture_that_was_left_out_does_not_come_back_as_a_better_copy(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,8 +71,6 @@ def test_a_picture_that_was_left_out_does_not_come_back_as_a_better_copy(
     cleared = vault(capsys, "include", "alice", "camera/IMG_0002.png", "--clear")
     assert "Next: twinloop vault prep p001" in cleared.out
     assert "camera/IMG_0002" in sources(vault(capsys, "prep", "alice", "--json").data)
-    again = vault(capsys, "exclude", "alice", "phone/IMG_0002.jpg", "phone/IMG_0003.jpg", "--clear").data
-    assert again is None
     said = vault(capsys, "exclude", "alice", "phone/IMG_0003.jpg")
     assert f"Left out with it: {home}/camera/IMG_0003.png: a copy of IMG_0003.jpg" in said.out
 
@@ -88,8 +93,7 @@ def test_captions_of_the_worse_copies_go_to_the_better_ones(home: Path, capsys: 
     scan(capsys, "phone", "camera")
     told = vault(capsys, "prep", "alice")
     assert set(sources()) == {f"camera/IMG_{n:04d}" for n in range(12)}
-    texts = [(SET / f"IMG_{n:04d}.txt").read_text().strip() for n in (1, 2, 3)]
-    assert texts == ["ohwx alice at the sea", "ohwx alice, number 2", "ohwx alice, of the original"]
+    assert captions()[1:4] == ["ohwx alice at the sea", "ohwx alice, number 2", "ohwx alice, of the original"]
     assert "Captions from files beside the photos: 2; 1 beside copies of the photos that are used" in told.out
     unused = f"Captions not used, because another photo stands for theirs: 1 ({home}/phone/IMG_0003.jpg)"
     assert unused in told.out and unused in vault(capsys, "caption", "alice").out
@@ -98,8 +102,7 @@ def test_captions_of_the_worse_copies_go_to_the_better_ones(home: Path, capsys: 
     assert "camera/IMG_0001.png (yours)\n    ohwx alice at the sea" in listed
     vault(capsys, "caption", "alice", "--edit", "camera/IMG_0001.png", "")
     vault(capsys, "prep", "alice", "--own-captions", "ignore")
-    measured = [(SET / f"IMG_{n:04d}.txt").read_text() for n in (1, 2)]
-    assert all(text.startswith("ohwx alice woman, ") for text in measured), "words are taken back of the copy, too"
+    assert all(text.startswith("ohwx alice woman, ") for text in captions()), "words are taken back of the copy, too"
 
 
 @pytest.mark.parametrize("layout", ["flat", "kohya", "metadata"])

@@ -192,7 +192,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, st
     assert children_of(os.getpid()) <= others
     base = os.path.abspath(IMAGES) + "/"
     with VaultCatalog(vault / "catalog.sqlite") as catalog:
-        entries = {path.removeprefix(base): entry for path, entry in catalog.files().items()}
+        entries = {path.removeprefix(base): entry for path, entry in catalog.files.all().items()}
         yield (
             {name: entry.sha256 for name, entry in entries.items() if not entry.problem and entry.sha256},
             catalog,

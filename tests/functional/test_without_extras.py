@@ -36,7 +36,7 @@ def test_a_training_says_so_before_it_looks_at_photos(home: Path, lacking: tuple
 
 
 def test_generate_says_so_before_it_counts_images(home: Path) -> None:
-    gap = {"facet": "face_angle", "value": "profile", "type": "face_angle", "target": "profile", "priority": "high"}
+    gap = {"facet": "face_angle", "value": "profile", "type": "face_angle", "target": "profile", "count": 3}
     Path("gaps.json").write_text(json.dumps({"recommendations": [gap]}))
     said = without(TRAIN, "generate", "gaps.json", "--base-model", "nano", "--person", "ohwx ana", cwd=home)
     assert said.code == 2 and line("train") in said.err and "to make" not in said.out

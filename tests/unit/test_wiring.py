@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.functional import loops
+from tests.unit.loras.makers import adapter, saved
 from tests.unit.things import Recording
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.config import Settings
@@ -19,6 +20,7 @@ from twinloop.domain.forecast import Forecast, MemoryPlan
 from twinloop.errors import InputError, MissingExtra
 from twinloop.families import FAMILIES, preset_for
 from twinloop.families.predictions import Asked
+from twinloop.loras.lora import Dialect
 from twinloop.ports import FREE_SETTINGS, TrainingSettings
 from twinloop.stages.words import Around
 from twinloop.store.atomic import sha256_file
@@ -31,6 +33,7 @@ from twinloop.wiring import (
     check_config,
     chosen_facets,
     device_name,
+    lora_remarks,
     obstacles,
     training_settings,
     with_extra,
@@ -496,6 +499,39 @@ def test_all_that_is_asked_of_the_base_model_travels() -> None:
     assert chosen_base(parts).parts == (("vae", str(Path(__file__))), ("text_encoder", "/nowhere"))
     digest = sha256_file(Path(__file__))
     assert build_makers(parts).generation.unusual == {"base_parts": {"vae": digest}}, "the other is an error later"
+
+
+@pytest.mark.parametrize(
+    ("header", "in_use", "trained"),
+    [
+        ({"ss_clip_skip": "2"}, 1, 2),
+        ({"ss_clip_skip": "2"}, 2, None),
+        ({"ss_clip_skip": "1"}, 2, 1),
+        ({"ss_clip_skip": "None"}, 2, 1),  # sd-scripts', where it was not told
+        ({"twinloop.version": "1"}, 2, 1),
+        ({"twinloop.version": "1"}, 1, None),
+        ({}, 2, None),
+        ({"ss_clip_skip": "many"}, 2, None),
+        ({"ss_clip_skip": "0"}, 2, None),
+    ],
+)
+def test_a_lora_trained_with_another_layer_of_clip_is_told(
+    header: dict[str, str], in_use: int, trained: int | None, tmp_path: Path
+) -> None:
+    paths = [tmp_path / "missing.safetensors", tmp_path / "plain.safetensors", tmp_path / "ana.safetensors"]
+    for path, texts in zip(paths[1:], ({}, header), strict=True):
+        saved(path, adapter("sd15"), Dialect.DIFFUSERS, texts)
+    chosen = settings(base_model="some/sd-1-5", training={}, clip_skip=in_use)
+    told = f"ana.safetensors: this LoRA was trained with clip_skip {trained}, and prompts are read with {in_use};"
+    told = f"{told} set --clip-skip {trained}"
+    assert lora_remarks(chosen, build_makers(chosen), paths) == ([] if trained is None else [told])
+
+
+def test_clip_skip_is_nothing_to_models_that_are_always_read_from_one_layer(tmp_path: Path) -> None:
+    saved(tmp_path / "ana.safetensors", adapter("sdxl"), Dialect.DIFFUSERS, {"ss_clip_skip": "1"})
+    saved(tmp_path / "eva.safetensors", adapter("sdxl"), Dialect.DIFFUSERS, {"ss_clip_skip": "2"})
+    chosen = settings(base_model="some/sdxl", training={})
+    assert lora_remarks(chosen, build_makers(chosen), sorted(tmp_path.iterdir())) == []
 
 
 def test_a_plugin_is_run_once_for_all_who_ask_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,12 +150,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     gaps, found = manual.read_gaps(args.gaps)
     settings = _settings(args, found, terminal)
-    check_libraries(settings)
     iteration = args.iteration or _whole(found.get("iteration")) or 1
     output = args.output or Path(f"synthetic_{iteration}")
     if not gaps:
         terminal.line(f"{args.gaps} names no gaps: nothing to generate.")
         return {"images": [], "output": str(output)}
+    check_libraries(settings)
     dataset = found.get("dataset")
     order = manual.ImageOrder(
         gaps=gaps, iteration=iteration, output=output, lora=args.lora,

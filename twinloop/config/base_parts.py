@@ -25,10 +25,13 @@ class BaseParts(Section):
         ),
     )
     text_encoder_2: PartFile | None = Field(
-        None, description="of the second: clip_g of sdxl and sd35, t5xxl of flux; null = that of the base model"
+        None,
+        description=(
+            "file of the second text encoder: clip_g of sdxl and sd35, t5xxl of flux; null = that of the base model"
+        ),
     )
     text_encoder_3: PartFile | None = Field(
-        None, description="of the third: t5xxl of sd35; null = that of the base model"
+        None, description="file of the third text encoder: t5xxl of sd35; null = that of the base model"
     )
 
     @property

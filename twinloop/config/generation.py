@@ -11,7 +11,7 @@ from twinloop.domain.choices import Offload, PromptStyle, TimestepSpacing
 
 
 class ExtraLora(Section):
-    """A LoRA that is worn beside the loop's own, for style or detail."""
+    """A LoRA that is applied beside the loop's own, for style or detail."""
 
     path: Annotated[Place, Field(min_length=1)]
     scale: Annotated[float, Field(ge=-4.0, le=4.0)] = 1.0
@@ -35,10 +35,10 @@ class GenerationConfig(Section):
         ),
     )
     width: Annotated[int, Field(ge=64, le=4096)] | None = Field(
-        None, description="of images, in pixels; null = the preset's"
+        None, description="width of images, in pixels; null = the preset's"
     )
     height: Annotated[int, Field(ge=64, le=4096)] | None = Field(
-        None, description="of images, in pixels; null = the preset's"
+        None, description="height of images, in pixels; null = the preset's"
     )
     batch_size: Positive | None = Field(None, description="images that are drawn at once; null = the preset's")
     lora_scale: Annotated[float, Field(ge=0.0, le=4.0)] = Field(
@@ -80,7 +80,7 @@ class GenerationConfig(Section):
         ),
     )
     extra_loras: tuple[ExtraLora, ...] = Field(
-        (), description="LoRAs worn beside the loop's own, each with path and scale"
+        (), description="LoRAs applied beside the loop's own, each with path and scale"
     )
     scheduler: str | None = Field(
         None, description="sampler, by the family's names (euler, dpmpp_2m...); null = the base model's own"

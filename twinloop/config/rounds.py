@@ -25,7 +25,7 @@ class PanelConfig(Section):
     """The fixed panel that every LoRA is measured on."""
 
     images: Annotated[int, Field(ge=2, le=1000)] = Field(
-        24, description="that each LoRA draws to be measured; more tell smaller differences, and take longer"
+        24, description="images that each LoRA draws to be measured; more tell smaller differences, and take longer"
     )
 
 

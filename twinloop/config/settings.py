@@ -32,7 +32,7 @@ def _expanded_pack(models_dir: str) -> str:
 class Settings(Section):
     """One run of the loop."""
 
-    person_name: Name = Field(description="of the person or character, for folders and reports")
+    person_name: Name = Field(description="name of the person or character, for folders and reports")
     person_trigger: Name = Field(
         description="words that stand for the person in prompts and captions, with a rare one among them (ohwx alice)"
     )
@@ -77,7 +77,7 @@ class Settings(Section):
     )
     device: Device = Field("auto", description="where models run; auto = a GPU where there is one, else the CPU")
     precision: Precision = Field(
-        "auto", description="of the base model; auto = the fastest that the device computes well"
+        "auto", description="number type of the base model; auto = the fastest that the device computes well"
     )
     quantization: Quantization | None = Field(
         None,
@@ -95,7 +95,10 @@ class Settings(Section):
     )
     zero_terminal_snr: bool | None = Field(
         None,
-        description="whether the noise of that base model ends without any signal; null = as its folder or file says",
+        description=(
+            "whether the noise of a base model of SDXL or SD 1.5 ends without any signal; null = as its folder or file"
+            " says"
+        ),
     )
     clip_skip: Annotated[int, Field(ge=1, le=12)] = Field(
         1,
@@ -112,7 +115,7 @@ class Settings(Section):
         ),
     )
     allow_download: bool = Field(
-        False, description="models that are named by a hub id may be fetched; false = nothing is, ever"
+        False, description="models that are named by a hub id may be fetched; false = nothing is ever fetched"
     )
     analysis: AnalysisSettings = AnalysisSettings()
     generation: GenerationConfig = GenerationConfig()

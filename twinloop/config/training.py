@@ -37,7 +37,8 @@ class TrainingConfig(Section):
         None, description="optimizer steps of each training, whatever epochs says; null = the preset's"
     )
     rank: Annotated[int, Field(ge=1, le=10**10)] | None = Field(
-        None, description="at most 1024; with adapter lokr more (10000) means whole matrices; null = the preset's"
+        None,
+        description="of the LoRA, at most 1024; with lokr, more (10000) means whole matrices; null = the preset's",
     )
     alpha: Annotated[float, Field(gt=0.0)] | None = Field(
         None, description="the LoRA's change is scaled by alpha / rank; null = the preset's, whatever the rank is"
@@ -60,7 +61,7 @@ class TrainingConfig(Section):
         (), description="train each picture at these too, as 512 and 768 beside a resolution of 1024"
     )
     checkpoint_every: Positive | None = Field(
-        None, description="steps between checkpoints, at most so many of which a kill costs; null = the preset's"
+        None, description="steps between checkpoints; a killed training repeats at most this many; null = the preset's"
     )
     initial_lora: Place | None = Field(
         None, description="an existing LoRA to start round 1 with, instead of training v1; null = v1 is trained"
@@ -75,7 +76,7 @@ class TrainingConfig(Section):
     assistant_lora: Place | None = Field(
         None,
         description=(
-            "a LoRA that a distilled base wears while it is trained and only then, so that it stays distilled:"
+            "a LoRA that is applied to a distilled base during training only, so that it stays distilled:"
             " ai-toolkit's training adapters; null = none"
         ),
     )
@@ -85,16 +86,17 @@ class TrainingConfig(Section):
     )
     trainer_path: Place | None = Field(None, description="folder of sd-scripts or ai-toolkit; null = none")
     trainer_python: Place | None = Field(
-        None, description="its Python; null = the environment in that folder (venv, .venv)"
+        None, description="the Python that runs it; null = the environment in that folder (venv, .venv)"
     )
     extra_args: tuple[str, ...] = Field(
-        (), description="further arguments on that program's command line, as --ae=FILE for sd-scripts"
+        (), description="further arguments for the trainer's command line, as --ae=FILE for sd-scripts"
     )
     processes: Positive = Field(
         1, description="GPUs that share the training; the same pictures per step, so the same training"
     )
     adapter: Adapter = Field(
-        "lora", description="kind of adapter: dora also learns lengths, lokr is a Kronecker product (docs/training.md)"
+        "lora",
+        description="kind of adapter: dora also learns magnitudes, lokr is a Kronecker product (docs/training.md)",
     )
     lokr_factor: Annotated[int, Field(ge=-1)] = Field(
         -1,
@@ -108,7 +110,7 @@ class TrainingConfig(Section):
         ),
     )
     conv_alpha: Annotated[float, Field(gt=0.0)] | None = Field(
-        None, description="of the convolutions; null = in the same proportion to their rank as alpha to rank"
+        None, description="alpha of the convolutions; null = in the same proportion to conv_rank as alpha to rank"
     )
     network_dropout: Share = Field(
         0.0,
@@ -131,7 +133,7 @@ class TrainingConfig(Section):
         False, description="the LoRA adapts the CLIP text encoders too (SD 1.5, SDXL, SD 3.5, FLUX.1), as kohya's does"
     )
     text_encoder_learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] | None = Field(
-        None, description="of the text encoders; null = half of learning_rate"
+        None, description="learning rate of the text encoders; null = half of learning_rate"
     )
     text_encoder_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
         1.0, description="share of the steps after which the text encoders stay as they are; 1 = they learn to the end"
@@ -150,17 +152,21 @@ class TrainingConfig(Section):
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(
         None, description="how strongly weights are pulled towards zero; null = 0.01"
     )
-    clip_norm: Annotated[float, Field(ge=0.0)] | None = Field(None, description="longest gradient; 0 = any, null = 1.0")
+    clip_norm: Annotated[float, Field(ge=0.0)] | None = Field(
+        None, description="norm to which gradients are clipped; 0 = no clipping, null = 1.0"
+    )
     schedule: Schedule | None = Field(
         None,
         description=(
-            "of the learning rate after the warm-up (docs/training.md); null = cosine, constant with adamw_schedulefree"
+            "course of the learning rate after the warm-up (docs/training.md); null = cosine, constant with"
+            " adamw_schedulefree"
         ),
     )
     warmup_steps: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="in which the rate rises to its peak; null = the preset's, at most a tenth of the steps"
+        None,
+        description="steps in which the rate rises to its peak; null = the preset's, at most a tenth of all steps",
     )
-    restarts: Positive = Field(1, description="of the schedule cosine_restarts: how often the rate falls from its peak")
+    restarts: Positive = Field(1, description="with schedule cosine_restarts: how often the rate falls from its peak")
     gradient_accumulation: Positive = Field(1, description="batches per optimizer step")
     gradient_checkpointing: bool | None = Field(
         None, description="less memory, a third slower; null = where the memory is tight"
@@ -211,8 +217,8 @@ class TrainingConfig(Section):
     debiased_estimation_loss: bool = Field(
         False,
         description=(
-            "weights of the loss that count noisy pictures more; epsilon and v models only, and null is then no"
-            " min_snr_gamma"
+            "weights of the loss that count noisy pictures more; epsilon and v models only; a min_snr_gamma of null is"
+            " then 0"
         ),
     )
     multires_noise_iterations: Annotated[int, Field(ge=0, le=20)] = Field(
@@ -223,12 +229,12 @@ class TrainingConfig(Section):
         ),
     )
     multires_noise_discount: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        0.3, description="each of them is so many times as strong as the one before"
+        0.3, description="each coarser noise is this many times as strong as the one before"
     )
     ip_noise_gamma: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         0.0,
         description=(
-            "further noise that the model is not told of (input perturbation), 0.1 is usual; epsilon and v models"
+            "further noise that the model does not know of (input perturbation), 0.1 is usual; epsilon and v models"
             " only; 0 = none"
         ),
     )
@@ -236,7 +242,7 @@ class TrainingConfig(Section):
         0, description="train no noise level below this one, of 1000: 0 = no noise; higher learns less of fine detail"
     )
     max_timestep: Annotated[int, Field(ge=1, le=1000)] = Field(
-        1000, description="and none above this one: 1000 = pure noise; lower learns less of the composition"
+        1000, description="train no noise level above this one: 1000 = pure noise; lower learns less of the composition"
     )
     caption_dropout: Share | None = Field(None, description="share of draws that see no caption; null = 0.05")
     keep_trigger: bool | None = Field(
@@ -313,7 +319,7 @@ class TrainingConfig(Section):
         0, description="draw sample images after every so many steps, always from the same prompts and seeds; 0 = none"
     )
     sample_prompts: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        (), description="of the sample images, with the trigger words in them; none = four different ones"
+        (), description="prompts of the sample images, with the trigger words in them; none = four different ones"
     )
     save_every: Annotated[int, Field(ge=0)] = Field(
         0,
@@ -323,7 +329,7 @@ class TrainingConfig(Section):
         ),
     )
     max_step_saves_to_keep: Annotated[int, Field(ge=0)] = Field(
-        0, description="so many of the newest of these files stay; 0 = all"
+        0, description="how many of the files of save_every are kept, the newest ones; 0 = all"
     )
     validate_every: Annotated[int, Field(ge=0)] | None = Field(
         None,

@@ -71,7 +71,7 @@ class ValidationConfig(Section):
         ),
     )
     novelty_distance: Annotated[int, Field(ge=0, le=64)] = Field(
-        6, description="perceptual-hash bits; as close or closer is a copy"
+        6, description="an image whose perceptual hash differs from another's in this many bits or fewer is a copy"
     )
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
+from typing import TypeVar
 
 from twinloop.domain.captions import head_length
 from twinloop.errors import InputError
@@ -13,6 +14,7 @@ from twinloop.families.predictions import USUAL, Prediction
 from twinloop.foreign.pictures import Folder
 from twinloop.ports import TrainingSettings
 
+T = TypeVar("T")
 MASKS = "masks"
 """Folder beside the dataset's folders, with one of the same name for each."""
 
@@ -175,8 +177,8 @@ def check_convolutions(program: str, family: Family) -> None:
         )
 
 
-def known(program: str, table: dict[str, str], family: Family) -> str:
-    """What a program calls a family.
+def known(program: str, table: Mapping[str, T], family: Family) -> T:
+    """What a program calls a family, or how it trains it.
 
     Raises:
         InputError: it does not train that family, as far as this program knows.

@@ -1,11 +1,10 @@
-"""kohya-ss/sd-scripts: dataset and training TOML.
+"""kohya-ss/sd-scripts: the TOML of a training, and how one is started.
 
-Source: its argument parsers (library/train_util.py, flux_ and sd3_train_utils.py, train_network.py), the schema in
-library/config_util.py, and its docs/*_train_network.md."""
+Source: its argument parsers (library/train_util.py, flux_ and sd3_train_utils.py, train_network.py) and its
+docs/*_train_network.md."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,21 +13,13 @@ from twinloop.domain.optimizer_args import in_python
 from twinloop.domain.training_rules import LARGEST_RANK, LAST_TIME, beyond_flow
 from twinloop.errors import InputError
 from twinloop.families.clip import CHUNKS, TOKENS, about_tokens
-from twinloop.foreign import TITLES
-from twinloop.foreign.job import Job, check_convolutions, known, more_steps, quantized, trigger_goes
-from twinloop.foreign.pictures import Folder
+from twinloop.foreign.job import Job, check_convolutions, more_steps, quantized, trigger_goes
+from twinloop.foreign.kohya_dataset import dataset_toml
+from twinloop.foreign.kohya_scripts import LYCORIS, SWAPPING, TITLE, script
 from twinloop.foreign.program import MASKED, Program
 from twinloop.foreign.toml import dumps
 from twinloop.system import shell
 
-TITLE = TITLES["kohya"]
-SCRIPTS = {
-    "sd15": "train_network.py",
-    "sdxl": "sdxl_train_network.py",
-    "sd35": "sd3_train_network.py",
-    "flux": "flux_train_network.py",
-}
-NETWORKS = {"sd15": "networks.lora", "sdxl": "networks.lora", "sd35": "networks.lora_sd3", "flux": "networks.lora_flux"}
 OPTIMIZERS = {
     "adamw": "AdamW",
     "adamw8bit": "AdamW8bit",
@@ -45,8 +36,6 @@ OPTIMIZER_ARGUMENTS = {
     "prodigy": ("decouple=True", "use_bias_correction=True", "safeguard_warmup=True"),
 }
 """What the built-in trainer sets too, beside the weight decay."""
-LYCORIS = "lycoris.kohya"
-"""The network module of LyCORIS (``pip install lycoris-lora`` in sd-scripts' environment)."""
 ABLE = frozenset(
     (
         "adapter lokr",
@@ -83,94 +72,6 @@ ABLE = frozenset(
 )
 QUANTIZATIONS = {"fp8": "fp8_base"}
 """The argument that asks for it."""
-PARTS = {"flux": ("clip_l", "t5xxl", "ae"), "sd35": ("clip_l", "clip_g", "t5xxl")}
-"""Files that sd-scripts wants beside the denoiser's; this program knows where they lie if ``base_parts`` says it."""
-ARGUMENTS = {
-    "sd15": {"vae": "vae"},
-    "sdxl": {"vae": "vae"},
-    "flux": {"text_encoder": "clip_l", "text_encoder_2": "t5xxl", "vae": "ae"},
-    "sd35": {"text_encoder": "clip_l", "text_encoder_2": "clip_g", "text_encoder_3": "t5xxl", "vae": "vae"},
-}
-"""diffusers' names of parts that may come from files of their own -> the arguments for them."""
-_CACHED_TEXTS = ("flux", "sd35")
-"""Families whose text encoders are too large to stay beside the denoiser, so that their outputs are cached: captions
-then cannot be dropped."""
-SWAPPING = ("flux", "sd35")
-"""Families whose scripts keep blocks in main memory."""
-_BUCKET_STEP = 64
-
-
-def script(job: Job) -> str:
-    """The file of sd-scripts that trains the family.
-
-    Raises:
-        InputError: none does.
-    """
-    return known(TITLE, SCRIPTS, job.family)
-
-
-def dataset_toml(job: Job) -> str:
-    """For ``--dataset_config``: one subset per folder, so that every photo is drawn as often as its weight says.
-
-    Prior images are repeated by sd-scripts itself until they are as many as the subject's pictures with their repeats;
-    those beyond that number it would never read, so that the subject's have more repeats where there are fewer of them.
-
-    Raises:
-        InputError: masks, and pictures for prior preservation, which its datasets of pictures with masks do not take.
-    """
-    settings = job.settings
-    dropout = 0.0 if job.family.name in _CACHED_TEXTS else settings.caption_dropout
-    passes = max(1, math.ceil(job.prior_pictures / job.drawn))
-    subsets = [
-        {
-            "image_dir": job.place(folder), "num_repeats": folder.repeats * (1 if folder.prior else passes),
-            "caption_dropout_rate": 0.0 if folder.prior else float(dropout), "flip_aug": settings.flip,
-            **_kind(job, folder),
-        }
-        for folder in job.folders
-    ]  # fmt: skip
-    side = settings.resolution
-    dataset: dict[str, Any] = {
-        "resolution": side,
-        "batch_size": settings.batch_size,
-        "enable_bucket": True,
-        "bucket_no_upscale": True,
-        "bucket_reso_steps": _BUCKET_STEP,
-        "min_bucket_reso": _stepped(min(256, side)),
-        "max_bucket_reso": _stepped(2 * side),
-        "subsets": subsets,
-    }
-    return dumps(
-        {
-            "general": {
-                "caption_extension": ".txt",
-                "shuffle_caption": settings.shuffle_captions and job.family.name not in _CACHED_TEXTS,
-                "keep_tokens": job.keep_tokens,
-                **_tag_dropout(job),
-            },
-            "datasets": [dataset],
-        }
-    )
-
-
-def _tag_dropout(job: Job) -> dict[str, Any]:
-    rate = 0.0 if job.family.name in _CACHED_TEXTS else job.settings.caption_tag_dropout_rate
-    return {"caption_tag_dropout_rate": rate} if rate else {}
-
-
-def _kind(job: Job, folder: Folder) -> dict[str, Any]:
-    """What a subset of pictures with captions has, or one of pictures with masks, which are those of a ControlNet to
-    sd-scripts.
-    """
-    if not job.masked:
-        return {"is_reg": folder.prior, "class_tokens": job.settings.class_word if folder.prior else job.trigger}
-    if job.prior_pictures:
-        raise InputError(f"{TITLE} takes training.masks or prior_images, not both. Leave one out.")
-    return {"conditioning_data_dir": job.place_of_masks(folder)}
-
-
-def _stepped(side: int) -> int:
-    return max(_BUCKET_STEP, side // _BUCKET_STEP * _BUCKET_STEP)
 
 
 def training_toml(job: Job, dataset_config: str) -> str:
@@ -198,7 +99,10 @@ def training_toml(job: Job, dataset_config: str) -> str:
             },
             "network": _network(job),
             "training": _training(job),
-            job.family.name: _of_family(job),
+            job.family.name: {
+                **script(job).own(job),
+                **({"cache_text_encoder_outputs": True} if script(job).caches_texts else {}),
+            },
         }
     )
 
@@ -207,9 +111,9 @@ def part_arguments(job: Job) -> dict[str, str]:
     """Argument -> file of each part that does not come with the base.
 
     Raises:
-        InputError: sd-scripts has no argument for one.
+        InputError: sd-scripts has no argument for one, or does not train the family.
     """
-    known = ARGUMENTS.get(job.family.name, {})
+    known = script(job).arguments
     unknown = [name for name in job.parts if name not in known]
     if unknown:
         raise InputError(
@@ -255,7 +159,7 @@ def _predicts(job: Job) -> dict[str, Any]:
 def _network(job: Job) -> dict[str, Any]:
     settings = job.settings
     network: dict[str, Any] = {
-        "network_module": known(TITLE, NETWORKS, job.family),
+        "network_module": script(job).network,
         "network_dim": settings.rank,
         "network_alpha": float(settings.network_alpha),
         # with the text encoders it is CLIP's that are trained; T5 needs an argument of its own
@@ -299,7 +203,7 @@ def _training(job: Job) -> dict[str, Any]:
         "sdpa": True,
         "max_data_loader_n_workers": 2,
     }
-    if settings.blocks_to_swap and job.family.name in SWAPPING:
+    if settings.blocks_to_swap and script(job).swaps:
         arguments["blocks_to_swap"] = settings.blocks_to_swap
     if wanted := quantized(TITLE, QUANTIZATIONS, job.quantization):
         arguments[wanted] = True
@@ -356,7 +260,7 @@ def _noise(job: Job) -> dict[str, Any]:
         raise InputError(f"training{'' if fields[1:] else f'.{fields[0]}'}: {problem}.")
     first, last = settings.min_timestep, settings.max_timestep
     times = {**({"min_timestep": first} if first else {}), **({"max_timestep": last} if last != LAST_TIME else {})}
-    if times and family.name == "flux":
+    if times and not script(job).limits_times:
         raise InputError(
             f"training.{next(iter(times))}: {TITLE} trains all noise levels of {family.name}, whatever it is told."
             " Leave it out."
@@ -387,39 +291,19 @@ def _schedule(job: Job) -> str:
     return "cosine_with_restarts" if settings.schedule == "cosine_restarts" else settings.schedule
 
 
-def _of_family(job: Job) -> dict[str, Any]:
-    if job.family.name == "flux":
-        # [schnell] was made without a shift
-        times = "sigmoid" if job.settings.preset == "flux-schnell" else "flux_shift"
-        return {
-            "guidance_scale": 1.0,
-            "timestep_sampling": times,
-            "model_prediction_type": "raw",
-            "cache_text_encoder_outputs": True,
-        }
-    if job.family.name == "sd35":
-        return {"training_shift": 3.0, "weighting_scheme": "logit_normal", "cache_text_encoder_outputs": True}
-    if job.family.name == "sdxl":
-        settings = job.settings
-        changing = settings.caption_dropout or settings.caption_tag_dropout_rate or settings.shuffle_captions
-        cached = not changing and not job.settings.text_encoder
-        return {"no_half_vae": True, **({"cache_text_encoder_outputs": True} if cached else {})}
-    return {}
-
-
 def notes(job: Job) -> tuple[str, ...]:
     """What of the settings this program cannot do, in words."""
-    lines = [*more_steps("sd-scripts", job)]
-    if job.family.name in _CACHED_TEXTS and job.settings.caption_dropout > 0:
+    lines, cached = [*more_steps("sd-scripts", job)], script(job).caches_texts
+    if cached and job.settings.caption_dropout > 0:
         lines.append("captions are not dropped: sd-scripts caches the text encoders' outputs for this family")
     else:
         lines += trigger_goes("sd-scripts", job)
-    if job.family.name in _CACHED_TEXTS and job.settings.caption_tag_dropout_rate > 0:
+    if cached and job.settings.caption_tag_dropout_rate > 0:
         lines.append("captions keep all their parts: sd-scripts caches the text encoders' outputs for this family")
-    if job.family.name in _CACHED_TEXTS and job.settings.shuffle_captions:
+    if cached and job.settings.shuffle_captions:
         lines.append("captions keep their order: sd-scripts caches the text encoders' outputs for this family")
-    if job.settings.blocks_to_swap and job.family.name not in SWAPPING:
-        lines.append(f"all blocks stay on the GPU: sd-scripts swaps those of {' and '.join(SWAPPING)} only")
+    if job.settings.blocks_to_swap and not script(job).swaps:
+        lines.append(f"all blocks stay on the GPU: sd-scripts swaps those of {SWAPPING} only")
     return tuple(lines)
 
 
@@ -427,10 +311,8 @@ def check_parts(job: Job, arguments: tuple[str, ...]) -> None:
     """Raises InputError where sd-scripts would miss a model file."""
     given = {argument.lstrip("-").partition("=")[0] for argument in arguments if argument.startswith("--")}
     given |= part_arguments(job).keys()
-    missing = [part for part in PARTS.get(job.family.name, ()) if part not in given]
-    if job.family.name == "sd35" and job.base.endswith(".safetensors"):
-        return  # a single file may hold them all
-    if missing:
+    missing = [part for part in script(job).parts if part not in given]
+    if missing and not (script(job).one_file and job.base.endswith(".safetensors")):
         raise InputError(
             f"{TITLE} trains {job.family.name} from single files. Name the others in base_parts, or in"
             f" training.extra_args: {', '.join(f'--{part}=FILE' for part in missing)}; base_model is the denoiser's"
@@ -440,23 +322,21 @@ def check_parts(job: Job, arguments: tuple[str, ...]) -> None:
 
 def check_swapping(job: Job) -> None:
     """Raises InputError where blocks cannot be swapped, though that is asked for."""
-    if job.settings.blocks_to_swap and job.family.name not in SWAPPING:
+    if job.settings.blocks_to_swap and not script(job).swaps:
         raise InputError(
-            f"training.blocks_to_swap: {TITLE} swaps blocks of {' and '.join(SWAPPING)} only, not of"
-            f" {job.family.name}. Leave it out."
+            f"training.blocks_to_swap: {TITLE} swaps blocks of {SWAPPING} only, not of {job.family.name}. Leave it out."
         )
 
 
 def _files(job: Job) -> Mapping[str, str]:
-    script(job)
     return {"dataset.toml": dataset_toml(job), "training.toml": training_toml(job, job.file("dataset.toml"))}
 
 
 def _start(job: Job) -> tuple[str, ...]:
-    parts = [part for part in PARTS.get(job.family.name, ()) if part not in part_arguments(job)]
+    parts = [part for part in script(job).parts if part not in part_arguments(job)]
     command = (
         "accelerate launch --num_cpu_threads_per_process 1",
-        script(job),
+        script(job).file,
         "--config_file",
         shell.quote(job.file("training.toml")),
         *(f"--{part} FILE" for part in parts),

@@ -40,7 +40,7 @@ def test_one_line_installs_all_that_is_missing(monkeypatch: pytest.MonkeyPatch) 
     ]
     missing.append(MissingExtra("LoRAs", "train"))
     said = str(MissingExtra.of(missing))
-    assert said.startswith("training.wandb (no module 'wandb') and Images (torch) and LoRAs need libraries")
+    assert said.startswith("training.wandb (no module 'wandb') and Images (no torch) and LoRAs need libraries")
     assert said.endswith(', in the project\'s folder: pip install -c constraints.txt -e ".[wandb,train]"')
     monkeypatch.setattr(errors, "_in_checkout", lambda: False)
     assert pip_line("quant") == 'pip install "twinloop[quant]"' and pip_line() == 'pip install "twinloop"'

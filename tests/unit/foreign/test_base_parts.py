@@ -23,6 +23,7 @@ from twinloop.errors import InputError, StateError
 from twinloop.families import FAMILIES
 from twinloop.foreign import kohya
 from twinloop.foreign.job import Job
+from twinloop.foreign.kohya_scripts import SCRIPTS
 from twinloop.foreign.pictures import folders_of
 from twinloop.foreign.programs import PROGRAMS
 from twinloop.store.atomic import sha256_file
@@ -65,6 +66,19 @@ def test_what_is_still_missing_is_named(tmp_path: Path) -> None:
     kohya.check_parts(made, ("--t5xxl=x",))
     (command,) = [line for line in kohya.PROGRAM.start(made) if "accelerate" in line]
     assert "--t5xxl FILE" in command and "--ae" not in command
+
+
+def test_a_file_that_may_hold_all_parts_needs_no_others(tmp_path: Path) -> None:
+    made = job("sd35", tmp_path)
+    kohya.check_parts(made, ())
+    with pytest.raises(InputError, match="--clip_l=FILE, --clip_g=FILE, --t5xxl=FILE"):
+        kohya.check_parts(dataclasses.replace(made, base="/base"), ())
+
+
+@pytest.mark.parametrize("family", SCRIPTS)
+def test_every_file_that_a_script_wants_can_be_named(family: str) -> None:
+    script = SCRIPTS[family]
+    assert {*script.parts} <= {*script.arguments.values()} and TOLD[family] == script.arguments
 
 
 def test_a_part_that_sd_scripts_takes_no_file_for(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from twinloop.families import FAMILIES
 from twinloop.families.predictions import Prediction
 from twinloop.foreign import aitoolkit, kohya, onetrainer, simpletuner
 from twinloop.foreign.job import Job
+from twinloop.foreign.kohya_dataset import dataset_toml
+from twinloop.foreign.kohya_scripts import SCRIPTS, network_module, script
 from twinloop.foreign.pictures import folders_of
 from twinloop.foreign.program import beyond
 from twinloop.foreign.toml import dumps
@@ -63,7 +65,7 @@ def of(job: Job, family: str, **settings: Any) -> Job:
 
 
 def test_kohyas_dataset(job: Job) -> None:
-    data = tomllib.loads(kohya.dataset_toml(job))
+    data = tomllib.loads(dataset_toml(job))
     assert data["general"] == {"caption_extension": ".txt", "shuffle_caption": False, "keep_tokens": 1}
     (dataset,) = data["datasets"]
     assert (dataset["resolution"], dataset["batch_size"], dataset["bucket_no_upscale"]) == (1024, 2, True)
@@ -73,9 +75,7 @@ def test_kohyas_dataset(job: Job) -> None:
         (1, "/data set/1_ohwx ana"),
     ]
     assert {subset["caption_dropout_rate"] for subset in dataset["subsets"]} == {0.05}
-    assert (
-        tomllib.loads(kohya.dataset_toml(of(job, "flux")))["datasets"][0]["subsets"][0]["caption_dropout_rate"] == 0.0
-    )
+    assert tomllib.loads(dataset_toml(of(job, "flux")))["datasets"][0]["subsets"][0]["caption_dropout_rate"] == 0.0
 
 
 def arguments(job: Job) -> dict[str, Any]:
@@ -348,7 +348,7 @@ SETTINGS_OF_ALL_KINDS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("changes", [*SETTINGS_OF_ALL_KINDS, {"optimizer": "adamw_schedulefree"}])
 @pytest.mark.parametrize("prediction", [Prediction(), ZERO])
-@pytest.mark.parametrize("family", kohya.SCRIPTS)
+@pytest.mark.parametrize("family", SCRIPTS)
 def test_every_key_is_one_that_sd_scripts_reads(
     job: Job, family: str, prediction: Prediction, changes: dict[str, Any]
 ) -> None:
@@ -356,7 +356,7 @@ def test_every_key_is_one_that_sd_scripts_reads(
     found = arguments(made)
     assert not found.keys() - keys.KOHYA_TRAINING - keys.KOHYA_OF_FAMILY[family]
     assert all(found[name] in allowed for name, allowed in keys.KOHYA_CHOICES.items() if name in found)
-    data = tomllib.loads(kohya.dataset_toml(made))
+    data = tomllib.loads(dataset_toml(made))
     assert data["general"].keys() <= keys.KOHYA_GENERAL
     assert all(
         dataset.keys() <= keys.KOHYA_DATASET and subset.keys() <= keys.KOHYA_SUBSET
@@ -427,11 +427,24 @@ def test_pictures_of_others_count_as_much_as_asked(job: Job) -> None:
     assert [concept["loss_weight"] for concept in json.loads(onetrainer.concepts_json(made))] == [0.5, 1.0]
 
 
-@pytest.mark.parametrize(("family", "script"), kohya.SCRIPTS.items())
-def test_kohyas_scripts(job: Job, family: str, script: str) -> None:
-    assert kohya.script(of(job, family)) == script and arguments(of(job, family))["network_module"].startswith(
-        "networks.lora"
-    )
+@pytest.mark.parametrize(
+    ("family", "file", "network"),
+    [
+        ("sd15", "train_network.py", "networks.lora"),
+        ("sdxl", "sdxl_train_network.py", "networks.lora"),
+        ("sd35", "sd3_train_network.py", "networks.lora_sd3"),
+        ("flux", "flux_train_network.py", "networks.lora_flux"),
+    ],
+)
+def test_kohyas_scripts(job: Job, family: str, file: str, network: str) -> None:
+    made = of(job, family)
+    assert script(made).file == file and any(file in line.split() for line in kohya.PROGRAM.start(made))
+    assert arguments(made)["network_module"] == network_module(FAMILIES[family]) == network
+
+
+def test_a_family_without_a_script_has_the_first_loras_network_module(job: Job) -> None:
+    """For the header of what this program trains itself."""
+    assert "zimage" not in SCRIPTS and network_module(FAMILIES["zimage"]) == "networks.lora"
 
 
 @pytest.mark.parametrize("family", aitoolkit.ARCHITECTURES)
@@ -528,7 +541,7 @@ def test_shuffled_captions_reach_them(job: Job) -> None:
             job.settings, shuffle_captions=True, caption_dropout=0.0, caption_tag_dropout_rate=0.1
         ),
     )
-    general = tomllib.loads(kohya.dataset_toml(mixed))["general"]
+    general = tomllib.loads(dataset_toml(mixed))["general"]
     assert (general["shuffle_caption"], general["keep_tokens"]) == (True, 2)
     assert general["caption_tag_dropout_rate"] == 0.1
     assert "cache_text_encoder_outputs" not in tomllib.loads(kohya.training_toml(mixed, "d.toml"))["sdxl"]
@@ -538,7 +551,7 @@ def test_shuffled_captions_reach_them(job: Job) -> None:
     text = json.loads(onetrainer.concepts_json(mixed))[0]["text"]
     assert (text["enable_tag_shuffling"], text["keep_tags_count"]) == (True, 2)
     flux = dataclasses.replace(mixed, family=FAMILIES["flux"])
-    assert tomllib.loads(kohya.dataset_toml(flux))["general"]["shuffle_caption"] is False
+    assert tomllib.loads(dataset_toml(flux))["general"]["shuffle_caption"] is False
     assert any("keep their order" in line for line in kohya.notes(flux))
 
 
@@ -610,7 +623,7 @@ def test_families_that_a_tool_does_not_train_are_named(job: Job) -> None:
     with pytest.raises(InputError, match=r"SimpleTuner does not train flux-kontext.*it knows sd15, sdxl"):
         simpletuner.config_json(of(job, "flux-kontext"), "x")
     with pytest.raises(InputError, match="sd-scripts does not train qwen-image"):
-        kohya.script(of(job, "qwen-image"))
+        script(of(job, "qwen-image"))
 
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
@@ -665,7 +678,8 @@ def test_that_ai_toolkit_takes_the_rank_for_alpha_in_transformers_is_said(job: J
 @pytest.mark.parametrize(
     "text",
     [
-        kohya.script,
+        lambda job: script(job).file,
+        dataset_toml,
         lambda job: kohya.training_toml(job, "d.toml"),
         aitoolkit.job_yaml,
         lambda job: onetrainer.config_json(job, "c.json"),
@@ -713,7 +727,7 @@ def test_simpletuner_has_no_regularisation_for_a_usual_lora(job: Job, with_prior
 
 def test_sd_scripts_reads_all_prior_images_with_their_whole_captions(with_prior: Job) -> None:
     """It repeats them until they are as many as the others with their repeats, and reads no more than that."""
-    (dataset,) = tomllib.loads(kohya.dataset_toml(with_prior))["datasets"]
+    (dataset,) = tomllib.loads(dataset_toml(with_prior))["datasets"]
     found = [(one["num_repeats"], one["is_reg"], one["caption_dropout_rate"]) for one in dataset["subsets"]]
     assert found == [(4, False, 0.05), (2, False, 0.05), (1, True, 0.0)]  # 2 x 6 pictures are enough for 9
     assert dataset["subsets"][-1]["class_tokens"] == with_prior.settings.class_word

@@ -20,6 +20,7 @@ from twinloop.errors import InputError, StateError, UnreadableImage
 from twinloop.families import FAMILIES
 from twinloop.foreign import aitoolkit, kohya
 from twinloop.foreign.job import Job
+from twinloop.foreign.kohya_dataset import dataset_toml
 from twinloop.foreign.masks import mask_png
 from twinloop.foreign.pictures import folders_of
 from twinloop.store.atomic import sha256_file
@@ -76,14 +77,14 @@ def test_what_is_no_longer_there_is_named(photos: tuple[TrainingSample, Training
 
 def test_sd_scripts_are_told_as_of_a_controlnet(photos: tuple[TrainingSample, TrainingSample]) -> None:
     told = job(*photos)
-    (subset,) = tomllib.loads(kohya.dataset_toml(told))["datasets"][0]["subsets"]
+    (subset,) = tomllib.loads(dataset_toml(told))["datasets"][0]["subsets"]
     assert subset["conditioning_data_dir"] == "/data/masks/1_ana"
     assert not {"is_reg", "class_tokens"} & subset.keys(), "which such a subset does not know"
     assert subset.keys() <= keys.KOHYA_SUBSET | {"conditioning_data_dir"}
     dataset = tomllib.loads(kohya.training_toml(told, "d"))["dataset"]
     assert dataset["masked_loss"] is True and dataset.keys() <= keys.KOHYA_TRAINING
     with pytest.raises(InputError, match=r"training\.masks or prior_images, not both"):
-        kohya.dataset_toml(job(*photos, replace(photos[1], prior=True)))
+        dataset_toml(job(*photos, replace(photos[1], prior=True)))
 
 
 def test_ai_toolkit_is_told_of_all_but_prior_pictures(photos: tuple[TrainingSample, TrainingSample]) -> None:
@@ -95,9 +96,7 @@ def test_ai_toolkit_is_told_of_all_but_prior_pictures(photos: tuple[TrainingSamp
 
 def test_without_any_nothing_is_said(photos: tuple[TrainingSample, TrainingSample]) -> None:
     bare = job(photos[1])
-    assert "conditioning_data_dir" not in kohya.dataset_toml(bare) and "masked_loss" not in kohya.training_toml(
-        bare, "d"
-    )
+    assert "conditioning_data_dir" not in dataset_toml(bare) and "masked_loss" not in kohya.training_toml(bare, "d")
     assert "mask_path" not in aitoolkit.job_yaml(bare)
 
 

@@ -38,6 +38,7 @@ from twinloop.stages.select import (
     select,
     several_people,
     several_people_message,
+    strange_pictures_message,
 )
 from twinloop.store.pictures.provenance import synthetic_png
 from twinloop.store.run.catalog import Catalog
@@ -191,6 +192,25 @@ def test_a_profile_of_the_person_is_not_taken_for_somebody_else() -> None:
     assert strangers_in([*own, with_cosine_up_to(0.449)]) == {}
     assert set(strangers_in([*own, with_cosine_up_to(0.30)])) == {Path("profile.jpg")}
 
+    def with_similarity(wanted: float) -> Photo:
+        toward = rows @ rows.mean(axis=0)
+        return with_cosine_up_to(wanted * toward.max() / np.sort(toward)[-5:].mean())
+
+    usual = float(np.median(np.sort(rows @ rows.T, axis=1)[:, -5:-1].mean(axis=1)))
+    assert set(strangers_in([*own, with_similarity(usual / 2 + 0.09)])) == {Path("profile.jpg")}
+    assert strangers_in([*own, with_similarity(usual / 2 + 0.11)]) == {}
+
+
+def test_a_photo_that_one_other_links_to_the_person_stays() -> None:
+    vectors = person(0, 12, spread=0.9)
+    own = [photo(f"{n}.jpg", observation(n, faces=[face(embedding=vector)])) for n, vector in enumerate(vectors)]
+    rows = np.stack(vectors).astype(float)
+    toward = np.linalg.pinv(rows) @ np.array([USUAL.same_person + 0.01, *[0.0] * 11])
+    elsewhere = np.linalg.qr(np.vstack([rows, np.random.default_rng(9).normal(size=64)]).T)[0][:, -1]
+    linked = toward + np.sqrt(1 - toward @ toward) * elsewhere
+    odd = photo("odd.jpg", faces=[face(80, embedding=np.asarray(linked, np.float32))])
+    assert strangers_in([*own, odd]) == {}
+
 
 def test_rules_run_one_after_the_other_and_nothing_is_lost() -> None:
     photos = [*people(12, 1), photo("wall.jpg", faces=[], phash="1" * 16), photo("again.jpg", observation((0, 3)))]
@@ -322,6 +342,14 @@ def test_where_nothing_can_be_used_the_most_frequent_reasons_are_told(tmp_path: 
         "  - d.png: blurred (face sharpness 3, the folder's limit is 9), and 1 more like it",
         "  - a.png: is empty",
     ]
+
+
+@pytest.mark.parametrize(("faces", "told"), [(4, True), (5, False)])
+def test_few_faces_of_the_demos_detectors_are_fewer_than_half(faces: int, told: bool) -> None:
+    observer = Observer(dataclasses.replace(fake_pack(), demo=True), BUILTIN)
+    seen = found([photo(f"{n}.jpg", faces=None if n < faces else []) for n in range(10)])
+    said = strange_pictures_message(seen, observer, character=False)
+    assert (f"find a face on {faces} of 10 images" in said) is told
 
 
 def drawn(folder: Path, *states: tuple[str, bool]) -> list[Photo]:

@@ -141,6 +141,14 @@ def test_of_one_file_only_its_own_leftovers_go(tmp_path: Path) -> None:
     assert {p.name for p in tmp_path.iterdir()} == {other.name, alive.name}
 
 
+def test_a_name_of_brackets_is_no_pattern(tmp_path: Path) -> None:
+    own, other = (tmp_path / f".{name}.json.{2**22 + 7}.tmp" for name in ("a[12]", "a1"))
+    for path in (own, other):
+        path.write_bytes(b"")
+    remove_leftovers_of(tmp_path / "a[12].json")
+    assert list(tmp_path.iterdir()) == [other]
+
+
 def test_clearing_a_folder_that_is_not_there_is_no_error(tmp_path: Path) -> None:
     remove_leftovers(tmp_path / "nothing")
 

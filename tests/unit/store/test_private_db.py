@@ -70,34 +70,81 @@ def test_a_folder_in_its_place_is_told(opened: Opening, tmp_path: Path) -> None:
 
 
 @EACH
-def test_a_file_that_is_no_database_is_told_and_closed(opened: Opening, tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_told(opened: Opening, tmp_path: Path) -> None:
     path = tmp_path / "a.sqlite"
     path.write_bytes(b"no database" * 100)
-    with pytest.raises(StorageError, match="Cannot open .*delete the file, which is only a cache"):
+    with pytest.raises(StorageError, match=r"Cannot open .*delete the file, which is only a cache"):
         opened(path)
 
 
-@EACH
-def test_where_its_tables_cannot_be_made_it_is_closed(
-    opened: Opening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "a.sqlite"
-    with closing(sqlite3.connect(path)) as other:  # a view stands where a table is to be
-        for name in ("file", "signature"):
-            other.execute(f"CREATE VIEW {name} AS SELECT 1 AS sha256")
-        other.execute("PRAGMA user_version = 3")
-        other.commit()
-    connections: list[sqlite3.Connection] = []
-    connect = sqlite3.connect
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("disk I/O error"), KeyboardInterrupt()])
+def test_where_its_tables_cannot_be_made_it_is_closed(tmp_path: Path, error: BaseException) -> None:
+    handed: list[sqlite3.Connection] = []
 
-    def noted(*args: object, **more: object) -> sqlite3.Connection:
-        connections.append(connect(*args, **more))  # type: ignore[call-overload]
-        return connections[-1]
+    def prepare(database: sqlite3.Connection) -> None:
+        handed.append(database)
+        raise error
 
-    monkeypatch.setattr(sqlite3, "connect", noted)
-    with pytest.raises(StorageError):
-        opened(path)
-    for connection in connections:
-        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-            connection.execute("SELECT 1")
-    assert connections
+    with pytest.raises((StorageError, KeyboardInterrupt)) as told:
+        PrivateDb(tmp_path / "a.sqlite", prepare)
+    assert isinstance(told.value, StorageError) == isinstance(error, sqlite3.Error)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        handed[0].execute("SELECT 1")
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["no file", "just being made"])
+def test_a_reader_of_what_is_not_there_yet_finds_nothing_and_makes_nothing(tmp_path: Path, there: bool) -> None:
+    path = tmp_path / "words.sqlite"
+    if there:
+        path.touch()
+    assert words(path) == []
+    assert [(entry.name, entry.stat().st_size) for entry in tmp_path.iterdir()] == [(path.name, 0)] * there
+
+
+def test_a_batch_is_written_whole_or_not_at_all(made: Path) -> None:
+    with PrivateDb(made, tables) as database:
+        with pytest.raises(StorageError, match=r"Cannot write .*UNIQUE"), database.batch("write", at_once=True):
+            database.run("INSERT INTO word VALUES ('three')")
+            database.run("INSERT INTO word VALUES ('one')", verb="write")
+        with database.batch():
+            database.run("INSERT INTO word VALUES ('four')")
+    assert words(made) == ["four", "one", "two"]
+
+
+def test_where_sqlite_ends_a_batch_itself_the_first_error_is_told(made: Path) -> None:
+    """As it does on a full disk."""
+    with PrivateDb(made, tables) as database:
+        with pytest.raises(StorageError, match="UNIQUE"), database.batch():
+            database.run("INSERT OR ROLLBACK INTO word VALUES ('one')")
+        assert database.value("SELECT count(*) FROM word") == 2
+
+
+def test_a_batch_that_takes_the_lock_at_once_says_what_it_could_not_do(made: Path) -> None:
+    with closing(sqlite3.connect(made, isolation_level=None)) as other, PrivateDb(made, tables) as database:
+        other.execute("BEGIN IMMEDIATE")
+        database.run("PRAGMA busy_timeout = 1")
+        with database.batch():  # a reader need not wait
+            assert database.value("SELECT count(*) FROM word") == 2
+        said = "Cannot write .*another program is using it"
+        with pytest.raises(StorageError, match=said), database.batch("write", at_once=True):
+            pass
+
+
+def test_one_value(made: Path) -> None:
+    with PrivateDb(made, tables) as database:
+        assert database.value("SELECT text FROM word WHERE text > ?", ("p",)) == "two"
+        assert database.value("SELECT text FROM word WHERE text > ?", ("z",)) is None
+        with pytest.raises(StorageError, match=r"Cannot read .*no such table"):
+            database.value("SELECT 1 FROM elsewhere", verb="read")
+        with pytest.raises(StorageError, match=r"Cannot use .*no such table"):
+            list(database.each("SELECT 1 FROM elsewhere"))
+
+
+def test_what_is_deleted_is_overwritten(made: Path) -> None:
+    with PrivateDb(made, tables) as database:
+        database.run("INSERT INTO word VALUES ('nobody is to find this again')")
+        database.leave_nothing()
+        assert b"find this" in made.read_bytes()
+        database.run("DELETE FROM word WHERE text LIKE 'nobody%'")
+        database.leave_nothing()
+        assert b"find this" not in made.read_bytes()

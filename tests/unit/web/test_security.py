@@ -94,6 +94,7 @@ def test_other_pages_may_link_here_and_no_more(client: TestClient, site: str) ->
         == 403
     )
     assert client.get("/", headers={**asked, "sec-fetch-mode": "navigate"}).status_code == 200
+    assert client.get("/", headers=asked).status_code == 403
     assert (
         client.get("/api/overview", headers={"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}).status_code
         == 200

@@ -14,16 +14,14 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base
 from twinloop.adapters.diffusion.block_swap import swappable
 from twinloop.adapters.diffusion.compute import is_small
-from twinloop.adapters.diffusion.loras.writing import write_lora
 from twinloop.adapters.diffusion.memory import memory_errors
 from twinloop.adapters.diffusion.repeatability import repeatable, threads
 from twinloop.adapters.trainers.data.prepare import (
+    TrainingData,
     caption_chunks,
     measured_photos,
     prepare_data,
@@ -41,14 +39,10 @@ from twinloop.adapters.trainers.memory.planning import can_swap, forecast, memor
 from twinloop.adapters.trainers.preflight import check_blocks, check_on_base
 from twinloop.adapters.trainers.records.begun import inputs_hash
 from twinloop.adapters.trainers.records.checkpoints import Checkpoints
-from twinloop.adapters.trainers.records.header import (
-    architecture_header,
-    length_header,
-    lora_header,
-    quantization_header,
-)
-from twinloop.adapters.trainers.records.metrics import keep_log, open_metrics
-from twinloop.adapters.trainers.records.training_record import TrainingRecord, open_record
+from twinloop.adapters.trainers.records.export import LoraFile
+from twinloop.adapters.trainers.records.header import base_header, length_header
+from twinloop.adapters.trainers.records.metrics import keep_log
+from twinloop.adapters.trainers.records.training_record import open_record
 from twinloop.adapters.trainers.training_loop import TrainingRun
 from twinloop.domain.forecast import Forecast
 from twinloop.domain.records import TrainingSample
@@ -57,7 +51,6 @@ from twinloop.errors import NothingToDo
 from twinloop.families.base import Family
 from twinloop.families.lora_names import places_of
 from twinloop.ports import Progress, Trained, TrainingSettings, nobody_listens
-from twinloop.store.models.part_hashes import hashes_of_parts, parts_header
 from twinloop.store.models.step_saves import StepSaves
 
 _NOT_FOR_A1111 = (
@@ -86,8 +79,9 @@ class DiffusersLoraTrainer:
         workers: Workers = ALONE,
     ) -> None:
         self._choice, self._family, self._notice, self._workers = choice, family, notice, workers
-        self._fingerprint = f"diffusers-lora-{self._open().fingerprint}"
-        self._parts = hashes_of_parts(choice.parts)
+        base = self._open()
+        self._fingerprint = f"diffusers-lora-{base.fingerprint}"
+        self._texts = base_header(choice, family, base.denoiser.config)
 
     @property
     def fingerprint(self) -> str:
@@ -116,9 +110,10 @@ class DiffusersLoraTrainer:
             TrainingDiverged: the loss is no longer a number. UnreadableImage, StateError: a photo is damaged, gone or
                 changed. StateError: LoRAs of steps of another training lie where its own would.
         """
-        usable = [sample for sample in samples if sample.weight > 0]
+        learned = [sample for sample in samples if sample.weight > 0]
+        subject = [sample for sample in learned if not sample.prior]
         held_out = [sample for sample in samples if not sample.weight and not sample.prior]
-        if not any(not sample.prior for sample in usable):
+        if not subject:
             raise NothingToDo(NO_PHOTO_TO_TRAIN_ON)
         base, workers = self._open(), self._workers
         validations = settings.validations(len(held_out))
@@ -128,53 +123,54 @@ class DiffusersLoraTrainer:
         assistant = assistant_of(settings, base, self._notice)
         if settings.adapter == "dora" and self._family.denoiser == "unet":
             self._notice(_NOT_FOR_A1111)
-        chunks = caption_chunks(base, [sample.caption for sample in usable], settings)
-        metadata = {**length_header(max(chunks)), **metadata}
-        inputs, saves = inputs_hash(usable, settings, self.fingerprint), StepSaves.of(settings, output)
+        chunks = caption_chunks(base, [sample.caption for sample in learned], settings)
+        inputs, saves = inputs_hash(learned, settings, self.fingerprint), StepSaves.of(settings, output)
         with workers.main_first():
             record = open_record(work, inputs, self._notice, saves.check_free)
         with threads(record.threads), repeatable(base.compute), ExitStack() as inside:
             inside.enter_context(memory_errors("Training", _advice(settings, base, settings.blocks_to_swap or 0)))
             with workers.main_first():
-                prior = any(sample.prior for sample in usable)
+                prior = len(subject) < len(learned)
                 plan = memory_plan(base, settings, work, self._notice, chunks=math.lcm(*chunks), prior=prior)
                 inside.enter_context(memory_errors("Training", _advice(settings, base, plan.blocks_to_swap)))
                 inside.enter_context(base.swapping(plan.blocks_to_swap))
-                # several processes would each encode all; beside a training the encoding needs memory that a small GPU
-                # does not have
-                lazily = workers.world_size == 1 and not is_small(base.compute)
-                data = prepare_data(base, usable, settings, work, self._notice, lazily=lazily)
-                if validations.every:
-                    measured = measured_photos(held_out, validations.photos)
-                    data = replace(data, validation=prepare_validation(base, measured, settings, work))
+                data = self._data(base, learned, measured_photos(held_out, validations.photos), settings, work)
             adapter = AdapterPlan.of(settings, self._family)
             with adapted(base, adapter, settings.seed, checkpointing=plan.checkpointing) as model:
                 if start is not None:
                     begin_from(start, model)
                 execution = StepExecution.open(base, settings, plan, work, workers.rank, self._notice)
-                run = TrainingRun(
-                    base, model, data, settings, execution, work,
-                    lambda done: open_metrics(work, done, settings, record.inputs, self._notice), self._notice, workers,
-                )  # fmt: skip
-                subject = sum(not sample.prior for sample in usable)
+                run = TrainingRun(base, model, data, settings, execution, record, self._notice, workers)
+                texts = {**self._texts, **length_header(max(chunks)), **metadata}
                 attentions = places_of(name for name, _ in base.denoiser.named_modules())
-
-                def export(settings: TrainingSettings, file: Path) -> None:
-                    texts = self._texts(settings, base, record, subject, metadata, run.noise.prediction)
-                    with run.written_weights():
-                        write_lora(file, model.weights(torch.float16), self._family, texts, attentions=attentions)
+                lora = LoraFile(self._family, model, run.noise.prediction, attentions, len(subject), record.date, texts)
 
                 def save(step: int) -> None:
-                    if (file := saves.at(step)) is not None:
-                        export(replace(settings, stop_at=step), file)
+                    if (path := saves.at(step)) is not None:
+                        with run.written_weights():
+                            lora.write(path, replace(settings, stop_at=step))
                         saves.drop_old(step)
 
                 with nullcontext() if assistant is None else assistant.worn(base.denoiser):
                     loss = run.finish(progress, save)
                 if workers.is_main:
                     keep_log(work, output)
-                    export(settings, output)
+                    with run.written_weights():
+                        lora.write(output, settings)
         return Trained(settings.last_step, loss, run.validation)
+
+    def _data(
+        self, base: BaseModel, learned: Sequence[TrainingSample], measured: Sequence[TrainingSample],
+        settings: TrainingSettings, work: Path,
+    ) -> TrainingData:  # fmt: skip
+        """Of the samples that are learned, and of those that the validation loss is measured on where it is."""
+        # several processes would each encode all; beside a training the encoding needs memory that a small GPU does not
+        # have
+        lazily = self._workers.world_size == 1 and not is_small(base.compute)
+        data = prepare_data(base, learned, settings, work, self._notice, lazily=lazily)
+        if not settings.validate_every:
+            return data
+        return replace(data, validation=prepare_validation(base, measured, settings, work))
 
     def steps_done(self, work: Path) -> int:
         """The step of the newest checkpoint in ``work``; 0 where there is none."""
@@ -210,16 +206,6 @@ class DiffusersLoraTrainer:
             return forecast(base, settings, images, prior_images=prior_images, chunks=chunks, held_out=held_out)
         except (RuntimeError, NotImplementedError):  # a denoiser that looks into its numbers
             return None
-
-    def _texts(
-        self, settings: TrainingSettings, base: BaseModel, record: TrainingRecord, images: int,
-        metadata: Mapping[str, str], prediction: str,
-    ) -> Mapping[str, str]:  # fmt: skip
-        """The header of the LoRA as it is after the settings' last step."""
-        named = architecture_header(self._family, base.denoiser.config, self._choice.base)
-        computed = {**quantization_header(self._choice.quantization), **parts_header(self._parts)}
-        given = {**computed, **named, **metadata}
-        return lora_header(settings, self._family, prediction, images, record.date, given)
 
 
 def _advice(settings: TrainingSettings, base: BaseModel, swapped: int) -> str:

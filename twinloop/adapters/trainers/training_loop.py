@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -27,7 +26,8 @@ from twinloop.adapters.trainers.optim.ema import Average
 from twinloop.adapters.trainers.optim.lr_schedule import learning_rate
 from twinloop.adapters.trainers.optim.optimizer import Optimizer
 from twinloop.adapters.trainers.records.checkpoints import Checkpoints
-from twinloop.adapters.trainers.records.metrics import FILE, Metrics
+from twinloop.adapters.trainers.records.metrics import FILE, Metrics, open_metrics
+from twinloop.adapters.trainers.records.training_record import TrainingRecord
 from twinloop.domain.shots import derive_seed
 from twinloop.domain.validation_loss import RISES, ValidationLoss, begins_to_overfit
 from twinloop.errors import TrainingDiverged
@@ -71,8 +71,7 @@ class TrainingRun:
     """The steps of one training.
 
     Args:
-        execution: how its steps are taken. work: folder of the checkpoints. metrics: opens them, given how many steps
-            are done.
+        execution: how its steps are taken. record: of its start; checkpoints and metrics lie beside it.
         notice: called with what the user should know while it goes on. workers: the processes that share it.
     """
 
@@ -83,13 +82,12 @@ class TrainingRun:
         data: TrainingData,
         settings: TrainingSettings,
         execution: StepExecution,
-        work: Path,
-        metrics: Callable[[int], Metrics],
+        record: TrainingRecord,
         notice: Callable[[str], None],
         workers: Workers,
     ) -> None:
         self._compute, self._data, self._settings = base.compute, data, settings
-        self._model, self._open_metrics, self._notice, self._workers = model, metrics, notice, workers
+        self._model, self._record, self._notice, self._workers = model, record, notice, workers
         self._optimizer = Optimizer(
             model.parameters,
             settings.optimizer,
@@ -99,7 +97,7 @@ class TrainingRun:
             arguments=settings.optimizer_args,
         )
         self._average = Average(model.parameters, settings.ema_decay)
-        self._checkpoints, self._execution = Checkpoints(work), execution
+        self._checkpoints, self._execution = Checkpoints(record.work), execution
         self.noise = schedule_for(base.family, base.scheduler_config, settings)
         self._objective = Objective(model, self.noise, settings)
         self._validation: Validation | None = None
@@ -108,7 +106,7 @@ class TrainingRun:
                 data.validation, self._objective, self.noise, settings.validation_times, workers
             )
         self._validations = list[ValidationLoss]()
-        self._log = work / FILE
+        self._log = record.work / FILE
         self._smoothed_loss = torch.zeros(1, dtype=torch.float64)
         self._scale = self._compute.loss_scale
         self._left_out = 0
@@ -128,8 +126,9 @@ class TrainingRun:
         done = self._resume()
         if 0 < done < settings.last_step and self._execution.blocks.at(done + 1):
             self._compile_again()
-        metrics = self._open_metrics(done) if self._workers.is_main else Metrics([])
+        metrics = Metrics([])
         if self._workers.is_main:
+            metrics = open_metrics(self._record.work, done, settings, self._record.inputs, self._notice)
             self._validations = [one.validation for one in logged_steps(self._log) if one.validation is not None]
         try:
             for step in range(done + 1, settings.last_step + 1):

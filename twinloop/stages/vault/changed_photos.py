@@ -10,14 +10,14 @@ from typing import Any
 from twinloop.domain.wording import agree, plural, shown, some
 from twinloop.stages.vault.people.record import read_people
 from twinloop.store.vault.decisions import DecisionLog
-from twinloop.store.vault.files import FileIndex
+from twinloop.store.vault.files import VaultFiles
 from twinloop.store.vault.folder import Vault
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _OF_A_PERSON = ("name", "label")
 
 
-def lost_with(vault: Vault, index: FileIndex, changed: Mapping[str, Path]) -> list[Path]:
+def lost_with(vault: Vault, files: VaultFiles, changed: Mapping[str, Path]) -> list[Path]:
     """The files whose former content nothing holds any more, nor another one of its shot, and that the user had said
     something about.
 
@@ -25,7 +25,7 @@ def lost_with(vault: Vault, index: FileIndex, changed: Mapping[str, Path]) -> li
         changed: former content (sha256) -> the file that held it.
     """
     shots = DecisionLog(vault.decisions, reading=True).same_shot
-    gone = {sha256: path for sha256, path in changed.items() if not any(map(index.holds, shots.of(sha256)))}
+    gone = {sha256: path for sha256, path in changed.items() if not any(map(files.holds, shots.of(sha256)))}
     return sorted(gone[sha256] for sha256 in gone.keys() & _decided(vault)) if gone else []
 
 

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable, Set
 from pathlib import Path
 
-from twinloop.store.vault.files import FileIndex
+from twinloop.store.vault.files import VaultFiles
 
 
-def online_and_offline(folders: Iterable[str], index: FileIndex) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+def online_and_offline(folders: Iterable[str], files: VaultFiles) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """The folders (or files) that are there, and those that are away.
 
     One that is gone from within a folder that is there was moved or deleted: it is neither, and what is known of it may
@@ -18,16 +18,16 @@ def online_and_offline(folders: Iterable[str], index: FileIndex) -> tuple[tuple[
     there: list[Path] = []
     missing: list[Path] = []
     for folder in map(Path, folders):
-        (there if is_there(folder, index) else missing).append(folder)
+        (there if is_there(folder, files) else missing).append(folder)
     roots = frozenset(there)
     return tuple(there), tuple(path for path in missing if os.path.exists(path) or not _walked_past(path, roots))
 
 
-def is_there(folder: Path, index: FileIndex) -> bool:
+def is_there(folder: Path, files: VaultFiles) -> bool:
     """Whether a scanned folder (or file) is there. One that held photos and is quite empty now is the place of a disk
     that is away.
     """
-    return os.path.exists(folder) and not (is_empty(folder) and index.files_below([folder]))
+    return os.path.exists(folder) and not (is_empty(folder) and files.files_below([folder]))
 
 
 def is_empty(folder: Path) -> bool:
@@ -44,9 +44,9 @@ def is_offline(path: str, away: Set[Path]) -> bool:
     return bool(away) and not away.isdisjoint((Path(path), *Path(path).parents))
 
 
-def renamed(index: FileIndex, missing: Iterable[Path]) -> dict[Path, Path]:
+def renamed(files: VaultFiles, missing: Iterable[Path]) -> dict[Path, Path]:
     """Folders that are not there -> where all their photos are now; only those of which that is so."""
-    places = {folder: index.moved_to(folder) for folder in missing}
+    places = {folder: files.moved_to(folder) for folder in missing}
     return {folder: place for folder, place in places.items() if place is not None and place.is_dir()}
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from twinloop.errors import InputError
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.second_names import file_called
-from twinloop.store.vault.files import FileIndex
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ def photo_named(opened: OpenVault, file: Path, among: Collection[str] = ()) -> N
             raise InputError(f"{file} was skipped by the scan: it {known.problem}")
         return NamedPhoto(known.path, known.sha256)
     # only a bare name: a path that is not known is a mistake, not a name
-    found = FileIndex(opened.catalog).called(os.fspath(file)) if file.name == os.fspath(file) else []
+    found = opened.catalog.files.called(os.fspath(file)) if file.name == os.fspath(file) else []
     called = [NamedPhoto(path, sha256) for path, sha256 in found]
     called = [entry for entry in called if entry.sha256 in among] or called
     photos = {entry.sha256 for entry in called}

@@ -36,10 +36,11 @@ from twinloop.stages.vault.second_names import remark, second_names
 from twinloop.stages.vault.walk import Walk
 from twinloop.store.lock import VAULT, locked
 from twinloop.store.pictures import raw
-from twinloop.store.vault.catalog import FileEntry, VaultCatalog
+from twinloop.store.vault.catalog import VaultCatalog
 from twinloop.store.vault.decisions import DecisionLog
-from twinloop.store.vault.files import Counts, FileIndex
+from twinloop.store.vault.files import Counts, FileEntry
 from twinloop.store.vault.folder import Vault
+from twinloop.store.vault.listing import Listing
 from twinloop.store.vault.same_shot import SameShotLog
 from twinloop.system import shell
 
@@ -199,7 +200,7 @@ class _Scan:
         self._vault, self._catalog, self._plan, self._reporter = vault, catalog, plan, reporter
         self._record = self._written = ScanRecord.read(vault) if vault.scan_record.exists() else None
         self._exclude = patterns_of(vault, plan)
-        self._index = FileIndex(catalog)
+        self._listing = Listing(catalog)
         decoders = "; ".join(filter(None, (f"pillow {PIL.__version__}", raw.library_version())))
         self._tried = f"twinloop {__version__} {VERSION}; {decoders}; {plan.limits}"
         self._measured = self._recognised = self._looked_at = 0
@@ -209,23 +210,23 @@ class _Scan:
 
     def run(self) -> Scanned:
         folders, removed = self._folders()
-        there, missing = online_and_offline(folders, self._index)
-        gone = sum(self._index.forget_folder(Path(folder), [Path(kept) for kept in folders]) for folder in removed)
+        there, missing = online_and_offline(folders, self._catalog.files)
+        gone = sum(self._listing.forget_folder(Path(folder), [Path(kept) for kept in folders]) for folder in removed)
         shut_out = frozenset({os.path.realpath(self._vault.root)})
-        walk = Walk(shut_out, self._catalog.file, exclusions=Exclusions(self._exclude))
+        walk = Walk(shut_out, self._catalog.files.at, exclusions=Exclusions(self._exclude))
         if twice := second_names(there, walk.comes_to):
             folders, there = self._under_one_name(folders, there, twice)
-        self._index.take_listing(walk.found(there))
+        self._listing.take_listing(walk.found(there))
         shots = SameShotLog(self._vault.same_shot, self._catalog)
         shots.note_before()
         with self._catalog.batch():
-            gone += self._index.forget_missing(there, walk.unread, missing)
-            self._index.note_problems()
+            gone += self._listing.forget_missing(there, walk.unread, missing)
+            self._listing.note_problems()
         greeting = self._look(folders)
         shots.note_now()
         if missing:
-            self._reporter.warn(_away_text(missing, renamed(self._index, missing), self._vault))
-        if lost := lost_with(self._vault, self._index, self._changed):
+            self._reporter.warn(_away_text(missing, renamed(self._catalog.files, missing), self._vault))
+        if lost := lost_with(self._vault, self._catalog.files, self._changed):
             self._reporter.warn(warning(lost, self._vault))
         named = read_names(self._catalog, self._forgotten, self._forgotten_names.has, self._reporter)
         self._write(self._record_of(folders, greeting))
@@ -234,10 +235,10 @@ class _Scan:
             fingerprint=greeting.fingerprint,
             measured=self._measured,
             recognised=self._recognised,
-            unchanged=self._index.listed_photos() - self._measured - self._recognised,
+            unchanged=self._listing.listed_photos() - self._measured - self._recognised,
             gone=gone,
-            counts=self._index.counts(greeting.fingerprint),
-            skipped=tuple(self._index.skipped()),
+            counts=self._catalog.files.counts(greeting.fingerprint),
+            skipped=tuple(self._catalog.files.skipped()),
             ignored=dict(sorted(walk.ignored.items())),
             away=tuple(map(os.fspath, missing)),
             notes=greeting.notes,
@@ -269,7 +270,7 @@ class _Scan:
         self._reporter.warn(remark(twice))
         kept = tuple(folder for folder in folders if Path(folder) not in twice)
         for other in twice:
-            self._index.forget_folder(other, [Path(folder) for folder in kept if not other.is_relative_to(folder)])
+            self._listing.forget_folder(other, [Path(folder) for folder in kept if not other.is_relative_to(folder)])
         return kept, tuple(folder for folder in there if folder not in twice)
 
     def _record_of(self, folders: tuple[str, ...], greeting: Greeting) -> ScanRecord:
@@ -313,7 +314,7 @@ class _Scan:
         """
         record, plan = self._record, self._plan
         same = record is not None and (record.stamp, record.min_face) == (plan.stamp, plan.min_face)
-        if record is not None and same and not self._index.plan(record.fingerprint, self._tried):
+        if record is not None and same and not self._listing.plan(record.fingerprint, self._tried):
             likeness = Likeness(record.strangers, record.same_person)
             return Greeting(record.fingerprint, record.notes, likeness)
         with plan.scanner() as scanner:
@@ -321,10 +322,10 @@ class _Scan:
             if plan.identities and embedder_in(greeting.fingerprint) == _NO_EMBEDDER:
                 raise MissingModel(_no_embedder(plan.models_dir))
             self._note_begun(folders, greeting)
-            self._looked_at = self._index.plan(greeting.fingerprint, self._tried)
+            self._looked_at = self._listing.plan(greeting.fingerprint, self._tried)
             self._say_difference(greeting.fingerprint)
             self._take(scanner, greeting.fingerprint)
-            self._looked_at = self._index.plan_unpaired("" if raw.available() else raw.MISSING)
+            self._looked_at = self._listing.plan_unpaired("" if raw.available() else raw.MISSING)
             if self._looked_at:
                 self._take(scanner, greeting.fingerprint)
         return greeting
@@ -350,7 +351,7 @@ class _Scan:
             return sha256 not in waiting and not self._catalog.has(sha256, fingerprint)
 
         try:
-            for done, scanned in enumerate(scanner.scan(self._index.planned(), self._looked_at, wanted), 1):
+            for done, scanned in enumerate(scanner.scan(self._listing.planned(), self._looked_at, wanted), 1):
                 pending.append(scanned)
                 if scanned.photo is not None:
                     waiting[scanned.sha256] = scanned
@@ -367,10 +368,10 @@ class _Scan:
             for scanned in batch:
                 listed, settled = scanned.listed, scanned.sha256 is not None and not scanned.undecided
                 tried = self._tried if scanned.problem and settled else ""
-                before = self._catalog.file(listed.path)
+                before = self._catalog.files.at(listed.path)
                 if before is not None and before.sha256 and scanned.sha256 not in (None, before.sha256):
                     self._changed[before.sha256] = listed.path
-                self._catalog.put_file(
+                self._catalog.files.put(
                     FileEntry(
                         listed.path,
                         listed.size,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twinloop.domain.wording import NAMED
 from twinloop.stages.vault.opened import OpenVault
-from twinloop.store.vault.catalog import FileEntry
+from twinloop.store.vault.files import FileEntry
 
 
 def identity(path: str | Path) -> Hashable:
@@ -76,4 +76,4 @@ def called_in(roots: Iterable[str], path: Path) -> Path:
 
 def file_called(opened: OpenVault, path: Path) -> FileEntry | None:
     """What the catalogue knows of a file, whichever of its names this is."""
-    return opened.catalog.file(path) or opened.catalog.file(called_in(opened.record.folders, path))
+    return opened.catalog.files.at(path) or opened.catalog.files.at(called_in(opened.record.folders, path))

@@ -16,7 +16,8 @@ from twinloop.stages.vault.people.record import read_people
 from twinloop.stages.vault.people.without_face import without_face
 from twinloop.store.atomic import read_json
 from twinloop.store.pictures.sidecar import PERSON
-from twinloop.store.vault.files import Counts, FileIndex
+from twinloop.store.vault.faces import count_embedded
+from twinloop.store.vault.files import Counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,23 +82,23 @@ class Status:
 def status(opened: OpenVault) -> Status:
     """Count what is in an open vault."""
     vault, record = opened.vault, opened.record
-    index = FileIndex(opened.catalog)
+    files = opened.catalog.files
     organized = vault.root / "organized"
     people = read_people(vault) if vault.people.exists() else None
     prepared = sorted(path for path in organized.iterdir() if path.is_dir()) if organized.is_dir() else []
-    missing = tuple(folder for folder in map(Path, record.folders) if not is_there(folder, index))
+    missing = tuple(folder for folder in map(Path, record.folders) if not is_there(folder, files))
     return Status(
         folders=record.folders,
         missing=tuple(map(os.fspath, missing)),
-        renamed={os.fspath(old): os.fspath(new) for old, new in renamed(index, missing).items()},
-        files_missing=index.files_below(folder for folder in missing if not set(folder.parents) & set(missing)),
+        renamed={os.fspath(old): os.fspath(new) for old, new in renamed(files, missing).items()},
+        files_missing=files.files_below(folder for folder in missing if not set(folder.parents) & set(missing)),
         exclude=record.exclude,
         unfinished=record.unfinished,
         models_dir=record.models_dir,
         fingerprint=record.fingerprint,
-        counts=index.counts(record.fingerprint),
-        with_embedding=index.embedded(record.fingerprint),
-        skipped=tuple(index.skipped()),
+        counts=files.counts(record.fingerprint),
+        with_embedding=count_embedded(opened.catalog, record.fingerprint),
+        skipped=tuple(files.skipped()),
         without_face=tuple(without_face(opened, people).values()),
         people=_length(vault.people, "people"),
         duplicate_groups=_length(vault.duplicates, "groups"),

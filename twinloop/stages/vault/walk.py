@@ -16,8 +16,8 @@ from twinloop.stages.vault.passed_over import MADE_HERE, Exclusions, made_here, 
 from twinloop.store.pictures import raw
 from twinloop.store.pictures.images import SUFFIXES
 from twinloop.store.pictures.raw_pairs import beside, is_raw_name, partners, same_shot
-from twinloop.store.vault.catalog import FileEntry
-from twinloop.store.vault.files import Found
+from twinloop.store.vault.files import FileEntry
+from twinloop.store.vault.listing import Found
 
 NOT_OPENED = {
     ".eps": "EPS is a program, not a photo: it is never opened",

@@ -1,4 +1,7 @@
-"""The vault's catalogue: files, photos and faces as measured, in SQLite. A cache: delete it and only time is lost."""
+"""The vault's catalogue: photos and faces as measured, and the table of files, in SQLite.
+
+A cache: delete it and only time is lost.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from twinloop.domain.faces import Box, Face, FloatArray, HeadPose
-from twinloop.domain.vault import FaceKey, VaultFace, VaultPhoto
+from twinloop.domain.vault import VaultFace, VaultPhoto
 from twinloop.errors import StorageError
-from twinloop.store.private_db import PrivateDb, path_key
+from twinloop.store.private_db import PrivateDb
+from twinloop.store.vault.files import IS_PHOTO, PRESENT, VaultFiles
 from twinloop.store.vault.folder import Vault
 
 VERSION = 3
@@ -37,74 +40,6 @@ CREATE TABLE face (
     quality REAL NOT NULL, measures TEXT NOT NULL, PRIMARY KEY (sha256, fingerprint, number)
 );
 """
-_SUMMARIES = """
-SELECT p.sha256, min(h.path), h.size, p.width, p.height, p.phash, p.taken, p.origin, f.measures, f.confidence
-FROM photo p JOIN file h ON h.sha256 = p.sha256
-LEFT JOIN face f ON f.sha256 = p.sha256 AND f.fingerprint = p.fingerprint AND f.number = 0
-WHERE p.fingerprint = ? GROUP BY p.sha256 ORDER BY p.sha256
-"""
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """What is known of one file.
-
-    Attributes:
-        size, mtime_ns, ctime_ns: its stat. sha256: of its content; None where it could not be read.
-        problem: why it was skipped; "" when it was not.
-        tried: what was tried on a skipped file (programs and limits): it is tried again when that changes; "" = every
-            time.
-    """
-
-    path: Path
-    size: int
-    mtime_ns: int
-    sha256: str | None
-    problem: str = ""
-    tried: str = ""
-    ctime_ns: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class FaceTable:
-    """All faces with an embedding, as columns.
-
-    Attributes:
-        keys: n. embeddings: (n, D) float32 of unit norm. quality: (n,) 0..1. confidence: (n,). height: (n,) of the box
-            in pixels.
-        yaw: (n,) degrees, NaN where not measured.
-    """
-
-    keys: tuple[FaceKey, ...]
-    embeddings: FloatArray
-    quality: FloatArray
-    confidence: FloatArray
-    height: FloatArray
-    yaw: FloatArray
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoSummary:
-    """A photo in a few numbers, for work that looks at all photos at once.
-
-    Attributes:
-        path: the first of its files. size: bytes. taken: as in `VaultPhoto`. face: measures of its first face; {}
-            without one. confidence: the detector's in that face; 0.0 without one.
-    """
-
-    sha256: str
-    path: str
-    size: int
-    width: int
-    height: int
-    phash: int
-    taken: float | None
-    origin: str
-    face: Mapping[str, float]
-    confidence: float = 0.0
 
 
 class OtherVersion(StorageError):
@@ -116,6 +51,9 @@ class VaultCatalog(PrivateDb):
     stat-ed.
 
     Faces are biometric data: the file is readable by its owner only.
+
+    Attributes:
+        files: its table of files.
 
     Args:
         path: database file, or None for memory only.
@@ -129,38 +67,7 @@ class VaultCatalog(PrivateDb):
 
     def __init__(self, path: Path | None, *, reading: bool = False, any_version: bool = False) -> None:
         super().__init__(path, partial(_prepare, path=path, reading=reading, any_version=any_version), reading)
-
-    # files
-
-    def files(self) -> dict[str, FileEntry]:
-        """Every known file by its absolute path (as `os.fsdecode` gives it)."""
-        rows = self.run("SELECT path, size, mtime_ns, sha256, problem, tried, ctime_ns FROM file ORDER BY path")
-        return {path: FileEntry(Path(path), *rest) for path, *rest in ((os.fsdecode(row[0]), *row[1:]) for row in rows)}
-
-    def file(self, path: Path) -> FileEntry | None:
-        """One file, or None when it was never scanned."""
-        rows = self.run(
-            "SELECT path, size, mtime_ns, sha256, problem, tried, ctime_ns FROM file WHERE path = ?", (path_key(path),)
-        )
-        return FileEntry(Path(os.fsdecode(rows[0][0])), *rows[0][1:]) if rows else None
-
-    def put_file(self, entry: FileEntry) -> None:
-        """Note what a file holds.
-
-        Its stat was taken before it was read: if it changed meanwhile, it is read again next time.
-        """
-        stat = (entry.size, entry.mtime_ns)
-        values = (path_key(entry.path), *stat, entry.sha256, entry.problem, entry.tried, entry.ctime_ns)
-        self.run("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?)", values)
-
-    def knows_files(self) -> bool:
-        return bool(self.run("SELECT 1 FROM file LIMIT 1"))
-
-    def doubt(self, sha256: str) -> None:
-        """Have every file that is said to hold this content read again by the next scan, whatever its stat says."""
-        self.run("UPDATE file SET mtime_ns = -1 WHERE sha256 = ?", (sha256,))
-
-    # photos
+        self.files = VaultFiles(self)
 
     def has(self, sha256: str, fingerprint: str) -> bool:
         return bool(self.run("SELECT 1 FROM photo WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint)))
@@ -208,7 +115,7 @@ class VaultCatalog(PrivateDb):
         )
         paths = [
             os.fsdecode(row[0])
-            for row in self.run("SELECT path FROM file WHERE sha256 = ? AND problem = '' ORDER BY path", (sha256,))
+            for row in self.run(f"SELECT path FROM file WHERE sha256 = ? AND {IS_PHOTO} ORDER BY path", (sha256,))
         ]
         if not rows or not paths:
             return None
@@ -228,31 +135,9 @@ class VaultCatalog(PrivateDb):
             tuple(_face(row[3:]) for row in faces),
         )
 
-    def summaries(self, fingerprint: str) -> Iterator[PhotoSummary]:
-        """Photos of which at least one file is there, by content hash, without reading each one's faces."""
-        for row in self.each(_SUMMARIES, (fingerprint,)):
-            sha256, path, size, width, height, phash, taken, origin, measures, confidence = row
-            known: Mapping[str, float] = json.loads(measures) if measures else {}
-            yield PhotoSummary(
-                sha256, os.fsdecode(path), size, width, height, int(phash, 16), taken, origin, known,
-                confidence or 0.0,
-            )  # fmt: skip
-
-    def copies(self) -> dict[str, list[str]]:
-        """Paths by content hash, of contents that several files have; sorted."""
-        rows = self.run(
-            "SELECT sha256, path FROM file WHERE sha256 IN (SELECT sha256 FROM file WHERE sha256 IS NOT NULL GROUP BY"
-            " sha256 HAVING count(*) > 1) ORDER BY sha256, path"
-        )
-        found: dict[str, list[str]] = {}
-        for sha256, path in rows:
-            found.setdefault(sha256, []).append(os.fsdecode(path))
-        return found
-
     def _hashes(self, fingerprint: str) -> list[str]:
         rows = self.run(
-            "SELECT sha256 FROM photo WHERE fingerprint = ? AND sha256 IN (SELECT sha256 FROM file WHERE problem = '')"
-            " ORDER BY sha256",
+            f"SELECT sha256 FROM photo WHERE fingerprint = ? AND sha256 IN ({PRESENT}) ORDER BY sha256",
             (fingerprint,),
         )
         return [row[0] for row in rows]
@@ -261,26 +146,6 @@ class VaultCatalog(PrivateDb):
         """The small JPEG of a photo, upright."""
         found = self.value("SELECT thumbnail FROM photo WHERE sha256 = ? AND thumbnail IS NOT NULL LIMIT 1", (sha256,))
         return None if found is None else bytes(found)
-
-    def faces(self, fingerprint: str) -> FaceTable:
-        """All faces with an embedding, of photos that are there, by content hash and number."""
-        rows = self.run(
-            "SELECT f.sha256, f.x0, f.y0, f.x1, f.y1, f.confidence, f.yaw, f.embedding, f.quality, p.width, p.height"
-            " FROM face f JOIN photo p ON p.sha256 = f.sha256 AND p.fingerprint = f.fingerprint WHERE f.fingerprint = ?"
-            " AND f.embedding IS NOT NULL AND f.sha256 IN (SELECT sha256 FROM file WHERE problem = '') ORDER BY"
-            " f.sha256, f.number",
-            (fingerprint,),
-        )
-        keys = tuple(FaceKey.of(row[0], Box(*row[1:5]), row[9], row[10]) for row in rows)
-        vectors = [np.frombuffer(row[7], np.float32) for row in rows]
-        return FaceTable(
-            keys,
-            np.stack(vectors) if vectors else np.zeros((0, 0), np.float32),
-            np.array([row[8] for row in rows], np.float32),
-            np.array([row[5] for row in rows], np.float32),
-            np.array([row[4] - row[2] for row in rows], np.float32),
-            np.array([np.nan if row[6] is None else row[6] for row in rows], np.float32),
-        )
 
 
 def _prepare(database: sqlite3.Connection, path: Path | None, reading: bool, any_version: bool) -> None:

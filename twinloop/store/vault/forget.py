@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from twinloop.domain.faces import Box
 from twinloop.domain.vault import FaceKey
 from twinloop.store.vault.catalog import VaultCatalog
+from twinloop.store.vault.files import PRESENT
 
-_UNSEEN = "fingerprint <> ? OR sha256 NOT IN (SELECT sha256 FROM file WHERE problem = '' AND sha256 IS NOT NULL)"
+_UNSEEN = f"fingerprint <> ? OR sha256 NOT IN ({PRESENT})"
 
 
 def forget_faces(catalog: VaultCatalog, keys: Iterable[FaceKey]) -> int:
@@ -37,6 +38,12 @@ def forget_unseen(catalog: VaultCatalog, fingerprint: str) -> int:
 def unseen_faces(catalog: VaultCatalog, fingerprint: str) -> int:
     """How many faces `forget_unseen` would delete."""
     return int(catalog.value(f"SELECT count(*) FROM face WHERE {_UNSEEN}", (fingerprint,)))
+
+
+def all_contents(catalog: VaultCatalog) -> frozenset[str]:
+    """sha256 of everything that the catalogue knows anything of; of another version of this program, too."""
+    rows = catalog.run("SELECT sha256 FROM photo UNION SELECT sha256 FROM file WHERE sha256 IS NOT NULL")
+    return frozenset(sha256 for (sha256,) in rows)
 
 
 def _forget_in(catalog: VaultCatalog, sha256: str, keys: Sequence[FaceKey]) -> int:

@@ -12,6 +12,7 @@ from twinloop.domain.vault import FaceKey
 from twinloop.store.pictures.face_regions import PhotoName, agreement
 from twinloop.store.private_db import path_key
 from twinloop.store.vault.catalog import VaultCatalog
+from twinloop.store.vault.files import PRESENT
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS named_source (
@@ -29,7 +30,6 @@ FROM listing l JOIN file f ON f.path = l.path JOIN photo p ON p.sha256 = f.sha25
 LEFT JOIN named_source n ON n.source = CAST(f.sha256 AS BLOB)
 WHERE l.problem = '' AND f.problem = '' AND l.path > ? GROUP BY l.path ORDER BY l.path LIMIT ?
 """
-_HERE = "SELECT sha256 FROM file WHERE problem = '' AND sha256 IS NOT NULL"
 _END, _AFTER = b"\0", b"\1"
 
 
@@ -75,7 +75,7 @@ class PhotoNames:
         return bool(self._catalog.run("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'named'"))
 
     def listed(self, after: Path | None, most: int) -> list[ListedPhoto]:
-        """The next photos of the listing (`FileIndex.take_listing`), by path."""
+        """The next photos of the listing (`Listing.take_listing`), by path."""
         rows = self._catalog.run(_LISTED, (b"" if after is None else path_key(after), most))
         return [ListedPhoto(Path(os.fsdecode(path)), *rest) for path, *rest in rows]
 
@@ -110,14 +110,15 @@ class PhotoNames:
 
     def count(self) -> int:
         """How many photos that are there have a name."""
-        return int(self._catalog.value(f"SELECT count(DISTINCT sha256) FROM named WHERE sha256 IN ({_HERE})"))
+        return int(self._catalog.value(f"SELECT count(DISTINCT sha256) FROM named WHERE sha256 IN ({PRESENT})"))
 
     def all(self) -> dict[str, list[PhotoName]]:
         """The names of photos that are there, by content hash."""
         found: dict[str, list[PhotoName]] = {}
         if self._is_made():
             rows = self._catalog.run(
-                f"SELECT DISTINCT sha256, name, x0, y0, x1, y1 FROM named WHERE sha256 IN ({_HERE}) ORDER BY 1, 2, 3, 4"
+                f"SELECT DISTINCT sha256, name, x0, y0, x1, y1 FROM named WHERE sha256 IN ({PRESENT})"
+                " ORDER BY 1, 2, 3, 4"
             )
             for sha256, *said in rows:
                 found.setdefault(sha256, []).append(_name(*said))
@@ -139,7 +140,7 @@ class PhotoNames:
                 if folded(said.name) in wanted or (sha256 in by_photo and not kept((said,), by_photo[sha256])):
                     self._catalog.run("DELETE FROM named WHERE rowid = ?", (rowid,))
             for table in ("named", "named_source"):
-                self._catalog.run(f"DELETE FROM {table} WHERE sha256 NOT IN ({_HERE})")
+                self._catalog.run(f"DELETE FROM {table} WHERE sha256 NOT IN ({PRESENT})")
 
 
 def _name(name: str, x0: float | None, y0: float, x1: float, y1: float) -> PhotoName:

@@ -16,7 +16,7 @@ from twinloop.domain.vault import FaceKey
 from twinloop.store.journal import Journal
 from twinloop.store.pictures.raw_pairs import photo_beside
 from twinloop.store.vault.catalog import VaultCatalog
-from twinloop.store.vault.files import FileIndex
+from twinloop.store.vault.listing import Listing
 
 _REMEDY = (
     "Restore it from a copy: by it, what you said of a raw photo holds for the JPEG beside it, too. Without one, move"
@@ -75,14 +75,14 @@ class SameShotLog:
 
     def __init__(self, path: Path, catalog: VaultCatalog) -> None:
         self._journal, self._catalog = _journal(path), catalog
-        self._index = FileIndex(catalog)
+        self._listing = Listing(catalog)
         self._latest = {raw: contents[-1] for raw, contents in _noted(self._journal).items()}
 
     def note_before(self) -> None:
         """Note the content of each shot that will have another one after this scan; before anything is forgotten that
         is no longer listed.
         """
-        for listed, before, now in self._index.listed_pairs():
+        for listed, before, now in self._listing.listed_pairs():
             content = self._content(listed.path, before)
             if content is not None and content != self._content_now(listed.path, now):
                 self._note(listed, content)
@@ -90,7 +90,7 @@ class SameShotLog:
     def note_now(self) -> None:
         """Note the content that these shots have after this scan."""
         for path, *stat in list(self._latest):
-            entry = self._catalog.file(Path(path))
+            entry = self._catalog.files.at(Path(path))
             if entry is not None and [entry.size, entry.mtime_ns] == stat:
                 content = self._content(entry.path, entry.problem)
                 if content is not None:
@@ -99,13 +99,13 @@ class SameShotLog:
     def _content(self, raw_photo: Path, problem: str) -> str | None:
         """As it is known; None = it is not, or is no photo."""
         used = photo_beside(problem)
-        entry = self._catalog.file(raw_photo if used is None else raw_photo.with_name(used))
+        entry = self._catalog.files.at(raw_photo if used is None else raw_photo.with_name(used))
         return entry.sha256 if entry is not None and not entry.problem else None
 
     def _content_now(self, raw_photo: Path, now: str) -> str | None:
         """As the folder has it now; None = it has yet to be read."""
         used = photo_beside(now)
-        unchanged = used is not None and self._index.is_unchanged(raw_photo.with_name(used))
+        unchanged = used is not None and self._listing.is_unchanged(raw_photo.with_name(used))
         return self._content(raw_photo, now) if unchanged else None
 
     def _note(self, raw_photo: ListedFile, content: str) -> None:

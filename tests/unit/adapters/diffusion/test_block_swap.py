@@ -16,7 +16,15 @@ from torch import Tensor, nn  # noqa: E402
 from torch.utils.checkpoint import checkpoint  # noqa: E402
 
 from twinloop.adapters.diffusion import block_swap  # noqa: E402
-from twinloop.adapters.diffusion.block_swap import pin, place, staying, swappable, swapping  # noqa: E402
+from twinloop.adapters.diffusion.block_swap import (  # noqa: E402
+    block_bytes_if,
+    pin,
+    place,
+    staying,
+    swappable,
+    swapping,
+)
+from twinloop.adapters.diffusion.quantised.sizes import real_bytes  # noqa: E402
 
 GPU: Any = SimpleNamespace(type="gpu")
 
@@ -122,6 +130,8 @@ def test_weights_come_back_after_an_error(denoiser: Denoiser) -> None:
 def test_the_largest_blocks_come_first_and_equal_ones_in_their_order(denoiser: Denoiser) -> None:
     blocks = list(denoiser.blocks)
     assert swappable(denoiser) == [blocks[1], blocks[3], blocks[0], blocks[2]]
+    sizes = block_bytes_if(denoiser, "int8", torch.float32)
+    assert sizes[0] > sizes[1] > sizes[2] == sizes[3] > 0
 
 
 def test_all_but_the_waiting_blocks_go_to_the_device(denoiser: Denoiser) -> None:
@@ -131,6 +141,20 @@ def test_all_but_the_waiting_blocks_go_to_the_device(denoiser: Denoiser) -> None
     there = {name.split(".")[1] for name, part in denoiser.blocks.named_parameters(prefix="blocks") if part.is_meta}
     assert there == {"0", "2"} and denoiser.before.weight.is_meta
     assert [name for name, _ in denoiser.named_modules()] == names
+
+
+def test_the_waiting_blocks_go_to_main_memory(denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved: list[tuple[nn.Module, Any]] = []
+    monkeypatch.setattr(Block, "to", lambda block, where: moved.append((block, where)))
+    waiting = swappable(denoiser)[:2]
+    place(denoiser, torch.device("meta"), waiting)
+    assert moved == [(block, "cpu") for block in waiting]
+
+
+def test_a_copy_of_a_weight_learns_nothing() -> None:
+    learned = nn.Parameter(torch.ones(2))
+    copied = block_swap._copied(learned, torch.device("cpu"))
+    assert isinstance(copied, nn.Parameter) and not copied.requires_grad and learned.requires_grad
 
 
 def test_blocks_stay_whoever_moves_the_model(denoiser: Denoiser) -> None:
@@ -200,3 +224,21 @@ def test_weights_are_pinned_where_main_memory_has_room(
     monkeypatch.setattr(torch.Tensor, "pin_memory", pin_memory)
     pin(list(denoiser.blocks))
     assert bool(asked) == pinned and len(asked) in (0, 4)
+
+
+@pytest.mark.parametrize(("share", "pinned"), [(1.5, False), (2.0, True)])
+def test_pinned_memory_may_take_twice_as_much(
+    share: float, pinned: bool, denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks, asked = list(denoiser.blocks), list[str]()
+
+    def pin_memory(tensor: Tensor) -> Tensor:
+        asked.append(tensor.device.type)
+        return tensor.clone()
+
+    size = sum(map(real_bytes, blocks))
+    monkeypatch.setattr(block_swap, "main_memory_left", lambda: int(share * size))
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin_memory)
+    blocks[1].to("meta")
+    pin(blocks)
+    assert asked == (["cpu"] * 5 * 3 if pinned else []), "the five weights of each block in main memory"

@@ -18,7 +18,7 @@ from tests.contract.makers import TRAINING  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
-from twinloop.adapters.trainers.preflight import check_on_base, check_training  # noqa: E402
+from twinloop.adapters.trainers.preflight import check_fits, check_on_base, check_training  # noqa: E402
 from twinloop.errors import InputError, MissingExtra  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
@@ -45,6 +45,13 @@ def test_what_cannot_work(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(error, match=words):
         check_training(replace(TRAINING, **changes), CPU, processes)
+
+
+def test_a_trigger_of_spaces_is_none() -> None:
+    asked = replace(TRAINING, output_preservation=0.5)
+    check_fits(replace(asked, trigger="ohwx ana"), FAMILIES["sdxl"])
+    with pytest.raises(InputError, match="set person_trigger"):
+        check_fits(replace(asked, trigger="  "), FAMILIES["sdxl"])
 
 
 @pytest.mark.parametrize(("quantization", "problem"), [("nf4", True), ("int8", False), (None, False)])

@@ -24,7 +24,8 @@ from twinloop.stages.vault.opened import OpenVault, ScanRecord
 from twinloop.stages.vault.opening import open_vault
 from twinloop.stages.vault.people.record import Found, people_of, write_people
 from twinloop.store.pictures.images import load_image
-from twinloop.store.vault.catalog import FileEntry, VaultCatalog
+from twinloop.store.vault.catalog import VaultCatalog
+from twinloop.store.vault.files import FileEntry
 from twinloop.store.vault.folder import Vault
 
 FINGERPRINT = "test"
@@ -78,7 +79,7 @@ def fill(root: Path, photos: Sequence[VaultPhoto], folder: str = "photos") -> Va
         for photo in photos:
             for path in photo.paths:
                 stat = Path(path).stat()
-                catalog.put_file(FileEntry(Path(path), stat.st_size, stat.st_mtime_ns, photo.sha256))
+                catalog.files.put(FileEntry(Path(path), stat.st_size, stat.st_mtime_ns, photo.sha256))
             catalog.put_photo(photo, FINGERPRINT, b"")
     return vault
 

@@ -13,7 +13,7 @@ from twinloop.errors import InputError
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.faces_meant import FacesMeant
 from twinloop.stages.vault.photo_named import photo_named
-from twinloop.store.vault.catalog import FileEntry
+from twinloop.store.vault.files import FileEntry
 
 FACES = album(1, 4, "a")
 
@@ -52,7 +52,7 @@ def test_what_is_no_name_of_one_photo(opened: OpenVault, name: str, words: str) 
 
 
 def test_a_file_that_was_skipped_is_not_meant_by_its_name(opened: OpenVault) -> None:
-    opened.catalog.put_file(FileEntry(Path("/broken/a1.jpg"), 1, 1, sha_of("broken"), "is damaged"))
+    opened.catalog.files.put(FileEntry(Path("/broken/a1.jpg"), 1, 1, sha_of("broken"), "is damaged"))
     assert photo_named(opened, Path("a1.jpg")).sha256 == FACES[1].sha256
     with pytest.raises(InputError, match="was skipped by the scan: it is damaged"):
         photo_named(opened, Path("/broken/a1.jpg"))

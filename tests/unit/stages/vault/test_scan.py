@@ -122,7 +122,7 @@ def test_a_changed_file_about_which_something_was_decided_is_told(home: Home) ->
     home.scan(home.photos)
     with open_vault(home.vault.root) as opened:
         people = cluster(opened, ClusterOptions(), lambda: pytest.fail("no index"), home.reporter).people
-        other = opened.catalog.file(home.photos / "0.png")
+        other = opened.catalog.files.at(home.photos / "0.png")
     (person,) = people.persons
     assert other is not None and other.sha256 not in {key.sha256 for key in person.faces}
     count = len(person.faces)
@@ -174,9 +174,9 @@ def test_a_photo_that_took_the_place_of_one_with_the_same_size_and_time_is_measu
 def test_a_file_that_is_doubted_is_read_again(home: Home) -> None:
     home.scan(home.photos)
     with VaultCatalog(home.vault.catalog) as catalog:
-        known = catalog.file(home.photos / "0.png")
+        known = catalog.files.at(home.photos / "0.png")
         assert known is not None and known.sha256 is not None
-        catalog.doubt(known.sha256)
+        catalog.files.doubt(known.sha256)
     done = home.scan()
     assert (done.recognised, done.unchanged) == (1, 3) and home.scan().unchanged == 4
 
@@ -581,7 +581,7 @@ def test_odd_names_are_kept_as_they_are(home: Home) -> None:
     done = home.scan(home.photos)
     assert (done.counts.photos, done.skipped) == (4 + len(odd_names()), ())
     with VaultCatalog(home.vault.catalog) as catalog:
-        known = {os.fsencode(Path(path).name) for path in catalog.files()}
+        known = {os.fsencode(Path(path).name) for path in catalog.files.all()}
     assert known >= set(odd_names())
     assert home.scan().unchanged == 4 + len(odd_names())
 
@@ -741,7 +741,7 @@ def test_a_raw_photo_and_the_jpeg_beside_it_are_one_shot_whichever_was_there_fir
         done = home.scan(home.photos)
         assert (done.counts.photos, reasons(done)) == (5, {"a.CR2": "lies beside a.jpg"} if edited else {})
         with looked_into(home.vault.root) as opened:
-            entry = opened.catalog.file(home.photos / ("a.jpg" if edited else "a.CR2"))
+            entry = opened.catalog.files.at(home.photos / ("a.jpg" if edited else "a.CR2"))
             assert entry is not None and entry.sha256
             contents.append(entry.sha256)
     with looked_into(home.vault.root) as opened:
@@ -779,7 +779,7 @@ def test_a_jpeg_beside_a_raw_photo_may_change_without_a_warning(home: Home) -> N
     raw_and_jpeg(home)
     home.scan(home.photos)
     with looked_into(home.vault.root) as opened:
-        before = opened.catalog.file(home.photos / "a.jpg")
+        before = opened.catalog.files.at(home.photos / "a.jpg")
     assert before is not None
     DecisionLog(home.vault.decisions).add("exclude", {"person": "p001", "photos": [before.sha256]})
     Image.fromarray(scene()[::-1]).save(home.photos / "a.jpg")

@@ -89,7 +89,7 @@ def test_a_vault_that_holds_both_names_heals_and_never_advises_to_delete_the_onl
     other.rmdir()
     other.symlink_to(home.photos)  # as the vault was once scanned under both names
     with open_vault(home.vault.root) as opened:
-        assert opened.catalog.file(other / "0.png") is not None
+        assert opened.catalog.files.at(other / "0.png") is not None
         found = dedup(opened, DedupOptions(), home.reporter)
         assert not found.of_kind("exact") and found.files == 4
     done = home.scan()

@@ -15,7 +15,7 @@ from twinloop.stages.vault.walk import NOT_OPENED, Walk
 from twinloop.store.pictures.images import SUFFIXES
 from twinloop.store.pictures.raw import MISSING
 from twinloop.store.pictures.raw_pairs import beside
-from twinloop.store.vault.catalog import FileEntry
+from twinloop.store.vault.files import FileEntry
 
 
 def found(walk: Walk, *roots: Path) -> dict[str, str]:
@@ -279,6 +279,7 @@ def test_a_training_set_of_this_program_is_no_folder_of_photos(tmp_path: Path, r
         ("person.json", '{"consent": {"kind": "self", "who": "Ana"}}'),
         ("person.json", "[["),
         ("manifest.json", '{"program": "another", "export": "x", "files": []}'),
+        ("manifest.json", '{"program": "twinloop 2.0", "files": []}'),
         ("manifest.json", "no JSON"),
     ],
 )

@@ -79,6 +79,13 @@ def test_a_name_alone_must_be_clear(tmp_path: Path) -> None:
     assert masks_of_photos(others, masks, photos) == {others[0]: own, others[1]: flat}
 
 
+def test_photos_of_one_name_in_one_folder_share_a_mask(tmp_path: Path) -> None:
+    photos, masks = tmp_path / "photos", tmp_path / "masks"
+    twins = [save(photos / name) for name in ("IMG_1.jpg", "IMG_1.png")]
+    mask = save(masks / "x/IMG_1.png")
+    assert masks_of_photos(twins, masks, photos) == dict.fromkeys(twins, mask)
+
+
 def test_elsewhere_the_name_counts(tmp_path: Path) -> None:
     """An image of an earlier round, say."""
     made, mask = save(tmp_path / "out/made_1.png"), save(tmp_path / "masks/made_1.png")
@@ -97,6 +104,11 @@ def test_all_kinds_of_grey_are_the_same(tmp_path: Path) -> None:
     for name, pixels in kinds.items():
         grey, _ = read_mask(save(tmp_path / name, pixels))
         assert np.array_equal(grey, (RAMP > 100) * 255 if name == "bits.png" else RAMP), name
+
+
+def test_what_is_whiter_than_white_is_white(tmp_path: Path) -> None:
+    grey, _ = read_mask(save(tmp_path / "deep.tif", np.array([[-5, 0, 65_535, 70_000]], np.int32)))
+    assert grey.tolist() == [[0, 0, 255, 255]]
 
 
 def test_exif_turns_a_mask_too(tmp_path: Path) -> None:

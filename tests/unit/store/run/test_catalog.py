@@ -165,13 +165,6 @@ def test_deleting_it_loses_nothing_but_time(tmp_path: Path) -> None:
         assert catalog.get(RICH.sha256, RICH.fingerprint) is not None
 
 
-def test_a_file_that_is_no_database_is_explained(tmp_path: Path) -> None:
-    path = tmp_path / "catalog.sqlite"
-    path.write_bytes(b"this is a letter to my aunt" * 100)
-    with pytest.raises(StorageError, match="delete the file, which is only a cache"):
-        Catalog(path)
-
-
 def test_what_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     with Catalog(path) as catalog:

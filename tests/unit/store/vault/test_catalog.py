@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from twinloop.errors import StorageError
-from twinloop.store.vault.catalog import VERSION, FileEntry, OtherVersion, VaultCatalog
+from twinloop.store.vault.catalog import VERSION, OtherVersion, VaultCatalog
+from twinloop.store.vault.files import FileEntry
 
 PHOTO = FileEntry(Path("/photos/a.jpg"), 1, 2, "a" * 64, ctime_ns=3)
 
@@ -21,7 +22,7 @@ def path(tmp_path: Path) -> Path:
     """A catalogue that knows one file."""
     path = tmp_path / "vault" / "catalog.sqlite"
     with VaultCatalog(path) as catalog:
-        catalog.put_file(PHOTO)
+        catalog.files.put(PHOTO)
     return path
 
 
@@ -46,9 +47,9 @@ def disk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 def test_a_look_reads_what_is_there_and_leaves_the_folder_as_it_was(path: Path, disk: str) -> None:
     before = {entry.name: entry.read_bytes() for entry in path.parent.iterdir()}
     with VaultCatalog(path, reading=True) as catalog:
-        assert catalog.file(PHOTO.path) == PHOTO and catalog.knows_files()
+        assert catalog.files.at(PHOTO.path) == PHOTO and catalog.files.any()
         with pytest.raises(StorageError):
-            catalog.put_file(PHOTO)
+            catalog.files.put(PHOTO)
     assert {entry.name: entry.read_bytes() for entry in path.parent.iterdir()} == before
 
 
@@ -57,12 +58,12 @@ def test_a_look_sees_what_another_process_has_just_written(path: Path, disk: str
     with VaultCatalog(path) as writer:
         writer.run("DELETE FROM file")
         with VaultCatalog(path, reading=True) as catalog:
-            assert not catalog.knows_files()
+            assert not catalog.files.any()
 
 
 def test_where_there_is_no_catalogue_nothing_is_known_and_none_is_made(tmp_path: Path) -> None:
     with VaultCatalog(tmp_path / "vault/catalog.sqlite", reading=True) as catalog:
-        assert catalog.files() == {} and not catalog.knows_files()
+        assert catalog.files.all() == {} and not catalog.files.any()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -75,10 +76,10 @@ def test_one_of_another_version_is_kept_until_a_scan_makes_it_anew(path: Path, v
     with VaultCatalog(path, reading=True, any_version=True) as catalog:
         assert catalog.run("SELECT path FROM file") == [(b"/photos/a.jpg",)]
     with VaultCatalog(path, any_version=True) as catalog:
-        assert not catalog.knows_files()
-        catalog.put_file(PHOTO)
+        assert not catalog.files.any()
+        catalog.files.put(PHOTO)
     with VaultCatalog(path, reading=True) as catalog:
-        assert catalog.knows_files()
+        assert catalog.files.any()
 
 
 def test_a_catalogue_in_use_is_not_to_be_deleted(path: Path) -> None:
@@ -86,7 +87,7 @@ def test_a_catalogue_in_use_is_not_to_be_deleted(path: Path) -> None:
         other.execute("BEGIN IMMEDIATE")
         catalog.run("PRAGMA busy_timeout = 1")
         with pytest.raises(StorageError, match=r"another program is using it \(database is locked\)") as told:
-            catalog.put_file(PHOTO)
+            catalog.files.put(PHOTO)
         assert "delete" not in str(told.value)
         other.execute("ROLLBACK")
 

@@ -14,8 +14,9 @@ from twinloop.domain.scanned import ListedFile
 from twinloop.domain.vault import FaceKey
 from twinloop.errors import StateError
 from twinloop.store.pictures.raw_pairs import beside
-from twinloop.store.vault.catalog import FileEntry, VaultCatalog
-from twinloop.store.vault.files import FileIndex, Found
+from twinloop.store.vault.catalog import VaultCatalog
+from twinloop.store.vault.files import FileEntry
+from twinloop.store.vault.listing import Found, Listing
 from twinloop.store.vault.same_shot import SameShot, SameShotLog
 
 FOLDER = Path("/photos")
@@ -34,7 +35,7 @@ class Scans:
             problem = beside("a.jpg") if name == "a.CR2" and "a.jpg" in files else ""
             entry = FileEntry(FOLDER / name, (sizes or {}).get(name, 1), hash(content) % 1000, content, problem)
             listed[name] = entry if name.endswith(".jpg") else dataclasses.replace(entry, mtime_ns=1)
-        index, log = FileIndex(self.catalog), SameShotLog(self.path, self.catalog)
+        index, log = Listing(self.catalog), SameShotLog(self.path, self.catalog)
         index.take_listing(Found(ListedFile(e.path, e.size, e.mtime_ns), e.problem) for e in listed.values())
         log.note_before()
         index.forget_missing([FOLDER], [])
@@ -42,7 +43,7 @@ class Scans:
         if not killed:
             for entry in listed.values():
                 if not entry.problem:
-                    self.catalog.put_file(entry)
+                    self.catalog.files.put(entry)
             log.note_now()
         return SameShot.read(self.path)
 

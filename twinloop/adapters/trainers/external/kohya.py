@@ -11,6 +11,7 @@ from twinloop.adapters.trainers.external.process import Command
 from twinloop.adapters.trainers.external.tool import Home, Installation, Seen, write_files
 from twinloop.foreign import kohya
 from twinloop.foreign.job import Job
+from twinloop.foreign.kohya_scripts import script
 
 _BAR = re.compile(r"^steps:\s+\d+%\|.*?\|\s*(\d+)/\d+\s+\[")
 _LOSS = re.compile(r"avr_loss=([^\s,\]]+)[,\]]")
@@ -30,7 +31,6 @@ class Kohya:
         """Raises InputError where there is no script for the family, a part of the model is not named, or its
         configuration has no word for a setting.
         """
-        kohya.script(job)
         kohya.check_parts(job, arguments)
         kohya.check_swapping(job)
         self.program.files(job)
@@ -53,7 +53,7 @@ class Kohya:
         """From the newest whole state, where there is one; what an earlier start that went on wrote is taken away."""
         argv = [
             str(installed.python),
-            str(installed.folder / kohya.script(job)),
+            str(installed.folder / script(job).file),
             "--config_file",
             str(home.root / "training.toml"),
         ]

@@ -1,3 +1,1 @@
-"""What a training writes beside its weights: the record of its start, checkpoints, metrics, the header of the LoRA
-file.
-"""
+"""What a training writes: the record of its start, checkpoints, metrics, the LoRA file with its header."""

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from twinloop import __version__
+from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.optim.optimizer import CLASSES, WEIGHT_DECAY
 from twinloop.domain.optimizer_args import Arguments, in_python
 from twinloop.families.base import Family
 from twinloop.families.clip import TOKENS
-from twinloop.foreign.kohya import LYCORIS, NETWORKS
+from twinloop.foreign.kohya_scripts import LYCORIS, network_module
 from twinloop.ports import TrainingSettings
+from twinloop.store.models.part_hashes import hashes_of_parts, parts_header
 
 
 def quantization_header(quantization: str | None) -> dict[str, str]:
@@ -36,6 +38,19 @@ def architecture_header(family: Family, configuration: Mapping[str, Any], base: 
     """
     architecture = family.architecture_of(configuration, base)
     return {} if architecture == family.architecture else {"modelspec.architecture": f"{architecture}/lora"}
+
+
+def base_header(choice: BaseChoice, family: Family, configuration: Mapping[str, Any]) -> dict[str, str]:
+    """What is said of the base: how its weights were quantised, which parts came from files of their own, and its name.
+
+    Args:
+        configuration: as in `architecture_header`.
+    """
+    return {
+        **quantization_header(choice.quantization),
+        **parts_header(hashes_of_parts(choice.parts)),
+        **architecture_header(family, configuration, choice.base),
+    }
 
 
 def lora_header(
@@ -143,7 +158,7 @@ def _network_module(settings: TrainingSettings, family: Family) -> str:
     """Which of sd-scripts' modules makes such an adapter; LyCORIS' where it has none, and its LoRA where it does not
     train the family.
     """
-    return LYCORIS if settings.adapter in ("dora", "lokr") else NETWORKS.get(family.name, "networks.lora")
+    return LYCORIS if settings.adapter in ("dora", "lokr") else network_module(family)
 
 
 def _network_arguments(settings: TrainingSettings) -> dict[str, str]:

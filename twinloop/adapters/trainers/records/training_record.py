@@ -18,10 +18,12 @@ class TrainingRecord:
     """Decided once, so that a resumed training ends in the same bytes.
 
     Attributes:
+        work: the folder that it is kept in, with all else of the training.
         inputs: hash of samples, settings, base model and texts. date: ISO 8601, UTC. threads: sums depend on their
             number.
     """
 
+    work: Path
     inputs: str
     date: str
     threads: int
@@ -36,4 +38,4 @@ def open_record(
         notice: told when trained steps are lost. check: called before a training begins that the folder is not of.
     """
     kept = begun(work / _FILE, inputs, lambda: Checkpoints(work).are_there, notice, check, threads=thread_count())
-    return TrainingRecord(**kept)
+    return TrainingRecord(work, **kept)

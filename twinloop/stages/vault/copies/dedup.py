@@ -34,10 +34,9 @@ from twinloop.stages.vault.offline_folders import is_offline, online_and_offline
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.second_names import one_name_each
 from twinloop.store.atomic import write_json
-from twinloop.store.vault.catalog import PhotoSummary
-from twinloop.store.vault.files import FileIndex
 from twinloop.store.vault.folder import Vault
 from twinloop.store.vault.likeness_cache import Signature
+from twinloop.store.vault.summaries import PhotoSummary, paths_of_copies, summaries
 
 VERSION = "dedup-3"
 LARGEST_DISTANCE = 16
@@ -92,7 +91,7 @@ def dedup(opened: OpenVault, options: DedupOptions, reporter: Reporter) -> Dupli
         InputError: an option that cannot be. NothingToDo: the catalogue has no photo.
     """
     options.check()
-    photos = list(opened.catalog.summaries(opened.fingerprint))
+    photos = list(summaries(opened.catalog, opened.fingerprint))
     if not photos:
         raise NothingToDo(
             f"The catalogue has no photo to compare. Scan a folder first: {opened.vault.command('scan FOLDER')}"
@@ -110,7 +109,7 @@ def current(opened: OpenVault, reporter: Reporter) -> Duplicates:
         NothingToDo: there was no search yet, or no photo is left.
     """
     last = read_duplicates(opened.vault)
-    photos = list(opened.catalog.summaries(opened.fingerprint))
+    photos = list(summaries(opened.catalog, opened.fingerprint))
     if last.inputs == _inputs(opened, photos, _copies(opened, _away(opened))):
         return last
     return dedup(opened, DedupOptions(last.distance, last.burst_seconds), reporter)
@@ -130,7 +129,7 @@ def _inputs(opened: OpenVault, photos: Sequence[PhotoSummary], copies: Mapping[s
 
 
 def _away(opened: OpenVault) -> frozenset[Path]:
-    return frozenset(online_and_offline(opened.record.folders, FileIndex(opened.catalog))[1])
+    return frozenset(online_and_offline(opened.record.folders, opened.catalog.files)[1])
 
 
 class _Search:
@@ -269,7 +268,7 @@ def _copies(opened: OpenVault, away: Set[Path]) -> dict[str, list[str]]:
     def there_first(paths: Iterable[str]) -> list[str]:
         return sorted(paths, key=lambda path: (is_offline(path, away), path))
 
-    return {sha256: one_name_each(there_first(paths)) for sha256, paths in opened.catalog.copies().items()}
+    return {sha256: one_name_each(there_first(paths)) for sha256, paths in paths_of_copies(opened.catalog).items()}
 
 
 def _numbers(places: Iterable[int]) -> Numbers:

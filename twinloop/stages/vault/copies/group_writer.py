@@ -9,7 +9,7 @@ from twinloop.stages.vault.copies.ranking import Ranking, score
 from twinloop.stages.vault.copies.record import DuplicateFile, DuplicateGroup
 from twinloop.stages.vault.copies.short_names import ShortNames
 from twinloop.stages.vault.copies.stars import Star
-from twinloop.store.vault.catalog import PhotoSummary
+from twinloop.store.vault.summaries import PhotoSummary
 
 
 class GroupWriter:

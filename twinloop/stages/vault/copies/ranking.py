@@ -17,7 +17,7 @@ from typing import Any
 
 from twinloop.facets.composition import EYES_OPEN
 from twinloop.stages.vault.offline_folders import is_offline
-from twinloop.store.vault.catalog import PhotoSummary
+from twinloop.store.vault.summaries import PhotoSummary
 
 SHARP_ENOUGH = 0.8
 PALETTE = frozenset({".gif"})

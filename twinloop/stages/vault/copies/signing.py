@@ -12,8 +12,8 @@ from twinloop.stages.vault.copies.disc import disc_hash, unrolled
 from twinloop.stages.vault.copies.likeness import is_flat
 from twinloop.stages.vault.copies.views import read_thumbnail
 from twinloop.stages.vault.opened import OpenVault
-from twinloop.store.vault.catalog import PhotoSummary
 from twinloop.store.vault.likeness_cache import LikenessCache, Signature
+from twinloop.store.vault.summaries import PhotoSummary
 
 VERSION = "1"
 """Of the arithmetic below; a new one makes all signatures anew."""

@@ -16,6 +16,7 @@ from typing import Any
 from twinloop.domain.vault import Decision, Person
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError, NothingToDo
+from twinloop.stages.vault.copies.edits import chosen
 from twinloop.stages.vault.copies.of_person import Alike, alike_in
 from twinloop.stages.vault.dataset.folder import location
 from twinloop.stages.vault.dataset.folder.carried import unavailable
@@ -64,7 +65,8 @@ def by_hand(
 
     Args:
         alike: copies of one picture; what is said of one holds for those of which nothing is said, or was said before
-            that prep decides. gone: photos that are no longer there, of which there are pictures.
+            that prep decides; but one that was kept instead of another is not left out with that.
+        gone: photos that are no longer there, of which there are pictures.
     """
     ids = ids_merged_into(decisions.active("merge"), person.id)
     said: dict[str, tuple[int, str]] = {}
@@ -72,12 +74,13 @@ def by_hand(
         if made.data["person"] in ids:
             said.update(dict.fromkeys(decisions.same_shot.all_of(made.data["photos"]), (made.number, made.kind)))
     mine = {key.sha256 for key in person.faces}.union(gone)
+    kept = chosen(decisions).keys()
     left_out, taken_in = (
         frozenset(one for one in mine if one in said and said[one][1] == kind) for kind in (EXCLUDE, INCLUDE)
     )
     copies_out, copies_in = (
-        {one: copy for one in mine - left_out - taken_in if (copy := _last_said(one, kind, said, alike or {}))}
-        for kind in (EXCLUDE, INCLUDE)
+        {one: copy for one in free - left_out - taken_in if (copy := _last_said(one, kind, said, alike or {}))}
+        for kind, free in ((EXCLUDE, mine - kept), (INCLUDE, mine))
     )
     return ByHand(left_out, taken_in, copies_out, copies_in)
 

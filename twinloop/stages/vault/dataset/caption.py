@@ -230,7 +230,7 @@ def captions_of(opened: OpenVault, work: Captioning, reporter: Reporter, keep: C
         else:
             made.append(replace(item, picture=None))  # its pixels are not needed any more
     for unread in left_out[len(work.choice.left_out) :]:
-        opened.catalog.doubt(unread.photo.sha256)  # what is on the disk is not what the catalogue takes it for
+        opened.catalog.files.doubt(unread.photo.sha256)  # what is on the disk is not what the catalogue takes it for
     if not made:
         scan = opened.vault.command("scan")
         raise NothingToDo(f"None of the photos of {work.person.called} can be read. Scan again: {scan}")

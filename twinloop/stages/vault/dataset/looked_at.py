@@ -11,7 +11,6 @@ from twinloop.domain.vault import Person
 from twinloop.domain.wording import some
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.store.vault.faces import face_entries
-from twinloop.store.vault.files import FileIndex
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class LookedAt:
     def of(cls, opened: OpenVault, folders: Sequence[Path]) -> LookedAt:
         """Those of the folders; () = of the whole vault."""
         roots = [Path(os.path.abspath(folder)) for folder in folders or opened.record.folders]
-        below = FileIndex(opened.catalog).contents_below(roots)
+        below = opened.catalog.files.contents_below(roots)
         faces = {entry.key.sha256 for entry in face_entries(opened.catalog, opened.fingerprint)}
         return cls(some([str(folder) for folder in folders or opened.record.folders]), below & faces, below)
 

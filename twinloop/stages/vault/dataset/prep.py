@@ -38,7 +38,6 @@ from twinloop.stages.vault.people.record import read_people
 from twinloop.stages.vault.people.without_face import beside
 from twinloop.store.atomic import remove_leftovers, storage_errors
 from twinloop.store.pictures.sidecar import METADATA
-from twinloop.store.vault.files import FileIndex
 from twinloop.store.vault.vault_id import made_vault_id
 
 REPEATS = 10
@@ -257,7 +256,7 @@ def _opened_folder(opened: OpenVault, root: Path) -> PreparedFolder:
     with storage_errors(root):
         root.mkdir(parents=True, exist_ok=True)
     remove_leftovers(root)
-    return PreparedFolder(root, originals_in(FileIndex(opened.catalog), root))
+    return PreparedFolder(root, originals_in(opened.catalog.files, root))
 
 
 def _is_cut(picture: Path, cut: Cut) -> bool:

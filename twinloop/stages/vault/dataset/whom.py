@@ -19,7 +19,6 @@ from twinloop.stages.vault.people.membership import looks_like_id
 from twinloop.stages.vault.people.record import People, otherwise_called, several_called
 from twinloop.stages.vault.second_names import file_called
 from twinloop.store.vault.faces import face_entries
-from twinloop.store.vault.files import FileIndex
 from twinloop.system import shell
 
 SHOWN = 5
@@ -225,10 +224,10 @@ def earlier_photos(opened: OpenVault, person: Person, folders: Sequence[Path]) -
     """
     if not folders:
         return ""
-    index = FileIndex(opened.catalog)
+    files = opened.catalog.files
     given = frozenset(Path(os.path.abspath(folder)) for folder in folders)
-    mine = {key.sha256 for key in person.faces} - index.contents_below(given)
+    mine = {key.sha256 for key in person.faces} - files.contents_below(given)
     others = [folder for folder in opened.record.folders if Path(folder) not in given]
-    brought = {folder: photos for folder in others if (photos := mine & index.contents_below([Path(folder)]))}
+    brought = {folder: photos for folder in others if (photos := mine & files.contents_below([Path(folder)]))}
     count = len(set().union(*brought.values()))
     return f"with the {plural(count, 'photo')} scanned earlier from {some(list(brought))}" if brought else ""

@@ -15,6 +15,7 @@ from twinloop.store.atomic import is_leftover, remove_leftovers
 from twinloop.store.lock import VAULT, locked
 from twinloop.store.vault.catalog import VaultCatalog
 from twinloop.store.vault.folder import Vault
+from twinloop.store.vault.forget import all_contents
 
 
 def forget_everything(vault: Vault, really: bool) -> Forgotten:
@@ -101,8 +102,7 @@ def _photos(vault: Vault) -> frozenset[str]:
     """sha256 of every photo; none where there is no catalogue, or a damaged one, which goes in any case."""
     if vault.catalog.is_file():
         with contextlib.suppress(StorageError), VaultCatalog(vault.catalog, reading=True, any_version=True) as catalog:
-            rows = catalog.run("SELECT sha256 FROM photo UNION SELECT sha256 FROM file WHERE sha256 IS NOT NULL")
-            return frozenset(sha256 for (sha256,) in rows)
+            return all_contents(catalog)
     return frozenset()
 
 

@@ -23,8 +23,7 @@ from twinloop.stages.vault.people.key_index import KeyIndex
 from twinloop.stages.vault.people.lasting_ids import anchored, lasting_ids
 from twinloop.stages.vault.people.membership import APPLIED, KINDS
 from twinloop.stages.vault.people.record import Found, Moved, People, people_of, read_found, used_numbers, write_people
-from twinloop.store.vault.catalog import FaceTable
-from twinloop.store.vault.faces import face_entries
+from twinloop.store.vault.faces import FaceTable, face_entries, face_table
 from twinloop.store.vault.folder import Vault
 from twinloop.store.vault.same_shot import SameShot
 
@@ -89,7 +88,7 @@ def cluster(
     """
     before = read_found(opened.vault)
     decisions, applied = (opened.decisions.active(*kinds) for kinds in (KINDS, APPLIED))
-    table = opened.catalog.faces(opened.fingerprint)
+    table = face_table(opened.catalog, opened.fingerprint)
     entries = [entry.key for entry in face_entries(opened.catalog, opened.fingerprint)]
     if not len(table):
         raise NothingToDo(_nothing(opened, len(entries)))
@@ -242,7 +241,7 @@ def no_face_needed(vault: Vault) -> str:
 
 
 def _nothing(opened: OpenVault, faces: int) -> str:
-    if not opened.catalog.knows_files():
+    if not opened.catalog.files.any():
         known = some(opened.record.folders)
         return f"Nothing is known of the photos of {known}. Scan first: {opened.vault.command('scan')}"
     if not faces:

@@ -30,7 +30,6 @@ from twinloop.stages.vault.people.record import (
 )
 from twinloop.stages.vault.people.without_face import forgotten_photos
 from twinloop.store.vault.faces import face_entries
-from twinloop.store.vault.files import FileIndex
 from twinloop.store.vault.same_shot import SameShot
 
 
@@ -78,7 +77,7 @@ def take_everything(
     note_faces(opened)
     people = read_people(opened.vault)
     person = _known(opened, people, name)
-    below = sorted(FileIndex(opened.catalog).contents_below(Path(os.path.abspath(folder)) for folder in folders))
+    below = sorted(opened.catalog.files.contents_below(Path(os.path.abspath(folder)) for folder in folders))
     mine = set() if person is None else {key.sha256 for key in person.faces}
     faces = _faces(opened)
     of_forgotten = forgotten_photos(opened) - faces.keys()

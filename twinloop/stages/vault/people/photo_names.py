@@ -16,7 +16,7 @@ from twinloop.store.pictures.images import stored_orientation
 from twinloop.store.pictures.names_beside import JSON, Beside, Folder, contents
 from twinloop.store.pictures.xmp_packets import xmp_packets
 from twinloop.store.vault.catalog import VaultCatalog
-from twinloop.store.vault.files import FileIndex
+from twinloop.store.vault.listing import Listing
 from twinloop.store.vault.photo_names import ListedPhoto, PhotoNames, kept
 from twinloop.system.files import BINARY, NO_WAIT
 
@@ -51,7 +51,7 @@ class _Reading:
     def run(self, catalog: VaultCatalog, reporter: Reporter) -> int:
         names, last, done = self._names, None, 0
         names.make()
-        total = FileIndex(catalog).listed_photos()
+        total = Listing(catalog).listed_photos()
         while photos := names.listed(last, BATCH):
             with catalog.batch():
                 self._take(photos)

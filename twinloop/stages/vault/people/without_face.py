@@ -14,7 +14,6 @@ from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.membership import faces_of
 from twinloop.stages.vault.people.record import People
 from twinloop.store.vault.faces import face_entries
-from twinloop.store.vault.files import FileIndex
 
 STRANGERS = "strangers"
 
@@ -26,7 +25,7 @@ def without_face(opened: OpenVault, people: People | None) -> dict[str, str]:
     persons = () if people is None else people.persons
     known = {key.sha256 for person in persons for key in person.faces if key.is_whole}
     known |= forgotten_photos(opened)
-    found = FileIndex(opened.catalog).without_face(opened.fingerprint)
+    found = opened.catalog.files.without_face(opened.fingerprint)
     return {sha256: str(path) for path, sha256 in found if sha256 not in known}
 
 
@@ -77,7 +76,7 @@ def account(opened: OpenVault, people: People, person: Person, used: Set[str], f
         used: sha256 of those in the person's training set.
     """
     roots = [Path(os.path.abspath(folder)) for folder in folders or opened.record.folders]
-    below = FileIndex(opened.catalog).contents_below(roots)
+    below = opened.catalog.files.contents_below(roots)
     mine = {key.sha256 for key in person.faces} & below
     bare = (without_face(opened, people).keys() & below) - mine
     owner = {key: other.id for other in people.persons for key in other.faces}

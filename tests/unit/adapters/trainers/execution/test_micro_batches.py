@@ -41,3 +41,4 @@ def test_an_earlier_step_that_needs_less_lets_no_later_one_take_more(tmp_path: P
     resumed = MicroBatches(tmp_path / "p.json", 8)
     assert resumed.halve(1) == 4
     assert [resumed.at(step) for step in (1, 5, 9, 50)] == [4, 4, 2, 2]
+    assert resumed.halve(1) == 2 and [resumed.at(step) for step in (1, 5, 9)] == [2, 2, 2]

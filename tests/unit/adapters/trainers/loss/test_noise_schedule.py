@@ -172,6 +172,10 @@ def test_the_shift_follows_the_size_where_the_scheduler_says_so() -> None:
     assert schedule._shift((1, 16, 128, 128)) == pytest.approx(3.1582, abs=1e-4)
 
 
+def test_the_shift_of_a_scheduler_may_be_linear() -> None:
+    assert flow({**DYNAMIC, "time_shift_type": "linear"})._shift(SHAPE) == pytest.approx(0.63)
+
+
 def test_flow_times_are_spread_as_asked() -> None:
     places = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
     uniform = flow({"shift": 1.0}, sampling="uniform").times(places, SHAPE)

@@ -50,5 +50,7 @@ def test_it_goes_on_from_its_state() -> None:
     again = Average({"w": torch.nn.Parameter(torch.tensor([9.0]))}, 0.9)
     again.restore(first.state())
     assert torch.equal(again.state()["ema/w"], first.state()["ema/w"])
-    with pytest.raises(StateError, match="no average of w"):
-        again.restore({})
+    other_shape = {"ema/w": torch.tensor([1.0])}
+    for wrong in ({}, other_shape):
+        with pytest.raises(StateError, match="no average of w"):
+            Average({"w": torch.nn.Parameter(torch.zeros(2))}, 0.9).restore(wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +12,13 @@ pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from tests.contract.makers import TRAINING
-from twinloop.adapters.trainers.records.header import lora_header
+from twinloop.adapters.diffusion.base_choice import BaseChoice
+from twinloop.adapters.trainers.records.header import base_header, lora_header
 from twinloop.families import FAMILIES
+from twinloop.families.sizes import Size
 from twinloop.loras.header_facts import adapter_facts
+from twinloop.store.atomic import sha256_file
+from twinloop.store.models.part_hashes import BASE_PARTS
 
 
 def test_pictures_of_a_pass_and_of_a_step() -> None:
@@ -50,3 +55,17 @@ def test_what_the_program_may_choose_is_not_said() -> None:
         texts = lora_header(settings, FAMILIES["sdxl"], "epsilon", 10, "2026-01-01T00:00:00Z", {})
         assert texts.get("ss_gradient_checkpointing") == said
         assert "None" not in texts.values()
+
+
+def test_only_what_is_unusual_is_said_of_the_base(tmp_path: Path) -> None:
+    family, vae = FAMILIES["flux2-klein"], tmp_path / "vae.safetensors"
+    vae.write_bytes(b"weights")
+    assert base_header(BaseChoice("base"), family, {}) == {}
+    choice = BaseChoice("base", quantization="nf4", parts=(("vae", str(vae)), ("transformer", "not there")))
+    size = Size("9B", {"num_layers": 8}, architecture="Klein-9b")
+    said = base_header(choice, replace(family, sizes=(size,)), {"num_layers": 8})
+    assert said == {
+        "twinloop.quantization": "nf4",
+        BASE_PARTS: json.dumps({"vae": sha256_file(vae)}),
+        "modelspec.architecture": "Klein-9b/lora",
+    }

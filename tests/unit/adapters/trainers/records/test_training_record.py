@@ -28,6 +28,7 @@ def begun(work: Path, inputs: str = "inputs") -> TrainingRecord:
 
 def test_the_same_training_goes_on(tmp_path: Path) -> None:
     record = begun(tmp_path / "work")
+    assert record.work == tmp_path / "work"
     assert open_record(tmp_path / "work", "inputs", pytest.fail) == record
     assert Checkpoints(tmp_path / "work").last_step == 1
 

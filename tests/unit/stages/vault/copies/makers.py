@@ -17,7 +17,8 @@ from twinloop.stages.vault.copies.alignment import Thumbnail
 from twinloop.stages.vault.measure import PhotoMeasurer
 from twinloop.stages.vault.opened import OpenVault, ScanRecord
 from twinloop.stages.vault.opening import open_vault
-from twinloop.store.vault.catalog import FileEntry, VaultCatalog
+from twinloop.store.vault.catalog import VaultCatalog
+from twinloop.store.vault.files import FileEntry
 from twinloop.store.vault.folder import Vault
 
 MEASURER = PhotoMeasurer()
@@ -74,7 +75,7 @@ def scanned(
     with VaultCatalog(vault.catalog) as catalog:
         for path in files:
             seen = MEASURER.scan(ListedFile(path, 0, 0))
-            catalog.put_file(FileEntry(path, path.stat().st_size, 0, seen.sha256, seen.problem))
+            catalog.files.put(FileEntry(path, path.stat().st_size, 0, seen.sha256, seen.problem))
             if seen.photo is not None:
                 photo = replace(
                     seen.photo, faces=tuple((faces or {}).get(path.name, ())), taken=(taken or {}).get(path.name)

@@ -107,7 +107,7 @@ def test_exact_and_near_groups_with_the_best_first(tmp_path: Path) -> None:
 def test_dropped_photos_name_the_one_that_is_kept(tmp_path: Path) -> None:
     with vault_of(tmp_path / "vault", messy(tmp_path)) as opened:
         gone = dropped(dedup(opened, DedupOptions(), Recording()))
-        content = {path: entry.sha256 for path, entry in opened.catalog.files().items()}
+        content = {path: entry.sha256 for path, entry in opened.catalog.files.all().items()}
     small, first = content[str(tmp_path / "first_small.jpg")], content[str(tmp_path / "first.jpg")]
     assert small is not None and first is not None
     assert first not in gone

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from twinloop.stages.vault.copies.ranking import Ranking, score
-from twinloop.store.vault.catalog import PhotoSummary
+from twinloop.store.vault.summaries import PhotoSummary
 
 
 def photo(name: str, **changes: Any) -> PhotoSummary:

@@ -92,7 +92,7 @@ def test_an_original_that_a_record_calls_ours_stays(tmp_path: Path) -> None:
     with vault_of_plain_pngs(tmp_path, "elsewhere") as (opened, person):
         folder = tmp_path / "photos"
         originals = tree(folder)
-        digests = {name: opened.catalog.file(folder / name) for name in originals}
+        digests = {name: opened.catalog.files.at(folder / name) for name in originals}
         files = [
             {"file": name, "sha256": originals[name], "photo": known.sha256, "key": "an older cut"}
             for name, known in digests.items()

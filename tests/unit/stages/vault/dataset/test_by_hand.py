@@ -25,7 +25,7 @@ from twinloop.stages.vault.dataset.by_hand import (
 from twinloop.stages.vault.dataset.prep import PrepOptions, prep
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.store.atomic import write_json
-from twinloop.store.vault.files import FileIndex
+from twinloop.store.vault.listing import Listing
 
 LABEL = Label("p001", "ohwx", "woman")
 
@@ -170,14 +170,8 @@ def test_a_prepared_picture_means_the_photo_that_its_shot_has_now(tmp_path: Path
 def test_what_is_said_of_a_photo_holds_for_a_copy_until_something_else_is_said_of_that(tmp_path: Path) -> None:
     with fake_vault(tmp_path, 3) as (opened, person):
         first, second, third = (key.sha256 for key in person.faces)
-        group = DuplicateGroup(
-            "near",
-            "alike",
-            tuple(
-                DuplicateFile(f"/{one}", one, one == first, None if one == first else first, "", {})
-                for one in (first, second)
-            ),
-        )
+        files = (DuplicateFile("/1", first, True, None, "", {}), DuplicateFile("/2", second, False, first, "", {}))
+        group = DuplicateGroup("near", "alike", files)
         write_json(opened.vault.duplicates, Duplicates((group,), 6, 10.0, 3, 3).to_json())
         alike = alike_in(opened.vault)
         say(opened, person, "exclude", [second])
@@ -193,13 +187,15 @@ def test_what_is_said_of_a_photo_holds_for_a_copy_until_something_else_is_said_o
         say(opened, person, "include", [second])
         say(opened, person, "exclude", [second])
         assert by_hand(opened.decisions, person, alike).copies_out == {first: second}, "the last word about the picture"
+        opened.decisions.add("keep", {"sha256": first, "instead_of": second})
+        assert by_hand(opened.decisions, person, alike).copies_out == {}, "it was wanted instead"
 
 
 def test_a_picture_whose_photo_is_gone_can_be_left_out(tmp_path: Path) -> None:
     with fake_vault(tmp_path, 4) as (opened, person):
         folder = prep(opened, work_on(opened, person, LABEL), PrepOptions(), Recording()).folder
         lost, *rest = sorted(person.faces, key=lambda key: key.sha256 != sha_of(opened, person, "IMG_0001.png"))
-        FileIndex(opened.catalog).forget_folder(tmp_path / "photos/IMG_0001.png", ())
+        Listing(opened.catalog).forget_folder(tmp_path / "photos/IMG_0001.png", ())
         now = dataclasses.replace(person, faces=tuple(rest))
         assert photos_meant(opened, now, [folder / "IMG_0001.png"]) == [lost.sha256]
         say(opened, now, "exclude", [lost.sha256])

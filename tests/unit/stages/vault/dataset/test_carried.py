@@ -19,13 +19,13 @@ from twinloop.stages.vault.dataset.label import label_json
 from twinloop.stages.vault.dataset.prep import PrepOptions, prep
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.store import atomic
-from twinloop.store.vault.files import FileIndex
+from twinloop.store.vault.listing import Listing
 
 
 def lose(opened: OpenVault, person: Person, home: Path, name: str) -> Person:
     """The photo goes, and the next scan and clustering know of it."""
     (home / "photos" / name).unlink()
-    FileIndex(opened.catalog).forget_folder(home / "photos" / name, ())
+    Listing(opened.catalog).forget_folder(home / "photos" / name, ())
     there = [key for key in person.faces if opened.catalog.photo(key.sha256, "test") is not None]
     return dataclasses.replace(person, faces=tuple(there))
 

@@ -196,10 +196,21 @@ def test_only_photos_of_the_dates_and_those_without_one(tmp_path: Path) -> None:
         ]
         assert choose(opened, person, Copies(), CutOptions(size=256)).undated == 0, "nobody asked for dates"
         say(opened, person, "include", [photos[0].sha256, photos[1].sha256])
-        again = choose(
-            opened, person, Copies({photos[1].sha256: "copy"}), CutOptions(size=256, since="2015", until="2019")
-        )
+        copies = Copies({photos[0].sha256: "copy", photos[1].sha256: "copy"})
+        again = choose(opened, person, copies, CutOptions(size=256, since="2015", until="2019"))
         assert names(again.cuts) == ["b.png", "c.png", "e.png"], "of another time it stays out, taken in or not"
+        assert again.copies == 0, "what its date leaves out is not counted as a copy"
+
+
+def test_a_face_of_just_the_least_height_is_used(tmp_path: Path) -> None:
+    photos = [
+        photo_of(noise(tmp_path / "p" / f"{tall}.png", seed=tall), [face(box=Box(250, 100, 310, 100 + tall))])
+        for tall in (64, 63)
+    ]
+    fill(tmp_path / "v", photos)
+    with open_vault(tmp_path / "v") as opened:
+        choice = choose(opened, person_in(photos), Copies(), CutOptions(size=256, min_face=64))
+    assert names(choice.cuts) == ["64.png"] and "63 pixels high; 64" in choice.left_out[0].reason
 
 
 @pytest.mark.parametrize(
@@ -275,7 +286,7 @@ def test_a_copy_shares_what_was_said_by_hand_and_a_repetition_of_a_burst_does_no
         photo_of(noise(tmp_path / "p" / f"{n}.png", seed=n), [face(box=Box(250, 100, 370, 250))]) for n in range(5)
     ]
     fill(tmp_path / "v", photos)
-    first, copy, repetition, old, better = (photo.sha256 for photo in photos)
+    first, copy, _, old, better = (photo.sha256 for photo in photos)
     alike = {first: (first, copy), copy: (first, copy), old: (better, old), better: (better, old)}
     copies = Copies({copy: "near copy", old: "near copy"}, {first: (copy,), better: (old,)}, alike)
     person, options = person_in(photos), CutOptions(size=256)

@@ -7,8 +7,8 @@ from pathlib import Path
 from tests.unit.stages.vault.dataset.preparing import prepare
 from tests.unit.stages.vault.makers import fake_vault
 from twinloop.domain.scanned import ListedFile
-from twinloop.store.vault.catalog import FileEntry
-from twinloop.store.vault.files import FileIndex, Found
+from twinloop.store.vault.files import FileEntry
+from twinloop.store.vault.listing import Found, Listing
 
 
 def listed(path: Path) -> Found:
@@ -22,9 +22,9 @@ def test_a_copy_elsewhere_serves_where_the_first_file_was_changed(tmp_path: Path
         for path, name in ((first, "of the first.png"), (second, "of the second.png")):
             copy = tmp_path / "photos" / name
             copy.write_bytes(path.read_bytes())
-            known = opened.catalog.file(path)
+            known = opened.catalog.files.at(path)
             assert known is not None
-            opened.catalog.put_file(FileEntry(copy, 1, 1, known.sha256))
+            opened.catalog.files.put(FileEntry(copy, 1, 1, known.sha256))
         first.write_bytes((tmp_path / "photos/IMG_0002.png").read_bytes())
         second.write_bytes(b"damaged")
         found = prepare(opened, person)
@@ -35,14 +35,14 @@ def test_a_photo_that_is_not_what_was_scanned_is_read_again_by_the_next_scan(tmp
     """Also where nothing in its stat tells: `scan again` must be advice that helps."""
     with fake_vault(tmp_path, 4) as (opened, person):
         path = tmp_path / "photos/IMG_0000.png"
-        known = opened.catalog.file(path)
+        known = opened.catalog.files.at(path)
         assert known is not None
         path.write_bytes((tmp_path / "photos/IMG_0001.png").read_bytes())
         stat = path.stat()
-        opened.catalog.put_file(
+        opened.catalog.files.put(
             FileEntry(path, stat.st_size, stat.st_mtime_ns, known.sha256, ctime_ns=stat.st_ctime_ns)
         )
-        index = FileIndex(opened.catalog)
+        index = Listing(opened.catalog)
         index.take_listing([listed(path)])
         assert index.plan(opened.fingerprint, "") == 0
         found = prepare(opened, person)

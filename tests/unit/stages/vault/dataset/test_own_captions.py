@@ -15,7 +15,7 @@ from twinloop.stages.vault.dataset.folder.prepared import adopt_edits
 from twinloop.stages.vault.dataset.own_captions import edit, edit_many, edits_of, photo_meant
 from twinloop.stages.vault.dataset.prep import PrepOptions, prep
 from twinloop.store.atomic import write_json
-from twinloop.store.vault.catalog import FileEntry
+from twinloop.store.vault.files import FileEntry
 
 LABEL = Label("p001", "ohwx", "woman")
 
@@ -45,7 +45,7 @@ def test_names_that_mean_several_photos_are_refused(tmp_path: Path) -> None:
         second = next(
             key.sha256 for key in person.faces if "IMG_0001" in opened.catalog.photo(key.sha256, "test").paths[0]
         )  # type: ignore[union-attr]
-        opened.catalog.put_file(FileEntry(twin, stat.st_size, stat.st_mtime_ns, second))
+        opened.catalog.files.put(FileEntry(twin, stat.st_size, stat.st_mtime_ns, second))
         with pytest.raises(InputError, match="names 2 of"):
             photo_meant(opened, person, "IMG_0000.png")
 

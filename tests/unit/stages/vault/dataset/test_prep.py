@@ -32,8 +32,8 @@ from twinloop.stages.vault.opening import open_vault
 from twinloop.store import atomic
 from twinloop.store.pictures.images import load_image
 from twinloop.store.pictures.provenance import is_marked_synthetic, synthetic_xmp
-from twinloop.store.vault.catalog import FileEntry
-from twinloop.store.vault.files import FileIndex
+from twinloop.store.vault.files import FileEntry
+from twinloop.store.vault.listing import Listing
 
 
 @contextmanager
@@ -292,7 +292,7 @@ def test_what_was_cut_from_a_photo_that_is_gone_stays(tmp_path: Path) -> None:
         before = tree(prepare(opened, person).folder)
         lost = tmp_path / "photos" / "IMG_0004.png"
         lost.unlink()
-        FileIndex(opened.catalog).forget_folder(lost, ())
+        Listing(opened.catalog).forget_folder(lost, ())
         found = prepare(opened, person)
         assert found.gone == 1 and len(found.files) == 5 and found.removed == ()
         kept = tree(found.folder)
@@ -317,8 +317,8 @@ def test_another_photo_of_a_shot_takes_the_place_and_the_words_of_the_one_before
             pixels = load_image(Path(photo.paths[0])).pixels
             Image.fromarray((pixels * 0.9).astype(np.uint8)).save(path)
             made = photo_of(path, [found.face for found in photo.faces])
-            FileIndex(opened.catalog).forget_folder(Path(photo.paths[0]), ())
-            opened.catalog.put_file(FileEntry(path, 1, 1, made.sha256))
+            Listing(opened.catalog).forget_folder(Path(photo.paths[0]), ())
+            opened.catalog.files.put(FileEntry(path, 1, 1, made.sha256))
             opened.catalog.put_photo(made, "test", b"")
             note_same_shot(opened.vault.same_shot, photo.sha256, made.sha256)
             faces[photo.sha256] = dataclasses.replace(faces[photo.sha256], sha256=made.sha256)

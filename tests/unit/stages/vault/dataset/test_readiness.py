@@ -43,7 +43,9 @@ def test_two_profiles_among_37_are_told_with_the_sides() -> None:
     assert (finding.level, finding.have, finding.of, finding.add) == ("lack", 2, 37, 7)
 
 
-@pytest.mark.parametrize(("count", "grade"), [(9, "not yet"), (12, "usable"), (40, "ready"), (100, "ready")])
+@pytest.mark.parametrize(
+    ("count", "grade"), [(9, "not yet"), (10, "usable"), (12, "usable"), (40, "ready"), (100, "ready")]
+)
 def test_the_grade_needs_numbers_and_angles(count: int, grade: str) -> None:
     assert judged(balanced(count)).grade == grade
 
@@ -102,6 +104,9 @@ def test_photos_of_one_day_are_told() -> None:
     assert finding.level == "lack" and finding.text.startswith("25 of 26 dated photos are of one day")
     spread = [made(n, (0, 70, -70, 35, -35)[n % 5], taken=1e9 + 86_400 * n) for n in range(25)]
     assert about(judged(spread), "shoots").level == "fine"
+    for most, level in ((6, "fine"), (7, "lack")):
+        taken = [1e9 + (n if n < most else 86_400 * n) for n in range(10)]
+        assert about(judged([made(n, 0, taken=moment) for n, moment in enumerate(taken)]), "shoots").level == level
 
 
 def test_many_years_of_one_face_are_told() -> None:
@@ -126,6 +131,9 @@ def test_what_was_chosen_by_hand_is_counted() -> None:
 def test_small_faces_are_told() -> None:
     finding = about(judged([made(n, 0, tall=60) for n in range(30)]), "faces")
     assert finding.level == "lack" and "30 of 30 faces are under 128 pixels high (median 60)" in finding.text
+    half = [made(n, 0, tall=60 if n % 2 else 300) for n in range(30)]
+    assert about(judged(half), "faces").level == "hint"
+    assert about(judged([*half, made(30, 0, tall=60)]), "faces").level == "lack", "more than half"
 
 
 def test_what_was_not_measured_is_not_called_good() -> None:

@@ -49,8 +49,8 @@ from twinloop.store.journal import Journal
 from twinloop.store.lock import VAULT, locked
 from twinloop.store.pictures.sidecar import NOTES
 from twinloop.store.run.catalog import Catalog
-from twinloop.store.vault.catalog import FileEntry
 from twinloop.store.vault.decisions import REDACTED, DecisionLog
+from twinloop.store.vault.files import FileEntry
 from twinloop.store.vault.folder import COMMON_CATALOG, Vault
 
 
@@ -93,7 +93,7 @@ def vault(tmp_path: Path) -> Iterator[tuple[OpenVault, Person]]:
 
 
 def faces(opened: OpenVault) -> list[FaceKey]:
-    return list(opened.catalog.faces("test").keys)
+    return list(face_table(opened.catalog, "test").keys)
 
 
 def bytes_of(folder: Path) -> bytes:
@@ -533,7 +533,7 @@ def test_nothing_stays_of_photos_that_are_gone_or_were_changed(vault: tuple[Open
     opened.catalog.put_photo(deleted, FINGERPRINT, b"a thumbnail of Zaphodia")
     unreadable = photo_with("unreadable now", 2)
     opened.catalog.put_photo(unreadable, FINGERPRINT, b"")
-    opened.catalog.put_file(FileEntry(Path("/photos/u.jpg"), 1, 1, unreadable.sha256, "too large"))
+    opened.catalog.files.put(FileEntry(Path("/photos/u.jpg"), 1, 1, unreadable.sha256, "too large"))
     planned = forget_person(opened, person, really=False)
     assert planned.unseen == 2 and opened.catalog.has(deleted.sha256, FINGERPRINT)
     assert forget_person(opened, person, really=True).unseen == 2
@@ -560,7 +560,7 @@ def test_faces_that_nobody_was_told_apart_by_yet_come_first(vault: tuple[OpenVau
     for number, embedded in enumerate((True, True, False)):
         new = photo_with(f"new {number}", number, embedded=embedded)
         opened.catalog.put_photo(new, FINGERPRINT, b"")
-        opened.catalog.put_file(FileEntry(Path(f"/photos/{number}.jpg"), 1, 1, new.sha256))
+        opened.catalog.files.put(FileEntry(Path(f"/photos/{number}.jpg"), 1, 1, new.sha256))
     before = opened.vault.decisions.read_bytes()
     with pytest.raises(StateError, match=r"2 faces were found since .* of p001 \(Zaphodia\), too.*vault cluster"):
         forget_person(opened, person, really)

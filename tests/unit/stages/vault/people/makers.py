@@ -16,9 +16,10 @@ from twinloop.ports import NeighbourSearch, Reporter, SilentReporter
 from twinloop.stages.vault.opened import OpenVault, ScanRecord
 from twinloop.stages.vault.opening import open_vault
 from twinloop.stages.vault.people.cluster import Clustered, ClusterOptions, cluster
-from twinloop.store.vault.catalog import FileEntry, VaultCatalog
-from twinloop.store.vault.files import FileIndex
+from twinloop.store.vault.catalog import VaultCatalog
+from twinloop.store.vault.files import FileEntry
 from twinloop.store.vault.folder import Vault
+from twinloop.store.vault.listing import Listing
 
 DIMENSIONS = 128
 STRANGERS = (0.0, DIMENSIONS**-0.5)
@@ -74,9 +75,9 @@ def write_vault(root: Path, photos: Sequence[VaultPhoto], fingerprint: str = "ey
     vault = Vault(root)
     ScanRecord(folders=("/photos",), models_dir="fake", fingerprint=fingerprint, strangers=STRANGERS).write(vault)
     with VaultCatalog(vault.catalog) as catalog:
-        FileIndex(catalog).forget_folder(Path("/"), ())
+        Listing(catalog).forget_folder(Path("/"), ())
         for photo in photos:
-            catalog.put_file(FileEntry(Path(photo.paths[0]), 1, 1, photo.sha256))
+            catalog.files.put(FileEntry(Path(photo.paths[0]), 1, 1, photo.sha256))
             catalog.put_photo(photo, fingerprint, b"")
     return vault
 

@@ -29,6 +29,8 @@ def test_each_region_names_one_face_and_the_best_fit_wins() -> None:
     names = [PhotoName("Anna", near(LEFT)), PhotoName("Ben", near(RIGHT, -0.01)), PhotoName("Cid", near(RIGHT, 0.12))]
     assert matched(names, [LEFT, RIGHT]) == {LEFT: "Anna", RIGHT: "Ben"}
     assert matched([PhotoName("Anna", (0.4, 0.6, 0.5, 0.7))], [LEFT, RIGHT]) == {}
+    cheek = FaceKey("a", near(LEFT, 0.04))
+    assert matched([PhotoName("Anna", LEFT.box)], [cheek, LEFT]) == {LEFT: "Anna"}, "one region, two faces"
 
 
 def test_two_standards_say_one_thing_and_contradictions_nothing() -> None:

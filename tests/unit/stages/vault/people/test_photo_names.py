@@ -24,8 +24,8 @@ from twinloop.stages.vault.scan import ScanPlan, scan
 from twinloop.store.atomic import sha256_file
 from twinloop.store.pictures.face_regions import PhotoName
 from twinloop.store.vault.catalog import VaultCatalog
-from twinloop.store.vault.files import FileIndex, Found
 from twinloop.store.vault.folder import Vault
+from twinloop.store.vault.listing import Found, Listing
 from twinloop.store.vault.photo_names import PhotoNames
 
 ANNA = PhotoName("Anna", (0.2, 0.3, 0.3, 0.5))
@@ -54,7 +54,7 @@ class Home:
     def names(self) -> dict[str, list[tuple[str, object]]]:
         with VaultCatalog(self.vault.catalog, reading=True) as catalog:
             known = PhotoNames(catalog).all()
-            paths = {entry.sha256: path for path, entry in catalog.files().items()}
+            paths = {entry.sha256: path for path, entry in catalog.files.all().items()}
         return {
             Path(paths[sha256]).name: [(said.name, said.box and tuple(round(v, 4) for v in said.box)) for said in names]
             for sha256, names in known.items()
@@ -104,6 +104,29 @@ def test_a_file_beside_a_photo_is_noticed_whenever_it_changes(home: Home) -> Non
     (home.photos / "a.jpg").unlink()
     home.photo("z.jpg", "blue")
     assert home.scan() == {}
+
+
+def test_names_stay_while_a_file_beside_a_photo_cannot_be_read(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.photo("a.jpg")
+    beside = home.photos / "a.jpg.json"
+    beside.write_text(json.dumps({"people": [{"name": "Cid"}]}))
+    assert home.scan() == {"a.jpg": [("Cid", None)]}
+    beside.write_text(json.dumps({"people": [{"name": "Dora"}]}))
+    with monkeypatch.context() as patch:
+        patch.setattr(photo_names, "contents", lambda path: None)
+        assert home.scan() == {"a.jpg": [("Cid", None)]}
+    assert home.scan() == {"a.jpg": [("Dora", None)]}, "the next scan reads it"
+
+
+def test_files_beside_photos_of_a_folder_that_was_taken_out_are_dropped(home: Home) -> None:
+    home.photo("a.jpg")
+    (home.photos / "a.xmp").write_bytes(REGION)
+    home.scan()
+    plan = ScanPlan((), (home.photos,), "fake", 20, "1", "30 s", lambda: nullcontext(HereScanner(PhotoMeasurer())))
+    scan(home.vault, plan, SilentReporter())
+    with VaultCatalog(home.vault.catalog, reading=True) as catalog:
+        for table in ("named_source", "named"):
+            assert catalog.run(f"SELECT count(*) FROM {table} WHERE instr(source, x'00')") == [(0,)], table
 
 
 def test_a_file_beside_a_photo_turns_with_it(home: Home) -> None:
@@ -172,7 +195,7 @@ def test_names_of_forgotten_faces_are_not_read_again(home: Home) -> None:
             catalog.run("DELETE FROM named_source")
             seen = path.stat()
             listed = ListedFile(path, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
-            FileIndex(catalog).take_listing([Found(listed)])
+            Listing(catalog).take_listing([Found(listed)])
             read_names(catalog, forgotten, lambda name: False, SilentReporter())
             return sorted(said.name for said in PhotoNames(catalog).all().get(sha256, []))
 

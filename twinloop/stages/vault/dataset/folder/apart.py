@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from twinloop.errors import InputError
-from twinloop.store.vault.files import FileIndex
+from twinloop.store.vault.files import VaultFiles
 from twinloop.store.vault.folder import Vault
 
 
@@ -37,10 +37,10 @@ def check_apart(
         )
 
 
-def originals_in(index: FileIndex, root: Path) -> Callable[[Path], bool]:
+def originals_in(files: VaultFiles, root: Path) -> Callable[[Path], bool]:
     """A test of paths below ``root``: whether the file there is one that was scanned, by whatever way it is reached."""
     names = frozenset(_names_below(root))
-    originals = {_key(path) for path in index.called_any(names)} - {None} if names else set()
+    originals = {_key(path) for path in files.called_any(names)} - {None} if names else set()
     return lambda path: _key(path) in originals
 
 
