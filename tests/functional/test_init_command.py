@@ -43,6 +43,12 @@ def test_a_wrong_name_is_one_error_and_writes_nothing(full: list[str], capsys: p
     assert not Path("c.json").exists()
 
 
+def test_the_fields_with_choices_name_them(capsys: pytest.CaptureFixture[str]) -> None:
+    fields = twinloop(capsys, "init", "--full", "--json").data["_fields"]
+    assert fields["generation.offload"].endswith("; one of: none, model, blocks, sequential")
+    assert fields["training.memory"].endswith("; one of: auto, 8, 12, 16, 24")
+
+
 def test_the_texts_about_epochs_name_the_repeats(capsys: pytest.CaptureFixture[str]) -> None:
     fields = twinloop(capsys, "init", "--full", "--json").data["_fields"]
     assert "epochs x repeats x images" in fields["training.epochs"]

@@ -5,6 +5,7 @@ and what was cut from a photo stays in the training set when the photo goes.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,11 @@ from PIL import Image
 
 from tests.functional.console import Said, twinloop
 from tests.unit.stages.vault.makers import fake_photos
+from twinloop.domain.faces import Box
+from twinloop.stages.vault.opened import ScanRecord
 from twinloop.store.atomic import read_json
+from twinloop.store.vault.catalog import VaultCatalog
+from twinloop.store.vault.folder import Vault
 
 SET = Path("v/organized/alice")
 
@@ -65,7 +70,7 @@ def test_a_picture_that_was_left_out_does_not_come_back_as_a_better_copy(
     told = vault(capsys, "prep", "alice")
     assert sources() == [f"camera/IMG_{n:04d}" for n in range(12) if n != 2]
     reason = "a copy of IMG_0002.jpg, which was left out by hand"
-    assert f"Left out with them, as a copy: {home}/camera/IMG_0002.png ({reason})" in told.out
+    assert f"Left out with them, as copies: {home}/camera/IMG_0002.png ({reason})" in told.out
     assert "otherwise" not in vault(capsys, "status").out
     # a word of its own wins, also that prep decides
     cleared = vault(capsys, "include", "alice", "camera/IMG_0002.png", "--clear")
@@ -137,3 +142,22 @@ def test_pictures_of_photos_that_are_gone_go_along(home: Path, capsys: pytest.Ca
     assert ": 11 pictures" in told.out and "1 picture of a photo that is no longer there is used, too" in told.out
     assert not list(SET.rglob("IMG_0004.*")) and "Chosen by hand: 0 taken in, 1 left out" in told.out
     assert "otherwise" not in vault(capsys, "status").out
+
+
+def test_a_copy_stands_in_for_a_kept_photo_whose_face_is_too_small(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan(capsys, "phone", "camera")
+    vault(capsys, "keep", "IMG_0002.jpg")
+    with VaultCatalog(Vault(Path("v")).catalog) as catalog:
+        fingerprint = ScanRecord.read(Vault(Path("v"))).fingerprint
+        (kept,) = (photo for photo in catalog.photos(fingerprint) if photo.paths[0].endswith("phone/IMG_0002.jpg"))
+        found = kept.faces[0].face
+        lower = replace(found, box=Box(found.box.x0, found.box.y1 - 0.6 * found.box.height, found.box.x1, found.box.y1))
+        catalog.put_photo(replace(kept, faces=(replace(kept.faces[0], face=lower),)), fingerprint, b"")
+    told = vault(capsys, "prep", "alice", "--min-face", 80)
+    assert [name for name in sources() if name.endswith("0002")] == ["camera/IMG_0002"] and len(sources()) == 12
+    reason = (
+        f"the face is {lower.box.height:.0f} pixels high; 80 are the least (--min-face); IMG_0002.png is used instead"
+    )
+    assert f"A copy stands in: {home}/phone/IMG_0002.jpg ({reason})" in told.out

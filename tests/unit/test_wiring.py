@@ -510,6 +510,7 @@ def test_all_that_is_asked_of_the_base_model_travels() -> None:
         ({"ss_clip_skip": "None"}, 2, 1),  # sd-scripts', where it was not told
         ({"twinloop.version": "1"}, 2, 1),
         ({"twinloop.version": "1"}, 1, None),
+        ({"twinloop.version": "1", "twinloop.merged": "[]"}, 2, None),  # of LoRAs that need not agree
         ({}, 2, None),
         ({"ss_clip_skip": "many"}, 2, None),
         ({"ss_clip_skip": "0"}, 2, None),

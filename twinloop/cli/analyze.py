@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli import options
 from twinloop.cli.argument_types import positive
 from twinloop.cli.command import Command
-from twinloop.cli.settings_from_flags import settings_from, wanted_shares
+from twinloop.cli.settings_from_flags import add_setting, settings_from, wanted_shares
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError
@@ -19,17 +19,16 @@ if TYPE_CHECKING:
     from twinloop.manual import Photos
     from twinloop.stages.observe import Observer
 
-FLAGS = {
-    "dataset": "dataset_dir",
-    "models_dir": "models_dir",
-    "subject": "subject",
-    "keep_all": "analysis.keep_all",
-    "shares": "analysis.shares",
-}
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset", nargs="?", metavar="DATASET", help="folder of photos (or dataset_dir of --config)")
+    add_setting(
+        parser,
+        "dataset",
+        field="dataset_dir",
+        nargs="?",
+        metavar="DATASET",
+        help="folder of photos (or dataset_dir of --config)",
+    )
     options.add_models_dir(parser)
     parser.add_argument(
         "--output",
@@ -43,8 +42,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     options.add_subject(parser)
     options.add_keep_all(parser, "--all")
-    parser.add_argument(
+    add_setting(
+        parser,
         "--shares",
+        section="analysis",
         action="append",
         metavar="FACET.VALUE=SHARE",
         help="wanted share, as in face_angle.profile=0.25, over those of --config; may be given again",
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         raise InputError("Which folder? Name one: gap_analysis.py DATASET, or give --config bootstrap_config.json.")
     args.shares = wanted_shares(args.shares, args.targets)
     name = Path(args.dataset or ".").resolve().name or "person"
-    settings = settings_from(args, FLAGS, {"person_name": name, "person_trigger": name})
+    settings = settings_from(args, {"person_name": name, "person_trigger": name})
 
     from twinloop import manual, wiring
     from twinloop.cli.tables import analysis_lines

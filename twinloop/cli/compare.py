@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli import lora_base, options
 from twinloop.cli.argument_types import positive
 from twinloop.cli.command import Command
-from twinloop.cli.settings_from_flags import settings_from
+from twinloop.cli.settings_from_flags import add_setting, settings_from
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.captions import holds_trigger
 from twinloop.domain.choices import SDXL
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 STRENGTHS = "0.6,0.8,1.0,1.2"
 STRONGEST = 4.0
-FLAGS = {**options.DRAWING, "dataset": "dataset_dir"}
 UNMEASURED = "Nothing was measured: that takes detectors and photos of the person (--models-dir DIR --dataset DIR)."
 NO_LIKENESS = (
     "Likeness was not measured: that takes photos of the person (--dataset DIR) and detectors that tell people apart."
@@ -89,12 +88,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be drawn, and write and download nothing"
     )
-    parser.add_argument(
+    add_setting(
+        parser,
         "--base-model",
         metavar="NAME",
         help=f"hub id, folder or file, or the word 'nano' (default: what the LoRAs were trained on, else {SDXL})",
     )
-    parser.add_argument("--person", metavar="TRIGGER", help="trigger words (default: the LoRA's own)")
+    add_setting(
+        parser, "--person", field="person_trigger", metavar="TRIGGER", help="trigger words (default: the LoRA's own)"
+    )
     _add_drawing(parser)
     _add_measuring(parser)
     options.add_device(parser)
@@ -105,7 +107,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _add_drawing(parser: argparse.ArgumentParser) -> None:
     """How images are drawn, where a line of --prompts does not say otherwise."""
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of the whole comparison (default: 0)")
+    add_setting(parser, "--seed", type=int, metavar="N", help="seed of the whole comparison (default: 0)")
     options.add_steps_and_guidance(parser)
     options.add_negative_prompt(parser)
     options.add_image_size(parser)
@@ -114,8 +116,10 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
 
 def _add_measuring(parser: argparse.ArgumentParser) -> None:
     """What columns are measured with."""
-    parser.add_argument(
+    add_setting(
+        parser,
         "--dataset",
+        field="dataset_dir",
         metavar="DIR",
         help="real photos of the person: how like them the images are is measured (default: those of --config)",
     )
@@ -197,7 +201,7 @@ def _settings(args: argparse.Namespace, loras: tuple[Path, ...], terminal: Termi
     headers = lora_base.headers_of(loras)
     known = lora_base.trigger_of(headers)
     given = {"person_trigger": known or "person", "person_name": args.person or known or "person", "dataset_dir": "."}
-    settings = settings_from(args, FLAGS, {**lora_base.base_of(headers), **given}, notice=terminal.warn)
+    settings = settings_from(args, {**lora_base.base_of(headers), **given}, notice=terminal.warn)
     lora_base.check_base(headers, settings)
     told = args.person or args.config or known
     return settings, settings.person_trigger if told else ""

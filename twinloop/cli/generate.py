@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from twinloop.cli import lora_base, options
 from twinloop.cli.argument_types import fraction, positive
 from twinloop.cli.command import Command
 from twinloop.cli.run_folders import runs_person
-from twinloop.cli.settings_from_flags import settings_from
+from twinloop.cli.settings_from_flags import add_setting, settings_from
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.choices import PROMPT_STYLES, SDXL
 from twinloop.domain.wording import plural
@@ -24,24 +25,11 @@ if TYPE_CHECKING:
     from twinloop.stages.generation_record import MadeImage
     from twinloop.stages.sources import Source
 
-FLAGS = {
-    **options.DRAWING,
-    "num_per_gap": "generation.num_per_gap",
-    "prompt_prefix": "generation.prompt_prefix",
-    "prompt_suffix": "generation.prompt_suffix",
-    "lora_scale": "generation.lora_scale",
-    "style": "generation.prompt_style",
-    "strength": "generation.strength",
-    "references": "generation.references",
-    "early_reject": "generation.early_reject",
-    "face_detail": "generation.face_detail",
-    "face_detail_below": "generation.face_detail_below",
-}
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("gaps", type=Path, metavar="GAPS", help="gaps.json of a gap analysis")
-    parser.add_argument(
+    add_setting(
+        parser,
         "--base-model",
         metavar="NAME",
         help=f"hub id, folder or file, or the word 'nano' (default: what the LoRA was trained on, else {SDXL})",
@@ -49,15 +37,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lora", type=Path, metavar="FILE", help="trained LoRA (.safetensors); left out: the bare base model"
     )
-    parser.add_argument(
-        "--person", metavar="TRIGGER", help="trigger words, as in 'ohwx person' (default: the LoRA's own)"
+    add_setting(
+        parser,
+        "--person",
+        field="person_trigger",
+        metavar="TRIGGER",
+        help="trigger words, as in 'ohwx person' (default: the LoRA's own)",
     )
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="folder for the images (default: synthetic_<iteration>)"
     )
     _add_drawing(parser)
     _add_photos(parser)
-    parser.add_argument(
+    add = partial(add_setting, parser, section="generation")
+    add(
         "--early-reject",
         type=fraction,
         metavar="X",
@@ -66,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             " all)"
         ),
     )
-    parser.add_argument(
+    add(
         "--face-detail",
         type=fraction,
         metavar="X",
@@ -75,7 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             " are)"
         ),
     )
-    parser.add_argument(
+    add(
         "--face-detail-below",
         type=fraction,
         metavar="X",
@@ -92,17 +85,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _add_drawing(parser: argparse.ArgumentParser) -> None:
     """How many images, and how they are drawn."""
-    parser.add_argument("--num-per-gap", type=int, metavar="N", help="images per gap (default: 5)")
+    add = partial(add_setting, parser, section="generation")
+    add("--num-per-gap", type=int, metavar="N", help="images per gap (default: 5)")
     options.add_steps_and_guidance(parser)
-    parser.add_argument(
-        "--prompt-prefix", metavar="TEXT", help="before the trigger in every prompt (default: by the preset's style)"
-    )
-    parser.add_argument(
-        "--prompt-suffix", metavar="TEXT", help="at the end of every prompt (default: the preset's quality words)"
-    )
+    add("--prompt-prefix", metavar="TEXT", help="before the trigger in every prompt (default: by the preset's style)")
+    add("--prompt-suffix", metavar="TEXT", help="at the end of every prompt (default: the preset's quality words)")
     options.add_negative_prompt(parser)
-    parser.add_argument("--lora-scale", type=float, metavar="X", help="strength of the LoRA (default: 1.0)")
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of the whole generation (default: 0)")
+    add("--lora-scale", type=float, metavar="X", help="strength of the LoRA (default: 1.0)")
+    add_setting(parser, "--seed", type=int, metavar="N", help="seed of the whole generation (default: 0)")
     parser.add_argument(
         "--iteration",
         type=positive,
@@ -110,7 +100,7 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
         help="number of the round; goes into the seeds (default: that of GAPS)",
     )
     options.add_image_size(parser)
-    parser.add_argument("--style", choices=PROMPT_STYLES, help="of the prompts (default: the preset's)")
+    add("--style", field="prompt_style", choices=PROMPT_STYLES, help="of the prompts (default: the preset's)")
     options.add_sampler(parser)
 
 
@@ -131,10 +121,9 @@ def _add_photos(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="share of the images that start from a photo (default: 1 with --from-photos)",
     )
-    parser.add_argument(
-        "--strength", type=float, metavar="X", help="how much of a photo is drawn anew, 0-1 (default: 0.6)"
-    )
-    parser.add_argument(
+    add = partial(add_setting, parser, section="generation")
+    add("--strength", type=float, metavar="X", help="how much of a photo is drawn anew, 0-1 (default: 0.6)")
+    add(
         "--references",
         type=positive,
         metavar="N",
@@ -210,7 +199,6 @@ def _settings(args: argparse.Namespace, found: Mapping[str, Any], terminal: Term
     base = lora_base.base_of(headers, found.get("base_model"))
     settings = settings_from(
         args,
-        FLAGS,
         {**base, "person_trigger": trigger, "person_name": trigger, "dataset_dir": "."},
         notice=terminal.warn,
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twinloop.cli.argument_types import Pairs, fraction, part_file
-from twinloop.cli.settings_from_flags import settings_from
+from twinloop.cli.settings_from_flags import add_setting, settings_from
 from twinloop.domain.choices import (
     BASE_PREDICTIONS,
     COMPILES,
@@ -54,11 +55,12 @@ def run_folder(args: argparse.Namespace) -> Path:
     """
     if (args.folder is None) == (args.config is None):
         raise InputError("Which run? Name its folder (output_dir), or give --config bootstrap_config.json.")
-    return Path(args.folder or settings_from(args, {}, {}).output_dir)
+    return Path(args.folder or settings_from(args, {}).output_dir)
 
 
 def add_models_dir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add_setting(
+        parser,
         "--models-dir",
         metavar="DIR",
         help=(
@@ -69,7 +71,8 @@ def add_models_dir(parser: argparse.ArgumentParser) -> None:
 
 
 def add_subject(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add_setting(
+        parser,
         "--subject",
         choices=SUBJECTS,
         help=(
@@ -80,9 +83,11 @@ def add_subject(parser: argparse.ArgumentParser) -> None:
 
 
 def add_keep_all(parser: argparse.ArgumentParser, *names: str) -> None:
-    parser.add_argument(
+    add_setting(
+        parser,
         "--keep-all",
         *names,
+        section="analysis",
         action="store_true",
         default=None,
         help="count every readable image, also those without a face, blurred ones, duplicates and other people",
@@ -105,8 +110,9 @@ def add_catalog(parser: argparse.ArgumentParser) -> None:
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", choices=DEVICES, help="where to compute (default: auto)")
-    parser.add_argument(
+    add = partial(add_setting, parser)
+    add("--device", choices=DEVICES, help="where to compute (default: auto)")
+    add(
         "--allow-download",
         action="store_true",
         default=None,
@@ -114,45 +120,12 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
-COMPUTING = {
-    "precision": "precision",
-    "quantization": "quantization",
-    "compile": "compile",
-    "base_prediction": "base_prediction",
-    "zero_terminal_snr": "zero_terminal_snr",
-    "clip_skip": "clip_skip",
-    "base_part": "base_parts",
-}
-"""What `add_computing` asks, as fields of the configuration."""
-
-DRAWING = {
-    "base_model": "base_model",
-    "person": "person_trigger",
-    "models_dir": "models_dir",
-    "steps": "generation.num_inference_steps",
-    "guidance": "generation.guidance_scale",
-    "guidance_rescale": "generation.guidance_rescale",
-    "negative_prompt": "generation.negative_prompt",
-    "width": "generation.width",
-    "height": "generation.height",
-    "batch_size": "generation.batch_size",
-    "scheduler": "generation.scheduler",
-    "timestep_spacing": "generation.timestep_spacing",
-    "offload": "generation.offload",
-    "preset": "training.preset",
-    "seed": "seed",
-    "device": "device",
-    "allow_download": "allow_download",
-    **COMPUTING,
-}
-"""What all commands ask that draw images with a LoRA, as fields of the configuration."""
-
-
 def add_steps_and_guidance(parser: argparse.ArgumentParser) -> None:
     """How far and how hard images are drawn towards their prompts."""
-    parser.add_argument("--steps", type=int, metavar="N", help="denoising steps (default: the preset's)")
-    parser.add_argument("--guidance", type=float, metavar="X", help="guidance scale (default: the preset's)")
-    parser.add_argument(
+    add = partial(add_setting, parser, section="generation")
+    add("--steps", field="num_inference_steps", type=int, metavar="N", help="denoising steps (default: the preset's)")
+    add("--guidance", field="guidance_scale", type=float, metavar="X", help="guidance scale (default: the preset's)")
+    add(
         "--guidance-rescale",
         type=fraction,
         metavar="X",
@@ -161,34 +134,42 @@ def add_steps_and_guidance(parser: argparse.ArgumentParser) -> None:
 
 
 def add_negative_prompt(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--negative-prompt", metavar="TEXT", help="instead of the general negative prompt")
+    add_setting(
+        parser, "--negative-prompt", section="generation", metavar="TEXT", help="instead of the general negative prompt"
+    )
 
 
 def add_image_size(parser: argparse.ArgumentParser) -> None:
     """How large the images are, and how many are drawn at a time."""
-    parser.add_argument("--width", type=int, metavar="PX", help="width of the images (default: the preset's)")
-    parser.add_argument("--height", type=int, metavar="PX", help="height of the images (default: the preset's)")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: the preset's)")
+    add = partial(add_setting, parser, section="generation")
+    add("--width", type=int, metavar="PX", help="width of the images (default: the preset's)")
+    add("--height", type=int, metavar="PX", help="height of the images (default: the preset's)")
+    add("--batch-size", type=int, metavar="N", help="images at a time (default: the preset's)")
 
 
 def add_sampler(parser: argparse.ArgumentParser) -> None:
     """What draws, and the preset that says the rest."""
-    parser.add_argument(
-        "--scheduler", metavar="NAME", help="sampler, such as euler or dpmpp_2m (default: the base model's own)"
-    )
-    parser.add_argument(
+    add = partial(add_setting, parser, section="generation")
+    add("--scheduler", metavar="NAME", help="sampler, such as euler or dpmpp_2m (default: the base model's own)")
+    add(
         "--timestep-spacing",
         choices=TIMESTEP_SPACINGS,
         help="how the sampler spreads its steps; trailing for Lightning and Hyper (default: the base model's own)",
     )
-    parser.add_argument(
-        "--preset", metavar="NAME", help="sdxl, flux, zimage... (docs/families.md; default: by the base model)"
+    add_setting(
+        parser,
+        "--preset",
+        section="training",
+        metavar="NAME",
+        help="sdxl, flux, zimage... (docs/families.md; default: by the base model)",
     )
 
 
 def add_offload(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add_setting(
+        parser,
         "--offload",
+        section="generation",
         choices=OFFLOADS,
         help="with a GPU: which parts of the base model wait in main memory; saves memory, costs time (default: none)",
     )
@@ -196,19 +177,20 @@ def add_offload(parser: argparse.ArgumentParser) -> None:
 
 def add_computing(parser: argparse.ArgumentParser) -> None:
     """How the base model computes and what it is, for commands that load one."""
-    parser.add_argument(
+    add = partial(add_setting, parser)
+    add(
         "--precision",
         choices=PRECISIONS,
         help="of the base model (default: auto, the fastest that the device computes well)",
     )
-    parser.add_argument(
+    add(
         "--quantization",
         choices=QUANTIZATIONS,
         help=(
             "weights of the base model in fewer bits: int8 or fp8 halve them, nf4 quarters them (default: as they are)"
         ),
     )
-    parser.add_argument(
+    add(
         "--compile",
         choices=COMPILES,
         help=(
@@ -216,18 +198,18 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
             " enough)"
         ),
     )
-    parser.add_argument(
+    add(
         "--base-prediction",
         choices=BASE_PREDICTIONS,
         help="what the base model predicts, where its file does not say so (default: as it says, else epsilon)",
     )
-    parser.add_argument(
+    add(
         "--zero-terminal-snr",
         action=argparse.BooleanOptionalAction,
         default=None,
         help="whether its noise ends without any signal, as of most that predict v (default: as its file says)",
     )
-    parser.add_argument(
+    add(
         "--clip-skip",
         type=int,
         metavar="N",
@@ -236,8 +218,9 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
             " (default: 1, the last)"
         ),
     )
-    parser.add_argument(
+    add(
         "--base-part",
+        field="base_parts",
         type=part_file,
         action=Pairs,
         metavar="NAME=FILE",

@@ -25,7 +25,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     record = Workspace(folder, folder).run_record
     if not record.exists():
         raise NothingToDo(f"{folder} holds no run (no {record.name}). Name the output_dir of a run.")
-    loras = None if args.config is None else settings_from(args, {}, {}).lora_dir
+    loras = None if args.config is None else settings_from(args, {}).lora_dir
     path = write_report(found_run(folder) if loras is None else Workspace(folder, loras))
     terminal.line(f"Report: {shown_path(path)}")
     return {"report": shown_path(path)}

@@ -18,9 +18,23 @@ if TYPE_CHECKING:
     from twinloop.config import Settings
 
 
+def add_setting(
+    parser: argparse._ActionsContainer, *names: str, section: str = "", field: str = "", **how: Any
+) -> None:
+    """A flag that stands for a field of bootstrap_config.json, which `settings_from` puts it in.
+
+    Args:
+        section: of the configuration, where the field stands in one.
+        field: its name, where that is not the flag's.
+        how: as for ``add_argument``; a flag that was not given must be None.
+    """
+    flag = parser.add_argument(*names, **how).dest
+    path = ".".join(filter(None, (section, field or flag)))
+    parser.set_defaults(fields={**(parser.get_default("fields") or {}), flag: path})
+
+
 def settings_from(
     args: argparse.Namespace,
-    flags: Mapping[str, str],
     defaults: Mapping[str, Any],
     check: Callable[[Any, str], Settings] | None = None,
     notice: Callable[[str], None] | None = None,
@@ -32,7 +46,7 @@ def settings_from(
     ``--epochs`` each take the place of what the configuration says of the other.
 
     Args:
-        flags: name in ``args`` -> field as in bootstrap_config.json, dots for sections.
+        args: among them ``fields``, in which `add_setting` notes what each flag stands for.
         defaults: field -> value where neither flag nor configuration gives one.
         check: parsed JSON and its name -> settings, instead of `parse_settings`, which looks at fields only.
         notice: told what of the configuration does not count.
@@ -43,6 +57,7 @@ def settings_from(
     from twinloop.config import parse_settings, read_config
 
     data = read_config(args.config) if args.config else {}
+    flags: Mapping[str, str] = getattr(args, "fields", {})
     given = {field: getattr(args, flag) for flag, field in flags.items() if getattr(args, flag) is not None}
     if isinstance(data, dict):
         data = json.loads(json.dumps(data))

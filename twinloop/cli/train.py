@@ -3,56 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop.cli import options
 from twinloop.cli.argument_types import not_negative, positive
 from twinloop.cli.command import Command
-from twinloop.cli.settings_from_flags import settings_from
+from twinloop.cli.settings_from_flags import add_setting, settings_from
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.choices import ADAPTERS, OPTIMIZERS
 from twinloop.errors import InputError
 
 if TYPE_CHECKING:
     from twinloop.domain.records import LoRA
-
-FLAGS = {
-    "person": "person_trigger",
-    "subject": "subject",
-    "keep_all": "analysis.keep_all",
-    "base_model": "base_model",
-    "models_dir": "models_dir",
-    "preset": "training.preset",
-    "epochs": "training.epochs",
-    "repeats": "training.repeats",
-    "max_train_steps": "training.max_train_steps",
-    "steps": "training.steps",
-    "adapter": "training.adapter",
-    "rank": "training.rank",
-    "alpha": "training.alpha",
-    "rank_stabilized": "training.rank_stabilized",
-    "learning_rate": "training.learning_rate",
-    "loraplus_lr_ratio": "training.loraplus_lr_ratio",
-    "scale_weight_norms": "training.scale_weight_norms",
-    "optimizer": "training.optimizer",
-    "batch_size": "training.batch_size",
-    "blocks_to_swap": "training.blocks_to_swap",
-    "resolution": "training.resolution",
-    "start_from": "training.start_from",
-    "assistant_lora": "training.assistant_lora",
-    "keep_checkpoints": "training.keep_checkpoints",
-    "sample_every": "training.sample_every",
-    "sample_prompt": "training.sample_prompts",
-    "save_every": "training.save_every",
-    "max_step_saves_to_keep": "training.max_step_saves_to_keep",
-    "validate_every": "training.validate_every",
-    "validation_times": "training.validation_times",
-    "seed": "seed",
-    "device": "device",
-    "allow_download": "allow_download",
-    **options.COMPUTING,
-}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -67,14 +31,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ),
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="the LoRA to write (default: lora.safetensors)")
-    parser.add_argument("--person", metavar="TRIGGER", help="trigger words, as in 'ohwx person'")
-    parser.add_argument("--base-model", metavar="NAME", help="hub id, folder or file, or the word 'nano'")
+    add_setting(
+        parser, "--person", field="person_trigger", metavar="TRIGGER", help="trigger words, as in 'ohwx person'"
+    )
+    add_setting(parser, "--base-model", metavar="NAME", help="hub id, folder or file, or the word 'nano'")
     options.add_subject(parser)
     options.add_keep_all(parser)
     options.add_models_dir(parser)
     _add_learning(parser)
     _add_looking(parser)
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of the training (default: 0)")
+    add_setting(parser, "--seed", type=int, metavar="N", help="seed of the training (default: 0)")
     options.add_facets(parser)
     options.add_device(parser)
     options.add_computing(parser)
@@ -84,8 +50,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _add_learning(parser: argparse.ArgumentParser) -> None:
     """What is trained, how long, and from where."""
-    parser.add_argument("--preset", metavar="NAME", help="of the training (default: by the base model)")
-    parser.add_argument(
+    add = partial(add_setting, parser, section="training")
+    add("--preset", metavar="NAME", help="of the training (default: by the base model)")
+    add(
         "--epochs",
         type=positive,
         metavar="N",
@@ -94,46 +61,46 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
             " steps)"
         ),
     )
-    parser.add_argument(
+    add(
         "--repeats",
         type=positive,
         metavar="N",
         help="with --epochs: how often each photo comes in one (default: the preset's)",
     )
-    parser.add_argument(
+    add(
         "--max-train-steps",
         type=not_negative,
         metavar="N",
         help="with --epochs: at most so many steps (default: 0, as many as the epochs ask for)",
     )
-    parser.add_argument("--steps", type=positive, metavar="N", help="training steps (default: the preset's)")
-    parser.add_argument(
+    add("--steps", type=positive, metavar="N", help="training steps (default: the preset's)")
+    add(
         "--adapter",
         choices=ADAPTERS,
         help="dora also learns lengths, lokr is a Kronecker product (default: lora)",
     )
-    parser.add_argument("--rank", type=positive, metavar="N", help="rank of the LoRA (default: the preset's)")
-    parser.add_argument("--alpha", type=float, metavar="X", help="alpha of the LoRA (default: the preset's)")
-    parser.add_argument(
+    add("--rank", type=positive, metavar="N", help="rank of the LoRA (default: the preset's)")
+    add("--alpha", type=float, metavar="X", help="alpha of the LoRA (default: the preset's)")
+    add(
         "--rank-stabilized",
         action="store_true",
         default=None,
         help="rsLoRA: scale the LoRA by alpha / root of rank instead of alpha / rank",
     )
-    parser.add_argument("--learning-rate", type=float, metavar="X", help="peak learning rate (default: the preset's)")
-    parser.add_argument(
+    add("--learning-rate", type=float, metavar="X", help="peak learning rate (default: the preset's)")
+    add(
         "--loraplus-lr-ratio",
         type=float,
         metavar="X",
         help="LoRA+: the matrices that start at zero learn X times faster, 4 to 16 (default: 0, as fast as the rest)",
     )
-    parser.add_argument(
+    add(
         "--scale-weight-norms",
         type=float,
         metavar="X",
         help="shorten the LoRA of a layer that changes it by more than X, 1 for example (default: 0, never)",
     )
-    parser.add_argument(
+    add(
         "--optimizer",
         choices=OPTIMIZERS,
         help=(
@@ -141,8 +108,8 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
             " adamw_schedulefree needs no schedule (default: adamw)"
         ),
     )
-    parser.add_argument("--batch-size", type=positive, metavar="N", help="images at a time (default: the preset's)")
-    parser.add_argument(
+    add("--batch-size", type=positive, metavar="N", help="images at a time (default: the preset's)")
+    add(
         "--blocks-to-swap",
         type=not_negative,
         metavar="N",
@@ -151,54 +118,52 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
             " (default: as many as it takes where the training does not fit otherwise; 0 = never)"
         ),
     )
-    parser.add_argument(
-        "--resolution", type=positive, metavar="PX", help="side of the training images (default: the preset's)"
-    )
-    parser.add_argument(
-        "--start-from", metavar="FILE", help="a LoRA that the training begins from (default: from nothing)"
-    )
-    parser.add_argument(
+    add("--resolution", type=positive, metavar="PX", help="side of the training images (default: the preset's)")
+    add("--start-from", metavar="FILE", help="a LoRA that the training begins from (default: from nothing)")
+    add(
         "--assistant-lora",
         metavar="FILE",
-        help="the training adapter of a distilled base, worn only while it is trained",
+        help="the training adapter of a distilled base, applied during training only",
     )
 
 
 def _add_looking(parser: argparse.ArgumentParser) -> None:
     """What is looked at on the way."""
-    parser.add_argument(
+    add = partial(add_setting, parser, section="training")
+    add(
         "--keep-checkpoints",
         type=not_negative,
         metavar="N",
         help="measure N checkpoints of the last half on a small panel and take the best (default: 0, take the last)",
     )
-    parser.add_argument(
+    add(
         "--sample-every",
         type=not_negative,
         metavar="N",
         help="draw sample images after every N steps, always from the same prompts and seeds (default: 0, none)",
     )
-    parser.add_argument(
+    add(
         "--sample-prompt",
+        field="sample_prompts",
         action="append",
         metavar="TEXT",
         help=(
             "prompt of a sample image, with the trigger words in it; may be given again (default: four different ones)"
         ),
     )
-    parser.add_argument(
+    add(
         "--save-every",
         type=not_negative,
         metavar="N",
         help="also keep the LoRA as it is after every N steps, as lora-step00000750.safetensors (default: 0, do not)",
     )
-    parser.add_argument(
+    add(
         "--max-step-saves-to-keep",
         type=not_negative,
         metavar="N",
         help="of these files, the newest N stay (default: 0, all)",
     )
-    parser.add_argument(
+    add(
         "--validate-every",
         type=not_negative,
         metavar="N",
@@ -208,11 +173,11 @@ def _add_looking(parser: argparse.ArgumentParser) -> None:
             " most; 0 = never)"
         ),
     )
-    parser.add_argument(
+    add(
         "--validation-times",
         type=positive,
         metavar="N",
-        help="with the noise of N times, for each held-out photo (default: 4)",
+        help="measure each held-out photo at N noise levels (default: 4)",
     )
 
 
@@ -239,7 +204,7 @@ def _of_run(args: argparse.Namespace, terminal: Terminal) -> LoRA:
         raise InputError(
             "--output goes with a folder of photos; with --config alone the LoRA becomes version 1 of that run."
         )
-    settings = settings_from(args, FLAGS, {}, check_config, notice=terminal.warn)
+    settings = settings_from(args, {}, check_config, notice=terminal.warn)
     return train_first(settings, build_toolbox(settings, terminal), workspace_of(settings))
 
 
@@ -255,7 +220,7 @@ def _of_folder(args: argparse.Namespace, terminal: Terminal) -> tuple[LoRA, list
     name = args.dataset.resolve().name or "person"
     trigger = told_trigger(args.dataset) or f"ohwx {name}"
     given = {"person_name": name, "person_trigger": trigger, "dataset_dir": str(args.dataset)}
-    settings = settings_from(args, FLAGS, given, notice=terminal.warn)
+    settings = settings_from(args, given, notice=terminal.warn)
     output = args.output or Path("lora.safetensors")
     if output.suffix != ".safetensors":
         raise InputError(f"--output {output}: LoRAs are written as .safetensors; name such a file.")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop.cli import options
 from twinloop.cli.command import Command
-from twinloop.cli.settings_from_flags import settings_from
+from twinloop.cli.settings_from_flags import add_setting, settings_from
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.choices import SHARPNESS_RULERS
 from twinloop.domain.wording import plural, some
@@ -20,20 +21,6 @@ if TYPE_CHECKING:
     from twinloop.config import Settings
     from twinloop.domain.verdicts import Verdict
     from twinloop.stages.validate import Judged
-
-FLAGS = {
-    "models_dir": "models_dir",
-    "subject": "subject",
-    "sharpness": "validation.sharpness",
-    "sharpness_share": "validation.sharpness_share",
-    "blur_threshold": "validation.blur_threshold",
-    "min_brightness": "validation.min_brightness",
-    "max_brightness": "validation.max_brightness",
-    "min_face_confidence": "validation.min_face_confidence",
-    "min_face_quality": "validation.min_face_quality",
-    "identity_tolerance": "validation.identity_tolerance",
-    "novelty_distance": "validation.novelty_distance",
-}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +70,8 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 
 def _add_look_limits(limits: argparse._ArgumentGroup) -> None:
     """Of sharpness and brightness."""
-    limits.add_argument(
+    add = partial(add_setting, limits, section="validation")
+    add(
         "--sharpness",
         choices=SHARPNESS_RULERS,
         help=(
@@ -91,8 +79,8 @@ def _add_look_limits(limits: argparse._ArgumentGroup) -> None:
             " real photos, else image)"
         ),
     )
-    limits.add_argument("--blur-threshold", type=float, metavar="X", help="least Laplacian variance (default: 100)")
-    limits.add_argument(
+    add("--blur-threshold", type=float, metavar="X", help="least Laplacian variance (default: 100)")
+    add(
         "--sharpness-share",
         type=float,
         metavar="X",
@@ -101,20 +89,21 @@ def _add_look_limits(limits: argparse._ArgumentGroup) -> None:
             " 0.03)"
         ),
     )
-    limits.add_argument("--min-brightness", type=float, metavar="X", help="least mean grey, 0-255 (default: 30)")
-    limits.add_argument("--max-brightness", type=float, metavar="X", help="largest mean grey, 0-255 (default: 225)")
+    add("--min-brightness", type=float, metavar="X", help="least mean grey, 0-255 (default: 30)")
+    add("--max-brightness", type=float, metavar="X", help="largest mean grey, 0-255 (default: 225)")
 
 
 def _add_person_limits(limits: argparse._ArgumentGroup) -> None:
     """Of the face, who it is, and whether the image is a copy."""
-    limits.add_argument("--min-face-confidence", type=float, metavar="X", help="least detector score (default: 0.5)")
-    limits.add_argument(
+    add = partial(add_setting, limits, section="validation")
+    add("--min-face-confidence", type=float, metavar="X", help="least detector score (default: 0.5)")
+    add(
         "--min-face-quality",
         type=float,
         metavar="X",
         help="least face quality, where measured (default: learned from the real photos; with nano 0.7)",
     )
-    limits.add_argument(
+    add(
         "--identity-tolerance",
         type=float,
         metavar="X",
@@ -123,7 +112,7 @@ def _add_person_limits(limits: argparse._ArgumentGroup) -> None:
             " 2.5)"
         ),
     )
-    limits.add_argument(
+    add(
         "--novelty-distance",
         type=int,
         metavar="BITS",
@@ -200,7 +189,7 @@ def _settings(args: argparse.Namespace, reference: Path | None) -> Settings:
         defaults["validation.sharpness"] = "face" if face else "image"
     elif args.blur_threshold is not None and args.sharpness is None:
         args.sharpness = "image"
-    return settings_from(args, FLAGS, defaults)
+    return settings_from(args, defaults)
 
 
 def _say_reference(reference: Path | None, terminal: Terminal) -> None:

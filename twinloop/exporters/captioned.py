@@ -42,7 +42,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Captioned:
+class CaptionedDataset:
     """A dataset as found.
 
     ``root``: folder of its photos. ``made``: paths of synthetic images. ``uncaptioned``: how many pictures have the
@@ -66,7 +66,7 @@ class Captioned:
         return sum(member.weight > 0 for member in self.dataset.members)
 
 
-def gather_captioned(dataset: Path, wanted: Wanted) -> Captioned:
+def gather_captioned(dataset: Path, wanted: Wanted) -> CaptionedDataset:
     """Photos of a folder with the captions beside them, or the members of a dataset_iterN.json with caption and weight.
 
     Captions and weights are those of a training by this program.
@@ -81,9 +81,9 @@ def gather_captioned(dataset: Path, wanted: Wanted) -> Captioned:
     return gathered
 
 
-def _of_run(record: Path) -> Captioned:
+def _of_run(record: Path) -> CaptionedDataset:
     members = members_of(record)
-    return Captioned(
+    return CaptionedDataset(
         name=record.stem,
         root=_root(members) if members else record.parent,
         dataset=Dataset(members),
@@ -99,7 +99,7 @@ def _root(members: Sequence[Member]) -> Path:
     return Path(os.path.commonpath([str(Path(member.path).absolute().parent) for member in photos]))
 
 
-def _of_folder(folder: Path, wanted: Wanted) -> Captioned:
+def _of_folder(folder: Path, wanted: Wanted) -> CaptionedDataset:
     first = from_folder(
         folder,
         wanted.rules,
@@ -111,7 +111,7 @@ def _of_folder(folder: Path, wanted: Wanted) -> Captioned:
         masks=wanted.masks,
     )
     made = [seen.path for seen in first.photos.found if seen.observation and seen.observation.origin != "real"]
-    return Captioned(
+    return CaptionedDataset(
         name=folder.resolve().name,
         root=folder,
         dataset=first.dataset,

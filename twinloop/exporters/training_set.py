@@ -10,7 +10,7 @@ from typing import Any
 from twinloop import __version__
 from twinloop.domain.wording import agree, plural
 from twinloop.errors import StateError
-from twinloop.exporters.captioned import Captioned
+from twinloop.exporters.captioned import CaptionedDataset
 from twinloop.exporters.manifest import use_of_faces
 from twinloop.exporters.package import File, Package
 from twinloop.exporters.strip import as_webp, shareable
@@ -24,7 +24,7 @@ from twinloop.store.pictures.provenance import is_marked_synthetic
 PRIOR_FOLDERS = "Those whose names begin with prior_ hold the prior images: others of the class, for regularisation."
 
 
-def export_training_set(program: Program, job: Job, gathered: Captioned) -> Package:
+def export_training_set(program: Program, job: Job, gathered: CaptionedDataset) -> Package:
     """The dataset, the program's configuration, a README.
 
     A quantization that the program does not know is left out, and said.
@@ -64,18 +64,20 @@ def _picture(picture: Picture) -> bytes:
     return as_webp(data) if picture.suffix == ".webp" and data.startswith(b"\x89PNG") else data
 
 
-def _item(picture: Picture, folder: Folder, file: str, gathered: Captioned) -> dict[str, Any]:
+def _item(picture: Picture, folder: Folder, file: str, gathered: CaptionedDataset) -> dict[str, Any]:
     return {
         "file": file, "origin": "synthetic" if _made(picture, folder, gathered) else "real", "repeats": folder.repeats,
         "source": {"file": picture.source.name, "sha256": sha256_file(picture.source)}, "caption": picture.caption,
     }  # fmt: skip
 
 
-def _made(picture: Picture, folder: Folder, gathered: Captioned) -> bool:
+def _made(picture: Picture, folder: Folder, gathered: CaptionedDataset) -> bool:
     return is_marked_synthetic(picture.source.read_bytes()) if folder.prior else picture.source in gathered.made
 
 
-def _manifest(program: Program, job: Job, gathered: Captioned, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _manifest(
+    program: Program, job: Job, gathered: CaptionedDataset, items: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     return {
         "export": program.name,
         "format": 1,
@@ -91,7 +93,7 @@ def _manifest(program: Program, job: Job, gathered: Captioned, items: Sequence[M
     }
 
 
-def _warnings(program: Program, job: Job, gathered: Captioned) -> tuple[str, ...]:
+def _warnings(program: Program, job: Job, gathered: CaptionedDataset) -> tuple[str, ...]:
     bare = gathered.uncaptioned
     told = (
         (f"{bare} of {gathered.pictures} pictures have no caption beside them; they got '{gathered.bare}'",)
@@ -112,7 +114,7 @@ def _warnings(program: Program, job: Job, gathered: Captioned) -> tuple[str, ...
 
 
 def _readme(
-    program: Program, job: Job, gathered: Captioned, items: Sequence[Mapping[str, Any]], warnings: Sequence[str]
+    program: Program, job: Job, gathered: CaptionedDataset, items: Sequence[Mapping[str, Any]], warnings: Sequence[str]
 ) -> bytes:
     made = sum(item["origin"] != "real" for item in items)
     settings = job.settings

@@ -11,6 +11,8 @@ from twinloop.loras.kronecker import Kronecker
 from twinloop.loras.lora import Update
 
 TRIGGER = "modelspec.trigger_phrase"
+MERGED = "twinloop.merged"
+"""Which LoRAs one was merged from."""
 _LEAKING = ("ss_dataset_dirs", "ss_tag_frequency", "ss_datasets", "ss_reg_dataset_dirs", "ss_bucket_info")
 """Texts that carry folder names and captions of a training."""
 ARGUMENTS = "ss_network_args"
@@ -75,7 +77,7 @@ def merged_texts(
     made = {
         "modelspec.title": " + ".join(header.get("modelspec.title") or name for header, name, _, _ in parts),
         "modelspec.merged_from": ", ".join(name for _, name, _, _ in parts),
-        "twinloop.merged": json.dumps(sources, ensure_ascii=False, sort_keys=True),
+        MERGED: json.dumps(sources, ensure_ascii=False, sort_keys=True),
     }
     if triggers:
         made[TRIGGER] = ", ".join(triggers)

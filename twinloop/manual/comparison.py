@@ -10,7 +10,7 @@ from typing import Any
 from twinloop.config import Settings
 from twinloop.domain.comparison import AskedPrompt, Column, Comparison, Row
 from twinloop.errors import InputError
-from twinloop.manual.images import FREE_SETTINGS, Studio
+from twinloop.manual.images import FREE_OF_PIXELS, Studio
 from twinloop.manual.order_folder import OrderFolder
 from twinloop.ports import Reporter, decisive_generation
 from twinloop.report.comparison import write_page
@@ -205,7 +205,7 @@ def _begin(folder: OrderFolder, record: dict[str, Any], reporter: Reporter) -> N
 
 
 def _record(plan: PlannedComparison, studio: Studio) -> dict[str, Any]:
-    free = (*FREE_SETTINGS, *_OF_ROWS_AND_COLUMNS)
+    free = (*FREE_OF_PIXELS, *_OF_ROWS_AND_COLUMNS)
     record: dict[str, Any] = json.loads(
         json.dumps(
             {

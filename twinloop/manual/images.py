@@ -35,7 +35,7 @@ from twinloop.store.run.catalog import Catalog
 from twinloop.store.run.workspace import Workspace, shown_path
 
 SHOTS = "shots.json"
-FREE_SETTINGS = ("offload", "references", "planned", "negative", "distilled")
+FREE_OF_PIXELS = ("offload", "references", "planned", "negative", "distilled")
 """Settings that decide no pixel: where parts of the model wait, what stands in the shots anyway, and what the base
 model and the others tell."""
 
@@ -131,7 +131,7 @@ def _record(plan_json: dict[str, Any], context: GenerationContext) -> dict[str, 
         "shots": hashlib.sha256(json.dumps(plan_json, sort_keys=True).encode()).hexdigest(),
         "base_model": context.base_model,
         "lora": None if context.lora is None else sha256_file(context.lora),
-        "settings": decisive_generation(context.settings, FREE_SETTINGS),
+        "settings": decisive_generation(context.settings, FREE_OF_PIXELS),
     }
     if context.early is not None:
         judge = context.early

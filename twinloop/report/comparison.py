@@ -7,15 +7,13 @@ from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
-from twinloop.domain.comparison import LIKENESS, NO_FACE, Best, Comparison, Drawn, Row, has_interval
-from twinloop.domain.statistics import Estimate
+from twinloop.domain.comparison import LIKENESS, NO_FACE, Best, Comparison, Drawn, Row
 from twinloop.domain.wording import plural
-from twinloop.report import charts
 from twinloop.report.charts import Point
 from twinloop.report.templating import rendered
 from twinloop.report.thumbnails import Pictures, Thumbnail
-from twinloop.report.trends import Curve
-from twinloop.report.words import METRICS, Metric, level, number
+from twinloop.report.trends import Curve, curve_of
+from twinloop.report.words import METRICS, Metric, number
 from twinloop.store.atomic import write_bytes
 
 LARGE, SMALL = 256, 160
@@ -183,27 +181,8 @@ def _curve(metric: Metric, name: str, columns: list[Drawn], comparison: Comparis
         for strength, drawn in zip(strengths, columns, strict=True)
     ]
     label = _label(metric)
-    said = f"{label} of {name} by strength: " + "; ".join(
-        f"{p.label} {_with_interval(metric, p.estimate)}" for p in points
-    )
-    rows = tuple(
-        (f"{name}, {p.label}", level(metric, p.estimate.value), _interval(metric, p.estimate), str(p.estimate.n))
-        for p in points
-    )
-    chart = charts.curve(points, said, bounded=metric.name != "diversity")
-    return Curve(label, f"{name}, by strength", chart, rows)
+    return curve_of(metric, points, label, f"{label} of {name} by strength", f"{name}, by strength", f"{name}, ")
 
 
 def _label(metric: Metric) -> str:
     return "Likeness" if metric.name == LIKENESS else metric.label
-
-
-def _interval(metric: Metric, estimate: Estimate) -> str:
-    if not has_interval(metric.name, estimate):
-        return "-"
-    return f"{level(metric, estimate.low)} to {level(metric, estimate.high)}"
-
-
-def _with_interval(metric: Metric, estimate: Estimate) -> str:
-    interval = f" ({_interval(metric, estimate)})" if has_interval(metric.name, estimate) else ""
-    return f"{level(metric, estimate.value)}{interval}"

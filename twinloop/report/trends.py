@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from twinloop.domain.comparison import has_interval
 from twinloop.domain.statistics import Estimate
 from twinloop.report import charts
 from twinloop.report.charts import Point
@@ -27,34 +29,51 @@ class Curve:
 def metric_curves(run: RunRecord) -> tuple[Curve, ...]:
     """A curve for each metric that was measured."""
     known = [metric for metric in METRICS if any(metric.name in score.metrics for score in run.scores)]
-    return tuple(_metric_curve(run, metric) for metric in known)
+    return tuple(_by_version(run, metric) for metric in known)
 
 
-def _metric_curve(run: RunRecord, metric: Metric) -> Curve:
+def _by_version(run: RunRecord, metric: Metric) -> Curve:
     points = [
         Point(f"v{score.version}", score.metrics[metric.name], run.remark(score.version))
         for score in run.scores
         if metric.name in score.metrics
     ]
-    said = f"{metric.label} by LoRA version: " + "; ".join(
-        f"{p.label} {_interval_text(metric, p.estimate)}" for p in points
+    return curve_of(metric, points, metric.label, f"{metric.label} by LoRA version", "by version")
+
+
+def curve_of(metric: Metric, points: Sequence[Point], title: str, said: str, about: str, whose: str = "") -> Curve:
+    """The curve of one figure.
+
+    Args:
+        said: what a screen reader says before the values. whose: what the rows' names begin with.
+    """
+    chart = charts.curve(
+        points,
+        f"{said}: " + "; ".join(f"{point.label} {_with_interval(metric, point.estimate)}" for point in points),
+        percent=metric.percent,
+        bounded=metric.name != "diversity",
     )
-    bounded = metric.name != "diversity"
-    chart = charts.curve(points, said, percent=metric.percent, bounded=bounded)
     rows = tuple(
         (
-            p.label,
-            level(metric, p.estimate.value),
-            f"{level(metric, p.estimate.low)} to {level(metric, p.estimate.high)}",
-            str(p.estimate.n),
+            f"{whose}{point.label}",
+            level(metric, point.estimate.value),
+            _interval(metric, point.estimate),
+            str(point.estimate.n),
         )
-        for p in points
+        for point in points
     )
-    return Curve(metric.label, "by version", chart, rows)
+    return Curve(title, about, chart, rows)
 
 
-def _interval_text(metric: Metric, estimate: Estimate) -> str:
-    return f"{level(metric, estimate.value)} ({level(metric, estimate.low)} to {level(metric, estimate.high)})"
+def _interval(metric: Metric, estimate: Estimate) -> str:
+    if not has_interval(metric.name, estimate):
+        return "-"
+    return f"{level(metric, estimate.low)} to {level(metric, estimate.high)}"
+
+
+def _with_interval(metric: Metric, estimate: Estimate) -> str:
+    interval = f" ({_interval(metric, estimate)})" if has_interval(metric.name, estimate) else ""
+    return f"{level(metric, estimate.value)}{interval}"
 
 
 def round_curves(run: RunRecord) -> tuple[Curve, ...]:

@@ -15,6 +15,7 @@ from twinloop.errors import MissingExtra, MissingModel, TwinLoopError
 from twinloop.families import Family, distilled, preset_name
 from twinloop.families.base import Guidance, Preset
 from twinloop.families.predictions import check_asked, prediction_of
+from twinloop.loras.texts import MERGED
 from twinloop.ports import GenerationSettings, TrainingSettings, nobody_listens
 from twinloop.stages.identity import held_out_of
 from twinloop.stages.toolbox import Makers
@@ -207,10 +208,10 @@ def _unlike_clip_skip(settings: Settings, family: Family | None, headers: Header
 
 
 def _clip_skip_of(texts: Mapping[str, str]) -> int | None:
-    """None = unknown: the header is of a program that does not write it, or was taken out."""
+    """None = unknown: the header is of a program that does not write it, was taken out, or is of several LoRAs."""
     text = texts.get("ss_clip_skip")
     if text is None:
-        return 1 if "twinloop.version" in texts else None
+        return 1 if "twinloop.version" in texts and MERGED not in texts else None
     if text == "None":  # sd-scripts', where it was not told
         return 1
     return int(text) if text in CLIP_LAYERS else None

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from twinloop.cli.settings_from_flags import settings_from, wanted_shares
+from twinloop.cli.settings_from_flags import add_setting, settings_from, wanted_shares
 from twinloop.errors import ConfigError, InputError
 
 FLAGS = {"base_model": "base_model", "steps": "generation.num_inference_steps", "lora_scale": "generation.lora_scale"}
 NEEDED = {"person_name": "ana", "person_trigger": "ohwx ana", "dataset_dir": "photos"}
 
 
-def given(**values: Any) -> argparse.Namespace:
-    return argparse.Namespace(**{"config": None, "base_model": None, "steps": None, "lora_scale": None, **values})
+def given(fields: Mapping[str, str] = FLAGS, /, **values: Any) -> argparse.Namespace:
+    return argparse.Namespace(**{"fields": fields, **dict.fromkeys(fields), "config": None, **values})
 
 
 def config(folder: Path, **values: Any) -> Path:
@@ -27,17 +28,30 @@ def config(folder: Path, **values: Any) -> Path:
 
 
 def test_flags_alone() -> None:
-    settings = settings_from(given(steps=12), FLAGS, NEEDED)
+    settings = settings_from(given(steps=12), NEEDED)
     assert (settings.person_name, settings.generation.num_inference_steps, settings.models_dir) == ("ana", 12, "models")
 
 
 def test_flags_go_over_the_configuration_and_defaults_under_it(tmp_path: Path) -> None:
     path = config(tmp_path, base_model="mine", generation={"num_inference_steps": 9, "lora_scale": 0.5})
-    settings = settings_from(
-        given(config=path, steps=12), FLAGS, {"person_name": "other", "base_model": "default", "seed": 4}
-    )
+    settings = settings_from(given(config=path, steps=12), {"person_name": "other", "base_model": "default", "seed": 4})
     assert (settings.person_name, settings.base_model, settings.seed) == ("ana", "mine", 4)
     assert (settings.generation.num_inference_steps, settings.generation.lora_scale) == (12, 0.5)
+
+
+def test_a_flag_stands_for_a_field() -> None:
+    parser = argparse.ArgumentParser()
+    add_setting(parser, "--seed", type=int)
+    add_setting(parser, "--sigma", "--limit", section="validation", field="identity_tolerance", type=float)
+    group = parser.add_argument_group("limits")
+    add_setting(group, "--max-brightness", section="validation", type=float)
+    args = parser.parse_args(["--seed", "4", "--limit", "2", "--max-brightness", "200"])
+    settings = settings_from(argparse.Namespace(config=None, **vars(args)), NEEDED)
+    assert (settings.seed, settings.validation.identity_tolerance, settings.validation.max_brightness) == (4, 2, 200)
+
+
+def test_arguments_without_any_flag_for_a_field() -> None:
+    assert settings_from(argparse.Namespace(config=None), NEEDED).person_name == "ana"
 
 
 LENGTHS = {name: f"training.{name}" for name in ("steps", "epochs", "repeats", "max_train_steps")}
@@ -55,15 +69,15 @@ LENGTHS = {name: f"training.{name}" for name in ("steps", "epochs", "repeats", "
 def test_steps_and_epochs_as_flags_take_the_place_of_the_configured_length(
     tmp_path: Path, configured: dict[str, int], flags: dict[str, int], wanted: tuple[int | None, ...]
 ) -> None:
-    args = given(config=config(tmp_path, training=configured), **{**dict.fromkeys(LENGTHS), **flags})
-    training = settings_from(args, LENGTHS, {}).training
+    args = given(LENGTHS, config=config(tmp_path, training=configured), **flags)
+    training = settings_from(args, {}).training
     assert (training.steps, training.epochs, training.repeats, training.max_train_steps) == wanted
 
 
 def test_mistakes_are_named_by_the_flag_that_made_them(tmp_path: Path) -> None:
     path = config(tmp_path, max_iterations=0, generation={"guidance_scale": 7})
     with pytest.raises(ConfigError) as caught:
-        settings_from(given(config=path, steps=-1, lora_scale=9.0), FLAGS, {})
+        settings_from(given(config=path, steps=-1, lora_scale=9.0), {})
     fields = sorted(problem.split(":")[0] for problem in caught.value.problems)
     assert fields == ["--lora-scale", "--steps", "max_iterations"]
     assert caught.value.source == str(path)
@@ -71,35 +85,39 @@ def test_mistakes_are_named_by_the_flag_that_made_them(tmp_path: Path) -> None:
 
 def test_a_configuration_whose_section_is_no_section(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        settings_from(given(config=config(tmp_path, generation=5), steps=3), FLAGS, {})
+        settings_from(given(config=config(tmp_path, generation=5), steps=3), {})
     assert [problem.split(":")[0] for problem in caught.value.problems] == ["generation"]
 
 
 def test_facet_files_join_those_of_the_configuration(tmp_path: Path) -> None:
     path = config(tmp_path, analysis={"plugins": ["a.py"]})
-    settings = settings_from(given(config=path, facet=["b.py"]), FLAGS, {})
+    settings = settings_from(given(config=path, facet=["b.py"]), {})
     assert settings.analysis.plugins == ("a.py", "b.py")
 
 
 def test_facet_files_where_the_configuration_has_none_or_something_else(tmp_path: Path) -> None:
     for nothing in ({"analysis": {"plugins": None}}, {"analysis": None}, {}):
-        settings = settings_from(given(config=config(tmp_path, **nothing), facet=["b.py"]), FLAGS, {})
+        settings = settings_from(given(config=config(tmp_path, **nothing), facet=["b.py"]), {})
         assert settings.analysis.plugins == ("b.py",)
     with pytest.raises(ConfigError, match=r"analysis\.plugins: .*given: 'ab.py'"):
-        settings_from(given(config=config(tmp_path, analysis={"plugins": "ab.py"}), facet=["b.py"]), FLAGS, {})
+        settings_from(given(config=config(tmp_path, analysis={"plugins": "ab.py"}), facet=["b.py"]), {})
 
 
 def test_a_flag_reaches_a_section_that_is_null(tmp_path: Path) -> None:
     path = config(tmp_path, generation=None)
-    assert settings_from(given(config=path, steps=3), FLAGS, {}).generation.num_inference_steps == 3
+    assert settings_from(given(config=path, steps=3), {}).generation.num_inference_steps == 3
 
 
 def test_wanted_shares_go_over_those_of_the_configuration_one_by_one(tmp_path: Path) -> None:
     path = config(
         tmp_path, analysis={"shares": {"face_angle": {"profile": 0.1, "front": 0.5}, "setting": {"studio": 0.3}}}
     )
-    args = given(config=path, shares={"face_angle": {"profile": 0.25}, "lighting": {"low_key": 0.2}})
-    assert settings_from(args, {"shares": "analysis.shares"}, {}).analysis.shares == {
+    args = given(
+        {"shares": "analysis.shares"},
+        config=path,
+        shares={"face_angle": {"profile": 0.25}, "lighting": {"low_key": 0.2}},
+    )
+    assert settings_from(args, {}).analysis.shares == {
         "face_angle": {"profile": 0.25, "front": 0.5},
         "setting": {"studio": 0.3},
         "lighting": {"low_key": 0.2},
@@ -121,7 +139,7 @@ def test_a_preset_belongs_to_its_base_model(
 ) -> None:
     path = config(tmp_path, training={"preset": "pony", "steps": 7}, **configured)
     known = {"base_model": "base_model", "preset": "training.preset"}
-    found = settings_from(argparse.Namespace(config=path, **{"base_model": None, "preset": None, **flags}), known, {})
+    found = settings_from(given(known, config=path, **flags), {})
     assert (found.training.preset, found.training.steps) == (preset, 7)
 
 
@@ -139,7 +157,7 @@ def test_a_base_in_the_home_folder_is_the_same_by_either_name(
     path = config(tmp_path, base_model=base, base_parts={"vae": "a"}, training=training)
     said: list[str] = []
     args = given(config=path, base_model=flag.format(home=home))
-    found = settings_from(args, FLAGS, {}, notice=said.append)
+    found = settings_from(args, {}, notice=said.append)
     assert found.training.preset == "pony" and found.base_parts.given == (("vae", "a"),) and not said
 
 
@@ -147,15 +165,15 @@ def test_parts_of_another_base_that_are_left_out_are_told(tmp_path: Path) -> Non
     path = config(tmp_path, base_model="mine", base_parts={"vae": "a", "text_encoder": "b", "text_encoder_2": None})
     flags = {**FLAGS, "base_part": "base_parts"}
     said: list[str] = []
-    args = given(config=path, base_model="~nobody/another", base_part={"vae": "c"})
-    found = settings_from(args, flags, {}, notice=said.append)
+    args = given(flags, config=path, base_model="~nobody/another", base_part={"vae": "c"})
+    found = settings_from(args, {}, notice=said.append)
     assert found.base_parts.given == (("vae", "c"),)
     (told,) = said
     assert told.startswith(f"base_parts of {path} (text_encoder): left out") and "--base-model names another" in told
     args.base_part = {"vae": "c", "text_encoder": "d"}
-    settings_from(args, flags, {}, notice=said.append)
+    settings_from(args, {}, notice=said.append)
     args.base_model = None
-    settings_from(args, flags, {}, notice=said.append)
+    settings_from(args, {}, notice=said.append)
     assert said == [told], "nothing is left out"
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from twinloop.domain.records import Dataset, Member
 from twinloop.domain.vault import Consent
 from twinloop.errors import NothingToDo
-from twinloop.exporters.captioned import Captioned, Wanted, gather_captioned
+from twinloop.exporters.captioned import CaptionedDataset, Wanted, gather_captioned
 from twinloop.exporters.training_set import _picture
 from twinloop.foreign.pictures import Picture
 from twinloop.stages.merge import MergeLimits
@@ -21,7 +21,7 @@ from twinloop.stages.select import UNMEASURED
 from twinloop.store.atomic import write_json
 
 
-def gathered(dataset: Path) -> Captioned:
+def gathered(dataset: Path) -> CaptionedDataset:
     wanted = Wanted(
         trigger="ohwx ana",
         limits=MergeLimits(),

@@ -9,12 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.report.conftest import workspace_in
+from twinloop.domain.statistics import Estimate
 from twinloop.domain.verdicts import Outcome
 from twinloop.report import panel, sheets
+from twinloop.report.charts import Point
 from twinloop.report.model import RunRecord
 from twinloop.report.shares import moments, shares
 from twinloop.report.thumbnails import Pictures
-from twinloop.report.trends import metric_curves, round_curves
+from twinloop.report.trends import curve_of, metric_curves, round_curves
+from twinloop.report.words import METRICS
 from twinloop.stages.analyze import FacetCount, ValueCount
 
 
@@ -155,3 +158,11 @@ def test_curves_hold_every_measurement(record: RunRecord) -> None:
     assert (len(approval.rows), len(gaps.rows)) == (3, 4)
     assert metric_curves(replace(record, scores=())) == ()
     assert round_curves(replace(record, rounds=(), surveys=())) == ()
+
+
+def test_a_curve_says_an_interval_only_where_there_is_one() -> None:
+    diversity = next(metric for metric in METRICS if metric.name == "diversity")
+    points = [Point("0.6", Estimate(1.2, 1.2, 1.2, 2)), Point("1", Estimate(1.3, 1.1, 1.4, 3))]
+    curve = curve_of(diversity, points, "Diversity", "Diversity of a", "a, by strength", "a, ")
+    assert curve.rows == (("a, 0.6", "1.20", "-", "2"), ("a, 1", "1.30", "1.10 to 1.40", "3"))
+    assert 'aria-label="Diversity of a: 0.6 1.20; 1 1.30 (1.10 to 1.40)"' in curve.chart

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop.cli import options
-from twinloop.cli.settings_from_flags import settings_from
+from twinloop.cli.settings_from_flags import add_setting, settings_from
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.wording import plural
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from twinloop.exporters.package import Package
     from twinloop.stages.observe import Observer
 
-FLAGS = {"dataset": "dataset_dir", "models_dir": "models_dir"}
 REASONS = 4
 """How many different reasons are told, the most frequent first."""
 PREFER_REAL, ANY, REAL_ONLY = "prefer-real", "any", "real-only"
@@ -27,8 +26,10 @@ PREFER_REAL, ANY, REAL_ONLY = "prefer-real", "any", "real-only"
 
 def configure_common(parser: argparse.ArgumentParser, output: str, metavar: str) -> None:
     """The flags of every package of pictures."""
-    parser.add_argument(
+    add_setting(
+        parser,
         "--dataset",
+        field="dataset_dir",
         metavar="DIR",
         help="folder of photos, or dataset_iterN.json of a run with its approved images (or dataset_dir of --config)",
     )
@@ -67,7 +68,7 @@ def candidates_of(args: argparse.Namespace, terminal: Terminal) -> Candidates:
 def ruler(args: argparse.Namespace) -> tuple[Settings, Observer]:
     """Settings, and the detectors that also find gaps and judge images."""
     name = options.dataset_name(args)
-    settings = settings_from(args, FLAGS, {"person_name": name, "person_trigger": name})
+    settings = settings_from(args, {"person_name": name, "person_trigger": name})
     options.check_outside(args.output, settings.dataset_dir)
 
     from twinloop.wiring import observer_of

@@ -67,7 +67,7 @@ def _run(target: str, args: argparse.Namespace, terminal: Terminal) -> Any:
         raise InputError(
             "Which LoRA? Name it: --lora FILE, or give --config bootstrap_config.json for the final one of that run."
         )
-    settings = settings_from(args, {}, {}) if args.config else None
+    settings = settings_from(args, {}) if args.config else None
     lora = args.lora or _final(settings)
     trigger = args.trigger or ("" if settings is None else settings.person_trigger)
     name = args.name or (lora.stem if settings is None else settings.person_name)

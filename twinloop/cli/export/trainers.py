@@ -11,20 +11,17 @@ from twinloop.cli import options
 from twinloop.cli.argument_types import positive
 from twinloop.cli.command import Command
 from twinloop.cli.export.common import left_out_line
-from twinloop.cli.settings_from_flags import settings_from
+from twinloop.cli.settings_from_flags import add_setting, settings_from
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.wording import plural
 from twinloop.foreign import TITLES
 
-FLAGS = {
-    "dataset": "dataset_dir", "person": "person_trigger", "base_model": "base_model", "preset": "training.preset",
-    "steps": "training.steps", "rank": "training.rank", "resolution": "training.resolution", "seed": "seed",
-}  # fmt: skip
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add_setting(
+        parser,
         "--dataset",
+        field="dataset_dir",
         metavar="DIR",
         help=(
             "folder of photos with captions (.txt) beside them, or dataset_iterN.json of a run with its captions and"
@@ -34,15 +31,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder for dataset and configuration"
     )
-    parser.add_argument("--person", "--trigger", metavar="TRIGGER", help="trigger words, as in 'ohwx person'")
-    parser.add_argument("--base-model", metavar="NAME", help="hub id, folder or file, as that program shall find it")
-    parser.add_argument("--preset", metavar="NAME", help="of the training (default: by the base model)")
-    parser.add_argument("--steps", type=positive, metavar="N", help="training steps (default: the preset's)")
-    parser.add_argument("--rank", type=positive, metavar="N", help="rank of the LoRA (default: the preset's)")
-    parser.add_argument(
-        "--resolution", type=positive, metavar="PX", help="side of the training images (default: the preset's)"
+    add_setting(
+        parser,
+        "--person",
+        "--trigger",
+        field="person_trigger",
+        metavar="TRIGGER",
+        help="trigger words, as in 'ohwx person'",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of the training (default: 0)")
+    add_setting(parser, "--base-model", metavar="NAME", help="hub id, folder or file, as that program shall find it")
+    add = partial(add_setting, parser, section="training")
+    add("--preset", metavar="NAME", help="of the training (default: by the base model)")
+    add("--steps", type=positive, metavar="N", help="training steps (default: the preset's)")
+    add("--rank", type=positive, metavar="N", help="rank of the LoRA (default: the preset's)")
+    add("--resolution", type=positive, metavar="PX", help="side of the training images (default: the preset's)")
+    add_setting(parser, "--seed", type=int, metavar="N", help="seed of the training (default: 0)")
     options.add_config(parser)
 
 
@@ -65,7 +68,7 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     person = options.dataset_name(args)
     trigger = (told_trigger(Path(args.dataset)) if args.dataset is not None else None) or f"ohwx {person}"
     given = {"person_name": person, "person_trigger": trigger}
-    settings = settings_from(args, FLAGS, given, notice=terminal.warn)
+    settings = settings_from(args, given, notice=terminal.warn)
     options.check_outside(args.output, settings.dataset_dir)
     family, prediction = base_family(settings), asked_prediction(settings)
     check_export(settings, TITLES[name], family)

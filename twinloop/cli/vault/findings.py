@@ -36,14 +36,18 @@ def unused_lines(found: Captions) -> list[str]:
     return [f"Captions not used, because another photo stands for theirs: {len(found.unused)} ({first}{more})"]
 
 
-def excluded_copy_lines(left_out: Sequence[LeftOut]) -> list[str]:
-    """Photos that are left out because they are copies of ones that were left out by hand."""
-    copies = [item for item in left_out if item.kind == "excluded copy"]
-    if not copies:
-        return []
-    more = f", and {len(copies) - SHOWN} more" if len(copies) > SHOWN else ""
-    first = ", ".join(f"{item.photo.paths[0]} ({item.reason})" for item in copies[:SHOWN])
-    return [f"Left out with them, as {agree(len(copies), 'a copy', 'copies')}: {first}{more}"]
+def copy_lines(left_out: Sequence[LeftOut]) -> list[str]:
+    """Photos that are left out because they are copies of ones that were left out by hand, and kept ones for which a
+    copy stands in.
+    """
+    from twinloop.stages.vault.dataset.choose import EXCLUDED_COPY, REPLACED
+
+    shown = []
+    for title, kind in (("Left out with them, as copies", EXCLUDED_COPY), ("A copy stands in", REPLACED)):
+        found = [f"{item.photo.paths[0]} ({item.reason})" for item in left_out if item.kind == kind]
+        more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        shown += [f"{title}: {', '.join(found[:SHOWN])}{more}"] if found else []
+    return shown
 
 
 def say_audit(found: Captions, terminal: Terminal, without_trigger: Sequence[str] = ()) -> None:

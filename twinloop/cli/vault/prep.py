@@ -98,7 +98,7 @@ def lines(found: Prepared) -> list[str]:
     shown += findings.date_lines(captions.cutting, found.undated)
     if found.taken_in or found.by_hand.left_out:
         shown.append(f"Chosen by hand: {found.taken_in} taken in, {len(found.by_hand.left_out)} left out")
-    shown += findings.excluded_copy_lines(found.left_out)
+    shown += findings.copy_lines(found.left_out)
     shown += findings.left_out_lines(found.left_out)
     shown += findings.remark_lines(found.remarks)
     shown += findings.several_faces_lines(captions.captions)

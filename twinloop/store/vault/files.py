@@ -83,7 +83,7 @@ class VaultFiles:
         self._database.run("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     def any(self) -> bool:
-        """Whether any file was ever scanned."""
+        """Whether any file is known."""
         return bool(self._database.run("SELECT 1 FROM file LIMIT 1"))
 
     def doubt(self, sha256: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from twinloop.adapters.trainers.external.process import Command
-from twinloop.adapters.trainers.external.tool import Home, Installation, Seen, write_files
+from twinloop.adapters.trainers.external.tool import Home, Installation, ReportedStep, write_files
 from twinloop.errors import ModelFileError
 from twinloop.foreign import aitoolkit
 from twinloop.foreign.job import Job
@@ -59,13 +59,13 @@ class AiToolkit:
         ]
         return Command(argv, installed.folder)
 
-    def seen(self, line: str, start: int) -> Seen | None:
+    def seen(self, line: str, start: int) -> ReportedStep | None:
         """Its bar counts from the beginning, also when it goes on."""
         found = _BAR.match(line)
         if found is None:
             return None
         loss = _LOSS.search(line)
-        return Seen(int(found[1]), None if loss is None else float(loss[1]))
+        return ReportedStep(int(found[1]), None if loss is None else float(loss[1]))
 
     def result(self, job: Job, home: Home) -> Path | None:
         """The LoRA without a step in its name, which is written last."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from twinloop.adapters.trainers.external.process import Command
-from twinloop.adapters.trainers.external.tool import Home, Installation, Seen, write_files
+from twinloop.adapters.trainers.external.tool import Home, Installation, ReportedStep, write_files
 from twinloop.foreign import kohya
 from twinloop.foreign.job import Job
 from twinloop.foreign.kohya_scripts import script
@@ -69,13 +69,13 @@ class Kohya:
             ]
         return Command([*argv, *installed.arguments], installed.folder)
 
-    def seen(self, line: str, start: int) -> Seen | None:
+    def seen(self, line: str, start: int) -> ReportedStep | None:
         """Its bar counts from where it goes on."""
         found = _BAR.match(line)
         if found is None:
             return None
         loss = _LOSS.search(line)
-        return Seen(start + int(found[1]), None if loss is None else float(loss[1]))
+        return ReportedStep(start + int(found[1]), None if loss is None else float(loss[1]))
 
     def result(self, job: Job, home: Home) -> Path | None:
         """The LoRA of the last start, with or without the last step in its name."""

@@ -18,7 +18,7 @@ _ENVIRONMENTS = ("venv/bin/python", ".venv/bin/python", "venv/Scripts/python.exe
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReportedStep:
     """One sign of progress: steps done in all, and the loss, if it was told."""
 
     step: int
@@ -110,7 +110,7 @@ class Tool(Protocol):
         """What runs it, from the beginning or from where it was."""
         ...
 
-    def seen(self, line: str, start: int) -> Seen | None:
+    def seen(self, line: str, start: int) -> ReportedStep | None:
         """What a line of its output says of its progress."""
         ...
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.part_files import check_unchanged
 from twinloop.adapters.trainers.external.process import last_lines, run, stop
-from twinloop.adapters.trainers.external.tool import Home, Installation, Seen, Tool, network
+from twinloop.adapters.trainers.external.tool import Home, Installation, ReportedStep, Tool, network
 from twinloop.adapters.trainers.records.begun import begun, inputs_hash
 from twinloop.adapters.trainers.records.header import architecture_header, lora_header, quantization_header
 from twinloop.domain.records import TrainingSample
@@ -249,7 +249,7 @@ class _Watch:
         self.start, self.loss = start, 0.0
         self._steps, self._last, self._progress, self._each = steps, start // each, progress, each
 
-    def heed(self, seen: Seen | None) -> None:
+    def heed(self, seen: ReportedStep | None) -> None:
         """Raises TrainingDiverged where the loss is no longer a number."""
         if seen is None:
             return

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,15 @@ from twinloop.system import shell
 
 _Photo = tuple[VaultPhoto, int | None]
 """A photo, and which of its faces is the person's; None = the whole picture."""
-POOR, COPY, EXCLUDED_COPY = "poor", "copy", "excluded copy"
+POOR, REPLACED, COPY, EXCLUDED_COPY = "poor", "replaced", "copy", "excluded copy"
 
 
 @dataclass(frozen=True)
 class LeftOut:
     """A photo of the person that is not used.
 
-    ``kind``: ``poor`` (too small or blurred), ``copy`` (another photo stands for it), ``excluded copy`` (of a photo
-    that was left out by hand), "" = anything else.
+    ``kind``: ``poor`` (too small or blurred), ``replaced`` (the same, and a copy stands in), ``copy`` (another photo
+    stands for it), ``excluded copy`` (of a photo that was left out by hand), "" = anything else.
     """
 
     photo: VaultPhoto
@@ -181,7 +181,8 @@ def _stand_ins(
         if usable:
             stands_in = usable[0]
             changed[stands_in.photo.sha256] = stands_in
-            changed[sha256] = replace(item, reason=f"{item.reason}; {names.of(str(stands_in.path))} is used instead")
+            reason = f"{item.reason}; {names.of(str(stands_in.path))} is used instead"
+            changed[sha256] = LeftOut(item.photo, reason, REPLACED)
     return changed
 
 

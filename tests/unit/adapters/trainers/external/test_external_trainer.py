@@ -24,7 +24,7 @@ from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.external import process
 from twinloop.adapters.trainers.external.aitoolkit import AiToolkit
 from twinloop.adapters.trainers.external.kohya import Kohya
-from twinloop.adapters.trainers.external.tool import Seen, locate, network
+from twinloop.adapters.trainers.external.tool import ReportedStep, locate, network
 from twinloop.adapters.trainers.external.trainer import ExternalTrainer
 from twinloop.domain.records import Mask, TrainingSample
 from twinloop.errors import InputError, Locked, MissingTool, StateError, ToolFailed, TrainingDiverged
@@ -540,27 +540,33 @@ def test_downloads_only_when_allowed() -> None:
 @pytest.mark.parametrize(
     ("line", "seen"),
     [
-        ("steps:  45%|####5     | 27/60 [01:10<12:25,  2.6s/it, avr_loss=0.124]", Seen(32, 0.124)),
-        ("steps:   0%|          | 0/60 [00:00<?, ?it/s]", Seen(5, None)),
-        ("steps: 100%|██████████| 60/60 [01:10<00:00,  1.2it/s, Average key norm=0.01, avr_loss=1e-3]", Seen(65, 1e-3)),
+        ("steps:  45%|####5     | 27/60 [01:10<12:25,  2.6s/it, avr_loss=0.124]", ReportedStep(32, 0.124)),
+        ("steps:   0%|          | 0/60 [00:00<?, ?it/s]", ReportedStep(5, None)),
+        (
+            "steps: 100%|██████████| 60/60 [01:10<00:00,  1.2it/s, Average key norm=0.01, avr_loss=1e-3]",
+            ReportedStep(65, 1e-3),
+        ),
         ("caching latents: 100%|##########| 5/5 [00:00<00:00, 90.1it/s]", None),
         ("epoch validation steps: 10%|#  | 1/10 [00:00<00:00, 9.1it/s]", None),
         ("epoch 1/10", None),
     ],
 )
-def test_kohyas_progress(line: str, seen: Seen | None) -> None:
+def test_kohyas_progress(line: str, seen: ReportedStep | None) -> None:
     assert Kohya().seen(line, 5) == seen
 
 
 @pytest.mark.parametrize(
     ("line", "seen"),
     [
-        ("lora_v1:  50%|#####     | 750/1500 [12:34<12:34,  1.41s/it, lr: 1.0e-04 loss: 1.234e-01]", Seen(750, 0.1234)),
+        (
+            "lora_v1:  50%|#####     | 750/1500 [12:34<12:34,  1.41s/it, lr: 1.0e-04 loss: 1.234e-01]",
+            ReportedStep(750, 0.1234),
+        ),
         ("lora_v1:   0%|          | 0/1500 [00:00<?, ?it/s]", None),
         ("Caching latents to disk: 100%|##########| 40/40 [00:00<00:00, 90.1it/s]", None),
     ],
 )
-def test_ai_toolkits_progress(line: str, seen: Seen | None) -> None:
+def test_ai_toolkits_progress(line: str, seen: ReportedStep | None) -> None:
     assert AiToolkit().seen(line, 5) == seen
 
 

@@ -50,6 +50,7 @@ from twinloop.store.lock import VAULT, locked
 from twinloop.store.pictures.sidecar import NOTES
 from twinloop.store.run.catalog import Catalog
 from twinloop.store.vault.decisions import REDACTED, DecisionLog
+from twinloop.store.vault.faces import face_table
 from twinloop.store.vault.files import FileEntry
 from twinloop.store.vault.folder import COMMON_CATALOG, Vault
 
