@@ -32,9 +32,7 @@ def write_originals(fixtures: Path, folder: Path, count: int) -> list[Path]:
 
 
 def write_corpus(fixtures: Path, folder: Path, count: int) -> list[Path]:
-    """Originals; of every third also a copy of the same bytes, of every third one that was
-    saved anew and brightened.
-    """
+    """Originals; of every third also a copy of the same bytes, of every third one that was saved anew, brightened."""
     paths = write_originals(fixtures, folder, count)
     for number, path in enumerate(list(paths)):
         copy = path.with_name(path.name.replace("original", "copy" if number % 3 == 0 else "edited"))

@@ -223,9 +223,7 @@ def framing_of(shot: Shot) -> str:
 
 
 def sheet(folders: Mapping[str, Path], shots: Sequence[Shot], target: Path) -> None:
-    """A row of thumbnails for each shot: as it was, then every setting; the first row's order
-    is that of ``folders``.
-    """
+    """A row of thumbnails for each shot: as it was, then each setting; the first row's order is that of ``folders``."""
     whole = Image.new("RGB", (THUMB * len(folders), THUMB * len(shots)))
     for row, shot in enumerate(shots):
         for column, folder in enumerate(folders.values()):

@@ -43,7 +43,10 @@ def make_photos(fixtures: Path, folder: Path, count: int) -> None:
 
 def timed(vault: Vault, folders: tuple[Path, ...], models_dir: str, workers: int) -> tuple[float, Scanned]:
     began = time.perf_counter()
-    plan = wiring.scan_plan(vault, folders, models_dir=models_dir, workers=workers)
+    plan = wiring.scan_plan(
+        vault, folders, remove=(), models_dir=models_dir, min_face=None, workers=workers, timeout=30, memory=2048,
+        exclude=(), only_these=False,
+    )  # fmt: skip
     done = scan(vault, plan, SilentReporter())
     return time.perf_counter() - began, done
 

@@ -38,6 +38,7 @@ from twinloop.stages.generate import generate
 from twinloop.stages.generation_record import GenerationContext
 from twinloop.stages.identity import reference_from_json
 from twinloop.stages.observe import observe_files
+from twinloop.stages.selection_rules import READABLE_ONLY
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.train import train_file
 from twinloop.stages.training_spec import TrainingSpec
@@ -111,7 +112,7 @@ def with_photos(settings: Settings, toolbox: Toolbox, seed: int, count: int) -> 
                 (folder / record.file).unlink()
     with Catalog(None) as catalog:
         found = observe_files(find_images(folder), toolbox.observer, catalog, SilentReporter(), "Observing")
-        chosen = select.select(list(found), select.READABLE_ONLY).photos[:count]
+        chosen = select.select(list(found), READABLE_ONLY).photos[:count]
     photos = select.Photos(folder, (), select.Selection(chosen, ()), PHOTOS_ONLY)
     more = dataset_of(photos, settings, toolbox, held_out=frozenset(), made_in=0).dataset
     spec = TrainingSpec(settings.person_trigger, toolbox.makers.training(len(own.members)))

@@ -67,9 +67,7 @@ class Task:
 
 
 def make_photos(folder: Path, count: int, size: tuple[int, int], kind: str) -> None:
-    """Photos of noise, what they show does not matter here; with their caption as an image
-    folder of `datasets` has it.
-    """
+    """Photos of noise, what they show does not matter; with their caption as an image folder of `datasets` has it."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     lines = []

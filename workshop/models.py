@@ -117,9 +117,7 @@ def build_unet() -> UNet2DConditionModel:
 def build_text(
     vocabulary: int, end: int, start: int, *, projection: bool, layers: int
 ) -> CLIPTextModel | CLIPTextModelWithProjection:
-    """A text encoder of CLIP's form; SDXL reads the layer before the last, so one of ``layers``
-    is idle in the first.
-    """
+    """A text encoder of CLIP's form; SDXL reads the last layer but one, so one of ``layers`` is idle in the first."""
     config = CLIPTextConfig(
         vocab_size=vocabulary,
         hidden_size=TEXT_WIDTH,

@@ -51,9 +51,7 @@ class UnetRun:
 
 
 class Parts(nn.Module):
-    """Everything that is trained: ``unet``, ``text`` (layer before the last is read) and
-    ``text_2`` (pooled as well).
-    """
+    """Everything that is trained: ``unet``, ``text`` (layer before the last is read) and ``text_2`` (pooled, too)."""
 
     def __init__(self, vocabulary: int) -> None:
         super().__init__()

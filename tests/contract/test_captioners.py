@@ -12,7 +12,7 @@ from tests.helpers import captioner_models
 from twinloop.domain.faces import ImageArray
 from twinloop.errors import InputError, MissingModel, ModelFileError
 from twinloop.ports import Captioner
-from twinloop.wiring import build_captioner
+from twinloop.wiring import CaptionServer, build_captioner
 
 BUILDERS: dict[str, Callable[[Path], Path]] = {
     "wd14": captioner_models.build_tagger,
@@ -29,8 +29,12 @@ def named(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return request.param, BUILDERS[request.param](tmp_path_factory.mktemp("captioners") / request.param)
 
 
+def build(name: str, model: str) -> Captioner | None:
+    return build_captioner(name, model, False, "auto", CaptionServer())
+
+
 def built(named: tuple[str, Path]) -> Captioner:
-    captioner = build_captioner(named[0], str(named[1]))
+    captioner = build(named[0], str(named[1]))
     assert captioner is not None
     return captioner
 
@@ -84,17 +88,17 @@ def test_words_are_on_one_line_and_without_signs_of_the_model(named: tuple[str, 
 def test_a_folder_without_a_model_is_told(named: tuple[str, Path], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises((MissingModel, ModelFileError), match="empty"):
-        build_captioner(named[0], str(tmp_path / "empty"))
+        build(named[0], str(tmp_path / "empty"))
     with pytest.raises(MissingModel, match=r"--captioner-model|--allow-download"):
-        build_captioner(named[0], "nobody/has-this-model")
+        build(named[0], "nobody/has-this-model")
 
 
 def test_no_model_and_unknown_names_are_told(named: tuple[str, Path]) -> None:
     with pytest.raises(InputError, match="--captioner-model"):
-        build_captioner(named[0], "")
+        build(named[0], "")
     with pytest.raises(InputError, match="template, wd14, blip, florence2"):
-        build_captioner("clip", "x")
-    assert build_captioner("template", "") is None
+        build("clip", "x")
+    assert build("template", "") is None
 
 
 @pytest.mark.parametrize("name", ["blip", "florence2"])
@@ -104,13 +108,13 @@ def test_weights_that_would_be_unpickled_are_not_loaded(name: str, tmp_path: Pat
     for file in folder.glob("*.safetensors"):
         file.rename(file.with_name("pytorch_model.bin"))
     with pytest.raises(ModelFileError, match=r"\.safetensors"):
-        build_captioner(name, str(folder))
+        build(name, str(folder))
 
 
 def test_a_model_of_another_kind_is_one_clear_error(tmp_path: Path) -> None:
     pytest.importorskip("transformers", reason="the train extra is not installed")
     blip = captioner_models.build_blip(tmp_path / "blip")
-    captioner = build_captioner("florence2", str(blip))
+    captioner = build("florence2", str(blip))
     assert captioner is not None
     with pytest.raises(ModelFileError, match="not a florence2 model"):
         captioner.caption(picture())

@@ -64,9 +64,7 @@ def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def chunk_by_chunk(pipeline: Any, text: str) -> dict[str, Any]:
-    """What a text comes to, one chunk after the other: words of known tokens only, so that a
-    chunk is so many of them.
-    """
+    """What a text comes to, one chunk after the other: words of known tokens only, so a chunk is so many of them."""
     tokenizers = [pipeline.tokenizer, getattr(pipeline, "tokenizer_2", None)]
     encoders = [pipeline.text_encoder, getattr(pipeline, "text_encoder_2", None)]
     words, said, pooled = text.split(), [], None

@@ -108,7 +108,7 @@ def test_noise_on_the_way_is_each_pictures_own(
 @pytest.fixture
 def schedules(generator: DiffusersGenerator) -> Iterator[Any]:
     yield lambda name, spacing: _times(generator, name, spacing)
-    generator._base.use_sampler("")
+    generator._base.use_sampler("", None)
 
 
 def _times(generator: DiffusersGenerator, name: str, spacing: str | None) -> list[float]:

@@ -1,6 +1,4 @@
-"""The direction of imports, held by the same contracts that ``make check`` runs; and that there
-is something to hold.
-"""
+"""The direction of imports, held by the contracts that ``make check`` runs; and that there is something to hold."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from twinloop.adapters.scanning.scanners import HereScanner, WorkerScanner
 from twinloop.adapters.videos.takers import HereTaker
 from twinloop.errors import MissingModel
 from twinloop.stages.vault.opened import ScanRecord
+from twinloop.stages.vault.scan import ScanPlan
 from twinloop.store.vault.folder import Vault
 from twinloop.wiring import scanning
 from twinloop.wiring.workers import worker_count
@@ -36,6 +37,13 @@ VERSIONS = {
     "place_tags._VERSION": 1,
     "face_quality._VERSION": 1,
 }
+
+
+def planned(vault: Vault, models_dir: str | None = None, min_face: int | None = None) -> ScanPlan:
+    return wiring.scan_plan(
+        vault, (), remove=(), models_dir=models_dir, min_face=min_face, workers=None, timeout=30, memory=2048,
+        exclude=(), only_these=False,
+    )  # fmt: skip
 
 
 def test_the_stamp_follows_the_model_files(tmp_path: Path) -> None:
@@ -59,30 +67,25 @@ def test_a_relative_models_folder_is_found_again_from_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    planned = {
-        given: wiring.scan_plan(Vault(tmp_path / "vault"), models_dir=given).models_dir
-        for given in ("m", "onnx:m", "nano", None)
-    }
-    assert planned == {"m": f"{tmp_path}/m", "onnx:m": f"onnx:{tmp_path}/m", "nano": "nano", None: f"{tmp_path}/models"}
+    found = {given: planned(Vault(tmp_path / "vault"), given).models_dir for given in ("m", "onnx:m", "nano", None)}
+    assert found == {"m": f"{tmp_path}/m", "onnx:m": f"onnx:{tmp_path}/m", "nano": "nano", None: f"{tmp_path}/models"}
     ScanRecord(folders=(), models_dir="nano", fingerprint="f").write(Vault(tmp_path / "vault"))
-    assert wiring.scan_plan(Vault(tmp_path / "vault")).models_dir == "nano"
+    assert planned(Vault(tmp_path / "vault")).models_dir == "nano"
 
 
 def test_a_scan_that_was_interrupted_goes_on_with_what_it_was_begun_with(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "vault")
     last = ScanRecord(folders=(), models_dir="fake", fingerprint="f", min_face=40)
     replace(last, unfinished=True, begun_models="nano", begun_min_face=25).write(vault)
-    planned = wiring.scan_plan(vault)
-    assert (planned.models_dir, planned.min_face) == ("nano", 25)
-    assert planned.stamp == wiring.scan_stamp("nano", 25)
-    other = wiring.scan_plan(vault, models_dir="fake", min_face=50)
+    again = planned(vault)
+    assert (again.models_dir, again.min_face) == ("nano", 25)
+    assert again.stamp == wiring.scan_stamp("nano", 25)
+    other = planned(vault, "fake", min_face=50)
     assert (other.models_dir, other.min_face) == ("fake", 50)
 
 
 def test_the_stamp_rises_with_the_versions_of_the_detectors() -> None:
-    """Whoever raises one of these versions raises `_DETECTORS` as well: else vaults keep what
-    the older one measured.
-    """
+    """Whoever raises one of these versions raises `_DETECTORS` too: else vaults keep what the older one measured."""
     adapters = Path(wiring.__file__).parents[1] / "adapters"
     found = {
         f"{path.stem}.{target.id}": statement.value.value

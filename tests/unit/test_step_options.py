@@ -7,9 +7,12 @@ from dataclasses import replace
 from tests.functional import loops
 from tests.unit.things import face, observation, reference_of, unit_vector
 from twinloop.adapters.fakes import fake_pack
+from twinloop.domain.likeness import USUAL
 from twinloop.facets import BUILTIN
 from twinloop.stages import decide
 from twinloop.stages.observe import Observer
+from twinloop.stages.select import Reading
+from twinloop.stages.selection_rules import READABLE_ONLY, UNMEASURED, blurred
 from twinloop.steps import options
 
 
@@ -56,3 +59,13 @@ def test_the_record_of_a_lora_names_what_its_base_was_told_to_be() -> None:
     told = {"base_prediction": "v_prediction", "zero_terminal_snr": False}
     assert told.items() <= options.trained_with(loops.settings(**told)).items()
     assert not told.keys() & options.trained_with(loops.settings()).keys()
+
+
+def test_a_folder_is_read_as_the_settings_say_with_detectors_and_without() -> None:
+    plain = loops.settings()
+    drawn = loops.settings(subject="character", training={"prior_images": "others", "masks": "masks"})
+    every = loops.settings(analysis={"keep_all": True})
+    assert options.reading(plain, None) == Reading(UNMEASURED, False, None, None)
+    assert options.reading(drawn, None) == Reading(UNMEASURED, True, "others", "masks")
+    assert blurred in options.reading(plain, USUAL).rules and blurred in options.reading(drawn, USUAL).rules
+    assert options.reading(every, USUAL).rules == options.reading(every, None).rules == READABLE_ONLY

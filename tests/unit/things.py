@@ -20,7 +20,8 @@ from twinloop.stages.first_dataset import first_dataset
 from twinloop.stages.identity import IdentityReference, freeze_reference
 from twinloop.stages.merge import MergeLimits
 from twinloop.stages.observe import Seen
-from twinloop.stages.select import Photo, Photos, Selection
+from twinloop.stages.select import Photos, Selection
+from twinloop.stages.selection_rules import Photo
 from twinloop.stages.validate import Asked, Judged
 from twinloop.stages.words import caption
 from twinloop.store.pictures.dataset_folders import PHOTOS_ONLY, DatasetFolders

@@ -112,7 +112,7 @@ _SEVERAL = re.compile(r"(?:[2-9]\+?|multiple[ _])(?:girl|boy|other)s?", re.IGNOR
 _SEXES = {"1girl": ("woman", "girl", "lady", "female"), "1boy": ("man", "boy", "guy", "male")}
 
 
-def count_tags(trigger: str, class_word: str = "", *, alone: bool = True) -> tuple[str, ...]:
+def count_tags(trigger: str, class_word: str, *, alone: bool = True) -> tuple[str, ...]:
     """The tags of how many there are that a caption of tags has beside its trigger: the sex that the trigger's words
     or the class word tell, unless the trigger counts itself, and ``solo``.
 

@@ -58,9 +58,7 @@ class Window:
 
 @cache
 def buckets(size: int) -> tuple[tuple[int, int], ...]:
-    """All (width, height) of multiples of 64 pixels with an area of at most ``size`` squared
-    and sides of at most 2:1.
-    """
+    """All (width, height) of multiples of 64 pixels with an area of at most ``size`` ** 2 and sides of at most 2:1."""
     most = int(size * LONGEST**0.5) // STEP
     return tuple(
         (STEP * across, STEP * down)
@@ -142,9 +140,7 @@ def _union(a: Box, b: Box) -> Box:
 
 
 def _without_others(region: Box, head: Box, others: Sequence[Box]) -> Box:
-    """The region with other faces cut off at the edge that costs least; a face that overlaps
-    the head's own room stays.
-    """
+    """The region with other faces cut off at the edge that costs least; one that overlaps the head's own room stays."""
     for other in sorted(others, key=lambda box: -box.area):
         grown = other.expanded(0.1)
         if grown.x0 >= region.x1 or grown.x1 <= region.x0 or grown.y0 >= region.y1 or grown.y1 <= region.y0:
@@ -205,9 +201,7 @@ def _common(box: tuple[int, int, int, int], other: Box) -> float:
 
 
 def _largest(region: Box, picture: tuple[int, int], head: Box) -> tuple[int, int, int, int] | None:
-    """The largest box of the picture's shape in the region, around the head; None where it
-    would have to be enlarged.
-    """
+    """The largest box of the picture's shape in the region, around the head; None where it would need enlarging."""
     scale = min(region.width / picture[0], region.height / picture[1])
     if scale < 1:
         return None

@@ -72,7 +72,5 @@ none."""
 
 
 def published(limit: float) -> Likeness:
-    """The limits of an embedder of which only the cosine is known from which its authors call
-    two faces one person's.
-    """
+    """The limits of an embedder of which only the cosine is known from which its authors call two faces one person."""
     return Likeness.of((_MEAN, round((limit - _MEAN) / PUBLISHED_AT, 3)))

@@ -29,9 +29,7 @@ def normal(name: str) -> str:
 
 
 def folded(name: str) -> str:
-    """What two names have in common that count as one: case, composition and invisible
-    characters make no difference.
-    """
+    """What two names share that count as one: case, composition and invisible characters make no difference."""
     plain = "".join(char for char in unicodedata.normalize("NFD", name.strip()) if not _invisible(char))
     return unicodedata.normalize("NFD", plain.casefold())
 
@@ -53,9 +51,7 @@ def is_device(name: str) -> bool:
 
 
 def _begins(char: str) -> bool:
-    """Letters, digits and connecting characters: a mark needs a letter before it, and what
-    begins with a dot is hidden.
-    """
+    """Letters, digits and connecting characters: a mark needs a letter before it; what begins with a dot is hidden."""
     category = unicodedata.category(char)
     return category[0] in "LN" or category == "Pc"
 

@@ -13,6 +13,8 @@ import numpy as np
 
 SURE = 0.975
 """Share of a distribution below the upper end of a two-sided 95 % interval."""
+ROUNDS = 2000
+"""Resamples of a bootstrap."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def wilson(successes: int, n: int) -> Estimate:
     return Estimate(p, max(0.0, min(p, center - half)), min(1.0, max(p, center + half)), n)
 
 
-def bootstrap_mean(values: Sequence[float], seed: int = 0, rounds: int = 2000) -> Estimate:
+def bootstrap_mean(values: Sequence[float], seed: int = 0) -> Estimate:
     """Mean with a bootstrap 95 % interval (Efron 1979), resampled with a fixed seed.
 
     Means of resamples of a few values vary less than means of new values would, so plain percentiles are too narrow: of
@@ -67,7 +69,7 @@ def bootstrap_mean(values: Sequence[float], seed: int = 0, rounds: int = 2000) -
         mean = float(data.sum())
         return Estimate(mean, mean, mean, int(data.size))
     rng = np.random.default_rng(seed)
-    means = data[rng.integers(0, data.size, size=(rounds, data.size))].mean(axis=1)
+    means = data[rng.integers(0, data.size, size=(ROUNDS, data.size))].mean(axis=1)
     outside = NormalDist().cdf(-student(SURE, data.size - 1) * math.sqrt(data.size / (data.size - 1)))
     low, high = np.quantile(means, [outside, 1 - outside])
     return Estimate(float(data.mean()), float(low), float(high), int(data.size))

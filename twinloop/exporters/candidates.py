@@ -19,16 +19,8 @@ from twinloop.exporters.head import Head, find_head, proportion_of
 from twinloop.exporters.run_dataset import members_of, recorded_consent
 from twinloop.ports import Reporter
 from twinloop.stages.observe import Observer, Seen, observe_files
-from twinloop.stages.select import (
-    Photo,
-    Rule,
-    blurred,
-    exact_duplicate,
-    no_face,
-    other_person,
-    select,
-    several_people_message,
-)
+from twinloop.stages.select import select, several_people_message
+from twinloop.stages.selection_rules import Photo, Rule, blurred, exact_duplicate, no_face, other_person
 from twinloop.store.pictures.dataset_folders import subject_images
 from twinloop.store.pictures.images import load_image
 from twinloop.store.run.catalog import Catalog

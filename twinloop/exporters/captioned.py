@@ -13,27 +13,23 @@ from twinloop.errors import NothingToDo
 from twinloop.exporters.run_dataset import members_of, recorded_consent
 from twinloop.stages.first_dataset import from_folder
 from twinloop.stages.merge import MergeLimits
-from twinloop.stages.select import Rule
+from twinloop.stages.select import Reading
 from twinloop.store.run.workspace import shown_path
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """How a folder of photos is understood.
+    """What a folder of photos becomes.
 
     Attributes:
-        trigger: in every caption. tags: captions are lists of tags.
-        limits: of made images that were copied into the folder.
-        rules, character, prior, masks: as in `select.look_without_detectors`.
+        trigger: in every caption. limits: of made images that were copied into the folder.
+        reading: as in `select.look_without_detectors`. tags: captions are lists of tags.
     """
 
     trigger: str
     limits: MergeLimits
-    rules: Sequence[Rule]
+    reading: Reading
     tags: bool
-    character: bool
-    prior: str | None
-    masks: str | None
 
     @property
     def bare(self) -> str:
@@ -100,16 +96,7 @@ def _root(members: Sequence[Member]) -> Path:
 
 
 def _of_folder(folder: Path, wanted: Wanted) -> CaptionedDataset:
-    first = from_folder(
-        folder,
-        wanted.rules,
-        wanted.trigger,
-        wanted.bare,
-        wanted.limits,
-        character=wanted.character,
-        prior=wanted.prior,
-        masks=wanted.masks,
-    )
+    first = from_folder(folder, wanted.reading, wanted.trigger, wanted.bare, wanted.limits)
     made = [seen.path for seen in first.photos.found if seen.observation and seen.observation.origin != "real"]
     return CaptionedDataset(
         name=folder.resolve().name,
@@ -120,5 +107,5 @@ def _of_folder(folder: Path, wanted: Wanted) -> CaptionedDataset:
         uncaptioned=len(first.uncaptioned),
         bare=wanted.bare,
         consent=recorded_consent(folder).text,
-        remarks=first.photos.folders.remarks(wanted.prior),
+        remarks=first.photos.folders.remarks(wanted.reading.prior),
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twinloop import __version__
-from twinloop.domain.vault import NOT_RECORDED, Consent
+from twinloop.domain.vault import Consent
 from twinloop.exporters.candidates import Candidate, Candidates
 from twinloop.exporters.choose import Choice, Missing
 from twinloop.exporters.wishes import shown_expression
@@ -115,7 +115,7 @@ def readme(
     body: Sequence[str],
     choices: Sequence[tuple[Choice, str]],
     missing: Sequence[Missing],
-    consent: str = NOT_RECORDED.text,
+    consent: str,
 ) -> bytes:
     """README.txt of a package: what it is, each picture with its source, what is missing.
 

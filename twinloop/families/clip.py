@@ -78,7 +78,7 @@ def words_of(encoder: Any, made: Any, clip_skip: int) -> Tensor:
     return getattr(encoder, "text_model", encoder).final_layer_norm(made.hidden_states[-clip_skip])
 
 
-def lined_up(states: Sequence[Tensor], texts: Sequence[Split], length: int | None = None) -> Tensor:
+def lined_up(states: Sequence[Tensor], texts: Sequence[Split], length: int | None) -> Tensor:
     """(texts, length, width) what was said of each text: its chunks one after the other, the encoders side by side.
 
     Args:

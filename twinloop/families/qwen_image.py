@@ -21,9 +21,7 @@ _WIDTH, _FLUX_BLOCKS = 3072, 19
 
 
 def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
-    """As many words as the text has, all of them to be seen; texts of one batch are filled up
-    with words that are not.
-    """
+    """As many words as the text has, all of them to be seen; texts of a batch are filled up with words that are not."""
     # the pipeline writes every text into a form of its own, so that an empty one is a prompt too
     words, _ = pipeline.encode_prompt(prompt=text, device=device, num_images_per_prompt=1, max_sequence_length=WORDS)
     return {"prompt_embeds": words, "prompt_embeds_mask": words.new_ones(1, words.shape[1]).long()}

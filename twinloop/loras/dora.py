@@ -21,7 +21,7 @@ DORA_TEXT, BASE_NORM = "twinloop.dora_scale", "base_norm"
 """Header text and value of a file whose scales are divided by the lengths of the base's own rows."""
 
 
-def understood_dora(file: LoraFile, known: str = "") -> tuple[Adapter, Mapping[Place, RawTensor]]:
+def understood_dora(file: LoraFile, known: str) -> tuple[Adapter, Mapping[Place, RawTensor]]:
     """The layers of a LoRA or DoRA as `understood` has them, and its lengths, (outputs, 1), by the same places.
 
     Raises:

@@ -25,9 +25,7 @@ class AdapterFacts:
 
 
 def adapter_facts(texts: Mapping[str, str]) -> AdapterFacts:
-    """From the texts that sd-scripts writes into the files of its trainings, and so do most
-    tools, this one among them.
-    """
+    """From the texts that sd-scripts writes into the files of its trainings, as do most tools, this one among them."""
     rank, alpha = _number(texts.get("ss_network_dim")), _number(texts.get("ss_network_alpha"))
     return AdapterFacts(_kind(texts), None if rank is None else int(rank), alpha)
 

@@ -32,7 +32,7 @@ def judge_folder(
     observer: Observer,
     catalog: Catalog,
     reporter: Reporter,
-    beside: Sequence[Path] = (),
+    beside: Sequence[Path],
 ) -> tuple[list[Judged], dict[str, Any]]:
     """Verdicts of all images of a folder, and their record.
 

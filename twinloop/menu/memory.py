@@ -1,6 +1,4 @@
-"""What the menu remembers between two starts: the answers of the last time, and the workflows
-that were not finished.
-"""
+"""What the menu remembers between two starts: the answers of the last time, and the workflows that are unfinished."""
 
 from __future__ import annotations
 

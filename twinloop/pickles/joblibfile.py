@@ -29,9 +29,7 @@ _OPENERS: dict[bytes, Callable[[], Any]] = {
 
 
 def is_compressed(head: bytes) -> bool:
-    """Whether a file begins as one of the compressions that joblib (and plain gzip) use; zlib
-    only with a valid header.
-    """
+    """Whether a file begins as one of the compressions of joblib (and plain gzip); zlib only with a valid header."""
     if head[:1] == b"\x78":
         return len(head) > 1 and int.from_bytes(head[:2], "big") % 31 == 0
     return any(head.startswith(magic) for magic in _OPENERS)

@@ -208,9 +208,7 @@ def _facts(value: object, holder: object) -> dict[str, object]:
 
 
 class _Plain:
-    """Turns values into JSON, small and without anything that is not plain; what is too large
-    or too deep becomes null.
-    """
+    """Turns values into JSON, small and without anything that is not plain; what is too large or deep becomes null."""
 
     def __init__(self) -> None:
         self._nodes = 0

@@ -234,9 +234,7 @@ def _existing(root: Path, files: list[tuple[Path, str]]) -> Iterator[Link]:
 
 
 def relative_href(path: Path, root: Path) -> str | None:
-    """A relative URL from a page in ``root`` to ``path``; None when the two share no folder but
-    the file system's root.
-    """
+    """A relative URL from a page in ``root`` to ``path``; None when they share no folder but the file system's root."""
     target, start = os.path.abspath(path), os.path.abspath(root)
     try:
         shared = Path(os.path.commonpath([target, start]))

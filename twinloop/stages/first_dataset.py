@@ -4,7 +4,7 @@ there by hand) within the caps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from twinloop.domain.captions import with_trigger
 from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset, Member
 from twinloop.stages.merge import MergeLimits, most_synthetic, weighted
-from twinloop.stages.select import Photo, Photos, Rule, look_without_detectors
+from twinloop.stages.select import Photos, Reading, look_without_detectors
+from twinloop.stages.selection_rules import Photo
 from twinloop.store.pictures.dataset_folders import DatasetFolders
 from twinloop.store.pictures.sidecar import caption_beside
 from twinloop.store.run.workspace import shown_path
@@ -79,27 +80,16 @@ def first_dataset(
     return FirstDataset(photos, dataset, tuple(left_out), bare)
 
 
-def from_folder(
-    folder: Path,
-    rules: Sequence[Rule],
-    trigger: str,
-    bare: str,
-    limits: MergeLimits,
-    *,
-    character: bool,
-    prior: str | None,
-    masks: str | None,
-) -> FirstDataset:
+def from_folder(folder: Path, reading: Reading, trigger: str, bare: str, limits: MergeLimits) -> FirstDataset:
     """The dataset of a folder at which no detector looks.
 
     Args:
-        rules, character, prior, masks: as in `select.look_without_detectors`. bare: the caption of pictures without
-            words of their own.
+        reading: as in `select.look_without_detectors`. bare: the caption of pictures without words of their own.
 
     Raises:
         InputError: no such folder.
     """
-    photos = look_without_detectors(folder, rules, character=character, prior=prior, masks=masks)
+    photos = look_without_detectors(folder, reading)
     return first_dataset(photos, trigger, lambda seen: bare, limits, held_out=frozenset(), made_in=0)
 
 

@@ -48,7 +48,7 @@ def plan_samples(
     facets: Sequence[Facet],
     voice: Voice,
     seed: int,
-    shares: Shares = NO_SHARES,
+    shares: Shares,
 ) -> list[Shot]:
     """What a training draws on its way: the given prompts as they are, each with a seed of its own; without any, four
     of the kind of a panel's.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -11,6 +13,10 @@ from twinloop.domain.faces import Box, ImageArray
 VERSION = "pixels-1"
 FACE_SIZE = 112
 """Side in pixels of the face crop on which ``face_sharpness`` is measured, so that it compares over image sizes."""
+_BLURRED_BELOW = 0.12
+"""Face sharpness as a share of the median under which a photo counts as blurred."""
+_FEWEST_FOR_BLUR = 5
+"""With fewer photos there is no median to be blurred against."""
 
 
 def grey(image: ImageArray) -> npt.NDArray[np.float32]:
@@ -57,6 +63,11 @@ def face_measures(image: ImageArray, box: Box) -> dict[str, float]:
         measures["face_sharpness"] = laplacian_variance(values)
         measures["face_brightness"] = float(values.mean(dtype=np.float64))
     return measures
+
+
+def blur_limit(sharpness: Sequence[float]) -> float:
+    """Under which face sharpness one of these counts as blurred; 0 where there are too few for a median."""
+    return _BLURRED_BELOW * float(np.median(sharpness)) if len(sharpness) >= _FEWEST_FOR_BLUR else 0.0
 
 
 def _dct_matrix(size: int) -> npt.NDArray[np.float64]:

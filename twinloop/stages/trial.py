@@ -17,9 +17,7 @@ Measure = Callable[[Path, int], PanelScore]
 
 
 def checkpoint_steps(steps: int, count: int) -> tuple[int, ...]:
-    """``count`` steps at even distances in the last half of a training, the last step among
-    them; () for one or none.
-    """
+    """``count`` steps at even distances in the last half of a training, the last among them; () for one or none."""
     if count < 2:
         return ()
     first = steps / 2

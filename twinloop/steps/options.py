@@ -13,7 +13,7 @@ from twinloop.checks.base import CheckLimits
 from twinloop.config import Settings
 from twinloop.domain.likeness import Likeness
 from twinloop.domain.observation import Observation
-from twinloop.stages import decide, select
+from twinloop.stages import decide
 from twinloop.stages.decide import StopRule
 from twinloop.stages.early import EarlyJudge
 from twinloop.stages.face_detail import FaceDetail
@@ -21,6 +21,8 @@ from twinloop.stages.identity import IdentityReference
 from twinloop.stages.merge import MergeLimits
 from twinloop.stages.observe import Observer
 from twinloop.stages.plan import PlanSettings
+from twinloop.stages.select import Reading
+from twinloop.stages.selection_rules import READABLE_ONLY, UNMEASURED, dataset_rules
 from twinloop.stages.sources import Source
 from twinloop.stages.toolbox import Makers
 from twinloop.store.models.part_hashes import hashes_of_parts
@@ -34,11 +36,20 @@ def settings_fingerprint(settings: Settings) -> str:
     return hashlib.sha256(json.dumps(settings.identity_fields(), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def selection_rules(settings: Settings, likeness: Likeness) -> tuple[select.Rule, ...]:
-    """What keeps pictures of a folder out of the dataset."""
+def reading(settings: Settings, likeness: Likeness | None) -> Reading:
+    """How a folder of photos is understood.
+
+    Args:
+        likeness: of the embedder that measures the photos; None = no detector looks at them.
+    """
+    character = settings.subject == "character"
     if settings.analysis.keep_all:
-        return select.READABLE_ONLY
-    return select.dataset_rules(likeness, character=settings.subject == "character")
+        rules = READABLE_ONLY
+    elif likeness is None:
+        rules = UNMEASURED
+    else:
+        rules = dataset_rules(likeness, character=character)
+    return Reading(rules, character, settings.training.prior_images, settings.training.masks)
 
 
 def merge_limits(settings: Settings) -> MergeLimits:

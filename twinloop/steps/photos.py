@@ -10,6 +10,7 @@ from typing import Any
 from twinloop.config import Settings
 from twinloop.domain.choices import Subject
 from twinloop.domain.observation import Observation
+from twinloop.domain.photo_counts import SOME, TOO_FEW
 from twinloop.domain.records import Dataset
 from twinloop.domain.wording import agree, plural
 from twinloop.errors import StateError
@@ -18,9 +19,8 @@ from twinloop.stages import select
 from twinloop.stages.identity import HOLD_OUT_FROM, IdentityReference, learned, reference_from_json, reference_to_json
 from twinloop.stages.masks import check_masks
 from twinloop.stages.observe import Observer, observe_files
-from twinloop.stages.vault.dataset.readiness import SOME, TOO_FEW
 from twinloop.steps.datasets import dataset_of
-from twinloop.steps.options import selection_rules
+from twinloop.steps.options import reading
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_as
 from twinloop.store.pictures.dataset_folders import subject_images
@@ -48,16 +48,7 @@ def look_at_folder(
     Raises:
         as `select.look_at`.
     """
-    return select.look_at(
-        folder,
-        selection_rules(settings, observer.pack.likeness),
-        observer,
-        catalog,
-        reporter,
-        character=settings.subject == "character",
-        prior=settings.training.prior_images,
-        masks=settings.training.masks,
-    )
+    return select.look_at(folder, reading(settings, observer.pack.likeness), observer, catalog, reporter)
 
 
 def collect(run: Run) -> Dataset:
@@ -153,7 +144,7 @@ def told_held_out(dataset: Dataset) -> str:
     return f" ({len(dataset.real) - held_out} trained on, {held_out} held out for measuring)" if held_out else ""
 
 
-def few_photos_message(count: int, subject: Subject = "person") -> str:
+def few_photos_message(count: int, subject: Subject) -> str:
     """What is to be said of so many real photos; "" where there are enough to learn a person from."""
     if count >= TOO_FEW:
         return ""

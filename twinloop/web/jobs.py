@@ -1,6 +1,4 @@
-"""Commands started from the page, each in a process of its own; stopped as Ctrl-C would, they
-go on when started again.
-"""
+"""Commands started from the page, each in a process of its own; stopped as by Ctrl-C, they go on when started again."""
 
 from __future__ import annotations
 

@@ -27,9 +27,9 @@ class CaptionServer:
 def build_captioner(
     name: str,
     model: str,
-    allow_download: bool = False,
-    device: str = "auto",
-    server: CaptionServer | None = None,
+    allow_download: bool,
+    device: str,
+    server: CaptionServer,
 ) -> Captioner | None:
     """The captioner of that name, or None for the template alone.
 
@@ -45,7 +45,7 @@ def build_captioner(
     if name not in CAPTIONERS:
         raise InputError(f"Unknown captioner '{name}'. Known: {', '.join(CAPTIONERS)}.")
     if name == "openai":
-        return _served(model, server or CaptionServer())
+        return _served(model, server)
     if not model:
         raise InputError(f"Which {name} model? Name its folder: --captioner-model PATH")
     if name == "wd14":

@@ -228,9 +228,7 @@ def _check_for_others(settings: Settings, program: str, subject: str, otherwise:
 
 
 def _leave_gpu() -> None:
-    """Where this process has generated, its base model lies on the GPU; where it has not,
-    PyTorch is not even imported.
-    """
+    """Where this process has generated, its base model lies on the GPU; else PyTorch is not even imported."""
     module = sys.modules.get("twinloop.adapters.diffusion.base_model")
     if module is not None:
         module.make_room()

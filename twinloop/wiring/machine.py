@@ -36,7 +36,7 @@ def tell_device(device: str, reporter: Reporter) -> None:
         reporter.warn(unused)
 
 
-def trains_in_float16(choice: BaseChoice, overflows: bool = False) -> bool:
+def trains_in_float16(choice: BaseChoice, overflows: bool) -> bool:
     """Whether other programs are told to train in float16 instead of in bfloat16: where that is asked for, or the GPU
     here has no other and the model does not overflow there (``overflows``).
     """

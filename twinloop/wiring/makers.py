@@ -127,7 +127,7 @@ def _prior_images(settings: Settings) -> int:
 
 
 def _check_makers(
-    settings: Settings, family: Family | None, generation: GenerationSettings, loras: Sequence[Path] = ()
+    settings: Settings, family: Family | None, generation: GenerationSettings, loras: Sequence[Path]
 ) -> None:
     """Everything about the base model that can be known to fail without loading it.
 

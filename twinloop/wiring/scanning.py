@@ -72,16 +72,16 @@ def _measurer(models_dir: str, min_face: int) -> PhotoMeasurer:
 
 def scan_plan(
     vault: Vault,
-    add: Sequence[Path] = (),
+    add: Sequence[Path],
     *,
-    remove: Sequence[Path] = (),
-    models_dir: str | None = None,
-    min_face: int | None = None,
-    workers: int | None = None,
-    timeout: float = 30,
-    memory: int = 2048,
-    exclude: Sequence[str] = (),
-    only_these: bool = False,
+    remove: Sequence[Path],
+    models_dir: str | None,
+    min_face: int | None,
+    workers: int | None,
+    timeout: float,
+    memory: int,
+    exclude: Sequence[str],
+    only_these: bool,
 ) -> ScanPlan:
     """What to scan into a vault, and with what.
 

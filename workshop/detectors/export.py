@@ -55,9 +55,7 @@ def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def export_detectors(work: Path, to: Path, whole: str, face: str, identity: str) -> None:
-    """Write the three files of the pack from the named checkpoints of ``work``; those that are
-    not there are left out.
-    """
+    """Write the three files of the pack from the named checkpoints of ``work``; those that are missing are left out."""
     to.mkdir(parents=True, exist_ok=True)
     jobs: tuple[tuple[nn.Module, str, str, int, list[str], str], ...] = (
         (WholeNet(), whole, "", layout.WHOLE_SIZE, ["grid", "looks"], WHOLE),

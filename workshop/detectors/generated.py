@@ -1,6 +1,4 @@
-"""Pictures of the base model itself, with the faces that the detectors find in them, to be
-labelled whole or smeared.
-"""
+"""Pictures of the base model itself, with the faces that detectors find in them, to be labelled whole or smeared."""
 
 from __future__ import annotations
 

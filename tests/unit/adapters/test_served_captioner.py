@@ -180,8 +180,8 @@ def test_proxies_of_the_environment_are_not_used(chat: Chat, monkeypatch: pytest
 @pytest.mark.parametrize("url", ["http://192.168.1.7:1234/v1", "http://example.org/v1", "http://0.0.0.0:1234/v1"])
 def test_only_this_machine_is_asked_unless_the_user_says_otherwise(url: str) -> None:
     with pytest.raises(InputError, match=r"not on this machine.*--captioner-anywhere"):
-        build_captioner("openai", "m", server=CaptionServer(url))
-    assert build_captioner("openai", "m", server=CaptionServer(url, anywhere=True)) is not None
+        build_captioner("openai", "m", False, "auto", CaptionServer(url))
+    assert build_captioner("openai", "m", False, "auto", CaptionServer(url, anywhere=True)) is not None
 
 
 def test_a_name_that_stands_for_another_machine_is_sent_nothing(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,12 +221,12 @@ def test_what_is_no_address_is_told(url: str) -> None:
 
 def test_without_an_address_the_flag_is_named() -> None:
     with pytest.raises(InputError, match="--captioner-url http://127"):
-        build_captioner("openai", "m")
+        build_captioner("openai", "m", False, "auto", CaptionServer())
 
 
 def test_only_a_server_is_asked_before_the_work(chat: Chat) -> None:
     check_captioner(None)
-    check_captioner(build_captioner("openai", "", server=CaptionServer(chat.url)))
+    check_captioner(build_captioner("openai", "", False, "auto", CaptionServer(chat.url)))
     assert chat.paths == ["/v1/models"]
 
 

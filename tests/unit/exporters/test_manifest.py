@@ -18,7 +18,3 @@ def test_faces_of_people_are_biometric_data(consent: Consent) -> None:
 def test_nobody_has_agreed_to_pictures_of_a_fictional_character(consent: Consent) -> None:
     text = readme("Face sheet", [], [], [], consent.text).decode()
     assert "biometric" not in text and "agreed" not in text and "a fictional character, as recorded" in text
-
-
-def test_without_a_word_of_consent_they_count_as_people() -> None:
-    assert b"Faces are biometric data" in readme("Face sheet", [], [], [])

@@ -17,20 +17,14 @@ from twinloop.exporters.captioned import CaptionedDataset, Wanted, gather_captio
 from twinloop.exporters.training_set import _picture
 from twinloop.foreign.pictures import Picture
 from twinloop.stages.merge import MergeLimits
-from twinloop.stages.select import UNMEASURED
+from twinloop.stages.select import Reading
+from twinloop.stages.selection_rules import UNMEASURED
 from twinloop.store.atomic import write_json
 
 
 def gathered(dataset: Path) -> CaptionedDataset:
-    wanted = Wanted(
-        trigger="ohwx ana",
-        limits=MergeLimits(),
-        rules=UNMEASURED,
-        tags=False,
-        character=False,
-        prior=None,
-        masks=None,
-    )
+    reading = Reading(UNMEASURED, character=False, prior=None, masks=None)
+    wanted = Wanted(trigger="ohwx ana", limits=MergeLimits(), reading=reading, tags=False)
     return gather_captioned(dataset, wanted)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.unit.stages.vault.copies.sprites import sprite
+from tests.unit.stages.same_picture.sprites import sprite
 from twinloop.adapters.fakes import fake_pack
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.observation import Observation

@@ -1,6 +1,4 @@
-"""Places by tags: the mapping, from when a tag is believed, and that the embedded world's
-measures are judged as ever.
-"""
+"""Places by tags: the mapping, when a tag is believed, and that the embedded world's measures are judged as ever."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def test_ai_toolkit_runs_in_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("precision", "wanted"), [("float16", True), ("bfloat16", False), ("float32", False)])
 def test_what_is_asked_for_counts(precision: str, wanted: bool) -> None:
-    assert trains_in_float16(BaseChoice("a/b", "no such device", precision)) == wanted
+    assert trains_in_float16(BaseChoice("a/b", "no such device", precision), overflows=False) == wanted
 
 
 def test_else_the_card_decides(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,5 +92,5 @@ def test_else_the_card_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     for there, bfloat16, wanted in ((True, False, True), (True, True, False), (False, False, False)):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda bfloat16=bfloat16, **_: bfloat16)
-        assert trains_in_float16(BaseChoice("a/b", "cuda")) == wanted
+        assert trains_in_float16(BaseChoice("a/b", "cuda"), overflows=False) == wanted
         assert not trains_in_float16(BaseChoice("a/b", "cuda"), overflows=True)

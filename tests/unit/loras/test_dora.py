@@ -52,7 +52,9 @@ def test_pefts_lengths_bare_or_not(stem: str, tmp_path: Path) -> None:
 
 
 def test_a_lora_has_none(tmp_path: Path) -> None:
-    adapter, found = understood_dora(read_lora(written(tmp_path / "x.safetensors", "transformer." + PATH.format("q"))))
+    adapter, found = understood_dora(
+        read_lora(written(tmp_path / "x.safetensors", "transformer." + PATH.format("q"))), ""
+    )
     assert len(adapter.layers) == 1 and not found
 
 

@@ -1,6 +1,4 @@
-"""All readers of safetensors files take the same files, and say of the others what is wrong in
-an error of their own.
-"""
+"""All readers of safetensors files take the same files, and say of others what is wrong in an error of their own."""
 
 from __future__ import annotations
 

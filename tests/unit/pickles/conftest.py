@@ -1,6 +1,4 @@
-"""Torch files made by hand, so that each lie they can tell has its own test; and the fixtures
-that nobody here wrote.
-"""
+"""Torch files made by hand, so that every lie they tell has its own test; and the fixtures that nobody here wrote."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from PIL import Image
 from tests.unit.things import dataset_of, observation, photo
 from twinloop.stages.first_dataset import TOO_MANY_MADE, FirstDataset, from_folder
 from twinloop.stages.merge import MergeLimits
-from twinloop.stages.select import READABLE_ONLY, UNMEASURED, Rule
+from twinloop.stages.select import Reading
+from twinloop.stages.selection_rules import READABLE_ONLY, UNMEASURED, Rule
 from twinloop.store.pictures.dataset_folders import read_folders
 from twinloop.store.pictures.provenance import synthetic_png
 
@@ -74,16 +75,8 @@ def pixels(seed: int) -> np.ndarray:
 
 
 def read(folder: Path, rules: tuple[Rule, ...] = UNMEASURED, character: bool = False) -> FirstDataset:
-    return from_folder(
-        folder,
-        rules,
-        "ohwx ana",
-        "photo of ohwx ana",
-        MergeLimits(),
-        character=character,
-        prior=str(folder / "others"),
-        masks=None,
-    )
+    reading = Reading(rules, character, prior=str(folder / "others"), masks=None)
+    return from_folder(folder, reading, "ohwx ana", "photo of ohwx ana", MergeLimits())
 
 
 @pytest.fixture

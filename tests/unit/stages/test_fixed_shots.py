@@ -7,7 +7,7 @@ import pytest
 from twinloop.domain.facet import DefinedFacet, Phrase
 from twinloop.domain.observation import Reading
 from twinloop.facets import BUILTIN
-from twinloop.stages.fixed_shots import plan_panel, plan_samples
+from twinloop.stages.fixed_shots import NO_SHARES, plan_panel, plan_samples
 from twinloop.stages.words import Around, Voice
 
 ANA = Voice("ohwx ana", "prose")
@@ -79,17 +79,17 @@ def test_the_panel_follows_the_users_shares() -> None:
 
 def test_samples_are_the_given_prompts_each_with_a_seed_of_its_own() -> None:
     hatless = Voice("ohwx ana", "prose", Around(negative="hat"))
-    samples = plan_samples(["ohwx ana on a horse", "a horse"], BUILTIN, hatless, 7)
+    samples = plan_samples(["ohwx ana on a horse", "a horse"], BUILTIN, hatless, 7, NO_SHARES)
     assert [(shot.key, shot.prompt) for shot in samples] == [
         ("sample_01", "ohwx ana on a horse"),
         ("sample_02", "a horse"),
     ]
     assert len({shot.seed for shot in samples}) == 2 and {shot.negative_prompt for shot in samples} == {"hat"}
-    longer = plan_samples(["ohwx ana on a horse", "a horse", "a tree"], BUILTIN, hatless, 7)
+    longer = plan_samples(["ohwx ana on a horse", "a horse", "a tree"], BUILTIN, hatless, 7, NO_SHARES)
     assert longer[:2] == samples, "a prompt more changes no other image"
 
 
 def test_samples_without_prompts_are_of_the_kind_of_the_panels() -> None:
-    samples = plan_samples([], BUILTIN, ANA, 7)
+    samples = plan_samples([], BUILTIN, ANA, 7, NO_SHARES)
     assert [shot.key for shot in samples] == [f"sample_{number:02d}" for number in range(1, 5)]
     assert len({shot.prompt for shot in samples}) == 4 and all("ohwx ana" in shot.prompt for shot in samples)

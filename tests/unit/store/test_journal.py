@@ -47,9 +47,7 @@ def test_replay_gives_back_what_was_recorded(tmp_path_factory: pytest.TempPathFa
 
 
 def test_a_file_cut_at_any_byte_keeps_every_whole_line(tmp_path: Path) -> None:
-    """Every possible torn write, byte by byte: the whole lines count, the rest is cut off, and
-    the next record fits on.
-    """
+    """Every possible torn write, byte by byte: whole lines count, the rest is cut off, and the next record fits on."""
     path = tmp_path / "journal.jsonl"
     filled(path)
     whole = path.read_bytes()

@@ -178,9 +178,7 @@ def test_reading_changes_nothing(client: TestClient, home: Path) -> None:
 
 
 def test_a_report_of_somebody_else_is_kept_apart(client: TestClient, home: Path) -> None:
-    """Opened in a tab of this server, its scripts have no part in the server's origin, and no
-    way to ask for anything.
-    """
+    """Opened in a tab of this server, its scripts have no part in the server's origin, no way to ask for anything."""
     (home / "outputs/ana/report.html").write_text("<script>window.open('/')</script>")
     policy = client.get("/api/run/report?run=outputs/ana").headers["content-security-policy"]
     assert "sandbox" in policy and "allow-same-origin" not in policy and "allow-top-navigation" not in policy

@@ -70,7 +70,7 @@ class SentenceCaptioner:
             another kind of model.
     """
 
-    def __init__(self, kind: CaptionerKind, model: str, allow_download: bool = False, device: str = "auto") -> None:
+    def __init__(self, kind: CaptionerKind, model: str, allow_download: bool, device: str) -> None:
         self._kind = kind
         self._folder = find_model(kind, model, allow_download)
         self._source = model

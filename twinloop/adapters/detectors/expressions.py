@@ -35,9 +35,7 @@ _STRAIN = 2.0
 _SHARPNESS = 9.0
 
 
-def expression_scores(
-    shapes: Mapping[str, float], eye_ratio: float, corners: float, covered: bool = False
-) -> dict[str, float]:
+def expression_scores(shapes: Mapping[str, float], eye_ratio: float, corners: float, covered: bool) -> dict[str, float]:
     """Named measures from blendshapes (0..1 by ARKit name), the eye aspect ratio of the more open eye and the height of
     the mouth's corners.
 

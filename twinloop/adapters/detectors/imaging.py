@@ -27,9 +27,7 @@ class Letterbox:
 
 
 def letterbox(image: ImageArray, width: int, height: int, fill: int) -> tuple[ImageArray, Letterbox]:
-    """Fit ``image`` (HxWx3) centred into ``height`` x ``width``, keeping its shape, the rest
-    filled with grey ``fill``.
-    """
+    """Fit ``image`` (HxWx3) centred into ``height`` x ``width``, keeping its shape, the rest in grey ``fill``."""
     rows, columns = image.shape[:2]
     scale = min(width / columns, height / rows)
     new_width, new_height = max(1, round(columns * scale)), max(1, round(rows * scale))

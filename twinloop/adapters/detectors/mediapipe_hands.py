@@ -63,9 +63,7 @@ def _inside_a_face(box: Box, faces: Sequence[Face]) -> bool:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Look:
-    """What the landmark net says of one crop: presence and handedness 0..1, (21, 2) landmarks
-    in pixels of the image.
-    """
+    """What the landmark net says of a crop: presence and handedness 0..1, (21, 2) landmarks in pixels of the image."""
 
     presence: float
     handedness: float
@@ -99,9 +97,7 @@ class MediaPipeHands:
         return f"mediapipe-hands{_VERSION}-{self._palm.fingerprint}-{self._hand.fingerprint}-{limits}"
 
     def parts(self, image: ImageArray, faces: Sequence[Face]) -> list[Part]:
-        """Hands in pixels of ``image``, surest first; the confidence is the landmark net's
-        presence at its first look.
-        """
+        """Hands in pixels of ``image``, surest first; the confidence is the landmark net's presence at first look."""
         found = [hand for crop in self._palms(image) if (hand := self._confirm(image, crop)) is not None]
         found = [hand for hand in found if hand.confidence >= _SURE or not _inside_a_face(hand.box, faces)]
         if not found:

@@ -97,9 +97,7 @@ class FaceReader:
         self.fingerprint = f"nano-face{VERSION}-{model.fingerprint}"
 
     def read(self, image: ImageArray, box: Box) -> tuple[FloatArray, Box, FloatArray]:
-        """The (FACE_VALUES,) values of the face in ``box``; its exact box and landmarks (5, 2)
-        in pixels of ``image``.
-        """
+        """The (FACE_VALUES,) values of the face in ``box``; its exact box and landmarks (5, 2) in ``image`` pixels."""
         left, top, side = face_square(box.x0, box.y0, box.x1, box.y1)
         values = self._values(cut_square(image, left, top, side, layout.FACE_SIZE))
         corner = np.array([left, top], np.float32)

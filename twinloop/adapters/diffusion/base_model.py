@@ -98,7 +98,7 @@ class BaseModel:
         """Of the scheduler that came with the model, whatever is in use."""
         return self._own_scheduler.config
 
-    def use_sampler(self, name: str, spacing: str | None = None) -> None:
+    def use_sampler(self, name: str, spacing: str | None) -> None:
         """Generate with another sampler, which diffusers calls a scheduler; "" = the model's own.
 
         Args:

@@ -41,7 +41,7 @@ class HubFiles:
         return " ".join(["hf download", shell.quote(self.name), *asked, *unwanted])
 
 
-def whole_model(name: str, family: Family, given: Collection[str] = (), *, half: bool = True) -> HubFiles:
+def whole_model(name: str, family: Family, given: Collection[str], *, half: bool) -> HubFiles:
     """Of a model of the family, without the weights of parts that are given.
 
     Args:
@@ -54,12 +54,12 @@ def whole_model(name: str, family: Family, given: Collection[str] = (), *, half:
     return HubFiles(name, WHOLE, (*family.not_needed, *copies, *_weights(given)))
 
 
-def half_copies(name: str, given: Collection[str] = ()) -> HubFiles:
+def half_copies(name: str, given: Collection[str]) -> HubFiles:
     """The half-precision copies of a model's weights, without those of parts that are given."""
     return HubFiles(name, HALF, _weights(given))
 
 
-def rest_of_single_file(family: Family, reference: str, given: Collection[str] = ()) -> HubFiles:
+def rest_of_single_file(family: Family, reference: str, given: Collection[str]) -> HubFiles:
     """What a single file of the family lacks, of a model like it, but the weights of parts that are given."""
     if family.single_file.whole:
         return HubFiles(reference, TEXTS)

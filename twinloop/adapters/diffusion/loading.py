@@ -95,9 +95,7 @@ def _suit_cpu(denoiser: Any, vae: Any) -> None:
 
 
 def _hush() -> None:
-    """No bars and no notes while loading: the run's own reporter is what users read, and
-    failures arrive as exceptions.
-    """
+    """No bars and no notes while loading: the run's reporter is what users read, and failures arrive as exceptions."""
     diffusers.utils.logging.set_verbosity_error()
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()

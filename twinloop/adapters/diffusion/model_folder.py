@@ -14,7 +14,7 @@ from twinloop.families.base import Family
 from twinloop.families.recognise import INDEX
 
 
-def check_folder(path: Path, base: str, family: Family, given: Collection[str] = (), *, half: bool = True) -> None:
+def check_folder(path: Path, base: str, family: Family, given: Collection[str], *, half: bool) -> None:
     """Whether a folder can be loaded as a model of the family.
 
     Args:
@@ -66,7 +66,7 @@ def _no_weights(path: Path, base: str, family: Family, what: str, given: Collect
     return MissingModel(f"base_model: {what}. Fetch them:\n  {whole_model(base, family, given, half=half).command}")
 
 
-def check_encoders(path: Path, base: str, family: Family, given: Collection[str] = ()) -> None:
+def check_encoders(path: Path, base: str, family: Family, given: Collection[str]) -> None:
     """Whether a folder has every text encoder that the family's prompts cannot do without, but those that are given.
 
     Raises:
@@ -81,7 +81,7 @@ def check_encoders(path: Path, base: str, family: Family, given: Collection[str]
         )
 
 
-def check_tokenizers(path: Path, base: str, family: Family, given: Collection[str] = ()) -> None:
+def check_tokenizers(path: Path, base: str, family: Family, given: Collection[str]) -> None:
     """Whether a folder has the tokenizer of every text encoder in use; files of parts hold none.
 
     Raises:
@@ -96,7 +96,7 @@ def check_tokenizers(path: Path, base: str, family: Family, given: Collection[st
         )
 
 
-def without_tokenizers(path: Path, family: Family, given: Collection[str] = ()) -> list[str]:
+def without_tokenizers(path: Path, family: Family, given: Collection[str]) -> list[str]:
     """The tokenizers that a folder lacks, of the text encoders that it has or is given.
 
     Raises:

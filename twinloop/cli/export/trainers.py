@@ -59,9 +59,8 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.foreign.programs import PROGRAMS
     from twinloop.stages.masks import masks_of
     from twinloop.stages.samples import Beside, training_samples
-    from twinloop.stages.select import READABLE_ONLY, UNMEASURED
     from twinloop.stages.words import TAGGED
-    from twinloop.steps.options import merge_limits
+    from twinloop.steps.options import merge_limits, reading
     from twinloop.store.pictures.dataset_folders import told_trigger
     from twinloop.wiring import asked_prediction, base_family, build_makers, check_export
 
@@ -77,11 +76,8 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     wanted = Wanted(
         trigger=settings.person_trigger,
         limits=merge_limits(settings),
-        rules=READABLE_ONLY if settings.analysis.keep_all else UNMEASURED,
+        reading=reading(settings, None),
         tags=makers.voice.style in TAGGED,
-        character=settings.subject == "character",
-        prior=asked.prior_images,
-        masks=asked.masks,
     )
     gathered = gather_captioned(Path(settings.dataset_dir), wanted)
     photos = [Path(member.path) for member in gathered.dataset.members if member.weight > 0]

@@ -182,8 +182,9 @@ def _paint_mouth(u: float, v: float, face: Array, colors: Array, soft: float, rg
 
 @compiled
 def paint_face(u: float, v: float, face: Array, colors: Array, soft: float, rgb: Array) -> tuple[float, float]:
-    """Write the linear colour of one place on the face into ``rgb``; returns (share of
-    eyeball or mouth, which are lit evenly, and gloss)."""
+    """Write the linear colour of one place on the face into ``rgb``; returns (share of eyeball or mouth, which are lit
+    evenly, and gloss).
+    """
     if abs(u) > 1.5 or v > 0.75 or v < -1.4:
         return 0.0, 0.0
     _paint_skin(u, v, face, colors, rgb)

@@ -141,7 +141,7 @@ def ellipsoid(
     return Patch(points + np.asarray(centre), uv, material)
 
 
-def tube(path: Array, radii: Array, material: int, cols: int = 11, closed: bool = False) -> Patch:
+def tube(path: Array, radii: Array, material: int, cols: int, closed: bool = False) -> Patch:
     """A tube along ``path`` (n, 3) with ``radii`` (n,) and round caps.
 
     uv: u is the angle around (radians), v the share of the length.

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from twinloop.domain.embedders import embedder_of
-from twinloop.domain.model_roles import AUTO, OTHER_HALF, PACKS, WORK, Role
+from twinloop.domain.model_roles import OTHER_HALF, PACKS, WORK, Role
 from twinloop.domain.wording import agree
 from twinloop.stages.model_files.check import complaint, danger, is_pickled
 from twinloop.stages.model_files.inspect import ENDINGS
@@ -36,7 +36,7 @@ class FileState:
     detail: str
 
 
-def file_states(report: ModelsReport, opened: Collection[Path], pack: str = AUTO) -> Iterator[FileState]:
+def file_states(report: ModelsReport, opened: Collection[Path], pack: str) -> Iterator[FileState]:
     """Every model file of the folder.
 
     Pickles that no pack opened go through the gate, so that a malicious one is not overlooked.

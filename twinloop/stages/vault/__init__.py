@@ -1,3 +1,1 @@
-"""FaceVault: from a messy folder to a person's training set. scan, cluster, dedup, label,
-caption, prep, in that order.
-"""
+"""FaceVault: from a messy folder to a person's training set. scan, cluster, dedup, label, caption, prep, in order."""

@@ -157,7 +157,7 @@ GRIN = {**both("mouthSmile", 0.9), **both("mouthUpperUp", 0.7)}
 
 
 def moods(given_shapes: dict[str, float], corners: float = AT_REST, eyes: float = 0.27) -> dict[str, float]:
-    scores = expression_scores(shapes(**given_shapes), eyes, corners)
+    scores = expression_scores(shapes(**given_shapes), eyes, corners, covered=False)
     return {name.removeprefix("expression."): p for name, p in scores.items() if name.startswith("expression.")}
 
 

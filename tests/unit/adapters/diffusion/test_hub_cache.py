@@ -1,6 +1,4 @@
-"""Of a model on the hub only what is needed is fetched, by the printed command and by the
-program; and that is enough.
-"""
+"""Of a model on the hub only what is needed is fetched, by the printed command and the program; and that is enough."""
 
 from __future__ import annotations
 

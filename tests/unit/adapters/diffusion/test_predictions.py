@@ -48,7 +48,7 @@ def test_the_scheduler_does_as_the_user_says(family: str, tmp_path: Path) -> Non
     noise = NoiseSchedule(config)
     assert noise.prediction == "v_prediction" and not noise.takes_offset
     for name in ("", "euler", "dpmpp_2m", "unipc"):
-        opened.use_sampler(name)
+        opened.use_sampler(name, None)
         scheduler = opened.pipeline.scheduler
         assert scheduler.config.prediction_type == "v_prediction", name
         assert scheduler.alphas_cumprod[-1] < 1e-6, name

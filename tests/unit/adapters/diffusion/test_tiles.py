@@ -1,6 +1,4 @@
-"""Pictures in tiles: also those of 1024 pixels, which is what the autoencoders of the large
-models take for one tile.
-"""
+"""Pictures in tiles: also those of 1024 pixels, which the autoencoders of the large models take for one tile."""
 
 from __future__ import annotations
 

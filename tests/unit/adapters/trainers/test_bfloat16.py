@@ -1,6 +1,4 @@
-""" "precision": "bfloat16" on a CPU: frozen weights of half the size, a LoRA in float32, and
-the same promises as ever.
-"""
+""" "precision": "bfloat16" on a CPU: frozen weights of half the size, a LoRA in float32, the same promises as ever."""
 
 from __future__ import annotations
 

@@ -530,9 +530,9 @@ def test_a_photo_is_encoded_when_it_is_first_drawn(
     photos = tuple(stored(sample, tmp_path / "stored", kind) for sample in samples(tmp_path / "photos"))
     encoded, begun = list[int](), list[int]()
 
-    def counted(base: BaseModel, image: Any) -> Any:
+    def counted(base: BaseModel, image: Any, *, tiled: bool) -> Any:
         encoded.append(1)
-        return encode(base, image)
+        return encode(base, image, tiled=tiled)
 
     monkeypatch.setattr(cache, "encode", counted)
     train(full_base, photos, tmp_path / "lazy", progress=lambda *_: begun.append(len(encoded)))

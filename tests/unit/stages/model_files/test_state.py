@@ -98,6 +98,6 @@ def test_a_pointer_is_no_model_whatever_its_name(tmp_path: Path) -> None:
     """As ``twinloop models list`` says of the same file."""
     for name in ("mine.onnx", YUNET):
         (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
-    found = {state.path.name: state for state in file_states(resolve_models_dir(tmp_path), set())}
+    found = {state.path.name: state for state in file_states(resolve_models_dir(tmp_path), set(), "auto")}
     assert {state.state for state in found.values()} == {State.BROKEN} and len(found) == 2
     assert all("Git LFS pointer" in state.detail for state in found.values())

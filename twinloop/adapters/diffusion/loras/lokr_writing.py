@@ -55,7 +55,7 @@ def _raw(tensor: Tensor) -> RawTensor:
     return RawTensor(TYPES[tensor.dtype], tensor.numpy())
 
 
-def lokr_copy(lokr: LokrWeights, names: LoraNames, attentions: Collection[str] | None = None) -> dict[str, Tensor]:
+def lokr_copy(lokr: LokrWeights, names: LoraNames, attentions: Collection[str] | None) -> dict[str, Tensor]:
     """Tensors under the names that other programs read, with the alpha of every layer; that of whole matrices is the
     rank, as LyCORIS has it. ``attentions``: as in `LoraNames.groups`.
     """

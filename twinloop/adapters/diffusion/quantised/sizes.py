@@ -13,9 +13,7 @@ from twinloop.domain.quantised import Quantization, quantised_bytes
 
 
 def real_bytes(model: nn.Module) -> int:
-    """Bytes that the weights of a model take, those of quantised ones included; tensors that
-    share memory count once.
-    """
+    """Bytes that the weights of a model take, those of quantised ones too; tensors that share memory count once."""
     return sum(_bytes((*model.parameters(), *model.buffers())).values())
 
 

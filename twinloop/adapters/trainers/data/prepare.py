@@ -19,8 +19,7 @@ from twinloop.ports import TrainingSettings, nobody_listens
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What a training draws from: pictures of the subject, and prior images of others of its
-    class where there are any.
+    """What a training draws from: pictures of the subject, and prior images of others of its class where there are any.
 
     Attributes:
         validation: the held-out pictures that the validation loss is measured on; None = it is not.

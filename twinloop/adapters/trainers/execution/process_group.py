@@ -106,7 +106,7 @@ def check_processes(count: int, pictures: int) -> None:
 
 
 @contextmanager
-def process_group(device: str = "auto") -> Iterator[Workers]:
+def process_group(device: str) -> Iterator[Workers]:
     """The group that torchrun put this process into: NCCL between GPUs, gloo otherwise.
 
     Args:

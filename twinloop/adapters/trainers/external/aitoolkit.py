@@ -34,9 +34,7 @@ class AiToolkit:
         return {}
 
     def prepare(self, job: Job, home: Home, arguments: tuple[str, ...]) -> None:
-        """It goes on from the newest file in its folder, whatever that is: one that was cut
-        short is taken away first.
-        """
+        """It goes on from the newest file in its folder, whatever that is: one that was cut short is removed first."""
         for path in self._folder(job, home).glob("*.safetensors"):
             try:
                 read_tensors(path)

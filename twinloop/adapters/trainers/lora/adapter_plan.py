@@ -1,6 +1,4 @@
-"""What a training puts on a base model, so that the training itself and the forecast of its
-memory put the same on it.
-"""
+"""What a training puts on a base model, so that the training and the forecast of its memory put the same on it."""
 
 from __future__ import annotations
 

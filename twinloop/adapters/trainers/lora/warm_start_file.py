@@ -1,6 +1,4 @@
-"""The LoRA that a training begins from, instead of from nothing: what can be known of it before
-a base model is loaded.
-"""
+"""The LoRA that a training begins from, instead of from nothing: what is known of it before a base model is loaded."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ class Demand:
         encoders = losses * (passes if encoders_learn else 1) * self.footprint.encoder_forward
         return self.settings.effective_batch * (denoiser + encoders)
 
-    def training_operations(self, checkpointing: bool, *, prior: bool = False, validation_passes: int = 0) -> float:
+    def training_operations(self, checkpointing: bool, *, prior: bool, validation_passes: int) -> float:
         """Floating-point operations of all steps: the text encoders learn in the first of them
         (``text_encoder_share``).
 

@@ -21,11 +21,11 @@ import numpy as np
 
 from twinloop.errors import InputError, NothingToDo
 from twinloop.ports import Reporter
+from twinloop.stages.same_picture.likeness import Copy, turned_copy, upright_copy
 from twinloop.stages.vault.copies import moment, signing
 from twinloop.stages.vault.copies.candidates import Candidates, Numbers
 from twinloop.stages.vault.copies.edits import apart, chosen
 from twinloop.stages.vault.copies.group_writer import GroupWriter
-from twinloop.stages.vault.copies.likeness import Copy, turned_copy, upright_copy
 from twinloop.stages.vault.copies.ranking import Ranking
 from twinloop.stages.vault.copies.record import Duplicates, last_duplicates, read_duplicates
 from twinloop.stages.vault.copies.stars import Star, stars

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from twinloop.stages.vault.copies.likeness import Copy
+from twinloop.stages.same_picture.likeness import Copy
 from twinloop.stages.vault.copies.ranking import Ranking, score
 from twinloop.stages.vault.copies.record import DuplicateFile, DuplicateGroup
 from twinloop.stages.vault.copies.short_names import ShortNames

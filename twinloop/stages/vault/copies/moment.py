@@ -10,8 +10,8 @@ import numpy as np
 
 from twinloop.domain.faces import HeadPose
 from twinloop.domain.vault import VaultFace
-from twinloop.stages.vault.copies.alignment import WHOLE, Window, correlation, detail, moved, sampled
-from twinloop.stages.vault.copies.likeness import is_large, spared_correlation
+from twinloop.stages.same_picture.alignment import WHOLE, Window, correlation, detail, moved, sampled
+from twinloop.stages.same_picture.likeness import is_large, spared_correlation
 from twinloop.stages.vault.copies.views import View
 
 LIKE = 0.75

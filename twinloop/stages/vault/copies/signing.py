@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from twinloop.ports import Reporter
-from twinloop.stages.vault.copies.alignment import Thumbnail
-from twinloop.stages.vault.copies.disc import disc_hash, unrolled
-from twinloop.stages.vault.copies.likeness import is_flat
+from twinloop.stages.same_picture.alignment import Thumbnail
+from twinloop.stages.same_picture.disc import disc_hash, unrolled
+from twinloop.stages.same_picture.likeness import is_flat
 from twinloop.stages.vault.copies.views import read_thumbnail
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.store.vault.likeness_cache import LikenessCache, Signature

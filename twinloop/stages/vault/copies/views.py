@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from twinloop.domain.vault import VaultFace
-from twinloop.stages.vault.copies.alignment import Thumbnail, Window
+from twinloop.stages.same_picture.alignment import Thumbnail, Window
 from twinloop.store.vault.catalog import VaultCatalog
 
 REMEMBERED = 256

@@ -18,7 +18,7 @@ from twinloop.domain.vault import FaceKey, Person, VaultPhoto
 from twinloop.domain.wording import none_can_be_used, plural, some
 from twinloop.errors import InputError, NothingToDo
 from twinloop.facets.face_angle import angle_of
-from twinloop.stages.select import blur_limit
+from twinloop.stages.pixels import blur_limit
 from twinloop.stages.vault.copies.of_person import Alike, Copies
 from twinloop.stages.vault.copies.short_names import ShortNames
 from twinloop.stages.vault.dataset.by_hand import EXCLUDE, STANDS, ByHand, by_hand

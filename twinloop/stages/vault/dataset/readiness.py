@@ -10,6 +10,7 @@ import numpy as np
 from twinloop.domain.dates import day_of
 from twinloop.domain.facet import Facet
 from twinloop.domain.model_roles import NEEDS_FACE
+from twinloop.domain.photo_counts import MANY, SOME, TOO_FEW
 from twinloop.domain.shots import Gap, images_needed
 from twinloop.domain.statistics import wilson
 from twinloop.domain.wording import plural
@@ -21,9 +22,6 @@ from twinloop.stages.vault.dataset.choose import angle_and_side
 from twinloop.stages.vault.dataset.cut import CutOptions, cut_of
 from twinloop.stages.vault.dataset.grade import FINE, GRADES, HINT, LACK, STOP, Finding, Readiness
 
-TOO_FEW, SOME, MANY = 10, 20, 50
-"""Photos: under the first a LoRA learns the photos by heart; from the second on it can be judged; the third is what the
-loop is made for."""
 SMALL_FACE = 128
 """Pixels of a face's height in the picture under which a base model draws little of it."""
 SMALL_PICTURE = 0.5

@@ -1,6 +1,4 @@
-"""What the user says of people: each a decision that holds through every later scan and
-clustering, and can be undone.
-"""
+"""What the user says of people: each a decision that holds through later scans and clusterings, and can be undone."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Training text encoders: their own rate, their own end, and what else a training may be asked
-to do at the same time.
-"""
+"""Training text encoders: their own rate, their own end, and what else a training may be asked for at the same time."""
 
 from __future__ import annotations
 

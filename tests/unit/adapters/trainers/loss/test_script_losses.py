@@ -64,9 +64,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[TrainingSample]:
-    """As large as the training wants them, so that no resizing stands between the two; each
-    with a caption of its own.
-    """
+    """As large as the training wants them, so that no resizing stands between the two; each with its own caption."""
     folder = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(0)
     for number in range(PHOTOS):

@@ -501,14 +501,16 @@ def test_text_encoders_cost_their_backward_pass_while_they_learn(share: float, l
     asked = demand(text_encoder=True, text_encoder_share=share)
     trained = replace(asked, footprint=replace(ONE, encoder_forward=1_000_000))
     for prior in (False, True):
-        more = trained.training_operations(False, prior=prior) - asked.training_operations(False, prior=prior)
+        more = trained.training_operations(False, prior=prior, validation_passes=0)
+        more -= asked.training_operations(False, prior=prior, validation_passes=0)
         assert more == pytest.approx((1 + prior) * 4 * 1_000_000 * (learning * PASSES + (6 - learning)), rel=1e-6)
 
 
 def test_validations_cost_time(full_base: Path) -> None:
     """Each is a pass forward for each held-out photo at each time."""
     trained = replace(demand(), footprint=replace(ONE, encoder_forward=1_000_000))
-    more = trained.training_operations(False, validation_passes=24) - trained.training_operations(False)
+    more = trained.training_operations(False, prior=False, validation_passes=24)
+    more -= trained.training_operations(False, prior=False, validation_passes=0)
     assert more == pytest.approx(24 * (ONE.forward + 1_000_000))
     trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
     asked = replace(TRAINING, resolution=64, validate_every=3, validation_times=5)

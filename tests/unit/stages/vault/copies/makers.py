@@ -13,7 +13,7 @@ from PIL import Image
 from twinloop.domain.faces import Box, Face, FloatArray, HeadPose
 from twinloop.domain.scanned import ListedFile
 from twinloop.domain.vault import VaultFace
-from twinloop.stages.vault.copies.alignment import Thumbnail
+from twinloop.stages.same_picture.alignment import Thumbnail
 from twinloop.stages.vault.measure import PhotoMeasurer
 from twinloop.stages.vault.opened import OpenVault, ScanRecord
 from twinloop.stages.vault.opening import open_vault

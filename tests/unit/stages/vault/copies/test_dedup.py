@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
+from tests.unit.stages.same_picture.sprites import FACE, SPRITES, sprite
 from tests.unit.stages.vault.copies.makers import face, picture, save, scanned, vault_of
-from tests.unit.stages.vault.copies.sprites import FACE, SPRITES, sprite
 from tests.unit.things import Recording, unit_vector
 from twinloop.domain.faces import Box
 from twinloop.errors import InputError, NothingToDo, StateError

@@ -281,7 +281,7 @@ def test_very_many_faces_ask_for_an_index(tmp_path: Path, monkeypatch: pytest.Mo
     def none_installed() -> NeighbourSearch:
         raise MissingExtra("Telling people apart", "large")
 
-    with vault_of(tmp_path, ANN) as opened, pytest.raises(MissingExtra, match=r"twinloop\[large\]"):
+    with vault_of(tmp_path, ANN) as opened, pytest.raises(MissingExtra, match=r"\[large\]"):
         stage.cluster(opened, stage.ClusterOptions(), none_installed, SilentReporter())
     assert not (tmp_path / "people.json").exists()
 

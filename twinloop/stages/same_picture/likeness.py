@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinloop.domain.faces import Box
-from twinloop.stages.vault.copies import disc
-from twinloop.stages.vault.copies.alignment import (
+from twinloop.stages.same_picture import disc
+from twinloop.stages.same_picture.alignment import (
     SIDE,
     WHOLE,
     Grey,

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
+from tests.unit.stages.same_picture.sprites import FACE, SIDE, SPRITES, sprite
 from tests.unit.stages.vault.copies.makers import picture, thumbnail
-from tests.unit.stages.vault.copies.sprites import FACE, SIDE, SPRITES, sprite
-from twinloop.stages.vault.copies.disc import disc_hash, unrolled
-from twinloop.stages.vault.copies.likeness import Copy, differs_in_a_face, is_flat, turned_copy, upright_copy
+from twinloop.stages.same_picture.disc import disc_hash, unrolled
+from twinloop.stages.same_picture.likeness import Copy, differs_in_a_face, is_flat, turned_copy, upright_copy
 
 Change = Callable[[Image.Image], Image.Image]
 
