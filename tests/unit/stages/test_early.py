@@ -201,5 +201,5 @@ def test_a_folder_in_which_all_were_given_up_can_be_validated(tmp_path: Path) ->
 
 def test_a_damaged_record_is_explained(tmp_path: Path) -> None:
     (tmp_path / GENERATION_METADATA).write_text(json.dumps({"images": [], "rejected_early": [{"file": "a.png"}]}))
-    with pytest.raises(StateError, match="generation_metadata.json does not hold what"):
+    with pytest.raises(StateError, match=r"generation_metadata\.json does not hold what"):
         given_up(tmp_path)
