@@ -43,10 +43,8 @@ def make_photos(fixtures: Path, folder: Path, count: int) -> None:
 
 def timed(vault: Vault, folders: tuple[Path, ...], models_dir: str, workers: int) -> tuple[float, Scanned]:
     began = time.perf_counter()
-    plan = wiring.scan_plan(
-        vault, folders, remove=(), models_dir=models_dir, min_face=None, workers=workers, timeout=30, memory=2048,
-        exclude=(), only_these=False,
-    )  # fmt: skip
+    measured = wiring.ScanSettings(models_dir=models_dir, workers=workers, timeout=30, memory=2048)
+    plan = wiring.scan_plan(vault, folders, measured)
     done = scan(vault, plan, SilentReporter())
     return time.perf_counter() - began, done
 

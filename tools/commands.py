@@ -23,7 +23,7 @@ stdout, warnings, errors and progress to stderr. With `--json` stdout holds one 
 |---|---|
 | 0 | done |
 | 1 | a defect of the program |
-| 2 | the command line, a file, a model or the disk: the message says what to do |
+| 2 | something that the user can correct, as the message says; `doctor` or `models verify` found something wrong |
 | 3 | a round waits until a person has looked at its images; then the same command goes on |
 | 130 | interrupted (Ctrl-C); the same command goes on where it was |
 | 141 | whoever read the output stopped reading |

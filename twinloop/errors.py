@@ -63,14 +63,14 @@ class ConfigError(InputError):
     Args:
         source: where the configuration came from, as shown to the user.
         problems: one ``field: what is wrong, what is expected`` line per mistake.
+        noun: what one of them is called, in the singular: a library that is not installed is no mistake.
     """
 
-    def __init__(self, source: str, problems: Sequence[str]) -> None:
+    def __init__(self, source: str, problems: Sequence[str], noun: str = "mistake") -> None:
         self.source = source
         self.problems = tuple(problems)
-        noun = "mistake" if len(self.problems) == 1 else "mistakes"
         lines = "\n".join(f"  - {problem}" for problem in self.problems)
-        super().__init__(f"{source}: {len(self.problems)} {noun}\n{lines}")
+        super().__init__(f"{source}: {len(self.problems)} {noun}{'s' if self.problems[1:] else ''}\n{lines}")
 
 
 class UnreadableImage(InputError):
@@ -164,9 +164,11 @@ class Locked(StateError):
 
     Attributes:
         holder: who that is, with its number; "" = not known.
+        pid: that number alone; "" = not known.
     """
 
     holder = ""
+    pid = ""
 
 
 class StorageError(TwinLoopError):

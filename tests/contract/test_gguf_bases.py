@@ -18,6 +18,7 @@ pytest.importorskip("gguf", reason="the quant extra is not installed")
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
 from tests.helpers.gguf_files import build_gguf_zimage  # noqa: E402
+from tests.helpers.looks import look_at_all  # noqa: E402
 from tests.helpers.training_memory import demand_of  # noqa: E402
 from tests.unit.adapters.diffusion.quantised_models import answer, opened  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
@@ -25,7 +26,7 @@ from twinloop.adapters.diffusion.quantised.gguf import FromGguf  # noqa: E402
 from twinloop.adapters.diffusion.quantised.sizes import plain_shape, real_bytes  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
-from twinloop.adapters.trainers.preflight import check_training  # noqa: E402
+from twinloop.adapters.trainers.preflight import training_checks  # noqa: E402
 from twinloop.errors import InputError, MissingExtra, ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES, preset_for  # noqa: E402
 from twinloop.families.gguf_files import read_gguf_header  # noqa: E402
@@ -100,10 +101,10 @@ def test_a_dora_is_refused_before_the_base_is_loaded(file: tuple[str, Path], tmp
     _, path = file
     dora = replace(TRAINING, adapter="dora", steps=1)
     with pytest.raises(InputError, match=r'"dora" does not go with the packed weights of a \.gguf file'):
-        check_training(dora, BaseChoice(str(path), "cpu"), 1)
-    check_training(replace(dora, adapter="lokr"), BaseChoice(str(path), "cpu"), 1)
+        look_at_all(training_checks(dora, BaseChoice(str(path), "cpu"), 1))
+    look_at_all(training_checks(replace(dora, adapter="lokr"), BaseChoice(str(path), "cpu"), 1))
     plain = build_gguf_zimage(tmp_path / "plain", "F16")
-    check_training(dora, BaseChoice(str(plain), "cpu"), 1)
+    look_at_all(training_checks(dora, BaseChoice(str(plain), "cpu"), 1))
     assert trained(plain, tmp_path / "made", dora)[0]
 
 

@@ -100,7 +100,7 @@ def test_captions_of_the_worse_copies_go_to_the_better_ones(home: Path, capsys: 
     assert set(sources()) == {f"camera/IMG_{n:04d}" for n in range(12)}
     assert captions()[1:4] == ["ohwx alice at the sea", "ohwx alice, number 2", "ohwx alice, of the original"]
     assert "Captions from files beside the photos: 2; 1 beside copies of the photos that are used" in told.out
-    unused = f"Captions not used, because another photo stands for theirs: 1 ({home}/phone/IMG_0003.jpg)"
+    unused = f"Captions not used, because another copy of their photo is used: 1 ({home}/phone/IMG_0003.jpg)"
     assert unused in told.out and unused in vault(capsys, "caption", "alice").out
     assert read_json(SET / "person.json")["unused_captions"] == [f"{home}/phone/IMG_0003.jpg"]
     listed = vault(capsys, "caption", "alice", "--list").out
@@ -137,7 +137,7 @@ def test_pictures_of_photos_that_are_gone_go_along(home: Path, capsys: pytest.Ca
     assert "nothing changed" in vault(capsys, "prep", "alice").out
     picture = next(SET.rglob("IMG_0004.png"))
     said = vault(capsys, "exclude", "alice", picture)
-    assert "Of 1 picture the photo is no longer there" in said.out and "Next: " in said.out
+    assert "The photo of 1 picture is no longer there" in said.out and "Next: " in said.out
     told = vault(capsys, "prep", "alice")
     assert ": 11 pictures" in told.out and "1 picture of a photo that is no longer there is used, too" in told.out
     assert not list(SET.rglob("IMG_0004.*")) and "Chosen by hand: 0 taken in, 1 left out" in told.out

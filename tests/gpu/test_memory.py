@@ -34,7 +34,7 @@ from twinloop.adapters.trainers.data.prepare import prepare_batches  # noqa: E40
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.memory.demand import CONTEXT  # noqa: E402
 from twinloop.adapters.trainers.memory.planning import MARGIN  # noqa: E402
-from twinloop.adapters.trainers.optim.optimizer import LIBRARIES  # noqa: E402
+from twinloop.domain.extras import OPTIMIZER_MODULES  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
 from twinloop.errors import OutOfMemory  # noqa: E402
@@ -92,8 +92,8 @@ def empty_card() -> None:
 def test_the_forecast_is_within_a_twentieth(
     small: BaseChoice, photos: tuple[TrainingSample, ...], changes: dict[str, Any], tmp_path: Path
 ) -> None:
-    if (optimizer := changes.get("optimizer")) in LIBRARIES:
-        pytest.importorskip(LIBRARIES[optimizer][0])
+    if (optimizer := changes.get("optimizer")) in OPTIMIZER_MODULES:
+        pytest.importorskip(OPTIMIZER_MODULES[optimizer][0])
     settings = replace(SETTINGS, **changes)
     forecast, most = forecast_and_taken(small, SDXL, photos, settings, tmp_path)
     assert forecast == pytest.approx(most, rel=0.05)

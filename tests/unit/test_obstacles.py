@@ -10,8 +10,11 @@ import pytest
 from tests.functional import loops
 from tests.functional.console import ROOT, twinloop
 from tests.helpers.external_trainers import ai_toolkit, sd_scripts
+from tests.unit.things import Recording
+from twinloop.config import Settings
+from twinloop.errors import ConfigError, InputError, MissingExtra, NothingToDo
 from twinloop.store.atomic import write_json
-from twinloop.wiring import build_makers, obstacles
+from twinloop.wiring import build_makers, build_toolbox, obstacles
 
 PROGRAMS = {"kohya": sd_scripts, "ai-toolkit": ai_toolkit}
 
@@ -111,6 +114,38 @@ def test_a_family_that_cannot_redraw_a_face(tmp_path: Path, asked: dict[str, Any
     for other, strength in ((asked, 0.0), ({"base": "nano", "training": {}}, 0.4)):
         told = found(tmp_path, **other, generation={"face_detail": strength})
         assert not any("face_detail" in line for line in told)
+
+
+def test_several_are_told_as_problems() -> None:
+    one, two = (
+        loops.settings(base_model="nano", training={}, generation={"references": 3, "width": width})
+        for width in (256, 250)
+    )
+    with pytest.raises(InputError, match=r"^generation\.references: 3"):
+        build_toolbox(one, Recording())
+    with pytest.raises(ConfigError, match=r"^this cannot run here: 2 problems\n"):
+        build_toolbox(two, Recording())
+
+
+def test_a_run_looks_for_them_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def look(settings: Settings) -> list[MissingExtra]:
+        looks.append(settings)
+        return []
+
+    def stop(*_: object) -> None:
+        raise NothingToDo("here the loop begins")
+
+    looks: list[Settings] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("twinloop.wiring.makers.missing_libraries", look)
+    monkeypatch.setattr("twinloop.loop.run_loop", stop)
+    loops.write_photos(Path("photos"))
+    chosen = loops.settings(base_model="nano", models_dir="fake", training={})
+    write_json(Path("config.json"), chosen.model_dump(mode="json"))
+    said = twinloop(capsys, "run", "config.json")
+    assert "here the loop begins" in said.err and len(looks) == 1
 
 
 def test_the_doctor_names_all_of_it(

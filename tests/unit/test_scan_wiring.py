@@ -40,10 +40,8 @@ VERSIONS = {
 
 
 def planned(vault: Vault, models_dir: str | None = None, min_face: int | None = None) -> ScanPlan:
-    return wiring.scan_plan(
-        vault, (), remove=(), models_dir=models_dir, min_face=min_face, workers=None, timeout=30, memory=2048,
-        exclude=(), only_these=False,
-    )  # fmt: skip
+    measured = wiring.ScanSettings(models_dir=models_dir, min_face=min_face, timeout=30, memory=2048)
+    return wiring.scan_plan(vault, (), measured)
 
 
 def test_the_stamp_follows_the_model_files(tmp_path: Path) -> None:

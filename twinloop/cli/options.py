@@ -214,8 +214,8 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help=(
-            "which layer from the end of SD 1.5's text encoder prompts and captions are read from, as in A1111"
-            " (default: 1, the last)"
+            "the layer of SD 1.5's text encoder that prompts and captions are read from, counted from the end as in"
+            " A1111 (default: 1, the last)"
         ),
     )
     add(

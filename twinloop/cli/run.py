@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     args.config = _config(args)
     settings = check_config(read_config(args.config), str(args.config), wholly=True, planning=args.dry_run)
-    toolbox = build_toolbox(settings, terminal, planning=args.dry_run)
+    toolbox = build_toolbox(settings, terminal, planning=args.dry_run, checked=True)
     workspace = workspace_of(settings)
     if args.dry_run:
         told = "" if args.restart else _standing(settings, toolbox, workspace, terminal)

@@ -77,7 +77,7 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
     add(
         "--adapter",
         choices=ADAPTERS,
-        help="dora also learns lengths, lokr is a Kronecker product (default: lora)",
+        help="dora also learns magnitudes, lokr is a Kronecker product (default: lora)",
     )
     add("--rank", type=positive, metavar="N", help="rank of the LoRA (default: the preset's)")
     add("--alpha", type=float, metavar="X", help="alpha of the LoRA (default: the preset's)")

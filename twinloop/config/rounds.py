@@ -10,7 +10,7 @@ from twinloop.config.section import Positive, Section, Share
 
 
 class MergeConfig(Section):
-    """How much synthetic there may be."""
+    """How many synthetic images there may be."""
 
     max_synthetic_share: Share = Field(0.5, description="synthetic images of all images, at most")
     real_to_synthetic_weight: Annotated[float, Field(ge=1.0)] = Field(

@@ -82,8 +82,8 @@ class Settings(Section):
     quantization: Quantization | None = Field(
         None,
         description=(
-            "weights of the base model in fewer bits: int8 or fp8 halve them, nf4 quarters them (the extra"
-            " quant); null = as they are"
+            "weights of the base model in fewer bits: int8 or fp8 halve them, nf4 quarters them (needs the extra"
+            ' "quant"); null = as they are'
         ),
     )
     base_prediction: BasePrediction | None = Field(
@@ -103,8 +103,8 @@ class Settings(Section):
     clip_skip: Annotated[int, Field(ge=1, le=12)] = Field(
         1,
         description=(
-            "which layer from the end of SD 1.5's text encoder prompts and captions are read from, as A1111 counts: 1"
-            " = the last, 2 = the last but one, as of many anime models"
+            "the layer of SD 1.5's text encoder that prompts and captions are read from, counted from the end as in"
+            " A1111: 1 = the last, 2 = the last but one, as of many anime models"
         ),
     )
     compile: Compile | None = Field(

@@ -38,14 +38,19 @@ class TrainingConfig(Section):
     )
     rank: Annotated[int, Field(ge=1, le=10**10)] | None = Field(
         None,
-        description="of the LoRA, at most 1024; with lokr, more (10000) means whole matrices; null = the preset's",
+        description=(
+            "rank of the LoRA, at most 1024; with lokr, more (10000) means whole matrices; null = the preset's"
+        ),
     )
     alpha: Annotated[float, Field(gt=0.0)] | None = Field(
         None, description="the LoRA's change is scaled by alpha / rank; null = the preset's, whatever the rank is"
     )
     rank_stabilized: bool = Field(
         False,
-        description="rsLoRA: it is scaled by alpha / root of rank, so that large ranks learn as fast as small ones",
+        description=(
+            "rsLoRA: the LoRA's change is scaled by alpha / root of rank, so that large ranks learn as fast as small"
+            " ones"
+        ),
     )
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] | None = Field(
         None,
@@ -224,8 +229,8 @@ class TrainingConfig(Section):
     multires_noise_iterations: Annotated[int, Field(ge=0, le=20)] = Field(
         0,
         description=(
-            "add so many coarser noises, for larger contrasts (pyramid noise), 6 to 10 are usual; epsilon and v models"
-            " only; 0 = none"
+            "number of coarser noises that are added, for larger contrasts (pyramid noise; 6 to 10 are usual); epsilon"
+            " and v models only; 0 = none"
         ),
     )
     multires_noise_discount: Annotated[float, Field(ge=0.0, le=1.0)] = Field(

@@ -40,7 +40,7 @@ OPTIONAL = frozenset({"tensorboardX"})
 MODULES = frozenset(module for libraries in EXTRAS.values() for module in libraries.values())
 """All that an import may miss because an extra is not installed."""
 
-OF_OPTIMIZERS: Mapping[str, tuple[str, str]] = {
+OPTIMIZER_MODULES: Mapping[str, tuple[str, str]] = {
     "adamw8bit": ("bitsandbytes", "optimizers-gpu"),
     "prodigy": ("prodigyopt", "optimizers"),
     "lion": ("pytorch_optimizer", "optimizers"),
@@ -48,7 +48,7 @@ OF_OPTIMIZERS: Mapping[str, tuple[str, str]] = {
     "adamw_schedulefree": ("pytorch_optimizer", "optimizers"),
 }
 """Module and extra of those that a library beside PyTorch brings."""
-OF_QUANTIZATIONS: Mapping[Quantization, str] = {"nf4": "bitsandbytes", "int8": "torchao", "fp8": "torchao"}
+QUANTIZATION_MODULES: Mapping[Quantization, str] = {"nf4": "bitsandbytes", "int8": "torchao", "fp8": "torchao"}
 """Modules, all of the extra ``quant``."""
-OF_GGUF = "gguf"
+GGUF_MODULE = "gguf"
 """The module that reads .gguf files, of the extra ``quant``."""

@@ -22,6 +22,11 @@ Found = Iterator[tuple[tuple[str, ...], str]]
 """The fields that a problem is about, and what does not fit, with what to do."""
 
 
+def told(fields: Sequence[str], problem: str) -> str:
+    """A problem as the message of an error, which names its field where it is about one alone."""
+    return f"training{'' if fields[1:] else f'.{fields[0]}'}: {problem}."
+
+
 class Asked(Protocol):
     """What the rules look at; None or nothing = not asked for, as `ports.TrainingSettings` says what each is."""
 

@@ -324,10 +324,10 @@ class Family:
         if clip_skip == 1 or self.takes_clip_skip:
             return
         how = (
-            f"models of the family '{self.name}' are always read from the last layer but one, here as in sd-scripts and"
-            " A1111"
+            f"prompts for models of the family '{self.name}' are always read from the last layer but one, here as in"
+            " sd-scripts and A1111"
             if self.clip_alone
-            else f"the text encoders of models of the family '{self.name}' are always read as they were trained"
+            else f"for models of the family '{self.name}', prompts are always read as its text encoders were trained"
         )
         raise InputError(f"clip_skip: {clip_skip} is for SD 1.5; {how}. Leave it out.")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from twinloop.domain.choices import SCHEDULE_FREE
 from twinloop.domain.optimizer_args import in_python
-from twinloop.domain.training_rules import LARGEST_RANK, LAST_TIME, beyond_flow
+from twinloop.domain.training_rules import LARGEST_RANK, LAST_TIME, beyond_flow, told
 from twinloop.errors import InputError
 from twinloop.families.clip import CHUNKS, TOKENS, about_tokens
 from twinloop.foreign.job import Job, check_convolutions, more_steps, quantized, trigger_goes
@@ -257,7 +257,7 @@ def _noise(job: Job) -> dict[str, Any]:
     """
     settings, family = job.settings, job.family
     for fields, problem in beyond_flow(settings, family.name) if family.flow else ():
-        raise InputError(f"training{'' if fields[1:] else f'.{fields[0]}'}: {problem}.")
+        raise InputError(told(fields, problem))
     first, last = settings.min_timestep, settings.max_timestep
     times = {**({"min_timestep": first} if first else {}), **({"max_timestep": last} if last != LAST_TIME else {})}
     if times and not script(job).limits_times:

@@ -31,7 +31,8 @@ def understood_dora(file: LoraFile, known: str) -> tuple[Adapter, Mapping[Place,
         return understood(file, known), {}
     if file.foreign:
         raise ModelFileError(
-            f"{file.path}: the tensor {file.foreign[0][:80]!r} is neither of a LoRA nor the length of outputs."
+            f"{file.path}: the tensor {file.foreign[0][:80]!r} belongs neither to a LoRA nor to the magnitudes of its"
+            " outputs."
         )
     pairs = replace(file, method="LoRA")
     adapter = understood(pairs, known)
@@ -44,6 +45,6 @@ def _as_pair(name: str, lengths: RawTensor, file: LoraFile) -> Layer:
     """Lengths as the ``up`` of a pair, whose rows are shared out among layers as these are."""
     layer = file.layers.get(name)
     if not isinstance(layer, Layer) or len(lengths.bits) != layer.outputs:
-        raise ModelFileError(f"{file.path}: the lengths of {name[:80]!r} do not fit its matrices. {AGAIN}")
+        raise ModelFileError(f"{file.path}: the magnitudes of {name[:80]!r} do not fit its matrices. {AGAIN}")
     down = encode(np.zeros((1, layer.inputs)), lengths.dtype)
     return Layer(down, RawTensor(lengths.dtype, lengths.bits.reshape(-1, 1)), None)

@@ -55,9 +55,9 @@ def locked(folder: Path, use: Use = RUN) -> Iterator[None]:
         if not held:
             os.lseek(handle, _PID_AT, os.SEEK_SET)
             pid = os.read(handle, 32).decode(errors="replace").strip() or "?"
-            holder = f"{use.who} (process {pid})"
-            refused = Locked(f"{folder} is in use by {holder}. {use.wait}")
-            refused.holder = holder
+            who = f"{use.who} (process {pid})"
+            refused = Locked(f"{folder} is in use by {who}. {use.wait}")
+            refused.holder, refused.pid = who, pid
             raise refused
         try:
             os.ftruncate(handle, 0)
@@ -69,3 +69,17 @@ def locked(folder: Path, use: Use = RUN) -> Iterator[None]:
                 os.ftruncate(handle, 0)
     finally:
         os.close(handle)
+
+
+def holder(folder: Path) -> Locked | None:
+    """Who works in a run's folder, as the error that says so; None = nobody, or the folder cannot be looked into."""
+    try:
+        # who holds it is written in it; where nothing is, it is left alone: a run that begins now must not find it held
+        if not (folder / ".lock").stat().st_size:
+            return None
+        with locked(folder):  # left behind by a process that was killed; this empties it
+            return None
+    except Locked as error:
+        return error
+    except (OSError, StorageError):
+        return None

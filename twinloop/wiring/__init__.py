@@ -16,12 +16,20 @@ from twinloop.wiring.measuring import build_observer, chosen_facets, observer_of
 from twinloop.wiring.names import base_model_path, nano_detectors_path
 from twinloop.wiring.options import PRODIGY_RATE, generation_settings, training_settings
 from twinloop.wiring.photo_sizes import remark_on_photos
-from twinloop.wiring.scanning import build_neighbour_search, build_scanner, scan_plan, scan_stamp, scan_worker
+from twinloop.wiring.scanning import (
+    ScanSettings,
+    build_neighbour_search,
+    build_scanner,
+    scan_plan,
+    scan_stamp,
+    scan_worker,
+)
 from twinloop.wiring.toolbox import build_toolbox
 
 __all__ = [
     "PRODIGY_RATE",
     "CaptionServer",
+    "ScanSettings",
     "asked_prediction",
     "base_family",
     "base_model_path",

@@ -17,7 +17,7 @@ from twinloop.stages.masks import check_masks
 from twinloop.store.atomic import check_writable_folder
 from twinloop.system import shell
 from twinloop.wiring.kits import chosen_family
-from twinloop.wiring.makers import NOT_HERE, build_makers, obstacles
+from twinloop.wiring.makers import NOT_HERE, build_makers, obstacles, without_downloads
 
 
 def check_config(data: Any, source: str, wholly: bool = False, planning: bool = False) -> Settings:
@@ -43,7 +43,7 @@ def check_config(data: Any, source: str, wholly: bool = False, planning: bool = 
     preset = list(_preset(settings))
     problems += preset
     if wholly and not preset and "base_model" not in wrong:
-        asked = settings.model_copy(update={"allow_download": False}) if planning else settings
+        asked = without_downloads(settings) if planning else settings
         found = obstacles(asked, build_makers(asked))
         problems += [str(error) for error in found if not (planning and isinstance(error, NOT_HERE))]
     if wholly and settings.training.masks and not problems:

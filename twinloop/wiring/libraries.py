@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from twinloop.config import Settings
 from twinloop.domain.choices import FAKE
-from twinloop.domain.extras import EXTRAS, OF_GGUF, OF_OPTIMIZERS, OF_QUANTIZATIONS, OPTIONAL
+from twinloop.domain.extras import GGUF_MODULE, OPTIMIZER_MODULES, QUANTIZATION_MODULES
 from twinloop.errors import MissingExtra
 from twinloop.wiring.extras import missing_of
 
@@ -26,20 +26,19 @@ def check_libraries(settings: Settings) -> None:
 
 
 def _needed(settings: Settings) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """(what for, extra, modules)."""
+    """(what for, extra, modules), as `missing_of` takes them."""
     if settings.base_model == FAKE:
         return
     training = settings.training
-    of_train = tuple(module for name, module in EXTRAS["train"].items() if name not in OPTIONAL)
-    yield "Generating images and training", "train", of_train
+    yield "Generating images and training", "train", ()
     if settings.quantization is not None:
-        yield f'"quantization": "{settings.quantization}"', "quant", (OF_QUANTIZATIONS[settings.quantization],)
+        yield f'"quantization": "{settings.quantization}"', "quant", (QUANTIZATION_MODULES[settings.quantization],)
     if settings.base_model.lower().endswith(".gguf"):
-        yield f"base_model: {settings.base_model}", "quant", (OF_GGUF,)
+        yield f"base_model: {settings.base_model}", "quant", (GGUF_MODULE,)
     if training.trainer != "builtin":
         return
     if training.wandb:
         yield "training.wandb", "wandb", ("wandb",)
-    module, extra = OF_OPTIMIZERS.get(training.optimizer, ("", ""))
+    module, extra = OPTIMIZER_MODULES.get(training.optimizer, ("", ""))
     if module and extra != "optimizers-gpu":  # whether there is a card for it is asked first
         yield f"training.optimizer '{training.optimizer}'", extra, (module,)

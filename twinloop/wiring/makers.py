@@ -238,6 +238,11 @@ NOT_HERE = (MissingModel, MissingExtra)
 """Obstacles that gaps and prompts do not need away: they may be fetched and installed later."""
 
 
+def without_downloads(settings: Settings) -> Settings:
+    """The same settings, but nothing is fetched while obstacles are looked for."""
+    return settings.model_copy(update={"allow_download": False})
+
+
 def obstacles(settings: Settings, makers: Makers) -> Iterator[TwinLoopError]:
     """All that cannot work of trainer, base model, machine and training: one error each, with its next step, and one
     for all libraries that are not installed. No model is loaded.

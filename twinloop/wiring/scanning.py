@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop import __version__
@@ -70,33 +71,45 @@ def _measurer(models_dir: str, min_face: int) -> PhotoMeasurer:
     return PhotoMeasurer(build_pack(models_dir, scanning=True), min_face)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScanSettings:
+    """How the photos of a scan are measured.
+
+    None = as in the vault's last scan (the one that was interrupted, where one was), else the default.
+
+    Attributes:
+        min_face: pixels (40). workers: processes (one per core, 16 at most: each holds its own models).
+        timeout: seconds a file. memory: megabytes that one file may take.
+    """
+
+    models_dir: str | None = None
+    min_face: int | None = None
+    workers: int | None = None
+    timeout: float
+    memory: int
+
+
 def scan_plan(
     vault: Vault,
     add: Sequence[Path],
+    measured: ScanSettings,
     *,
-    remove: Sequence[Path],
-    models_dir: str | None,
-    min_face: int | None,
-    workers: int | None,
-    timeout: float,
-    memory: int,
-    exclude: Sequence[str],
-    only_these: bool,
+    remove: Sequence[Path] = (),
+    exclude: Sequence[str] = (),
+    only_these: bool = False,
 ) -> ScanPlan:
     """What to scan into a vault, and with what.
 
-    None = as in its last scan (the one that was interrupted, where one was), else the default.
-
     Args:
-        add, remove: folders or files. min_face: pixels (40). workers: processes (one per core, 16 at most: each holds
-            its own models).
-        timeout: seconds a file. memory: megabytes that one file may take. exclude, only_these: as in `ScanPlan`.
+        add, remove: folders or files. exclude, only_these: as in `ScanPlan`.
     """
     record = ScanRecord.read(vault) if vault.scan_record.exists() else None
     known_models, known_least = ("", 0) if record is None else _last_made_with(record)
-    models = known_models if known_models and not models_dir else _from_anywhere(models_dir or MODELS)
-    least = min_face or known_least or MIN_FACE
-    count = worker_count(workers, _MOST_WORKERS)
+    asked = measured.models_dir
+    models = known_models if known_models and not asked else _from_anywhere(asked or MODELS)
+    least = measured.min_face or known_least or MIN_FACE
+    count = worker_count(measured.workers, _MOST_WORKERS)
+    timeout, memory = measured.timeout, measured.memory
     return ScanPlan(
         tuple(add), tuple(remove), models, least, scan_stamp(models, least), f"{timeout:g} s, {memory} MB",
         lambda: build_scanner(models, least, count, timeout, memory), exclude=tuple(exclude), only_these=only_these,

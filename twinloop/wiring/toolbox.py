@@ -11,16 +11,17 @@ from twinloop.ports import Reporter
 from twinloop.stages.toolbox import Makers, Toolbox
 from twinloop.store.clock import SystemClock
 from twinloop.wiring.machine import tell_device
-from twinloop.wiring.makers import NOT_HERE, build_makers, obstacles
+from twinloop.wiring.makers import NOT_HERE, build_makers, obstacles, without_downloads
 from twinloop.wiring.measuring import observer_of
 
 
-def build_toolbox(settings: Settings, reporter: Reporter, planning: bool = False) -> Toolbox:
+def build_toolbox(settings: Settings, reporter: Reporter, planning: bool = False, checked: bool = False) -> Toolbox:
     """Everything a run needs.
 
     Args:
         planning: only gaps and prompts are asked for, which need no base model and no library of an extra: what of
             them is not here is told, and neither refused nor fetched.
+        checked: `check_config` looked for all that cannot work (``wholly``).
 
     Raises:
         TwinLoopError: all that cannot work, each with its next step.
@@ -30,7 +31,7 @@ def build_toolbox(settings: Settings, reporter: Reporter, planning: bool = False
         reporter.warn(makers.notice)
     if planning:
         _say_missing(settings, reporter)
-    else:
+    elif not checked:
         _refuse(list(obstacles(settings, makers)))
     return Toolbox(
         makers=makers,
@@ -50,14 +51,14 @@ def _tell_device(makers: Makers, device: str, reporter: Reporter) -> None:
 def _refuse(found: Sequence[TwinLoopError]) -> None:
     """Raises what is one error; several become one that lists them."""
     if found[1:]:
-        raise ConfigError("what was asked for cannot work", [str(error) for error in found])
+        raise ConfigError("this cannot run here", [str(error) for error in found], noun="problem")
     for error in found:
         raise error
 
 
 def _say_missing(settings: Settings, reporter: Reporter) -> None:
     """Raises all obstacles but base model and libraries that are not here; nothing is downloaded."""
-    here = settings.model_copy(update={"allow_download": False})
+    here = without_downloads(settings)
     makers = build_makers(here)
     found = list(obstacles(here, makers))
     _refuse([error for error in found if not isinstance(error, NOT_HERE)])

@@ -10,7 +10,7 @@ import pytest
 
 from twinloop import errors
 from twinloop.domain.choices import OPTIMIZERS
-from twinloop.domain.extras import EXTRAS, OF_GGUF, OF_OPTIMIZERS, OF_QUANTIZATIONS, OPTIONAL, PURPOSES
+from twinloop.domain.extras import EXTRAS, GGUF_MODULE, OPTIMIZER_MODULES, OPTIONAL, PURPOSES, QUANTIZATION_MODULES
 from twinloop.domain.quantised import QUANTIZATIONS
 from twinloop.errors import MissingExtra, pip_line
 
@@ -28,8 +28,11 @@ def test_every_extra_that_users_install_is_known_with_its_libraries() -> None:
 
 
 def test_what_a_setting_needs_is_in_the_extra_that_is_named() -> None:
-    assert OF_OPTIMIZERS.keys() < set(OPTIMIZERS) and OF_QUANTIZATIONS.keys() == set(QUANTIZATIONS)
-    needed = [*OF_OPTIMIZERS.values(), *((module, "quant") for module in (*OF_QUANTIZATIONS.values(), OF_GGUF))]
+    assert OPTIMIZER_MODULES.keys() < set(OPTIMIZERS) and QUANTIZATION_MODULES.keys() == set(QUANTIZATIONS)
+    needed = [
+        *OPTIMIZER_MODULES.values(),
+        *((module, "quant") for module in (*QUANTIZATION_MODULES.values(), GGUF_MODULE)),
+    ]
     assert all(module in EXTRAS[extra].values() for module, extra in needed)
 
 

@@ -61,9 +61,9 @@ def test_a_lora_has_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tensors", "says"),
     [
-        ({"dora_scale": lengths((1, 24))}, "nor the length of outputs"),
-        ({"dora_scale": lengths(), "diff_b": lengths((72,))}, "nor the length of outputs"),
-        ({"dora_scale": lengths((71, 1))}, "do not fit its matrices"),
+        ({"dora_scale": lengths((1, 24))}, "nor to the magnitudes of its outputs"),
+        ({"dora_scale": lengths(), "diff_b": lengths((72,))}, "nor to the magnitudes of its outputs"),
+        ({"dora_scale": lengths((71, 1))}, "the magnitudes of .* do not fit its matrices"),
     ],
 )
 def test_what_is_none_is_refused(tensors: dict[str, RawTensor], says: str, tmp_path: Path) -> None:

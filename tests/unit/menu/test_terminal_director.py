@@ -129,7 +129,7 @@ from twinloop.menu.director import Option
 from twinloop.menu.terminal import TerminalDirector
 director = TerminalDirector()
 print("a command runs", flush=True)
-time.sleep(1.5)
+time.sleep(0.5)
 people = [Option("ana", "Ana"), Option("bob", "Bob")]
 print("answers:", director.choose("Who is meant?", people), director.text("Where to?", "photos"), flush=True)
 """
@@ -141,17 +141,17 @@ def test_keys_of_before_a_question_do_not_answer_it() -> None:
     shell.expect("a command runs")
     shell.send("\x1b[B\r\r")
     shell.expect("Who is meant")
-    assert shell.expect(["Where to", pexpect.TIMEOUT], timeout=2) == 1, "nobody has answered it"
+    assert shell.expect(["Where to", pexpect.TIMEOUT], timeout=0.5) == 1, "nobody has answered it"
     shell.send("\x1b[B\r\r")
     shell.expect("Where to")
-    assert shell.expect(["answers:", pexpect.TIMEOUT], timeout=2) == 1
+    assert shell.expect(["answers:", pexpect.TIMEOUT], timeout=0.5) == 1
     shell.send("\r")
     shell.expect("answers: bob photos")
     shell.close()
 
 
 def test_answers_that_are_piped_in_are_not_forgotten() -> None:
-    script = TWO_QUESTIONS.replace("time.sleep(1.5)", "")
+    script = TWO_QUESTIONS.replace("time.sleep(0.5)", "")
     piped = subprocess.run(
         [sys.executable, "-c", script], input="\x1b[B\r\r", capture_output=True, text=True, timeout=60, check=True
     )

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from twinloop.errors import Locked, StorageError
-from twinloop.store.lock import locked
+from twinloop.store.lock import holder, locked
 
 
 def test_the_second_run_is_refused_and_told_the_pid(tmp_path: Path) -> None:
     with locked(tmp_path), pytest.raises(Locked, match=f"process {os.getpid()}") as refused, locked(tmp_path):
         pass
-    assert refused.value.holder == f"another run (process {os.getpid()})"
+    assert (refused.value.holder, refused.value.pid) == (f"another run (process {os.getpid()})", str(os.getpid()))
 
 
 def test_a_refused_run_leaves_the_holders_pid_for_the_next(tmp_path: Path) -> None:
@@ -37,6 +37,15 @@ def test_a_file_left_by_a_killed_process_is_no_lock(tmp_path: Path) -> None:
     (tmp_path / ".lock").write_text("4242\n")
     with locked(tmp_path):
         assert (tmp_path / ".lock").read_text().strip() == str(os.getpid())
+
+
+def test_who_works_in_a_folder_is_known_without_working_there(tmp_path: Path) -> None:
+    assert holder(tmp_path) is None and not (tmp_path / ".lock").exists()
+    with locked(tmp_path):
+        found = holder(tmp_path)
+        assert found is not None and found.pid == str(os.getpid())
+    (tmp_path / ".lock").write_text(" 4242\n")  # of a process that was killed
+    assert holder(tmp_path) is None and (tmp_path / ".lock").read_bytes() == b""
 
 
 def test_the_byte_that_is_locked_is_not_needed_to_read_the_pid(tmp_path: Path) -> None:

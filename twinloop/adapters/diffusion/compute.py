@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from twinloop.domain.choices import PRECISIONS
-from twinloop.domain.extras import OF_QUANTIZATIONS
+from twinloop.domain.extras import QUANTIZATION_MODULES
 from twinloop.domain.quantised import QUANTIZATIONS, Quantization
 from twinloop.errors import InputError, MissingExtra
 
@@ -105,7 +105,7 @@ def _quantization(compute: Compute, wanted: str) -> Quantization:
             f'quantization: "{how}" weights need a CUDA GPU or a CPU, but this run computes on an Apple GPU. Leave it'
             ' out, or use "device": "cpu".'
         )
-    library = OF_QUANTIZATIONS[how]
+    library = QUANTIZATION_MODULES[how]
     if importlib.util.find_spec(library) is None:
         raise MissingExtra(f'"quantization": "{how}"', "quant", f"no module '{library}'")
     return how

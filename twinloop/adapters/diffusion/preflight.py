@@ -42,18 +42,13 @@ class Wanted:
     redraws: bool = False
 
 
-def check(wanted: Wanted) -> None:
-    """Look at files, names and the machine; with leave to download, a missing base model is fetched here.
-
-    Raises:
-        InputError, MissingModel, ModelFileError, UnsafeModelFile: the first thing that cannot work, with the next step.
-    """
-    for look in checks(wanted):
-        look()
-
-
 def checks(wanted: Wanted) -> Iterator[Check]:
-    """What `check` looks at, each of which fails alone."""
+    """Looks at files, names and the machine, each of which fails alone; with leave to download, the last one fetches a
+    missing base model.
+
+    Raises (on calling one of them):
+        InputError, MissingModel, ModelFileError, UnsafeModelFile: it cannot work; with the next step.
+    """
     family, generation, choice = wanted.family, wanted.generation, wanted.choice
     yield lambda: check_sampler(generation, family)
     yield lambda: check_references(generation.references, family)

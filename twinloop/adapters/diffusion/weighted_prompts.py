@@ -26,6 +26,6 @@ class WeightedPrompts:
         if found is not None:
             self._told = True
             self._notice(
-                f"A prompt has a weight: {found[0]}. Weights of A1111 and ComfyUI do nothing here; brackets and number"
-                f" are read as letters. Write it without: {found[1]}"
+                f"A prompt has a weight: {found[0]}. Weights as in A1111 and ComfyUI do nothing here: the brackets and"
+                f" the number are read as ordinary text. Write it without: {found[1]}"
             )

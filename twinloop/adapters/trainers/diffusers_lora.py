@@ -39,7 +39,7 @@ from twinloop.adapters.trainers.memory.planning import can_swap, forecast, memor
 from twinloop.adapters.trainers.preflight import check_blocks, check_on_base
 from twinloop.adapters.trainers.records.begun import inputs_hash
 from twinloop.adapters.trainers.records.checkpoints import Checkpoints
-from twinloop.adapters.trainers.records.export import LoraFile
+from twinloop.adapters.trainers.records.export import LoraExport
 from twinloop.adapters.trainers.records.header import base_header, length_header
 from twinloop.adapters.trainers.records.metrics import keep_log
 from twinloop.adapters.trainers.records.training_record import open_record
@@ -54,8 +54,8 @@ from twinloop.ports import Progress, Trained, TrainingSettings, nobody_listens
 from twinloop.store.models.step_saves import StepSaves
 
 _NOT_FOR_A1111 = (
-    "A1111 draws this DoRA wrongly: it takes the lengths of outputs for those of inputs. Use it here, in ComfyUI or in"
-    ' a current version of Forge, or set training.adapter to "lora".'
+    "A1111 draws this DoRA wrongly: it takes the magnitudes of outputs for those of inputs. Use it here, in ComfyUI or"
+    ' in a current version of Forge, or set training.adapter to "lora".'
 )
 
 
@@ -143,7 +143,9 @@ class DiffusersLoraTrainer:
                 run = TrainingRun(base, model, data, settings, execution, record, self._notice, workers)
                 texts = {**self._texts, **length_header(max(chunks)), **metadata}
                 attentions = places_of(name for name, _ in base.denoiser.named_modules())
-                lora = LoraFile(self._family, model, run.noise.prediction, attentions, len(subject), record.date, texts)
+                lora = LoraExport(
+                    self._family, model, run.noise.prediction, attentions, len(subject), record.date, texts
+                )
 
                 def save(step: int) -> None:
                     if (path := saves.at(step)) is not None:

@@ -1,5 +1,5 @@
-"""What of a training's settings can be known to fail, before anything long starts: `check_training` needs no model and
-looks at this machine, `check_fits` needs the family alone, `check_on_base` the loaded base model.
+"""What of a training's settings can be known to fail, before anything long starts: `training_checks` need no model and
+look at this machine, `check_fits` needs the family alone, `check_on_base` the loaded base model.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.preflight import Check
 from twinloop.adapters.trainers.lora.warm_start_file import check_start
 from twinloop.domain.choices import HUBER_SCHEDULES
-from twinloop.domain.extras import OF_OPTIMIZERS
-from twinloop.domain.training_rules import beyond_flow, clashes
+from twinloop.domain.extras import OPTIMIZER_MODULES
+from twinloop.domain.training_rules import beyond_flow, clashes, told
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError, MissingExtra
 from twinloop.families.base import Family
@@ -27,18 +27,13 @@ if TYPE_CHECKING:
     from twinloop.adapters.diffusion.base_model import BaseModel
 
 
-def check_training(settings: TrainingSettings, choice: BaseChoice, processes: int) -> None:
-    """Whether optimizer, libraries and processes are there; PyTorch is imported only where one of them asks for it.
-
-    Raises:
-        InputError, MissingExtra, ModelFileError: the first that cannot work, with the next step.
-    """
-    for look in training_checks(settings, choice, processes):
-        look()
-
-
 def training_checks(settings: TrainingSettings, choice: BaseChoice, processes: int) -> Iterator[Check]:
-    """What `check_training` looks at, each of which fails alone."""
+    """Looks whether optimizer, libraries and processes are there, each of which fails alone; PyTorch is imported only
+    where one of them asks for it.
+
+    Raises (on calling one of them):
+        InputError, MissingExtra, ModelFileError: it cannot work; with the next step.
+    """
     packed = choice.base.lower().endswith(SUFFIX)
     yield lambda: check_start(settings)
     yield lambda: _check_adapter(settings, packed and holds_packed_weights(Path(choice.base)))
@@ -46,7 +41,7 @@ def training_checks(settings: TrainingSettings, choice: BaseChoice, processes: i
         yield lambda: _check_swap(_place(choice).type, None if packed else choice.quantization)
     if settings.wandb:
         yield _check_wandb
-    if settings.optimizer in OF_OPTIMIZERS:
+    if settings.optimizer in OPTIMIZER_MODULES:
         yield lambda: _check_optimizer(settings, choice)
     if processes > 1:
         yield lambda: _check_processes(processes, settings.effective_batch)
@@ -124,7 +119,7 @@ def _check_adapter(settings: TrainingSettings, packed: bool) -> None:
     if packed and settings.adapter == "dora":
         raise InputError(
             'training.adapter: "dora" does not go with the packed weights of a .gguf file as base_model, whose'
-            ' lengths it cannot tell. Use "lora", or name the .safetensors file or folder of this model;'
+            ' magnitudes it cannot tell. Use "lora", or name the .safetensors file or folder of this model;'
             ' "quantization": "int8" makes that smaller.'
         )
 
@@ -160,7 +155,7 @@ def check_fits(settings: TrainingSettings, family: Family) -> None:
 def misfits(settings: TrainingSettings, family: Family) -> Iterator[InputError]:
     """All that does not go together, as `check_fits` raises it."""
     for fields, problem in (*clashes(settings), *(beyond_flow(settings, family.name) if family.flow else ())):
-        yield InputError(f"training{'' if fields[1:] else f'.{fields[0]}'}: {problem}.")
+        yield InputError(told(fields, problem))
     if not family.flow and (settings.flow_sampling or settings.flow_shift):
         yield InputError(
             f"training.flow_sampling and flow_shift are for flow models; {family.name} is none. Leave them out."

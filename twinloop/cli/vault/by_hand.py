@@ -10,7 +10,7 @@ from typing import Any
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_person, add_vault, person_of
-from twinloop.domain.wording import plural
+from twinloop.domain.wording import agree, plural
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -50,8 +50,9 @@ def _saying(kind: str) -> Callable[[argparse.Namespace, Terminal], Any]:
             terminal.line(f"Left out with it: {item.photo.paths[0]}: {item.reason}")
         if gone and made.kind == by_hand.EXCLUDE:
             terminal.line(
-                f"Of {plural(len(gone), 'picture', 'pictures')} the photo is no longer there: what prep removes cannot"
-                " be made again"
+                f"The {agree(len(gone), 'photo', 'photos')} of {plural(len(gone), 'picture')}"
+                f" {agree(len(gone), 'is', 'are')} no longer there: once prep has removed what was cut from"
+                f" {agree(len(gone), 'it', 'them')}, it cannot be made again"
             )
         if behind:
             terminal.line(f"The training set is older than that. Next: {opened.vault.command(f'prep {person.id}')}")

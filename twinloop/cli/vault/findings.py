@@ -28,12 +28,12 @@ def beside_lines(found: Captions) -> list[str]:
 
 
 def unused_lines(found: Captions) -> list[str]:
-    """Captions of the user's own that no picture has, because another photo stands for theirs."""
+    """Captions of the user's own that no picture has, because another copy of their photo is used."""
     if not found.unused:
         return []
     more = f" and {len(found.unused) - SHOWN} more, all in the JSON" if len(found.unused) > SHOWN else ""
     first = ", ".join(found.unused[:SHOWN])
-    return [f"Captions not used, because another photo stands for theirs: {len(found.unused)} ({first}{more})"]
+    return [f"Captions not used, because another copy of their photo is used: {len(found.unused)} ({first}{more})"]
 
 
 def copy_lines(left_out: Sequence[LeftOut]) -> list[str]:

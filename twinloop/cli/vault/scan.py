@@ -106,12 +106,14 @@ def run(args: argparse.Namespace, terminal: Terminal, identities: bool = False) 
     plan = wiring.scan_plan(
         vault,
         args.folders,
+        wiring.ScanSettings(
+            models_dir=args.models_dir,
+            min_face=args.min_face,
+            workers=args.workers,
+            timeout=args.timeout,
+            memory=args.memory,
+        ),
         remove=args.remove,
-        models_dir=args.models_dir,
-        min_face=args.min_face,
-        workers=args.workers,
-        timeout=args.timeout,
-        memory=args.memory,
         exclude=args.exclude,
         only_these=args.no_exclude,
     )

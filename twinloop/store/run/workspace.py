@@ -191,7 +191,8 @@ class Workspace:
             if (found := noted_process(note)) is not None:
                 raise Locked(
                     f"Another program still trains in {note.parent} (process {found.process.pid}), for a run that was"
-                    " killed. End that process first, or start the run without --restart, which ends it."
+                    " killed. End that process first, or run again without --restart: the run then ends it and goes"
+                    " on."
                 )
 
     def show(self, path: Path) -> str:

@@ -8,8 +8,8 @@ from fastapi import APIRouter
 
 from twinloop.config import load_settings
 from twinloop.errors import InputError, Locked
+from twinloop.store.lock import holder
 from twinloop.web.api.shared import Sent, TheJobs, TheSite
-from twinloop.web.held import holder
 
 router = APIRouter(prefix="/jobs")
 
@@ -36,10 +36,12 @@ def start_run(body: Start, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
         raise InputError(f"No configuration {body.config}. Known: {', '.join(configs) or 'none'}.")
     settings = load_settings(configs[body.config])
     folder = site.show(site.home / settings.output_dir)
-    held_by = holder(site.home / settings.output_dir)
+    held = holder(site.home / settings.output_dir)
     working = jobs.of(folder)
-    if held_by and (working is None or working.state not in ("running", "stopping")):
-        raise Locked(f"{folder} is in use by {held_by}. Nothing was started; wait until that has ended, or stop it.")
+    if held is not None and (working is None or working.state not in ("running", "stopping")):
+        raise Locked(
+            f"{folder} is in use by {held.holder}. Nothing was started; wait until that has ended, or stop it."
+        )
     return jobs.start(
         folder,
         ["run", "--config", f"./{body.config}" if body.config.startswith("-") else body.config],

@@ -21,11 +21,11 @@ from twinloop.report.reading import read_run
 from twinloop.stages import review as reviewing
 from twinloop.stages.pick import picked
 from twinloop.store.atomic import read_object
+from twinloop.store.lock import holder
 from twinloop.store.models.lora_file import kohya_path
 from twinloop.store.run.found_run import found_run
 from twinloop.store.run.workspace import GENERATION_METADATA, Workspace
 from twinloop.web.api.shared import Sent, TheJobs, TheSite, made
-from twinloop.web.held import holder
 from twinloop.web.pictures import picture
 from twinloop.web.recorded import recorded
 from twinloop.web.site import Site
@@ -62,7 +62,7 @@ def overview(site: TheSite, jobs: TheJobs) -> dict[str, Any]:
 def _summary(name: str, space: Workspace, jobs: TheJobs, begun_by: Mapping[Path, str]) -> dict[str, Any]:
     history = _json(space.history)
     settings = _json(space.run_record).get("settings", {})
-    job = jobs.of(name)
+    job, held = jobs.of(name), holder(space.root)
     return {
         "run": name,
         "person": history.get("person") or settings.get("person_name", ""),
@@ -72,16 +72,10 @@ def _summary(name: str, space: Workspace, jobs: TheJobs, begun_by: Mapping[Path,
         "gaps_left": history.get("gaps_left"),
         "stop": history.get("stop"),
         "job": job.to_json() if job is not None else None,
-        "process": _process(holder(space.root)),
+        "process": held.pid if held is not None else None,
         "config": begun_by.get(space.root.resolve()),
         "report": space.report.exists(),
     }
-
-
-def _process(held_by: str | None) -> str | None:
-    """The number of the process that works in a run's folder, whoever started it."""
-    found = re.search(r"process (\S+)\)", held_by or "")
-    return found[1] if found else None
 
 
 def _waiting(space: Workspace, history: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:

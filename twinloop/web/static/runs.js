@@ -25,7 +25,7 @@ class Runs {
     await this.show();
   }
 
-  /** The list, drawn anew where it reads otherwise. */
+  // The list, drawn anew where it reads otherwise.
   take(overview) {
     this.overview = overview;
     this.chosen = this.wanted ?? overview.runs[0]?.run ?? null;
@@ -57,7 +57,7 @@ class Runs {
     this.draw(run.job, true);
   }
 
-  /** The places of what is told of one run. Each is drawn anew only where it reads otherwise. */
+  // The places of what is told of one run. Each is drawn anew only where it reads otherwise.
   frame(heading) {
     this.words = new Words();
     this.head = el("div", { class: "head" });
@@ -92,7 +92,7 @@ class Runs {
     if (this.asked % LIST_EVERY === 0) await this.refresh();
   }
 
-  /** The command on the chosen run. One that works has its folder after a while; one that cannot start never has. */
+  // The command on the chosen run. One that works has its folder after a while; one that cannot start never has.
   async follow() {
     const job = await latest(this.chosen);
     const known = this.run?.run === this.chosen;
@@ -105,7 +105,7 @@ class Runs {
     else if (job.state === "running") await this.sample();
   }
 
-  /** What is done elsewhere: in a terminal, or in another tab. */
+  // What is done elsewhere: in a terminal, or in another tab.
   async refresh() {
     const before = this.summary();
     this.take(await get("/api/overview"));
@@ -113,7 +113,7 @@ class Runs {
     else if (this.run?.process) await this.sample();
   }
 
-  /** What the list knows of the chosen run, without the words of its command. */
+  // What the list knows of the chosen run, without the words of its command.
   summary() {
     const run = this.overview.runs.find((one) => one.run === this.chosen);
     return JSON.stringify({ ...run, job: null });
@@ -152,7 +152,7 @@ class Runs {
     this.words.draw(elsewhere ? null : job);
   }
 
-  /** Why the run ended, and whether its LoRA is better for it: the words of the terminal and of the report. */
+  // Why the run ended, and whether its LoRA is better for it: the words of the terminal and of the report.
   outcome() {
     const run = this.run;
     if (!run?.stop) return [];
@@ -213,7 +213,7 @@ class Runs {
     say(`v${version} is the final LoRA now.`);
   }
 
-  /** What v1 is held against: the final version, or the latest where that is v1 itself. */
+  // What v1 is held against: the final version, or the latest where that is v1 itself.
   opposite(versions) {
     const final = this.run.picked?.version ?? this.run.best;
     return versions.includes(final) && final !== versions[0] ? final : versions.at(-1);

@@ -13,10 +13,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
+from tests.helpers.looks import look_at_all  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
-from twinloop.adapters.diffusion.preflight import Wanted, check  # noqa: E402
+from twinloop.adapters.diffusion.preflight import Wanted, checks  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.distributed.job import NamedFamily, SharedTraining  # noqa: E402
@@ -116,13 +117,16 @@ def test_a_lora_is_trained_with_it(changes: dict[str, Any], folder: Path, tmp_pa
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("sdxl", "always read from the last layer but one, here as in sd-scripts"), ("flux", "always read as they were")],
+    [
+        ("sdxl", "always read from the last layer but one, here as in sd-scripts"),
+        ("flux", "always read as its text encoders were trained"),
+    ],
 )
 def test_other_families_refuse_it(name: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=rf"clip_skip: 2 is for SD 1\.5; .*'{name}'.*{says}"):
         open_base(BaseChoice(str(tmp_path), "cpu", clip_skip=2), FAMILIES[name])
     with pytest.raises(InputError, match="clip_skip: 2 is for"):
-        check(Wanted(BaseChoice(str(tmp_path), "cpu", clip_skip=2), FAMILIES[name], GENERATION))
+        look_at_all(checks(Wanted(BaseChoice(str(tmp_path), "cpu", clip_skip=2), FAMILIES[name], GENERATION)))
 
 
 def test_there_are_only_so_many_layers(folder: Path) -> None:

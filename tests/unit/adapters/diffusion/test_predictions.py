@@ -14,10 +14,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
+from tests.helpers.looks import look_at_all  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
-from twinloop.adapters.diffusion.preflight import Wanted, check  # noqa: E402
+from twinloop.adapters.diffusion.preflight import Wanted, checks  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.distributed.job import NamedFamily, SharedTraining  # noqa: E402
@@ -106,7 +107,7 @@ def test_pipelines_that_cannot_rescale_are_said_before_anything_starts(
     with pytest.raises(
         InputError, match=rf"generation\.guidance_rescale: \w+Pipeline, .*'{family}', has no such argument"
     ):
-        check(wanted)
+        look_at_all(checks(wanted))
 
 
 def test_no_image_is_made_without_what_was_asked_for(tmp_path: Path) -> None:

@@ -15,10 +15,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from tests.contract.makers import TRAINING  # noqa: E402
+from tests.helpers.looks import look_at_all  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
-from twinloop.adapters.trainers.preflight import check_fits, check_on_base, check_training  # noqa: E402
+from twinloop.adapters.trainers.preflight import check_fits, check_on_base, training_checks  # noqa: E402
 from twinloop.errors import InputError, MissingExtra  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
@@ -44,7 +45,7 @@ def test_what_cannot_work(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(error, match=words):
-        check_training(replace(TRAINING, **changes), CPU, processes)
+        look_at_all(training_checks(replace(TRAINING, **changes), CPU, processes))
 
 
 def test_a_trigger_of_spaces_is_none() -> None:
@@ -63,8 +64,8 @@ def test_blocks_of_4_bits_are_not_swapped(
     monkeypatch.setattr(compute, "choose_compute", lambda *_: gpu)
     settings = replace(TRAINING, blocks_to_swap=1)
     with pytest.raises(InputError, match=r'does not go with "quantization": "nf4"') if problem else nullcontext():
-        check_training(settings, BaseChoice("base", "cuda", quantization=quantization), 1)
-    check_training(settings, BaseChoice("z.gguf", "cuda", quantization=quantization), 1)
+        look_at_all(training_checks(settings, BaseChoice("base", "cuda", quantization=quantization), 1))
+    look_at_all(training_checks(settings, BaseChoice("z.gguf", "cuda", quantization=quantization), 1))
 
 
 def test_more_blocks_than_there_are(full_base: Path) -> None:
@@ -89,5 +90,7 @@ def test_a_dora_is_not_trained_on_packed_weights(full_base: Path, monkeypatch: p
 
 
 def test_what_can() -> None:
-    check_training(replace(TRAINING, blocks_to_swap=0), CPU, 2)
-    check_training(replace(TRAINING, optimizer="adafactor", batch_size=1, gradient_accumulation=3), CPU, 3)
+    look_at_all(training_checks(replace(TRAINING, blocks_to_swap=0), CPU, 2))
+    look_at_all(
+        training_checks(replace(TRAINING, optimizer="adafactor", batch_size=1, gradient_accumulation=3), CPU, 3)
+    )

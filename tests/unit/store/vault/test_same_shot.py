@@ -35,11 +35,11 @@ class Scans:
             problem = beside("a.jpg") if name == "a.CR2" and "a.jpg" in files else ""
             entry = FileEntry(FOLDER / name, (sizes or {}).get(name, 1), hash(content) % 1000, content, problem)
             listed[name] = entry if name.endswith(".jpg") else dataclasses.replace(entry, mtime_ns=1)
-        index, log = Listing(self.catalog), SameShotLog(self.path, self.catalog)
-        index.take_listing(Found(ListedFile(e.path, e.size, e.mtime_ns), e.problem) for e in listed.values())
+        listing, log = Listing(self.catalog), SameShotLog(self.path, self.catalog)
+        listing.take_listing(Found(ListedFile(e.path, e.size, e.mtime_ns), e.problem) for e in listed.values())
         log.note_before()
-        index.forget_missing([FOLDER], [])
-        index.note_problems()
+        listing.forget_missing([FOLDER], [])
+        listing.note_problems()
         if not killed:
             for entry in listed.values():
                 if not entry.problem:

@@ -216,8 +216,8 @@ class ExternalTrainer:
                 " for it, or stop that command."
             )
         self._notice(
-            f"{self._title} of an earlier start still ran in {home.root} (process {found.process.pid}), which nobody"
-            " waited for any more. It is ended; the training goes on from what it saved."
+            f"{self._title} was still running in {home.root} (process {found.process.pid}): the command that started it"
+            " had been killed. It is being stopped, and the training continues from what it saved."
         )
         stop(found.process)
 

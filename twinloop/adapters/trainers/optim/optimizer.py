@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from twinloop.domain.choices import SCHEDULE_FREE
-from twinloop.domain.extras import OF_OPTIMIZERS
+from twinloop.domain.extras import OPTIMIZER_MODULES
 from twinloop.domain.optimizer_args import Arguments, Value, mistakes
 from twinloop.errors import InputError, MissingExtra, StateError
 
@@ -29,13 +29,13 @@ def _adamw(parameters: list[nn.Parameter], arguments: Mapping[str, Value]) -> to
 
 
 def _adamw8bit(parameters: list[nn.Parameter], arguments: Mapping[str, Value]) -> torch.optim.Optimizer:
-    kind = _library("adamw8bit", *LIBRARIES["adamw8bit"]).optim.AdamW8bit
+    kind = _library("adamw8bit", *OPTIMIZER_MODULES["adamw8bit"]).optim.AdamW8bit
     made: torch.optim.Optimizer = kind(parameters, lr=0.0, **arguments)
     return made
 
 
 def _prodigy(parameters: list[nn.Parameter], arguments: Mapping[str, Value]) -> torch.optim.Optimizer:
-    kind = _library("prodigy", *LIBRARIES["prodigy"]).Prodigy
+    kind = _library("prodigy", *OPTIMIZER_MODULES["prodigy"]).Prodigy
     usual = {"decouple": True, "use_bias_correction": True, "safeguard_warmup": True}
     with redirect_stdout(io.StringIO()):  # it prints a line of its own
         made: torch.optim.Optimizer = kind(parameters, lr=1.0, **{**usual, **arguments})
@@ -52,7 +52,7 @@ def _adafactor(parameters: list[nn.Parameter], arguments: Mapping[str, Value]) -
 
 def _of_pytorch_optimizer(name: str) -> Callable[[list[nn.Parameter], Mapping[str, Value]], torch.optim.Optimizer]:
     def make(parameters: list[nn.Parameter], arguments: Mapping[str, Value]) -> torch.optim.Optimizer:
-        kind = getattr(_library(name, *LIBRARIES[name]), CLASSES[name].rpartition(".")[2])
+        kind = getattr(_library(name, *OPTIMIZER_MODULES[name]), CLASSES[name].rpartition(".")[2])
         made: torch.optim.Optimizer = kind(parameters, lr=0.0, **arguments)
         return made
 
@@ -83,8 +83,6 @@ CLASSES = {
 }
 """What other tools call them in the headers of LoRA files."""
 
-LIBRARIES = OF_OPTIMIZERS
-
 
 def check_optimizer(name: str, device: torch.device, arguments: Arguments = ()) -> None:
     """Whether this optimizer can be used here with these arguments; asked before anything long starts.
@@ -102,8 +100,8 @@ def check_optimizer(name: str, device: torch.device, arguments: Arguments = ()) 
             f'training.optimizer: "adamw8bit" needs a CUDA GPU, but this training computes on {device.type}. '
             'Use "adamw", or "adafactor", which needs even less memory.'
         )
-    if name in LIBRARIES:
-        _library(name, *LIBRARIES[name])
+    if name in OPTIMIZER_MODULES:
+        _library(name, *OPTIMIZER_MODULES[name])
 
 
 def _library(optimizer: str, module: str, extra: str) -> Any:

@@ -16,7 +16,7 @@ from twinloop.ports import TrainingSettings
 
 
 @dataclass(frozen=True, eq=False)
-class LoraFile:
+class LoraExport:
     """A LoRA in training, and what its file says whatever the step.
 
     Attributes:

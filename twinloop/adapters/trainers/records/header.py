@@ -63,20 +63,33 @@ def lora_header(
     Args:
         images: of the subject.
     """
-    size = f"{settings.resolution}x{settings.resolution}"
-    modelspec = {
+    modelspec = _modelspec(settings, family, prediction, images, date, given.get("ss_output_name", "lora"))
+    texts = {f"modelspec.{name}": str(value) for name, value in modelspec.items()}
+    texts |= {f"ss_{name}": str(value) for name, value in _kohya(settings, family, images).items()}
+    return {**texts, "twinloop.version": __version__, "twinloop.preset": settings.preset, **given}
+
+
+def _modelspec(
+    settings: TrainingSettings, family: Family, prediction: str, images: int, date: str, title: str
+) -> dict[str, str]:
+    """What Stability AI's ModelSpec has of a LoRA."""
+    return {
         "sai_model_spec": "1.0.1",
         "architecture": f"{family.architecture}/lora",
         "implementation": "diffusers",
-        "title": given.get("ss_output_name", "lora"),
-        "resolution": size,
+        "title": title,
+        "resolution": f"{settings.resolution}x{settings.resolution}",
         "description": f"Character LoRA, trained on {images} images in {settings.last_step} steps",
         "author": "not given",
         "date": date,
         "prediction_type": "v" if prediction == "v_prediction" else prediction,
     }
+
+
+def _kohya(settings: TrainingSettings, family: Family, images: int) -> dict[str, object]:
+    """What sd-scripts notes of a training."""
     epochs = max(1, round(settings.last_step * settings.effective_batch / images))
-    kohya = {
+    return {
         "output_name": "lora",
         "network_module": _network_module(settings, family),
         **_network_arguments(settings),
@@ -122,9 +135,6 @@ def lora_header(
         "v2": False,
         **({"clip_skip": settings.clip_skip} if settings.clip_skip != 1 else {}),
     }
-    texts = {f"modelspec.{name}": str(value) for name, value in modelspec.items()}
-    texts |= {f"ss_{name}": str(value) for name, value in kohya.items()}
-    return {**texts, "twinloop.version": __version__, "twinloop.preset": settings.preset, **given}
 
 
 def _optimizer(settings: TrainingSettings) -> str:

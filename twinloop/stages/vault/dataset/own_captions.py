@@ -71,7 +71,7 @@ def edit(opened: OpenVault, label: Label, sha256: str, text: str, as_is: bool = 
         as_is: leave it without the trigger, where that is missing: the words lie in a file of the user's.
     """
     full = one_line(text) if as_is else as_written(label, text)
-    if _is_new(opened, label, sha256, full):
+    if _new(opened, label, {sha256: full}):
         opened.decisions.add("caption", {"person": label.person, "sha256": sha256, "text": full})
     return full
 
@@ -82,7 +82,7 @@ def edit_many(opened: OpenVault, label: Label, texts: Mapping[str, str]) -> dict
     Texts as in `edit`.
     """
     full = {sha256: as_written(label, text) for sha256, text in texts.items()}
-    changed = {sha256: text for sha256, text in full.items() if _is_new(opened, label, sha256, text)}
+    changed = _new(opened, label, full)
     if len(changed) == 1:
         sha256, text = next(iter(changed.items()))
         edit(opened, label, sha256, text)
@@ -91,10 +91,11 @@ def edit_many(opened: OpenVault, label: Label, texts: Mapping[str, str]) -> dict
     return changed
 
 
-def _is_new(opened: OpenVault, label: Label, sha256: str, text: str) -> bool:
-    """Whether a caption is not yet what stands of the photo itself; "" must also take back what a copy of it says."""
-    alike = {} if text else alike_in(opened.vault)
-    return edits_of(opened.decisions, label.person, alike).get(sha256, "") != text
+def _new(opened: OpenVault, label: Label, texts: Mapping[str, str]) -> dict[str, str]:
+    """The captions that are not yet what stands of the photo itself; "" must also take back what a copy of it says."""
+    own = edits_of(opened.decisions, label.person)
+    shared = own if all(texts.values()) else edits_of(opened.decisions, label.person, alike_in(opened.vault))
+    return {sha256: text for sha256, text in texts.items() if (own if text else shared).get(sha256, "") != text}
 
 
 def photo_meant(opened: OpenVault, person: Person, name: str) -> str:

@@ -19,13 +19,14 @@ from peft.tuners.lokr.layer import factorization as of_peft  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 from tests.contract.makers import GENERATION  # noqa: E402
+from tests.helpers.looks import look_at_all  # noqa: E402
 from tests.helpers.lora_files import write_lora  # noqa: E402
 from tests.unit.adapters.diffusion.loras.random_loras import random_lora  # noqa: E402
 from tests.unit.loras.kronecker_files import FACTORS, WIDTHS, product  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.loras.kronecker_layers import add_lokr, wear_product  # noqa: E402
-from twinloop.adapters.diffusion.preflight import Wanted, check  # noqa: E402
+from twinloop.adapters.diffusion.preflight import Wanted, checks  # noqa: E402
 from twinloop.errors import InputError, ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.loras.kronecker import factorization  # noqa: E402
@@ -245,10 +246,10 @@ def test_layer_by_layer_offloading_and_a_lokr_are_known_not_to_go_together_befor
     slow = replace(GENERATION, offload="sequential")
     wanted = Wanted(BaseChoice(str(full_base), "cpu"), SDXL, slow, (foreign[0],))
     with pytest.raises(InputError, match=r"generation.offload: 'sequential'.*--to lora"):
-        check(wanted)
+        look_at_all(checks(wanted))
     with pytest.raises(InputError, match="CUDA GPU"):  # all that is wrong with a LoRA here is the machine
-        check(replace(wanted, loras=(tmp_path / "style.safetensors",)))
-    check(replace(wanted, generation=GENERATION))
+        look_at_all(checks(replace(wanted, loras=(tmp_path / "style.safetensors",))))
+    look_at_all(checks(replace(wanted, generation=GENERATION)))
 
 
 def test_files_of_any_precision_are_read_exactly(base: BaseModel, tmp_path: Path) -> None:

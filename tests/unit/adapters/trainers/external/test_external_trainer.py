@@ -248,7 +248,7 @@ def test_a_program_whose_command_was_killed_is_ended_by_the_next_start(
         command.kill()
     assert runs(program)
     assert train(trainer, photos, home).exists() and not runs(program)
-    assert f"process {program}" in heard[0] and "It is ended" in heard[0]
+    assert f"process {program}" in heard[0] and "It is being stopped" in heard[0]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")

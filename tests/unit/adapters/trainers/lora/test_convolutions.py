@@ -19,6 +19,7 @@ pytest.importorskip("diffusers")
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
+from tests.helpers.looks import look_at_all  # noqa: E402
 from tests.helpers.lora_files import write_lora  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from tests.helpers.training_memory import demand_of  # noqa: E402
@@ -32,7 +33,7 @@ from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan, around_attentions  # noqa: E402
 from twinloop.adapters.trainers.lora.warm_start import begin_from  # noqa: E402
 from twinloop.adapters.trainers.lora.warm_start_file import start_of  # noqa: E402
-from twinloop.adapters.trainers.preflight import check_fits, check_training  # noqa: E402
+from twinloop.adapters.trainers.preflight import check_fits, training_checks  # noqa: E402
 from twinloop.errors import InputError  # noqa: E402
 from twinloop.families import FAMILIES, Family  # noqa: E402
 from twinloop.loras.adapter import understood  # noqa: E402
@@ -240,7 +241,7 @@ def test_the_copy_of_a_whole_sdxl_has_the_names_of_its_original_code(tmp_path: P
 )
 def test_what_it_cannot_begin_from(changes: dict[str, Any], says: str, made: Trained) -> None:
     with pytest.raises(InputError, match=says):
-        check_training(replace(SETTINGS, start_from=str(made.lora), **changes), made.choice, 1)
+        look_at_all(training_checks(replace(SETTINGS, start_from=str(made.lora), **changes), made.choice, 1))
 
 
 def test_a_transformer_has_none() -> None:

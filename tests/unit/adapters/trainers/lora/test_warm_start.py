@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from tests.contract.makers import TRAINING, samples  # noqa: E402
+from tests.helpers.looks import look_at_all  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
@@ -22,7 +23,7 @@ from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.adapters.trainers.lora.warm_start import begin_from  # noqa: E402
 from twinloop.adapters.trainers.lora.warm_start_file import start_of  # noqa: E402
-from twinloop.adapters.trainers.preflight import check_training  # noqa: E402
+from twinloop.adapters.trainers.preflight import training_checks  # noqa: E402
 from twinloop.errors import InputError, ModelFileError, StateError, TwinLoopError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.loras.adapter import understood  # noqa: E402
@@ -136,13 +137,13 @@ def test_what_it_cannot_begin_from_is_told_before_a_model_is_loaded(
 ) -> None:
     asked = replace(FIRST, **{"start_from": str(first), **changes})
     with pytest.raises(error, match=says):
-        check_training(asked, BaseChoice(str(base), "cpu"), 1)
+        look_at_all(training_checks(asked, BaseChoice(str(base), "cpu"), 1))
 
 
 def test_a_lokr_is_nothing_to_begin_from(base: Path, tmp_path: Path) -> None:
     lokr = trained(base, tmp_path, replace(FIRST, adapter="lokr", steps=1))
     with pytest.raises(ModelFileError, match="is a LoKr"):
-        check_training(replace(FIRST, start_from=str(lokr)), BaseChoice(str(base), "cpu"), 1)
+        look_at_all(training_checks(replace(FIRST, start_from=str(lokr)), BaseChoice(str(base), "cpu"), 1))
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,8 @@ from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.adapters.trainers.loss.noise_schedule import draw_noise, schedule_for  # noqa: E402
 from twinloop.adapters.trainers.loss.objective import Objective  # noqa: E402
-from twinloop.adapters.trainers.optim.optimizer import LIBRARIES  # noqa: E402
 from twinloop.domain.choices import SCHEDULE_FREE  # noqa: E402
+from twinloop.domain.extras import OPTIMIZER_MODULES  # noqa: E402
 from twinloop.domain.faces import Box  # noqa: E402
 from twinloop.domain.optimizer_args import ordered  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
@@ -221,8 +221,8 @@ def test_resumed_with_everything_on_it_ends_in_the_same_bytes(
     optimizer: str, tiny_base: Path, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    if optimizer in LIBRARIES:
-        pytest.importorskip(LIBRARIES[optimizer][0], reason="the optimizers extra is not installed")
+    if optimizer in OPTIMIZER_MODULES:
+        pytest.importorskip(OPTIMIZER_MODULES[optimizer][0], reason="the optimizers extra is not installed")
     argued = {
         "prodigy": {"d0": 1e-3, "betas": [0.8, 0.9]}, "adafactor": {"beta1": 0.8}, "lion": {"betas": [0.8, 0.9]},
         "came": {"betas": [0.8, 0.9, 0.99]}, "adamw_schedulefree": {"betas": [0.8, 0.9], "r": 1.0},

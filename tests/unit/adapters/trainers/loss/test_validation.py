@@ -28,8 +28,9 @@ from twinloop.adapters.trainers.execution.process_group import Workers  # noqa: 
 from twinloop.adapters.trainers.loss import validation  # noqa: E402
 from twinloop.adapters.trainers.loss.noise_schedule import schedule_for  # noqa: E402
 from twinloop.adapters.trainers.loss.validation import Validation  # noqa: E402
-from twinloop.adapters.trainers.optim.optimizer import LIBRARIES, Optimizer  # noqa: E402
+from twinloop.adapters.trainers.optim.optimizer import Optimizer  # noqa: E402
 from twinloop.domain import validation_plan  # noqa: E402
+from twinloop.domain.extras import OPTIMIZER_MODULES  # noqa: E402
 from twinloop.domain.faces import Box  # noqa: E402
 from twinloop.domain.records import Mask, TrainingSample  # noqa: E402
 from twinloop.errors import StateError, UnreadableImage  # noqa: E402
@@ -97,8 +98,8 @@ def test_it_changes_no_lora_and_is_the_same_after_a_kill(
 ) -> None:
     """Killed between two steps, and inside of a validation."""
     base, photos, asked = build_tiny(family, tmp_path / "base"), photos_in(tmp_path / "photos"), LOOKS[family]
-    if asked.optimizer in LIBRARIES:
-        pytest.importorskip(LIBRARIES[asked.optimizer][0], reason="the optimizers extra is not installed")
+    if asked.optimizer in OPTIMIZER_MODULES:
+        pytest.importorskip(OPTIMIZER_MODULES[asked.optimizer][0], reason="the optimizers extra is not installed")
     measure = Validation.measure
 
     def watched(self: Validation, step: int) -> Any:

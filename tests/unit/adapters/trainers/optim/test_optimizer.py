@@ -15,9 +15,10 @@ from safetensors.torch import load, save  # noqa: E402
 
 from tests.contract.makers import TRAINING  # noqa: E402
 from twinloop.adapters.trainers.memory.demand import STATE_BYTES, state_bytes  # noqa: E402
-from twinloop.adapters.trainers.optim.optimizer import CLASSES, LIBRARIES, OPTIMIZERS, Optimizer, check_optimizer  # noqa: E402
+from twinloop.adapters.trainers.optim.optimizer import CLASSES, OPTIMIZERS, Optimizer, check_optimizer  # noqa: E402
 from twinloop.adapters.trainers.records.header import lora_header  # noqa: E402
 from twinloop.domain import choices  # noqa: E402
+from twinloop.domain.extras import OPTIMIZER_MODULES  # noqa: E402
 from twinloop.domain.optimizer_args import TAKEN, Arguments, ordered  # noqa: E402
 from twinloop.errors import InputError, MissingExtra, StateError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -39,8 +40,8 @@ ARGUED: dict[str, Arguments] = {
 
 
 def made(seed: int = 0, name: str = "adamw", **more: Any) -> tuple[dict[str, Any], Optimizer]:
-    if name in LIBRARIES:
-        pytest.importorskip(LIBRARIES[name][0], reason="the optimizers extra is not installed")
+    if name in OPTIMIZER_MODULES:
+        pytest.importorskip(OPTIMIZER_MODULES[name][0], reason="the optimizers extra is not installed")
     generator = torch.Generator().manual_seed(seed)
     parameters = {name: torch.nn.Parameter(torch.randn(5, 3, generator=generator)) for name in ("down", "up")}
     parameters["zero"] = torch.nn.Parameter(torch.zeros(4, 2))

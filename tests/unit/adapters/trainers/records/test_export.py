@@ -19,7 +19,7 @@ from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
-from twinloop.adapters.trainers.records.export import LoraFile  # noqa: E402
+from twinloop.adapters.trainers.records.export import LoraExport  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.families.lora_names import places_of  # noqa: E402
 from twinloop.store.models.lora_file import header_texts, kohya_path  # noqa: E402
@@ -33,7 +33,7 @@ def test_a_lora_is_written_as_it_is_after_a_step(full_base: Path, tmp_path: Path
     first, last = tmp_path / "first.safetensors", tmp_path / "last.safetensors"
     with adapted(base, AdapterPlan.of(TRAINING, SDXL), TRAINING.seed) as model:
         attentions = places_of(name for name, _ in base.denoiser.named_modules())
-        lora = LoraFile(SDXL, model, "v_prediction", attentions, 5, DATE, {"modelspec.title": "ana v1"})
+        lora = LoraExport(SDXL, model, "v_prediction", attentions, 5, DATE, {"modelspec.title": "ana v1"})
         lora.write(first, replace(TRAINING, stop_at=2))
         for parameter in model.parameters.values():
             parameter.data.fill_(1.0)

@@ -42,12 +42,12 @@ def test_a_photo_that_is_not_what_was_scanned_is_read_again_by_the_next_scan(tmp
         opened.catalog.files.put(
             FileEntry(path, stat.st_size, stat.st_mtime_ns, known.sha256, ctime_ns=stat.st_ctime_ns)
         )
-        index = Listing(opened.catalog)
-        index.take_listing([listed(path)])
-        assert index.plan(opened.fingerprint, "") == 0
+        listing = Listing(opened.catalog)
+        listing.take_listing([listed(path)])
+        assert listing.plan(opened.fingerprint, "") == 0
         found = prepare(opened, person)
         assert [(Path(item.photo.paths[0]).name, item.reason) for item in found.left_out] == [
             ("IMG_0000.png", "was changed since the scan; scan again")
         ]
-        index.take_listing([listed(path)])
-        assert index.plan(opened.fingerprint, "") == 1
+        listing.take_listing([listed(path)])
+        assert listing.plan(opened.fingerprint, "") == 1

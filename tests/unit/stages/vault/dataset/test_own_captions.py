@@ -15,6 +15,7 @@ from twinloop.stages.vault.dataset.folder.prepared import adopt_edits
 from twinloop.stages.vault.dataset.own_captions import edit, edit_many, edits_of, photo_meant
 from twinloop.stages.vault.dataset.prep import PrepOptions, prep
 from twinloop.store.atomic import write_json
+from twinloop.store.vault.decisions import Decision, DecisionLog
 from twinloop.store.vault.files import FileEntry
 
 LABEL = Label("p001", "ohwx", "woman")
@@ -78,6 +79,19 @@ def test_several_captions_are_one_decision(tmp_path: Path) -> None:
         opened.decisions.undo()
         opened.decisions.undo()
         assert edits_of(opened.decisions, "p001") == {"a": "ohwx alice, old"}
+
+
+def test_many_captions_are_compared_in_one_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def counted(decisions: DecisionLog, *kinds: str) -> list[Decision]:
+        reads.append(kinds)
+        return active(decisions, *kinds)
+
+    label, active, reads = Label("p001", "ohwx alice", "woman"), DecisionLog.active, list[tuple[str, ...]]()
+    with fake_vault(tmp_path, 1) as (opened, _):
+        edit_many(opened, label, {f"photo {number}": f"hat {number}" for number in range(50)})
+        monkeypatch.setattr(DecisionLog, "active", counted)
+        edit_many(opened, label, {f"photo {number}": "" for number in range(50)})
+    assert len(reads) == 4, "merges and captions: as they stand of the photos, and of their copies"
 
 
 def test_the_last_words_about_a_copy_hold_for_a_photo_without_any(tmp_path: Path) -> None:
