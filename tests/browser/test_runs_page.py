@@ -210,6 +210,139 @@ def test_rounds_are_counted_in_words(finished: Path, visit: Callable[..., Watche
         watched.clean()
 
 
+def command(key: str, **said: Any) -> dict[str, Any]:
+    """A command on the run ``key`` as the server tells it."""
+    argv = ["twinloop", "run", "--config", "small.json"]
+    job = {"id": 7, "key": key, "command": argv, "state": "running", "progress": None, "lines": [], "exit_code": None}
+    return {**job, **said}
+
+
+def test_what_a_run_without_a_folder_says_is_followed(finished: Path, visit: Callable[..., Watched]) -> None:
+    job = command("outputs/new", lines=["fetching the base model"])
+    with served(finished) as address:
+        watched = visit(address, "#/people")
+        page = watched.page
+        page.route("**/api/jobs?*", lambda route: route.fulfill(json=[job]))
+        page.evaluate("location.hash = '#/runs?run=outputs/new'")
+        text = page.locator(".status pre")
+        text.get_by_text("fetching the base model").wait_for()
+        job["lines"].append("half of it")
+        job["progress"] = {"label": "Fetching", "done": 3, "total": 6}
+        text.get_by_text("half of it").wait_for()
+        page.get_by_text("Fetching: 3 of 6").wait_for()
+        job["state"] = "stopping"
+        page.get_by_role("button", name="Stopping…").wait_for()
+        job["state"] = "stopped"
+        page.locator("strong.state", has_text="stopped").wait_for()
+        watched.clean()
+
+
+def test_the_shown_run_stays_when_another_sorts_before_it(finished: Path, visit: Callable[..., Watched]) -> None:
+    before: list[dict[str, Any]] = []
+
+    def overview(route: Any) -> None:
+        told = route.fetch().json()
+        route.fulfill(json={**told, "runs": [*before, *told["runs"]]})
+
+    with served(finished) as address:
+        watched = visit(address, "#/people")
+        page = watched.page
+        page.route("**/api/overview", overview)
+        page.evaluate("location.hash = '#/runs'")
+        heading = page.locator(".detail h2")
+        heading.get_by_text("outputs/ana").wait_for()
+        before.append({"run": "outputs/aaa", "person": "ada", "rounds": 0})
+        links = page.get_by_role("navigation", name="Runs and configurations").get_by_role("link")
+        links.get_by_text("outputs/aaa: begun").wait_for()
+        assert [link.get_attribute("aria-current") for link in links.all()] == [None, "true"]
+        assert heading.inner_text().endswith("outputs/ana")
+        watched.clean()
+
+
+def test_the_newest_images_are_there_again_with_a_run_that_was_away(
+    finished: Path, visit: Callable[..., Watched]
+) -> None:
+    job, away = command("outputs/ana"), [False]
+
+    def overview(route: Any) -> None:
+        told = route.fetch().json()
+        route.fulfill(json={**told, "runs": [] if away[0] else told["runs"]})
+
+    with served(finished) as address:
+        watched = visit(address, "#/people")
+        page = watched.page
+        of_run(page, job=job)
+        page.route("**/api/overview", overview)
+        page.route("**/api/jobs?*", lambda route: route.fulfill(json=[job]))
+        made = [{"folder": "synthetic_iter1", "file": "a.png"}]
+        page.route("**/api/run/samples?*", lambda route: route.fulfill(json=made))
+        page.route("**/api/run/made?*", lambda route: route.fulfill(content_type="image/svg+xml", body=DOT))
+        page.evaluate("location.hash = '#/runs?run=outputs/ana'")
+        images, rounds = page.locator(".samples img"), page.get_by_role("table", name=re.compile("Rounds"))
+        images.wait_for()
+        away[0] = True
+        rounds.wait_for(state="detached")
+        away[0] = False
+        rounds.wait_for()
+        images.wait_for()
+        watched.clean()
+
+
+def test_no_answer_is_told_after_another_error_and_in_a_hidden_tab(
+    finished: Path, visit: Callable[..., Watched]
+) -> None:
+    job = command("outputs/ana")
+    with served(finished) as address:
+        page = visit(address, "#/people").page
+        of_run(page, job=job)
+        page.route("**/api/jobs?*", lambda route: route.fulfill(json=[job]))
+        page.evaluate("location.hash = '#/runs?run=outputs/ana'")
+        state, said = page.locator("strong.state"), page.locator("#said.problem")
+        state.get_by_text("running").wait_for()
+        page.route("**/api/jobs?*", lambda route: route.fulfill(status=500, json={"error": "x.json is damaged"}))
+        said.get_by_text("x.json is damaged").wait_for()
+        page.route("**/api/jobs?*", lambda route: route.abort())
+        said.get_by_text("The server does not answer.").wait_for()
+        assert state.inner_text() == "no answer"
+        page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
+        page.wait_for_timeout(6000)
+        assert state.inner_text() == "no answer", "nobody was asked"
+        page.evaluate("Object.defineProperty(document, 'hidden', {value: false, configurable: true})")
+        page.route("**/api/jobs?*", lambda route: route.fulfill(json=[job]))
+        state.get_by_text("running").wait_for()
+
+
+def test_a_command_of_the_page_that_ends_is_no_run_of_somewhere_else(
+    finished: Path, visit: Callable[..., Watched]
+) -> None:
+    """Not even until the run is read anew, which takes a while."""
+    job, late = command("outputs/ana"), list[Any]()
+
+    def of_the_run(route: Any) -> None:
+        if job["state"] == "running":
+            route.fulfill(json={**route.fetch().json(), "job": job, "process": os.getpid()})
+        else:
+            late.append(route)
+
+    with served(finished) as address:
+        watched = visit(address, "#/people")
+        page = watched.page
+        of_run(page)
+        page.route("**/api/run?*", of_the_run)
+        page.route("**/api/jobs?*", lambda route: route.fulfill(json=[job]))
+        page.evaluate("location.hash = '#/runs?run=outputs/ana'")
+        state = page.locator("strong.state")
+        state.get_by_text("running").wait_for()
+        job["state"] = "done"
+        page.locator("#said", has_text="Done: twinloop run").wait_for()
+        assert state.inner_text() == "done"
+        assert page.get_by_text("It was started outside of this page").count() == 0
+        page.wait_for_timeout(500)
+        for route in late:
+            route.fulfill(json={**route.fetch().json(), "job": job})
+        watched.clean()
+
+
 def choice(page: Any, name: str) -> Any:
     return page.locator("label.choice", has_text=name).locator("select")
 

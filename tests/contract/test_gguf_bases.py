@@ -19,18 +19,23 @@ pytest.importorskip("gguf", reason="the quant extra is not installed")
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
 from tests.helpers.gguf_files import build_gguf_zimage  # noqa: E402
 from tests.helpers.looks import look_at_all  # noqa: E402
+from tests.helpers.lora_files import write_lora  # noqa: E402
 from tests.helpers.training_memory import demand_of  # noqa: E402
 from tests.unit.adapters.diffusion.quantised_models import answer, opened  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
+from twinloop.adapters.diffusion.preflight import Wanted, checks  # noqa: E402
 from twinloop.adapters.diffusion.quantised.gguf import FromGguf  # noqa: E402
 from twinloop.adapters.diffusion.quantised.sizes import plain_shape, real_bytes  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
+from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
+from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.adapters.trainers.preflight import training_checks  # noqa: E402
 from twinloop.errors import InputError, MissingExtra, ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES, preset_for  # noqa: E402
 from twinloop.families.gguf_files import read_gguf_header  # noqa: E402
 from twinloop.ports import TrainingSettings  # noqa: E402
+from twinloop.store.models.lora_file import kohya_path  # noqa: E402
 
 ZIMAGE = FAMILIES["zimage"]
 KINDS = {"Q8_0": 0.02, "Q4_0": 0.25}
@@ -106,6 +111,27 @@ def test_a_dora_is_refused_before_the_base_is_loaded(file: tuple[str, Path], tmp
     plain = build_gguf_zimage(tmp_path / "plain", "F16")
     look_at_all(training_checks(dora, BaseChoice(str(plain), "cpu"), 1))
     assert trained(plain, tmp_path / "made", dora)[0]
+
+
+def test_a_dora_is_not_worn_on_packed_weights(file: tuple[str, Path], tmp_path: Path) -> None:
+    """In neither of its forms, which is known before the base is loaded; unpacked weights take it."""
+    _, path = file
+    plain = build_gguf_zimage(tmp_path / "plain", "F16")
+    made = tmp_path / "dora.safetensors"
+    base = opened("zimage", plain)
+    with adapted(base, AdapterPlan(ZIMAGE.targets, 4, 2.0, dora=True), 0) as model:
+        write_lora(made, model.weights(torch.float16), ZIMAGE, {})
+    packed = opened("zimage", path)
+    for lora in (made, kohya_path(made)):
+        wanted = Wanted(BaseChoice(str(path), "cpu"), ZIMAGE, GENERATION, (lora,))
+        with pytest.raises(ModelFileError, match="DoRA goes with F16, F32 or a folder"):
+            look_at_all(checks(wanted))
+        look_at_all(checks(replace(wanted, choice=BaseChoice(str(plain), "cpu"))))
+        with pytest.raises(ModelFileError, match="DoRA goes with F16, F32 or a folder"):
+            packed.lora.use(lora)
+        packed.lora.use(None)
+        base.lora.use(lora)
+        base.lora.use(None)
 
 
 def test_the_forecast_knows_what_it_takes(file: tuple[str, Path]) -> None:

@@ -76,8 +76,12 @@ def test_a_picture_that_was_left_out_does_not_come_back_as_a_better_copy(
     cleared = vault(capsys, "include", "alice", "camera/IMG_0002.png", "--clear")
     assert "Next: twinloop vault prep p001" in cleared.out
     assert "camera/IMG_0002" in sources(vault(capsys, "prep", "alice", "--json").data)
-    said = vault(capsys, "exclude", "alice", "phone/IMG_0003.jpg")
-    assert f"Left out with it: {home}/camera/IMG_0003.png: a copy of IMG_0003.jpg" in said.out
+    said = vault(capsys, "exclude", "alice", "camera/IMG_0003.png")
+    assert f"Left out with it: {home}/phone/IMG_0003.jpg: a copy of IMG_0003.png" in said.out
+    said = vault(capsys, "exclude", "alice", "phone/IMG_0004.jpg")
+    assert "Left out with it" not in said.out
+    vault(capsys, "prep", "alice")
+    assert sources() == [f"camera/IMG_{n:04d}" for n in range(12) if n != 3], "a worse copy was not used anyway"
 
 
 def test_a_picture_that_was_taken_in_is_there_once(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,3 +165,113 @@ def test_a_copy_stands_in_for_a_kept_photo_whose_face_is_too_small(
         f"the face is {lower.box.height:.0f} pixels high; 80 are the least (--min-face); IMG_0002.png is used instead"
     )
     assert f"A copy stands in: {home}/phone/IMG_0002.jpg ({reason})" in told.out
+
+
+def rewrite(number: int, comment: str) -> None:
+    """The photo with other metadata and the same pixels, so that its content is another one."""
+    path = Path(f"phone/IMG_{number:04d}.jpg")
+    with Image.open(path) as image:
+        image.save(path, quality="keep", comment=comment.encode())
+
+
+def test_a_photo_that_was_written_anew_is_there_once(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(5, 12):
+        Path(f"phone/IMG_{number:04d}.jpg").unlink()
+        vault(capsys, "exclude", "alice", SET / f"IMG_{number:04d}.png")
+    for comment in ("one", "two"):
+        for number in (1, 2, 4):
+            rewrite(number, comment)
+        scan(capsys, "phone")
+        told = vault(capsys, "prep", "alice")
+        assert ": 5 pictures (flat)" in told.out and "Readiness: not yet: 5 photos" in told.out
+        assert len(sources()) == len(list(SET.glob("*.png"))) == 5 and "no longer there is" not in told.out
+
+
+@pytest.mark.parametrize("searched", [True, False])
+def test_a_better_copy_that_went_is_not_there_beside_the_worse_one(
+    home: Path, capsys: pytest.CaptureFixture[str], searched: bool
+) -> None:
+    scan(capsys, "phone", "camera")
+    vault(capsys, "prep", "alice")
+    assert "camera/IMG_0003" in sources()
+    Path("camera/IMG_0003.png").unlink()
+    if searched:
+        scan(capsys, "phone", "camera")
+    else:
+        vault(capsys, "scan", "phone", "camera", "--models-dir", "fake", "--workers", 0)
+        vault(capsys, "cluster")
+    vault(capsys, "prep", "alice")
+    assert "phone/IMG_0003" in sources() and len(sources()) == 12
+
+
+def test_what_is_left_out_of_the_scan_is_not_used(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("phone/private").mkdir()
+    Path("phone/IMG_0007.jpg").rename("phone/private/IMG_0007.jpg")
+    scan(capsys, "phone")
+    vault(capsys, "prep", "alice")
+    assert "private/IMG_0007" in sources()
+    vault(capsys, "scan", "--exclude", "IMG_0004*", "--exclude", "private", "--models-dir", "fake", "--workers", 0)
+    vault(capsys, "cluster")
+    Path("phone/private/IMG_0007.jpg").unlink()
+    told = vault(capsys, "prep", "alice")
+    assert ": 10 pictures (flat)" in told.out and "no longer there is used" not in told.out
+    assert not list(SET.glob("IMG_0004.*")) and not list(SET.glob("IMG_0007.*"))
+
+
+def test_photos_of_a_folder_that_was_taken_out_are_not_used(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("phone/IMG_0001.jpg").rename(home / "camera" / "phone_1.jpg")
+    for path in (home / "camera").glob("*.png"):
+        path.unlink()
+    scan(capsys, "phone", "camera")
+    vault(capsys, "prep", "alice")
+    assert "camera/phone_1" in sources()
+    vault(capsys, "scan", "--remove", "camera", "--models-dir", "fake", "--workers", 0)
+    vault(capsys, "cluster")
+    vault(capsys, "prep", "alice")
+    assert "camera/phone_1" not in sources() and len(sources()) == 11
+
+
+def test_a_photo_that_can_only_not_be_read_keeps_its_picture(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("phone/IMG_0004.jpg").write_bytes(Path("phone/IMG_0004.jpg").read_bytes()[:200])
+    scan(capsys, "phone")
+    vault(capsys, "prep", "alice")
+    assert "phone/IMG_0004" in sources() and len(sources()) == 12
+
+
+@pytest.mark.parametrize("layout", ["flat", "metadata"])
+@pytest.mark.parametrize("there", [True, False])
+def test_forgetting_somebody_reaches_pictures_in_the_set_of_another(
+    home: Path, capsys: pytest.CaptureFixture[str], layout: str, there: bool
+) -> None:
+    vault(capsys, "prep", "alice", "--layout", layout)
+    (photo,) = (one["source"]["sha256"] for one in read_json(SET / "person.json")["pictures"] if "0011" in one["file"])
+    vault(capsys, "split", "alice", "phone/IMG_0010.jpg", "phone/IMG_0011.jpg")
+    if not there:
+        Path("phone/IMG_0011.jpg").unlink()
+        scan(capsys, "phone")
+    planned = vault(capsys, "forget", "p002")
+    assert f"{SET}/IMG_0011.png" in planned.out and (SET / "IMG_0011.png").exists()
+    vault(capsys, "forget", "p002", "--yes")
+    assert {path.stem for path in SET.glob("*.png")} == {f"IMG_{number:04d}" for number in range(10)}
+    assert not list(SET.glob("IMG_0011.*"))
+    for record in (SET / "person.json", Path("v/captions/p001.json")):
+        assert photo not in record.read_text() and "IMG_0003" in record.read_text()
+    if layout == "metadata":
+        assert "IMG_0011" not in (SET / "metadata.jsonl").read_text()
+    told = vault(capsys, "prep", "alice")
+    assert ": 10 pictures" in told.out and "Left alone" not in told.out and "Yours" not in told.out
+
+
+def test_photos_on_a_disk_that_is_away_are_used_and_not_left_out(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("disk").mkdir()
+    for number in range(3):
+        Path(f"phone/IMG_{number:04d}.jpg").rename(f"disk/IMG_{number:04d}.jpg")
+    scan(capsys, "phone", "disk")
+    vault(capsys, "prep", "alice")
+    Path("disk").rename("unplugged")
+    flags = ("--person", "alice", "--models-dir", "fake", "--workers", 0, "--size", 192, "--json")
+    told = vault(capsys, "run", *flags).data
+    assert (told["account"]["used"], told["account"]["left_out"], told["prep"]["left_out"]) == (12, 0, [])
+    assert len(told["prep"]["pictures"]) == 12

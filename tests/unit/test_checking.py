@@ -156,4 +156,9 @@ def test_a_relative_path_that_was_meant_from_the_configurations_folder(
     assert "beside the configuration" in told("../c.json", training={"masks": "masks"})
     style = told("../c.json", generation={"extra_loras": [{"path": "style.safetensors"}]})
     assert "beside the configuration" in style and "style.safetensors" in style
+    (tmp_path / "models").mkdir()
+    assert f"write yolo:{(tmp_path / 'work' / '..' / 'models').as_posix()}, or go" in told(
+        "../c.json", models_dir="yolo:models"
+    )
+    assert f"write {(tmp_path / 'work' / '..' / 'models').as_posix()}, or go" in told("../c.json", models_dir="models")
     assert told("../c.json", training={"masks": "other"}) == "training.masks: no such folder: other."

@@ -378,6 +378,13 @@ def test_a_lokr_takes_any_rank_but_no_offloading_layer_by_layer() -> None:
     assert parse_settings({**LEAST, "training": lokr, "generation": {"offload": "blocks"}}, "x").training.rank == 10000
 
 
+def test_a_dora_takes_no_offloading_layer_by_layer() -> None:
+    dora = {**LEAST, "training": {"adapter": "dora"}}
+    (problem,) = problems({**dora, "generation": {"offload": "sequential"}})
+    assert '"adapter": "dora"' in problem and 'do not go together: choose "blocks"' in problem
+    assert parse_settings({**dora, "generation": {"offload": "blocks"}}, "x").training.adapter == "dora"
+
+
 @pytest.mark.parametrize(
     ("alone", "words", "more"),
     [

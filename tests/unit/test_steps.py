@@ -29,7 +29,7 @@ from twinloop.steps.options import limits_of
 from twinloop.store.atomic import write_json
 from twinloop.store.journal import Journal
 from twinloop.store.run.catalog import Catalog
-from twinloop.store.run.workspace import workspace_of
+from twinloop.store.run.workspace import GENERATION_METADATA, workspace_of
 from twinloop.wiring import build_toolbox
 
 
@@ -235,6 +235,20 @@ def test_a_gap_that_nobody_knows_is_named_and_left_out() -> None:
     assert len(list(run.workspace.synthetic(1).glob("*.png"))) == 2
     (said,) = (line for line in warnings(run) if "weather" in line)
     assert said.startswith("weather/rain is no facet value known here")
+
+
+@pytest.mark.parametrize("wrong", [{"images": 3}, {"images": [3], "rejected_early": "a"}, {"images": {"a": 1}}])
+def test_a_judged_round_with_a_record_of_another_shape_goes_on(wrong: dict[str, Any]) -> None:
+    run = begun()
+    lora = first_lora(run)
+    steps.generate(run, [gap()], lora, 1)
+    write_json(run.workspace.verdicts(1), {})
+    record = run.workspace.synthetic(1) / GENERATION_METADATA
+    for content, made in ((json.loads(record.read_text()), 2), (wrong, 0)):
+        write_json(record, content)
+        steps.generate(run, [gap()], lora, 1)
+        reporter = run.toolbox.reporter
+        assert isinstance(reporter, Recording) and f"Generated: {made} images" in reporter.lines[-1]
 
 
 def analysed(lacking: dict[str, str], measured: int) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,6 +40,7 @@ from twinloop.wiring import (
     with_extra,
 )
 from twinloop.wiring import makers as makers_module
+from twinloop.wiring.extras import check_extras
 from twinloop.wiring.kits import chosen_base
 
 
@@ -266,6 +268,18 @@ def test_a_missing_library_is_known_inside_of_other_errors() -> None:
     for other in (ModuleNotFoundError("No module named 'theirs'", name="theirs"), ValueError("something else")):
         with pytest.raises(RuntimeError, match="Failed to import"):
             with_extra("Training a LoRA", "train", lambda other=other: load(other))  # type: ignore[misc]
+
+
+def test_a_folder_of_a_librarys_name_is_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as training.wandb leaves in the working directory, which is searched first."""
+    (tmp_path / "wandb").mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    with pytest.raises(MissingExtra, match="no module 'wandb'"):
+        check_extras({"wandb": "training.wandb"})
+    (tmp_path / "wandb" / "__init__.py").touch()
+    importlib.invalidate_caches()
+    check_extras({"wandb": "training.wandb"})
 
 
 def test_the_time_of_a_training_counts_small_photos_at_their_own_sizes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ import errno
 import json
 import math
 import os
-import re
 import shutil
 import sys
 import traceback
@@ -71,15 +70,25 @@ def complete(parser: argparse.ArgumentParser, command: Command) -> None:
         parser.usage_code = command.usage_code
 
 
+_NEAR_FLAG = 0.7
+"""How alike a flag must be to be offered, as difflib counts it."""
+_NEAR_COMMAND = 0.6
+"""The same of a command: with one letter wrong in three, it is two thirds."""
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints end with the exit code of its command."""
 
     usage_code = USAGE
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        # not in error(): how a message lists the choices differs between versions of Python
+        if action.nargs == argparse.PARSER and action.choices is not None and value not in action.choices:
+            kind = str(action.metavar).lower()
+            self._refuse(f"unknown {kind} '{value}'", [value], list(action.choices), _NEAR_COMMAND)
+        super()._check_value(action, value)
+
     def error(self, message: str) -> NoReturn:
-        if unknown := _UNKNOWN_COMMAND.match(message):
-            kind, word, known = unknown.groups()
-            self._refuse(f"unknown {kind.lower()} '{word}'", [word], re.findall("'(.*?)'", known))
         if message.startswith("ambiguous option"):
             self._refuse(message, (), ())
         self.print_usage(sys.stderr)
@@ -91,18 +100,11 @@ class Parser(argparse.ArgumentParser):
         asked = [word.partition("=")[0] for word in words if word.startswith("-")]
         self._refuse(f"unrecognized arguments: {' '.join(words)}", asked, flags)
 
-    def _refuse(self, message: str, asked: Sequence[str], known: Sequence[str]) -> NoReturn:
+    def _refuse(self, message: str, asked: Sequence[str], known: Sequence[str], alike: float = _NEAR_FLAG) -> NoReturn:
         """In one line, with what comes near: the usage of a command with many flags would push it off the screen."""
-        near = dict.fromkeys(match for word in asked for match in difflib.get_close_matches(word, known, 2, _NEAR))
+        near = dict.fromkeys(match for word in asked for match in difflib.get_close_matches(word, known, 2, alike))
         meant = f"; did you mean {' or '.join(near)}?" if near else "."
         self.exit(self.usage_code, f"{self.prog}: error: {message}{meant} {self.prog} --help lists all.\n")
-
-
-_NEAR = 0.7
-"""How alike a word must be to be offered, as difflib counts it."""
-_UNKNOWN_COMMAND = re.compile(
-    r"argument (COMMAND|ACTION|TARGET): invalid choice: '(.*?)' \(choose from (.*)\)", re.DOTALL
-)
 
 
 WIDTH = 110

@@ -150,7 +150,11 @@ class Settings(Section):
         if self.generation.offload != "sequential":
             return
         for field, what, asked in (
-            ("training.adapter", '"training": {"adapter": "lokr"}', self.training.adapter == "lokr"),
+            (
+                "training.adapter",
+                f'"training": {{"adapter": "{self.training.adapter}"}}',
+                self.training.adapter != "lora",
+            ),
             ("quantization", f'"quantization": "{self.quantization}"', self.quantization is not None),
         ):
             if asked:

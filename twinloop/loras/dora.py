@@ -7,8 +7,10 @@ weights, W' = (W + dW) x length / |W + dW|; ComfyUI (comfy/weight_adapter/base.p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -19,6 +21,25 @@ from twinloop.loras.tensors import AGAIN, RawTensor, encode
 
 DORA_TEXT, BASE_NORM = "twinloop.dora_scale", "base_norm"
 """Header text and value of a file whose scales are divided by the lengths of the base's own rows."""
+
+
+def check_outputs(path: Path, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Whether a DoRA's magnitudes, if the file has any, are of outputs.
+
+    Raises:
+        ModelFileError: they are of inputs, (1, inputs, ...), as OneTrainer writes them unless told otherwise.
+    """
+    wrong = (
+        name
+        for name, shape in shapes.items()
+        if name.endswith(".dora_scale") and tuple(shape[:1]) != (math.prod(shape),)
+    )
+    if (name := next(wrong, "")) != "":
+        raise ModelFileError(
+            f"{path} is a DoRA whose magnitudes are of inputs, such as {name[:80]!r}; those of outputs alone can be"
+            " applied here. Train it with the decomposition on the output axis (OneTrainer:"
+            " lora_decompose_output_axis), or use it in the program that trained it."
+        )
 
 
 def understood_dora(file: LoraFile, known: str) -> tuple[Adapter, Mapping[Place, RawTensor]]:

@@ -37,31 +37,37 @@ def split(update: Update, rename: Rename) -> list[Update]:
 
 
 def _split_pair(layer: Layer, rename: Rename, edges: Sequence[int]) -> list[Layer]:
-    """A diagonal ``up`` gives each part its own share of the rank; otherwise all share ``down``."""
+    """A diagonal ``up`` gives each part its own share of the rank; otherwise all share ``down``.
+
+    Parts that change nothing have no share where only the others were put together (`_along_diagonal`).
+    """
     up = _ordered(layer, rename)
     if len(rename.ours) == 1:
         return [Layer(layer.down, RawTensor(layer.up.dtype, up), layer.alpha)]
     ups = [up[first:last] for first, last in itertools.pairwise(edges)]
-    own = _diagonal(ups)
-    if own is None:
+    shares = _diagonal(ups, [*range(len(ups))]) or _diagonal(ups, [n for n, part in enumerate(ups) if part.any()])
+    if shares is None:
         return [Layer(layer.down, RawTensor(layer.up.dtype, part), layer.alpha) for part in ups]
-    rank = layer.rank // len(ups)
-    alpha = None if layer.alpha is None else neat(layer.alpha / len(ups))
-    downs = [layer.down.bits[n * rank : (n + 1) * rank] for n in range(len(ups))]
+    rank = shares[0].stop - shares[0].start
+    alpha = None if layer.alpha is None else neat(layer.alpha * rank / layer.rank)
     return [
-        Layer(RawTensor(layer.down.dtype, down), RawTensor(layer.up.dtype, part), alpha)
-        for down, part in zip(downs, own, strict=True)
+        Layer(RawTensor(layer.down.dtype, layer.down.bits[own]), RawTensor(layer.up.dtype, part[:, own]), alpha)
+        for part, own in zip(ups, shares, strict=True)
     ]
 
 
-def _diagonal(ups: Sequence[Bits]) -> list[Bits] | None:
-    """The blocks on the diagonal, if everything beside them is zero and they are not."""
-    rank, rest = divmod(ups[0].shape[1], len(ups))
-    if rest:
+def _diagonal(ups: Sequence[Bits], among: Sequence[int]) -> list[slice] | None:
+    """Each part's columns, if those of these parts lie along the diagonal with nothing beside them, and something on
+    it; a part that is not among them, which is zero, has any.
+    """
+    if not among or ups[0].shape[1] % len(among):
         return None
-    blocks = [part[:, n * rank : (n + 1) * rank] for n, part in enumerate(ups)]
-    beside = [np.delete(part, np.s_[n * rank : (n + 1) * rank], axis=1) for n, part in enumerate(ups)]
-    return blocks if not any(part.any() for part in beside) and any(block.any() for block in blocks) else None
+    rank = ups[0].shape[1] // len(among)
+    shares = [slice(0, rank)] * len(ups)
+    for column, number in enumerate(among):
+        shares[number] = slice(column * rank, (column + 1) * rank)
+    beside = (np.delete(part, own, axis=1) for part, own in zip(ups, shares, strict=True))
+    return shares if not any(part.any() for part in beside) and any(part.any() for part in ups) else None
 
 
 def fuse(parts: Sequence[Update | None], rename: Rename) -> Update | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def generate(run: Run, gaps: Sequence[Gap], lora: LoRA, iteration: int) -> None:
     run.artefact(f"iter{iteration}.shots", path, lambda: _shots(run, gaps, iteration))
     if is_judged(run, iteration):
         record = read_object(run.workspace.synthetic(iteration) / GENERATION_METADATA)
-        images, early = record.get("images") or (), record.get("rejected_early") or ()
+        images, early = _entries(record, "images"), _entries(record, "rejected_early")
         _say_made(run, len(images), sum("face_detail" in image for image in images), len(early))
         return
     shots = read_as(path, shots_from_json)
@@ -46,6 +46,12 @@ def generate(run: Run, gaps: Sequence[Gap], lora: LoRA, iteration: int) -> None:
     )
     made = generating.generate(shots, context, toolbox.makers.generator, run.journal, toolbox.clock, toolbox.reporter)
     _say_made(run, len(made), sum(one.face_detail is not None for one in made), len(shots) - len(made))
+
+
+def _entries(record: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """What a record lists; none where it is not what this program writes there."""
+    found = record.get(name)
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
 
 def _say_made(run: Run, images: int, redrawn: int, early: int) -> None:

@@ -68,15 +68,16 @@ def _places(settings: Settings, beside: Path) -> Iterator[tuple[str, str]]:
         yield "dataset_dir", absent
     if settings.models_dir not in BUILT_IN:
         try:
-            folder = Path(pack_and_folder(settings.models_dir)[1])
+            written = pack_and_folder(settings.models_dir)[1]
         except InputError as error:
             yield "models_dir", str(error)
         else:
+            folder, pack = Path(written), settings.models_dir.removesuffix(written)
             if not folder.is_dir():
                 yield (
                     "models_dir",
-                    f"no such folder: {folder}. {_meant(folder, beside)}What belongs there: twinloop models list; or"
-                    " use the word 'nano'.",
+                    f"no such folder: {folder}. {_meant(folder, beside, pack)}What belongs there: twinloop models list;"
+                    " or use the word 'nano'.",
                 )
     for name in ("prior_images", "masks"):
         others = getattr(settings.training, name)
@@ -139,12 +140,15 @@ def _seen_from(place: str) -> str:
     return "" if Path(place).is_absolute() else f" (in {Path.cwd()}: paths are relative to the working directory)"
 
 
-def _meant(place: Path, beside: Path) -> str:
+def _meant(place: Path, beside: Path, before: str = "") -> str:
     """Of a relative path that leads to nothing, how to reach it where it lies beside the configuration; "" = it does
     not.
+
+    Args:
+        before: what the field holds before the path.
     """
     found = beside.absolute() / place
     if place.is_absolute() or not found.exists():
         return ""
     there = shell.quote(str(beside.absolute()))
-    return f"It lies beside the configuration: write {found.as_posix()}, or go there first (cd {there}). "
+    return f"It lies beside the configuration: write {before}{found.as_posix()}, or go there first (cd {there}). "

@@ -76,6 +76,7 @@ def in_one_line(errors: Iterable[TwinLoopError]) -> Iterator[TwinLoopError]:
 
 def _is_there(module: str) -> bool:
     try:
-        return importlib.util.find_spec(module) is not None
+        spec = importlib.util.find_spec(module)
     except ValueError:  # imported, without saying from where
         return True
+    return spec is not None and spec.origin is not None  # a folder of that name without code has no origin

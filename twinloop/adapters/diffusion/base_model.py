@@ -22,7 +22,7 @@ from twinloop.adapters.diffusion.loras.slot import LoraSlot
 from twinloop.adapters.diffusion.memory import memory_errors, release_memory
 from twinloop.adapters.diffusion.offloading import check_offload
 from twinloop.adapters.diffusion.part_files import check_unchanged
-from twinloop.adapters.diffusion.preflight import LOKR_LAYER_BY_LAYER, check_ends_in_noise
+from twinloop.adapters.diffusion.preflight import DORA_LAYER_BY_LAYER, LOKR_LAYER_BY_LAYER, check_ends_in_noise
 from twinloop.adapters.diffusion.prompts import PromptEmbedder, encoders_of
 from twinloop.adapters.diffusion.regions import Regions
 from twinloop.errors import InputError
@@ -121,10 +121,13 @@ class BaseModel:
         parts, and the denoiser block by block), ``sequential`` (layer by layer, slow).
 
         Raises:
-            InputError: there is no GPU to save memory on, or a LoKr is worn and parts would come layer by layer.
+            InputError: there is no GPU to save memory on, or a LoKr or DoRA is worn and parts would come layer by
+                layer.
         """
         if how == "sequential" and self.lora.holds_products:
             raise InputError(LOKR_LAYER_BY_LAYER)
+        if how == "sequential" and self.lora.holds_magnitudes:
+            raise InputError(DORA_LAYER_BY_LAYER)
         if how == self._offload:
             return
         check_offload(how, self.compute)

@@ -28,14 +28,14 @@ def check_offload(how: str, compute: Compute) -> None:
         )
 
 
-def less_memory(settings: GenerationSettings, compute: Compute, products: bool) -> str:
+def less_memory(settings: GenerationSettings, compute: Compute, whole_layers: bool) -> str:
     """What to do where images of these settings do not fit: first what a run that was begun may change, then what makes
     it another run.
 
     Args:
-        products: a LoKr is worn, whose layers do not come one by one.
+        whole_layers: a LoKr or DoRA is worn, whose layers do not come one by one.
     """
-    whole = products or compute.quantization is not None
+    whole = whole_layers or compute.quantization is not None
     known = [how for how in OFFLOADS if how != "sequential" or not whole] if compute.device.type == "cuda" else []
     later = [f'"{how}"' for how in known[known.index(settings.offload) + 1 :]] if settings.offload in known else []
     smaller = "generation.width and height"

@@ -5,7 +5,7 @@ hour.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,10 @@ from twinloop.adapters.diffusion.weight_files import pickled
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError, ModelFileError
 from twinloop.families.base import DISTILLED_SCHEDULERS, Family
+from twinloop.families.gguf_files import SUFFIX, holds_packed_weights
 from twinloop.families.recognise import lora_suits
 from twinloop.families.single_files import read_header
+from twinloop.loras.dora import check_outputs
 from twinloop.loras.whose import of_another_family
 from twinloop.ports import GenerationSettings
 
@@ -77,10 +79,17 @@ def _check_all_rescale(wanted: Wanted) -> None:
 
 
 def _check_worn(path: Path, wanted: Wanted) -> None:
-    """As `check_lora`, and whether its layers can wait in main memory as is asked for."""
+    """As `check_lora`, and whether its layers go with the base's weights and can wait in main memory as asked for."""
     check_lora(path, wanted.family)
+    if not holds_lokr(path):
+        check_outputs(path, _shapes(path))
     if wanted.generation.offload == "sequential" and holds_lokr(path):
         raise InputError(LOKR_LAYER_BY_LAYER)
+    if wanted.generation.offload == "sequential" and holds_dora(path):
+        raise InputError(DORA_LAYER_BY_LAYER)
+    base = Path(wanted.choice.base).expanduser()
+    if base.suffix == SUFFIX and holds_packed_weights(base) and holds_dora(path, denoiser=True):
+        raise dora_on_packed(path)
 
 
 def _check_machine(choice: BaseChoice, offload: str) -> None:
@@ -101,12 +110,42 @@ LOKR_LAYER_BY_LAYER = (
 )
 
 
+DORA_LAYER_BY_LAYER = (
+    "generation.offload: 'sequential' brings layers to the GPU one by one, and the magnitudes of a DoRA take the whole"
+    " layer at once. Set it to 'blocks'."
+)
+_MAGNITUDES = (".dora_scale", ".lora_magnitude_vector", ".lora_magnitude_vector.weight")
+_ENCODERS = ("lora_te", "text_encoder", "base_model.model.text_encoder")
+
+
 def holds_lokr(path: Path) -> bool:
     """Whether this is a readable file with LoKr layers."""
+    return any(".lokr_" in name for name in _shapes(path))
+
+
+def holds_dora(path: Path, *, denoiser: bool = False) -> bool:
+    """Whether this is a readable file with a DoRA's magnitudes.
+
+    Args:
+        denoiser: of the denoiser, not of text encoders alone.
+    """
+    names = (name for name in _shapes(path) if not (denoiser and name.startswith(_ENCODERS)))
+    return any(name.endswith(_MAGNITUDES) for name in names)
+
+
+def _shapes(path: Path) -> Mapping[str, Sequence[int]]:
     try:
-        return any(".lokr_" in name for name in read_header(path).shapes)
+        return read_header(path).shapes
     except (OSError, ValueError):
-        return False
+        return {}
+
+
+def dora_on_packed(path: Path) -> ModelFileError:
+    """What is said where a DoRA is to be worn on the packed weights of a ``.gguf`` file."""
+    return ModelFileError(
+        f"{path} is a DoRA, and its magnitudes cannot be applied to the packed weights of a .gguf file. A DoRA goes"
+        ' with F16, F32 or a folder: give such a base_model; "quantization": "int8" makes that smaller.'
+    )
 
 
 def check_references(asked: int, family: Family) -> None:

@@ -179,9 +179,8 @@ class DiffusersGenerator:
 
     def _enough_memory(self, settings: GenerationSettings) -> AbstractContextManager[None]:
         size = f"{settings.width}x{settings.height}, batch {settings.batch_size}"
-        return memory_errors(
-            f"Generating {size}", less_memory(settings, self._base.compute, self._base.lora.holds_products)
-        )
+        whole = self._base.lora.holds_products or self._base.lora.holds_magnitudes
+        return memory_errors(f"Generating {size}", less_memory(settings, self._base.compute, whole))
 
     def _prepare(self, settings: GenerationSettings) -> None:
         """LoRAs, scheduler and the places of parts as wanted; the trainer, which shares the base, may have changed them

@@ -87,7 +87,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         person = _labelled(opened, meant.person, name, args, terminal)
         _title(terminal, "Caption and prep")
         made = prep.made(opened, person, args, terminal)
-        counted = account(opened, read_people(opened.vault), person, made.files.keys(), args.folders)
+        used = made.files.keys() | {item.photo for item in made.carried}
+        counted = account(opened, read_people(opened.vault), person, used, args.folders)
         for line in _account_lines(counted, person, opened.vault):
             terminal.line(line)
         models_dir = args.models_dir or opened.record.models_dir

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Set
 from pathlib import Path
 
-from twinloop.store.vault.files import VaultFiles
+from twinloop.store.vault.files import FileEntry, VaultFiles
 
 
 def online_and_offline(folders: Iterable[str], files: VaultFiles) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
@@ -37,6 +37,27 @@ def is_empty(folder: Path) -> bool:
             return next(listed, None) is None
     except OSError:
         return False
+
+
+def moved_out(files: VaultFiles, missing: Iterable[Path]) -> tuple[Path, ...]:
+    """Those of these places that are empty folders because their photos were moved: each is known elsewhere too, in a
+    file that is there.
+    """
+    return tuple(
+        folder
+        for folder in missing
+        if is_empty(folder)
+        and (photos := files.contents_below([folder]))
+        and all(any(map(_is_as_scanned, files.holding(sha256))) for sha256 in photos)
+    )
+
+
+def _is_as_scanned(entry: FileEntry) -> bool:
+    try:
+        seen = entry.path.stat()
+    except OSError:
+        return False
+    return (seen.st_size, seen.st_mtime_ns) == (entry.size, entry.mtime_ns)
 
 
 def is_offline(path: str, away: Set[Path]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,11 +28,11 @@ from twinloop.stages.vault.forget.promise import keep_promises
 from twinloop.stages.vault.measure import VERSION
 from twinloop.stages.vault.measured_with import difference
 from twinloop.stages.vault.new_folders import look_into
-from twinloop.stages.vault.offline_folders import is_empty, online_and_offline, renamed
+from twinloop.stages.vault.offline_folders import is_empty, moved_out, online_and_offline, renamed
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.passed_over import Exclusions
 from twinloop.stages.vault.people.photo_names import read_names
-from twinloop.stages.vault.second_names import remark, second_names
+from twinloop.stages.vault.second_names import called_in, remark, second_names
 from twinloop.stages.vault.walk import Walk
 from twinloop.store.lock import VAULT, locked
 from twinloop.store.pictures import raw
@@ -160,7 +160,8 @@ def patterns_of(vault: Vault, plan: ScanPlan) -> tuple[str, ...]:
 def _check_patterns(vault: Vault, plan: ScanPlan) -> None:
     """Raises InputError: a new pattern is of a scanned folder itself, which no pattern leaves out."""
     record = ScanRecord.read(vault) if vault.scan_record.exists() else None
-    known = frozenset(() if record is None else record.folders) - {os.path.abspath(path) for path in plan.remove}
+    listed = frozenset(() if record is None else record.folders)
+    known = listed.difference(_folders_of(listed, plan.remove))
     folders = known | {os.path.abspath(path) for path in plan.add}
     exclusions = Exclusions(plan.exclude)
     for folder in sorted(folders):
@@ -172,6 +173,13 @@ def _check_patterns(vault: Vault, plan: ScanPlan) -> None:
                 f"--exclude {shell.quote(pattern)} is of the scanned folder {folder} itself; patterns are of what lies"
                 f" below. {f'To take it out: {instead}' if folder in known else 'Do not name this folder.'}"
             )
+
+
+def _folders_of(known: Collection[str], paths: Iterable[Path]) -> list[str]:
+    """What these folders are called in the vault, where they are among ``known`` under whatever name."""
+    given = [os.path.abspath(path) for path in paths]
+    named = [path if path in known else os.fspath(called_in(known, Path(path))) for path in given]
+    return [name if name in known else path for name, path in zip(named, given, strict=True)]
 
 
 def _away_text(away: Sequence[Path], moved: Mapping[Path, Path], vault: Vault) -> str:
@@ -224,6 +232,10 @@ class _Scan:
             self._listing.note_problems()
         greeting = self._look(folders)
         shots.note_now()
+        listed = self._listing.listed_photos()
+        for folder in moved_out(self._catalog.files, missing):
+            missing = tuple(path for path in missing if not path.is_relative_to(folder))
+            gone += self._listing.forget_folder(folder, ())
         if missing:
             self._reporter.warn(_away_text(missing, renamed(self._catalog.files, missing), self._vault))
         if lost := lost_with(self._vault, self._catalog.files, self._changed):
@@ -235,7 +247,7 @@ class _Scan:
             fingerprint=greeting.fingerprint,
             measured=self._measured,
             recognised=self._recognised,
-            unchanged=self._listing.listed_photos() - self._measured - self._recognised,
+            unchanged=listed - self._measured - self._recognised,
             gone=gone,
             counts=self._catalog.files.counts(greeting.fingerprint),
             skipped=tuple(self._catalog.files.skipped()),
@@ -250,7 +262,7 @@ class _Scan:
     def _folders(self) -> tuple[tuple[str, ...], list[str]]:
         """The vault's folders from now on, and those that leave it."""
         known = list(self._record.folders) if self._record is not None else []
-        removed = [os.path.abspath(path) for path in self._plan.remove]
+        removed = _folders_of(known, self._plan.remove)
         for folder in removed:
             if folder not in known:
                 raise InputError(f"{folder} is not one of the vault's folders: {some(known) or 'it has none'}.")

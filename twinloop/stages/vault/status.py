@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.stages.vault.dataset.by_hand import chosen_since
-from twinloop.stages.vault.dataset.folder.owner import owner_of
+from twinloop.stages.vault.dataset.folder.owner import owner_of, read_record
 from twinloop.stages.vault.offline_folders import is_there, renamed
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.record import read_people
@@ -115,7 +115,7 @@ def _behind(opened: OpenVault, folders: Sequence[Path]) -> dict[str, int]:
     found = {}
     for folder in folders:
         owner = known.get(owner_of(folder) or "")
-        if owner is not None and (count := chosen_since(opened, owner, read_json(folder / PERSON))):
+        if owner is not None and (count := chosen_since(opened, owner, read_record(folder / PERSON))):
             found[folder.name] = count
     return found
 

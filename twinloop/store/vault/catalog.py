@@ -109,6 +109,11 @@ class VaultCatalog(PrivateDb):
 
     def photo(self, sha256: str, fingerprint: str) -> VaultPhoto | None:
         """One photo, or None when it is not known or no file holds it any more."""
+        found = self.measured(sha256, fingerprint)
+        return found if found is not None and found.paths else None
+
+    def measured(self, sha256: str, fingerprint: str) -> VaultPhoto | None:
+        """What is known of a content, also where no file holds it any more: then without paths."""
         rows = self.run(
             "SELECT width, height, phash, taken, origin, measures FROM photo WHERE sha256 = ? AND fingerprint = ?",
             (sha256, fingerprint),
@@ -117,7 +122,7 @@ class VaultCatalog(PrivateDb):
             os.fsdecode(row[0])
             for row in self.run(f"SELECT path FROM file WHERE sha256 = ? AND {IS_PHOTO} ORDER BY path", (sha256,))
         ]
-        if not rows or not paths:
+        if not rows:
             return None
         width, height, phash, taken, origin, measures = rows[0]
         faces = self.run(

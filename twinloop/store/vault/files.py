@@ -126,6 +126,15 @@ class VaultFiles:
         """Whether some file holds this content."""
         return bool(self._database.run("SELECT 1 FROM file WHERE sha256 = ? LIMIT 1", (sha256,)))
 
+    def holding(self, sha256: str) -> list[FileEntry]:
+        """The photos that hold this content, by path."""
+        rows = self._database.run(
+            "SELECT path, size, mtime_ns, sha256, problem, tried, ctime_ns FROM file WHERE sha256 = ? AND"
+            f" {IS_PHOTO} ORDER BY path",
+            (sha256,),
+        )
+        return [FileEntry(Path(os.fsdecode(path)), *rest) for path, *rest in rows]
+
     def called(self, name: str) -> list[tuple[Path, str]]:
         """Files of this name that hold photos, in whatever folder, by path; each with the sha256 of its content."""
         ending = b"/" + os.fsencode(name)

@@ -24,6 +24,7 @@ from twinloop.stages.vault.dataset.bulk_edit import Change, preview
 from twinloop.stages.vault.dataset.by_hand import INCLUDE, chosen_since
 from twinloop.stages.vault.dataset.by_hand import say as say_by_hand
 from twinloop.stages.vault.dataset.caption import last_options
+from twinloop.stages.vault.dataset.folder.owner import owner_of, read_record
 from twinloop.stages.vault.dataset.folder.prepared import adopt_edits
 from twinloop.stages.vault.dataset.known_captions import known_captions
 from twinloop.stages.vault.dataset.known_photos import known_photos, still_left_out
@@ -33,7 +34,6 @@ from twinloop.stages.vault.dataset.own_captions import edit_many
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.opening import looked_into
 from twinloop.stages.vault.people.record import find_person, read_people
-from twinloop.store.atomic import read_json
 from twinloop.web.api.shared import Sent, TheSite, changing, private
 from twinloop.web.pictures import picture
 from twinloop.web.site import Site
@@ -71,8 +71,7 @@ def dataset(person: str, site: TheSite) -> dict[str, Any]:
 def _prepared(opened: OpenVault, person: Person) -> dict[str, Any]:
     """The person's ``person.json``; {} before `prep`."""
     path = opened.vault.person_record(person.folder_name)
-    data: dict[str, Any] = read_json(path) if path.is_file() else {}
-    return data if data.get("person") == person.id else {}
+    return read_record(path) if path.is_file() and owner_of(path.parent) == person.id else {}
 
 
 def _groups(opened: OpenVault, photos: set[str]) -> list[dict[str, Any]] | None:

@@ -62,19 +62,21 @@ export function announce(job) {
   else say(command);
 }
 
-// Ask again and again. What goes wrong is said once, and lost(error) called; then the question comes more seldom, until found() can be called. Returns how to end it.
+// Ask again and again; ask() gives false where it did not ask. What goes wrong is said once, and lost(error) called; then the question comes more seldom, until found() can be called. Returns how to end it.
 export function asking(ask, { lost, found }) {
   let timer = 0;
   let ended = false;
   let wrong = "";
   const turn = async () => {
     try {
-      await ask();
-      if (wrong && !ended) { unsay(wrong); wrong = ""; found(); }
+      const asked = await ask();
+      if (wrong && asked !== false && !ended) { unsay(wrong); wrong = ""; found(); }
     } catch (error) {
-      if (!wrong) say(error.message, true);
-      if (!wrong && !ended) lost(error);
-      wrong ||= error.message;
+      if (error.message !== wrong) {
+        say(error.message, true);
+        if (!ended) lost(error);
+      }
+      wrong = error.message;
     }
     if (!ended) timer = setTimeout(turn, wrong ? SELDOM : EVERY);
   };

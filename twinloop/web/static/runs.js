@@ -25,10 +25,14 @@ class Runs {
     await this.show();
   }
 
+  // Whether the chosen run has its folder, and what is in it was read.
+  get known() { return this.run?.run === this.chosen; }
+
   // The list, drawn anew where it reads otherwise.
   take(overview) {
     this.overview = overview;
-    this.chosen = this.wanted ?? overview.runs[0]?.run ?? null;
+    const there = overview.runs.some((run) => run.run === this.chosen); // a new run may sort before it
+    this.chosen = this.wanted ?? (there ? this.chosen : overview.runs[0]?.run ?? null);
     const idle = overview.configs.filter((config) => !overview.runs.some((run) => run.config === config.config));
     const text = JSON.stringify([this.chosen, idle, overview.runs.map((run) => [run.run, run.person, standing(run)])]);
     if (text === this.listed) return;
@@ -59,6 +63,7 @@ class Runs {
 
   // The places of what is told of one run. Each is drawn anew only where it reads otherwise.
   frame(heading) {
+    this.sampled = "";
     this.words = new Words();
     this.head = el("div", { class: "head" });
     this.status = el("div", { class: "status" }, this.head, this.words.host);
@@ -86,23 +91,27 @@ class Runs {
   }
 
   async tick() {
-    if (document.hidden) return;
+    if (document.hidden) return false;
     if (this.chosen) await this.follow();
     this.asked += 1;
     if (this.asked % LIST_EVERY === 0) await this.refresh();
+    return true;
   }
 
   // The command on the chosen run. One that works has its folder after a while; one that cannot start never has.
   async follow() {
     const job = await latest(this.chosen);
-    const known = this.run?.run === this.chosen;
-    if (working(job) && !known) { await this.refresh(); return; }
+    if (working(job) && !this.known) {
+      await this.refresh();
+      if (this.known) return; // and drawn
+    }
     if (!job || !this.status) return;
     const ended = this.state && this.state !== job.state && !working(job);
+    if (ended && this.known) this.run.process = null; // it was the command's own
     this.draw(job);
     if (ended) announce(job);
     if (ended) await this.load();
-    else if (job.state === "running") await this.sample();
+    else if (job.state === "running" && this.known) await this.sample();
   }
 
   // What is done elsewhere: in a terminal, or in another tab.
@@ -131,12 +140,11 @@ class Runs {
     const text = mark(job);
     if (text === this.drawn && !anew) return;
     this.drawn = text;
-    const known = this.run?.run === this.chosen;
-    const elsewhere = known && !working(job) && this.run.process;
+    const elsewhere = this.known && !working(job) && this.run.process;
     const round = working(job) || elsewhere ? null : this.run?.waiting;
     const waits = round ? el("p", { class: "note" }, `Round ${round} waits for your review. `,
       el("a", { href: `#/review?${new URLSearchParams({ run: this.chosen, iteration: round })}` }, "Look at its images")) : null;
-    const config = known ? this.run.config : job?.command.at(-1);
+    const config = this.known ? this.run.config : job?.command.at(-1);
     const button = elsewhere ? null : working(job)
       ? el("button", { onclick: once(() => this.pause()), disabled: job.state === "stopping" }, job.state === "stopping" ? "Stopping…" : "Pause")
       : config ? el("button", { class: "primary", onclick: once(() => this.start(config, this.chosen)) }, this.run?.stop && !job ? "Check again" : "Continue") : null;
@@ -147,7 +155,7 @@ class Runs {
       this.run?.report ? el("a", { href: address("/api/run/report", { run: this.chosen }), target: "_blank", rel: "noopener" }, "Report") : null),
     elsewhere ? el("p", { class: "note" }, "It was started outside of this page; Ctrl-C pauses it there.") : null,
     waits, ...this.outcome(), failedCheck ? el("p", { class: "note" }, "The check failed; the run is as it was. What it said is below.") : null,
-    known && !config && !working(job) && !elsewhere ? el("p", { class: "note" }, "No configuration here has this run's settings. To go on with it, start the page with --config FILE.") : null,
+    this.known && !config && !working(job) && !elsewhere ? el("p", { class: "note" }, "No configuration here has this run's settings. To go on with it, start the page with --config FILE.") : null,
     this.bar.draw(job));
     this.words.draw(elsewhere ? null : job);
   }

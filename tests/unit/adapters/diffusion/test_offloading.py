@@ -19,11 +19,11 @@ def advice(
     batch: int = 1,
     device: str = "cuda",
     weights: Quantization | None = None,
-    products: bool = False,
+    whole_layers: bool = False,
 ) -> str:
     settings = GenerationSettings(30, 7.5, 1024, 1024, batch_size=batch, offload=offload)
     compute = Compute(torch.device(device), torch.bfloat16, None, quantization=weights)
-    return less_memory(settings, compute, products)
+    return less_memory(settings, compute, whole_layers)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_batch_of_one_cannot_be_smaller() -> None:
     assert "Lower generation.batch_size (1 needs least) or generation.width and height" in advice(batch=2)
 
 
-@pytest.mark.parametrize("kept", [{"weights": "nf4"}, {"products": True}])
+@pytest.mark.parametrize("kept", [{"weights": "nf4"}, {"whole_layers": True}])
 def test_layers_that_cannot_come_one_by_one_are_not_told_to(kept: dict[str, object]) -> None:
     assert advice(**kept).startswith(f'Set generation.offload to "model", then "blocks"{LATER}')  # type: ignore[arg-type]
     assert "offload" not in advice("blocks", **kept)  # type: ignore[arg-type]

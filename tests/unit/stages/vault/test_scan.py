@@ -272,6 +272,35 @@ def test_the_empty_place_of_a_disk_that_is_not_there_loses_nothing(home: Home, l
     assert (home.scan().unchanged, home.scan().away) == (4, ())
 
 
+def test_photos_that_were_moved_into_another_scanned_folder_leave_nothing_behind(home: Home) -> None:
+    other = home.root / "other"
+    other.mkdir()
+    fake_photo(other / "own.png", seed=9, size=128)
+    home.scan(home.photos, other)
+    for photo in home.photos.iterdir():
+        photo.rename(other / photo.name)
+    done = home.scan()
+    assert (done.away, done.gone, done.recognised, done.unchanged, done.counts.files) == ((), 4, 4, 1, 5)
+    assert home.reporter.warnings == [] and done.folders == (str(home.photos), str(other))
+    with looked_into(home.vault.root) as opened:
+        assert status(opened).missing == ()
+
+
+@pytest.mark.parametrize("lacking", ["one photo", "the other folder"])
+def test_an_empty_folder_of_which_not_every_photo_is_elsewhere_is_away(home: Home, lacking: str) -> None:
+    other = home.root / "other"
+    shutil.copytree(home.photos, other)
+    home.scan(home.photos, other)
+    home.photos.rename(home.root / "unplugged")
+    home.photos.mkdir()
+    if lacking == "one photo":
+        (other / "0.png").unlink()
+    else:
+        other.rename(home.root / "unplugged as well")
+    done = home.scan()
+    assert str(home.photos) in done.away and done.counts.photos == 4
+
+
 def test_an_empty_folder_that_never_held_photos_is_there(home: Home) -> None:
     empty = home.root / "empty"
     empty.mkdir()

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.fake_photos import fake_photo
 from tests.unit.stages.vault.scan_home import Home, home_in
+from twinloop.errors import InputError
 from twinloop.stages.vault.copies.dedup import DedupOptions, dedup
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.opening import open_vault
@@ -50,6 +52,19 @@ def test_a_link_to_a_folder_below_a_scanned_one_is_its_second_name(home: Home) -
     done = home.scan(home.photos)
     assert (done.folders, done.counts.files, done.recognised, done.gone) == ((str(home.photos),), 4, 4, 0)
     assert f"{link} is {inner} under another name" in home.reporter.warnings[-1]
+
+
+def test_a_folder_is_taken_out_by_either_name(home: Home) -> None:
+    holder = home.root / "holder"
+    holder.mkdir()
+    fake_photo(holder / "own.png", seed=9, size=128)
+    link = holder / "link"
+    link.symlink_to(home.photos)
+    assert home.scan(holder, link, home.photos).folders == (str(holder), str(link))
+    with pytest.raises(InputError, match=f"{home.root} is not one of"):
+        home.scan(remove=[home.root])
+    done = home.scan(remove=[home.photos])
+    assert (done.folders, done.counts.files) == ((str(holder),), 1)
 
 
 def test_a_folder_below_another_under_the_same_name_stays_as_it_was_said(home: Home) -> None:

@@ -6,7 +6,7 @@ silence, and it knows FLUX.1 at its real size only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,26 @@ from twinloop.store.models.lora_file import header_texts
 
 _ENCODERS = "text_encoders."
 """ComfyUI's."""
-_DOWN, _UP, _LENGTHS = ".lora_A.weight", ".lora_B.weight", ".lora_magnitude_vector"
-_OF_DIFFUSERS = (_DOWN, _UP, ".lora_B.bias", _LENGTHS, f"{_LENGTHS}.weight")
+_DOWN, _UP, LENGTHS = ".lora_A.weight", ".lora_B.weight", ".lora_magnitude_vector"
+_OF_DIFFUSERS = (_DOWN, _UP, ".lora_B.bias", LENGTHS, f"{LENGTHS}.weight")
 
 
 def is_of_diffusers(names: Iterable[str], family: Family) -> bool:
-    """Whether all tensors bear diffusers' own names for the family, whose ranks and alphas are in the header."""
-    components = (f"{family.denoiser}.", ENCODER)
-    return all(name.startswith(components) and name.endswith(_OF_DIFFUSERS) for name in names)
+    """Whether all tensors bear diffusers' own names for the family, whose ranks and alphas are in the header, and none
+    is missing.
+    """
+    components, all_names = (f"{family.denoiser}.", ENCODER), [*names]
+    return not _lack_lengths(all_names) and all(
+        name.startswith(components) and name.endswith(_OF_DIFFUSERS) for name in all_names
+    )
+
+
+def _lack_lengths(names: Collection[str]) -> bool:
+    """Whether layers of a model have no lengths beside others that have."""
+    found = {name.partition(LENGTHS)[0] for name in names if LENGTHS in name}
+    models = {name.partition(".")[0] for name in found}
+    layers = (name.removesuffix(_UP) for name in names if name.endswith(_UP))
+    return any(name not in found and name.partition(".")[0] in models for name in layers)
 
 
 def by_own_names(path: Path, names: Iterable[str], family: Family) -> dict[str, Tensor] | None:
@@ -61,13 +73,13 @@ def by_own_names(path: Path, names: Iterable[str], family: Family) -> dict[str, 
             made[f"{named}{_DOWN}"] = down if layer.scale == 1.0 else down.float() * layer.scale
             made[f"{named}{_UP}"] = up
             if place in lengths:
-                made[_lengths_name(named, place)] = _as_peft_has_it(as_torch(lengths[place]).float(), up)
+                made[_lengths_name(named)] = _as_peft_has_it(as_torch(lengths[place]).float(), up)
     return made
 
 
-def _lengths_name(layer: str, place: Place) -> str:
+def _lengths_name(layer: str) -> str:
     """transformers looks for another name than diffusers, and each passes over the other in silence."""
-    return layer + _LENGTHS + ("" if place.component == DENOISER else ".weight")
+    return layer + LENGTHS + (".weight" if layer.startswith(ENCODER) else "")
 
 
 def _as_peft_has_it(lengths: Tensor, up: Tensor) -> Tensor:
@@ -76,21 +88,24 @@ def _as_peft_has_it(lengths: Tensor, up: Tensor) -> Tensor:
 
 
 def with_peft_lengths(path: Path, tensors: Mapping[str, Tensor], pipeline: Any) -> dict[str, Tensor]:
-    """The same where a file of ComfyUI's form (`twinloop.loras.dora`) gave the lengths of a DoRA: as PEFT divides them.
+    """The same with the lengths of a DoRA as PEFT divides them, where a file of ComfyUI's form (`twinloop.loras.dora`)
+    gave them, and for every layer beside one that has lengths: PEFT knows DoRA for all layers of a model or none.
 
     Args:
         tensors: as `by_own_names` makes them, of layers that the pipeline has.
     """
     made = dict(tensors)
-    if header_texts(path).get(DORA_TEXT) != BASE_NORM:
-        return made
-    for name, scales in tensors.items():
-        stem, found, _ = name.partition(_LENGTHS)
-        if found:
-            component, _, path_there = stem.partition(".")
-            layer = _layer(getattr(pipeline, component), path_there)
-            norms = both_norms(layer, tensors[f"{stem}{_DOWN}"], tensors[f"{stem}{_UP}"], 1.0, _place(layer))
-            made[name] = norms.for_peft(scales).view_as(scales)
+    of_base = header_texts(path).get(DORA_TEXT) == BASE_NORM
+    models = {name.partition(".")[0] for name in tensors if LENGTHS in name}
+    for key in [name for name in tensors if name.endswith(_UP) and name.partition(".")[0] in models]:
+        stem = key.removesuffix(_UP)
+        name, up = _lengths_name(stem), tensors[key]
+        if name in tensors and not of_base:
+            continue
+        component, _, path_there = stem.partition(".")
+        layer = _layer(getattr(pipeline, component), path_there)
+        norms = both_norms(layer, tensors[f"{stem}{_DOWN}"], up, 1.0, _place(layer))
+        made[name] = _as_peft_has_it(norms.for_peft(tensors[name]) if name in tensors else norms.adapted, up)
     return made
 
 

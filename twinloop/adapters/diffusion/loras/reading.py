@@ -13,10 +13,13 @@ from torch import Tensor
 
 from twinloop.adapters.diffusion.loras.fit import ENCODER, check_fit
 from twinloop.adapters.diffusion.loras.kohya_scales import folded, has_mixed_alphas
-from twinloop.adapters.diffusion.loras.own_reading import by_own_names, is_of_diffusers, with_peft_lengths
+from twinloop.adapters.diffusion.loras.own_reading import LENGTHS, by_own_names, is_of_diffusers, with_peft_lengths
 from twinloop.adapters.diffusion.messages import first_line, wrong_base
+from twinloop.adapters.diffusion.preflight import dora_on_packed
+from twinloop.adapters.diffusion.quantised.model import is_packed
 from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
+from twinloop.loras.dora import check_outputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,25 +38,41 @@ class ReadLora:
         """Whether it changes text encoders."""
         return any(key.startswith(ENCODER) for key in self.tensors)
 
+    @property
+    def has_magnitudes(self) -> bool:
+        """Whether it is a DoRA."""
+        return any(LENGTHS in key for key in self.tensors)
+
 
 def read_for_pipeline(path: Path, pipeline: Any, family: Family) -> ReadLora:
     """The tensors of a LoRA file under diffusers names, checked against the pipeline's denoiser and text encoders.
 
     Raises:
-        ModelFileError: missing, unreadable, no LoRA, or layers that these do not have in that size.
+        ModelFileError: missing, unreadable, no LoRA, layers that these do not have in that size, or a DoRA that cannot
+            be applied to them.
     """
     tensors = _tensors(path)
     if not any("lora" in name for name in tensors):
         raise ModelFileError(f"{path} holds no LoRA weights. Give a LoRA in diffusers or kohya form.")
+    check_outputs(path, {name: tensor.shape for name, tensor in tensors.items()})
     own = None if is_of_diffusers(tensors, family) else by_own_names(path, tensors, family)
     if own is None:
         given = folded(tensors) if family.denoiser == "unet" and has_mixed_alphas(tensors) else str(path)
         read = ReadLora(_by_diffusers(path, given, pipeline, family), given)
         check_fit(path, read.tensors, pipeline, family)
+        _check_magnitudes(path, read.tensors, pipeline, family)
         return read
     check_fit(path, own, pipeline, family)
+    _check_magnitudes(path, own, pipeline, family)
     own = with_peft_lengths(path, own, pipeline)
     return ReadLora(own, own)
+
+
+def _check_magnitudes(path: Path, tensors: Mapping[str, Tensor], pipeline: Any, family: Family) -> None:
+    """PEFT would take packed bytes for the weights whose rows a DoRA's magnitudes are of."""
+    own = any(key.startswith(f"{family.denoiser}.") and LENGTHS in key for key in tensors)
+    if own and is_packed(getattr(pipeline, family.denoiser)):
+        raise dora_on_packed(path)
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

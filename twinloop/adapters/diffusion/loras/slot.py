@@ -26,7 +26,7 @@ ADAPTER = "twinloop"
 @dataclass
 class _Worn:
     """One LoRA in place: its file as it was, its strength, whether it changes the text encoders, and whether it is a
-    LoKr.
+    LoKr or a DoRA.
     """
 
     path: Path
@@ -34,6 +34,7 @@ class _Worn:
     scale: float
     adapts_encoders: bool
     product: bool = False
+    magnitudes: bool = False
 
     @property
     def encoder_key(self) -> str:
@@ -66,6 +67,11 @@ class LoraSlot:
     def holds_products(self) -> bool:
         """Whether a LoKr is worn."""
         return any(worn.product for worn in self._worn.values())
+
+    @property
+    def holds_magnitudes(self) -> bool:
+        """Whether a DoRA is worn."""
+        return any(worn.magnitudes for worn in self._worn.values())
 
     def use(self, path: Path | None, scale: float = 1.0) -> None:
         """Wear this file alone at this strength (None = the bare base).
@@ -159,7 +165,7 @@ class LoraSlot:
         for model in (self._denoiser, *encoders_of(self._pipeline)):
             as_activations(model, name)
             interpolate(model, name)
-        self._worn[name] = _Worn(path, _state(path), 1.0, read.adapts_encoders)
+        self._worn[name] = _Worn(path, _state(path), 1.0, read.adapts_encoders, magnitudes=read.has_magnitudes)
 
     def _scale(self, scales: dict[str, float]) -> None:
         changed = [name for name, scale in scales.items() if self._worn[name].scale != scale]

@@ -12,6 +12,7 @@ import torch
 from twinloop.adapters.diffusion.base_model import BaseModel, is_tiny_vae
 from twinloop.adapters.diffusion.memory import SHORT, main_memory_left, ran_out_of_memory, release_memory
 from twinloop.adapters.diffusion.pixels import LARGE, encode
+from twinloop.adapters.trainers.records.checkpoints import Checkpoints
 from twinloop.domain.forecast import GIB
 from twinloop.errors import StateError
 from twinloop.ports import TrainingSettings
@@ -44,6 +45,9 @@ def encodes_in_tiles(base: BaseModel, settings: TrainingSettings, work: Path, no
     path = work / RECORD
     if path.exists():
         return _kept(path)
+    if Checkpoints(work).are_there:  # of a version that kept no record, and encoded large pictures in tiles only
+        write_json(path, {"tiled": True})
+        return True
     tiled = not _whole_fits(base, settings)
     if tiled:
         side = settings.resolution

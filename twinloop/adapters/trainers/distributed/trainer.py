@@ -84,11 +84,9 @@ class DistributedTrainer:
         self._alone.make_room()  # the generator's base model may lie on the first GPU
         job = work.with_name(f"{work.name}_{JOB}")
         shared = SharedTraining(self._choice, self._family, tuple(samples), settings, output, work, metadata)
-        write_json(job, shared.to_json())
-        try:
+        with processes.cleared_up_when_ended(), _removed_at_the_end(job):
+            write_json(job, shared.to_json())
             return self._run(job, progress)
-        finally:
-            job.unlink(missing_ok=True)
 
     def _run(self, job: Path, progress: Progress) -> Trained:
         output: deque[str] = deque(maxlen=LAST_LINES)
@@ -114,6 +112,14 @@ class DistributedTrainer:
                 "The processes of the training ended before it was finished. Their last lines:\n" + "\n".join(output)
             )
         return trained
+
+
+@contextlib.contextmanager
+def _removed_at_the_end(file: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,8 @@ from twinloop.loras.components import DENOISER
 def begin_from(start: Start, model: AdaptedModel) -> None:
     """Fill a fresh LoRA with the layers of another, so that it begins as the same change of the base.
 
-    Layers that the file lacks begin as no change. In a larger rank the rest begins as usual.
+    Layers that the file lacks begin as no change, and its own that change nothing need no place. In a larger rank the
+    rest begins as usual.
 
     Raises:
         ModelFileError: layers that this training does not adapt, or of another size.
@@ -35,6 +36,8 @@ def begin_from(start: Start, model: AdaptedModel) -> None:
         with torch.no_grad():
             down[:rank].copy_(torch.from_numpy(first.astype(np.float32)).reshape(down[:rank].shape))
             up[:, :rank].copy_(torch.from_numpy(second.astype(np.float32)).reshape(up[:, :rank].shape))
+    # the copy for other programs fills up fused layers with parts that no training adapted
+    left = {place: layer for place, layer in left.items() if layer.down.values().any() and layer.up.values().any()}
     if left:
         place = min(left)
         what = "its text encoders too: set training.text_encoder to true" if place.component != DENOISER else (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from twinloop.adapters.trainers.lora.given_file import given_file
 from twinloop.errors import InputError, ModelFileError
 from twinloop.families.base import Family
-from twinloop.loras.adapter import Place, understood
+from twinloop.loras.adapter import Adapter, Place, understood
 from twinloop.loras.lora import Layer, LoraFile, is_wide_shape, read_lora
 from twinloop.ports import TrainingSettings
 
@@ -29,8 +30,13 @@ def check_start(settings: TrainingSettings) -> None:
         InputError, ModelFileError: what is wrong with it, with the next step. StateError: it is no longer the same
             file.
     """
-    if settings.start_from:
-        _readable(settings)
+    if not settings.start_from:
+        return
+    file = _readable(settings)
+    with contextlib.suppress(ModelFileError):  # of names that the family, which is known later, may make clear
+        adapter = understood(file)
+        if adapter.family or not adapter.original:  # else layers may be several in one, whose ranks add up
+            _start(file, adapter, settings)
 
 
 def start_of(settings: TrainingSettings, family: Family) -> Start | None:
@@ -41,8 +47,7 @@ def start_of(settings: TrainingSettings, family: Family) -> Start | None:
     if not settings.start_from:
         return None
     file = _readable(settings)
-    layers = understood(file, family.name).layers
-    return Start(file.path, {place: layer for place, layer in layers.items() if isinstance(layer, Layer)})
+    return _start(file, understood(file, family.name), settings)
 
 
 def _readable(settings: TrainingSettings) -> LoraFile:
@@ -50,21 +55,27 @@ def _readable(settings: TrainingSettings) -> LoraFile:
     file = read_lora(path).plain()
     if file.products:
         raise ModelFileError(f"{path} is a LoKr; a training can begin from a LoRA of pairs of matrices only.")
-    _check_convolutions(file, settings)
-    linear = (layer for layer in file.pairs.values() if not is_wide_shape(layer.down.shape))
-    rank = max((layer.rank for layer in linear), default=0)
+    return file
+
+
+def _start(file: LoraFile, adapter: Adapter, settings: TrainingSettings) -> Start:
+    """Raises InputError: a rank that the training has no room for."""
+    start = Start(file.path, {place: layer for place, layer in adapter.layers.items() if isinstance(layer, Layer)})
+    _check_ranks(start, settings)
+    return start
+
+
+def _check_ranks(start: Start, settings: TrainingSettings) -> None:
+    path, layers = start.path, start.layers.values()
+    wide = max((layer.rank for layer in layers if is_wide_shape(layer.down.shape)), default=0)
+    if wide > settings.conv_rank:
+        raise InputError(
+            f"training.start_from: {path} adapts convolutions at rank {wide}, and the training at"
+            f" {settings.conv_rank}. Set training.conv_rank to {wide}."
+        )
+    rank = max((layer.rank for layer in layers if not is_wide_shape(layer.down.shape)), default=0)
     if rank > settings.rank:
         raise InputError(
             f"training.start_from: {path} has rank {rank}, and the training {settings.rank}. Set training.rank to"
             f" {rank}, or make the file smaller: twinloop lora resize {path} --rank {settings.rank} --output SMALLER."
-        )
-    return file
-
-
-def _check_convolutions(file: LoraFile, settings: TrainingSettings) -> None:
-    rank = max((layer.rank for layer in file.pairs.values() if is_wide_shape(layer.down.shape)), default=0)
-    if rank > settings.conv_rank:
-        raise InputError(
-            f"training.start_from: {file.path} adapts convolutions at rank {rank}, and the training at"
-            f" {settings.conv_rank}. Set training.conv_rank to {rank}."
         )

@@ -32,8 +32,9 @@ PLAIN = MoreNoise()
 
 
 def with_coarser(noise: Tensor, more: MoreNoise, generator: torch.Generator) -> Tensor:
-    """Noise (n, c, h, w) and as many coarser ones, of two to four times the grain of the one before, brought back to a
-    spread of 1 as one batch: sd-scripts' ``pyramid_noise_like``, whose first one is as fine as the noise itself.
+    """Noise (n, c, h, w) and as many coarser ones, brought back to a spread of 1 as one batch: sd-scripts'
+    ``pyramid_noise_like``. Level n is (two to four, drawn anew) to the power n times as coarse: the first one, level 0,
+    as fine as the noise itself.
     """
     count, channels, height, width = noise.shape
     for level in range(more.iterations):

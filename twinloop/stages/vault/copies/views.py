@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from twinloop.domain.vault import VaultFace
+from twinloop.domain.vault import VaultFace, VaultPhoto
 from twinloop.stages.same_picture.alignment import Thumbnail, Window
 from twinloop.store.vault.catalog import VaultCatalog
 
@@ -40,14 +40,19 @@ class Views:
 
     def _open(self, sha256: str) -> View | None:
         """None = the photo, or its thumbnail, is not in the catalogue."""
-        photo, jpeg = self._catalog.photo(sha256, self._fingerprint), self._catalog.thumbnail(sha256)
-        if photo is None or not jpeg:
-            return None
-        places = tuple(
-            (box.x0 / photo.width, box.y0 / photo.height, box.x1 / photo.width, box.y1 / photo.height)
-            for box in (found.face.box.clipped(photo.width, photo.height) for found in photo.faces)
-        )
-        return View(jpeg, photo.faces, places)
+        photo = self._catalog.photo(sha256, self._fingerprint)
+        return None if photo is None else view_of(photo, self._catalog.thumbnail(sha256))
+
+
+def view_of(photo: VaultPhoto, jpeg: bytes | None) -> View | None:
+    """A photo with its thumbnail; None = it has none."""
+    if not jpeg:
+        return None
+    places = tuple(
+        (box.x0 / photo.width, box.y0 / photo.height, box.x1 / photo.width, box.y1 / photo.height)
+        for box in (found.face.box.clipped(photo.width, photo.height) for found in photo.faces)
+    )
+    return View(jpeg, photo.faces, places)
 
 
 def read_thumbnail(catalog: VaultCatalog, sha256: str) -> Thumbnail | None:

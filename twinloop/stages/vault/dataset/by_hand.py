@@ -2,11 +2,12 @@
 
 Both are decisions, and can be undone. Of several about one photo the last one counts. They hold for the shot: for a raw
 photo and for the JPEG beside it (`SameShot`). And they hold for the picture: for copies of the photo of which nothing
-else is said.
+else is said; but who leaves out what a better copy stood for anyway, does not mean the better one.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +21,10 @@ from twinloop.stages.vault.copies.edits import chosen
 from twinloop.stages.vault.copies.of_person import Alike, alike_in
 from twinloop.stages.vault.dataset.folder import location
 from twinloop.stages.vault.dataset.folder.carried import unavailable
+from twinloop.stages.vault.dataset.folder.owner import owner_of, read_record
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.membership import ids_merged_into
 from twinloop.stages.vault.photo_named import photo_named
-from twinloop.store.atomic import read_json
 from twinloop.store.pictures.sidecar import PERSON
 from twinloop.store.vault.decisions import DecisionLog
 
@@ -39,12 +40,14 @@ class ByHand:
 
     Attributes:
         copies_out, copies_in: photo of which nothing is said -> the copy of it that is left out, or taken in.
+        in_any_form: those of ``left_out`` that no better copy stood for: better ones that come later stay out, too.
     """
 
     left_out: frozenset[str] = frozenset()
     taken_in: frozenset[str] = frozenset()
     copies_out: Mapping[str, str] = field(default_factory=dict)
     copies_in: Mapping[str, str] = field(default_factory=dict)
+    in_any_form: frozenset[str] = frozenset()
 
     def of(self, sha256: str) -> str:
         """The kind of the decision that stands about a photo."""
@@ -55,11 +58,16 @@ class ByHand:
             "left_out": sorted(self.left_out),
             "taken_in": sorted(self.taken_in),
             "copies": sorted({*self.copies_out, *self.copies_in}),
+            "in_any_form": sorted(self.in_any_form),
         }
 
 
 def by_hand(
-    decisions: DecisionLog, person: Person, alike: Alike | None = None, gone: Collection[str] = frozenset()
+    decisions: DecisionLog,
+    person: Person,
+    alike: Alike | None = None,
+    gone: Collection[str] = frozenset(),
+    prepared: Mapping[str, Any] | None = None,
 ) -> ByHand:
     """What stands about the person's photos, also what was said of who was merged into this person.
 
@@ -67,28 +75,73 @@ def by_hand(
         alike: copies of one picture; what is said of one holds for those of which nothing is said, or was said before
             that prep decides; but one that was kept instead of another is not left out with that.
         gone: photos that are no longer there, of which there are pictures.
+        prepared: the person's ``person.json``: it tells of older decisions whether the photo was in the training set.
     """
+    alike, prepared = alike or {}, prepared or {}
     ids = ids_merged_into(decisions.active("merge"), person.id)
     said: dict[str, tuple[int, str]] = {}
+    worse: dict[str, bool | None] = {}  # whether a better copy stood for it when that was said; None = not on record
     for made in decisions.active(*KINDS):
         if made.data["person"] in ids:
-            said.update(dict.fromkeys(decisions.same_shot.all_of(made.data["photos"]), (made.number, made.kind)))
+            photos = decisions.same_shot.all_of(made.data["photos"])
+            said.update(dict.fromkeys(photos, (made.number, made.kind)))
+            known = made.data.get("worse")
+            then = decisions.same_shot.all_of(known or ())
+            worse.update({photo: None if known is None else photo in then for photo in photos})
     mine = {key.sha256 for key in person.faces}.union(gone)
     kept = chosen(decisions).keys()
     left_out, taken_in = (
         frozenset(one for one in mine if one in said and said[one][1] == kind) for kind in (EXCLUDE, INCLUDE)
     )
+    pictured = _pictured(decisions, prepared)
+    noted = decisions.same_shot.all_of(prepared.get("by_hand", {}).get("in_any_form", ())) | pictured
+    excluded = {photo for photo, (_, kind) in said.items() if kind == EXCLUDE}
+    in_any_form = {
+        photo
+        for photo in excluded
+        if (photo in noted or _is_first(photo, mine, alike) if worse[photo] is None else not worse[photo])
+    }
+
+    def reaches(copy: str, photo: str) -> bool:
+        is_below = alike[photo].index(copy) < alike[photo].index(photo)
+        if copy in in_any_form:
+            return is_below or photo not in pictured
+        return is_below and photo not in pictured
+
+    free = mine - left_out - taken_in
+    out = {
+        photo: {copy for copy in excluded.intersection(alike.get(photo, ())) if reaches(copy, photo)}
+        for photo in free - kept
+    }
+    into = {
+        photo: {copy for copy in alike.get(photo, ()) if copy in said and said[copy][1] == INCLUDE} for photo in free
+    }
     copies_out, copies_in = (
-        {one: copy for one in free - left_out - taken_in if (copy := _last_said(one, kind, said, alike or {}))}
-        for kind, free in ((EXCLUDE, mine - kept), (INCLUDE, mine))
+        {photo: copy for photo in found if (copy := _last_said(photo, found[photo], said))} for found in (out, into)
     )
-    return ByHand(left_out, taken_in, copies_out, copies_in)
+    return ByHand(left_out, taken_in, copies_out, copies_in, left_out & in_any_form)
 
 
-def _last_said(photo: str, kind: str, said: Mapping[str, tuple[int, str]], alike: Alike) -> str:
-    """The copy of a photo of which this was said last, after anything that was said of the photo; "" = of none."""
+def _pictured(decisions: DecisionLog, prepared: Mapping[str, Any]) -> frozenset[str]:
+    """sha256 of the photos of which the training set has pictures."""
+    return decisions.same_shot.all_of(item["source"]["sha256"] for item in prepared.get("pictures", ()))
+
+
+def _is_first(photo: str, mine: Collection[str], alike: Alike) -> bool:
+    """Whether no better copy with the person is known; False where copies are not known at all."""
+    return bool(alike) and not _better(photo, mine, alike)
+
+
+def _better(photo: str, mine: Collection[str], alike: Alike) -> bool:
+    """Whether a better copy of a photo is one of these."""
+    return any(copy in mine for copy in itertools.takewhile(lambda copy: copy != photo, alike.get(photo, ())))
+
+
+def _last_said(photo: str, copies: Collection[str], said: Mapping[str, tuple[int, str]]) -> str:
+    """The one of these copies of a photo of which something was said last, after anything that was said of the photo;
+    "" = of none.
+    """
     since = said[photo][0] if photo in said else 0
-    copies = [copy for copy in alike.get(photo, ()) if copy in said and said[copy][1] == kind]
     return max((copy for copy in copies if said[copy][0] > since), key=lambda copy: said[copy][0], default="")
 
 
@@ -103,13 +156,19 @@ def say(opened: OpenVault, person: Person, kind: str, photos: Sequence[str]) -> 
     mine, gone = {key.sha256 for key in person.faces}, gone_photos(opened, person)
     if not photos or not mine.union(gone).issuperset(photos):
         raise InputError(f"Name photos with a face of {person.called}.")
-    standing = by_hand(opened.decisions, person, alike_in(opened.vault), gone)
+    prepared = prepared_record(opened, person)
+    alike = alike_in(opened.vault)
+    standing = by_hand(opened.decisions, person, alike, gone, prepared)
     through_copies = {*standing.copies_out, *standing.copies_in} if kind == AUTOMATIC else set()
     changed = sorted({sha256 for sha256 in photos if standing.of(sha256) != kind or sha256 in through_copies})
     if not changed:
         which = plural(len(set(photos)), "photo is", "photos are")
         raise NothingToDo(f"{which} {STANDS[kind]} already; nothing changed.")
-    return opened.decisions.add(kind, {"person": person.id, "photos": changed})
+    data: dict[str, Any] = {"person": person.id, "photos": changed}
+    if kind == EXCLUDE:
+        pictured = _pictured(opened.decisions, prepared)
+        data["worse"] = [photo for photo in changed if photo not in pictured and _better(photo, mine, alike)]
+    return opened.decisions.add(kind, data)
 
 
 def photos_meant(opened: OpenVault, person: Person, files: Sequence[Path]) -> list[str]:
@@ -125,10 +184,14 @@ def photos_meant(opened: OpenVault, person: Person, files: Sequence[Path]) -> li
 
 
 def gone_photos(opened: OpenVault, person: Person) -> frozenset[str]:
+    """sha256 of the photos that are no longer there nor known as the person's, of which there are pictures."""
+    return pictures_of_gone(opened, person) - {key.sha256 for key in person.faces}
+
+
+def pictures_of_gone(opened: OpenVault, person: Person) -> frozenset[str]:
     """sha256 of the photos that are no longer there, of which the training set has pictures."""
     written = prepared_record(opened, person).get("files", ())
-    mine = {key.sha256 for key in person.faces}
-    return unavailable(opened, {str(item["photo"]) for item in written} - {""} - mine)
+    return unavailable(opened, {str(item["photo"]) for item in written} - {""})
 
 
 def _photo_meant(opened: OpenVault, person: Person, file: Path, sources: Mapping[str, str]) -> str:
@@ -151,8 +214,7 @@ def _photo_meant(opened: OpenVault, person: Person, file: Path, sources: Mapping
 def prepared_record(opened: OpenVault, person: Person) -> dict[str, Any]:
     """The ``person.json`` of the person's training set; {} before `prep`."""
     path = location.found(opened, person).root / PERSON
-    data = read_json(path) if path.is_file() else {}
-    return data if isinstance(data, dict) and data.get("person") == person.id else {}
+    return read_record(path) if path.is_file() and owner_of(path.parent) == person.id else {}
 
 
 def chosen_since(opened: OpenVault, person: Person, prepared: Mapping[str, Any]) -> int:
@@ -164,10 +226,17 @@ def chosen_since(opened: OpenVault, person: Person, prepared: Mapping[str, Any])
     if not prepared:
         return 0
     before, shots = prepared.get("by_hand", {}), opened.decisions.same_shot
+    pictured = _pictured(opened.decisions, prepared)
     then = ByHand(shots.all_of(before.get("left_out", ())), shots.all_of(before.get("taken_in", ())))
     gone = gone_photos(opened, person)
-    now = by_hand(opened.decisions, person, alike_in(opened.vault), gone)
-    # copies that a scan brought in since are no choice
-    free = shots.all_of(before.get("copies", ())) - {*now.copies_out, *now.copies_in}
+    now = by_hand(opened.decisions, person, _alike_for(opened, prepared), gone, prepared)
+    # copies that a scan brought in since are no choice, unless prep would remove their pictures
+    changed = shots.all_of(before.get("copies", ())) - {*now.copies_out, *now.copies_in}
+    changed |= pictured.intersection(now.copies_out)
     photos = {key.sha256 for key in person.faces} | gone
-    return sum(then.of(photo) != now.of(photo) or photo in free for photo in photos)
+    return sum(then.of(photo) != now.of(photo) or photo in changed for photo in photos)
+
+
+def _alike_for(opened: OpenVault, prepared: Mapping[str, Any]) -> Alike:
+    """Copies of one picture; none where the training set was prepared with all of them."""
+    return {} if prepared.get("cutting", {}).get("keep_alike") else alike_in(opened.vault)

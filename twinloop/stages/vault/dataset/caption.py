@@ -16,13 +16,14 @@ from twinloop.domain.facet import Facet
 from twinloop.domain.model_roles import NEEDS_FACE
 from twinloop.domain.observation import Observation
 from twinloop.domain.vault import Label, Person, VaultPhoto
+from twinloop.domain.wording import agree, some
 from twinloop.errors import CaptionFailed, NothingToDo, UnreadableImage
 from twinloop.ports import Captioner, Reporter
 from twinloop.stages import words
 from twinloop.stages.observe import Observer
 from twinloop.stages.vault.copies.of_person import Alike, alike_in
 from twinloop.stages.vault.dataset.audit import Constant, audit
-from twinloop.stages.vault.dataset.choose import COPY, ChosenPhotos, LeftOut
+from twinloop.stages.vault.dataset.choose import COPY, ChosenPhotos, LeftOut, nothing_left
 from twinloop.stages.vault.dataset.cut import Cut, CutOptions
 from twinloop.stages.vault.dataset.cut_picture import CutPicture
 from twinloop.stages.vault.dataset.describe import merged, told_otherwise
@@ -30,10 +31,12 @@ from twinloop.stages.vault.dataset.described import Describer
 from twinloop.stages.vault.dataset.label import head_of
 from twinloop.stages.vault.dataset.own_captions import beside, beside_copies, edits_of
 from twinloop.stages.vault.dataset.own_hands import own_hands
+from twinloop.stages.vault.offline_folders import is_there
 from twinloop.stages.vault.opened import OpenVault
-from twinloop.store.atomic import read_as, read_json, write_json
+from twinloop.store.atomic import read_as, write_json
 from twinloop.store.pictures.sidecar import has_more_lines
 from twinloop.store.run.catalog import Catalog
+from twinloop.system import shell
 
 EDITED = "edited"
 BESIDE = "beside"
@@ -203,6 +206,8 @@ def caption(opened: OpenVault, work: Captioning, reporter: Reporter) -> Captions
         NothingToDo: none of the photos can be read any more.
     """
     found = captions_of(opened, work, reporter, lambda item: None)
+    if not found.captions:
+        raise none_made(opened, work)
     record(opened, found)
     return found
 
@@ -213,9 +218,6 @@ def captions_of(opened: OpenVault, work: Captioning, reporter: Reporter, keep: C
     Args:
         keep: is given each picture with its caption while its pixels can be had. Where it raises UnreadableImage, the
             picture is left out.
-
-    Raises:
-        NothingToDo: none of the photos can be read any more.
     """
     made: list[Captioned] = []
     left_out = list(work.choice.left_out)
@@ -231,9 +233,6 @@ def captions_of(opened: OpenVault, work: Captioning, reporter: Reporter, keep: C
             made.append(replace(item, picture=None))  # its pixels are not needed any more
     for unread in left_out[len(work.choice.left_out) :]:
         opened.catalog.files.doubt(unread.photo.sha256)  # what is on the disk is not what the catalogue takes it for
-    if not made:
-        scan = opened.vault.command("scan")
-        raise NothingToDo(f"None of the photos of {work.person.called} can be read. Scan again: {scan}")
     return Captions(
         person=work.person,
         label=work.label,
@@ -243,6 +242,26 @@ def captions_of(opened: OpenVault, work: Captioning, reporter: Reporter, keep: C
         audit=_audit(made, work),
         left_out=tuple(left_out),
         unused=_unused(opened, work, {item.text for item in made}),
+    )
+
+
+def none_made(opened: OpenVault, work: Captioning) -> NothingToDo:
+    """Says why there is no picture to caption, and what can be done about it."""
+    cuts, person, vault = work.choice.cuts, work.person, opened.vault
+    if not cuts:
+        return NothingToDo(nothing_left(opened, person, work.choice.left_out))
+    paths = [Path(path) for cut in cuts for path in cut.photo.paths]
+    roots = [
+        folder for folder in map(Path, opened.record.folders) if any(path.is_relative_to(folder) for path in paths)
+    ]
+    away = [folder for folder in roots if not is_there(folder, opened.catalog.files)]
+    text = f"None of the photos of {person.called} can be read."
+    if not away:
+        return NothingToDo(f"{text} Scan again: {vault.command('scan')}")
+    flags = " ".join(f"--remove {shell.quote(str(folder))}" for folder in away)
+    return NothingToDo(
+        f"{text} {some(list(map(str, away)))} {agree(len(away), 'is', 'are')} not there: connect the disk, or take"
+        f" {agree(len(away), 'it', 'them')} out: {vault.command(f'scan {flags}')}"
     )
 
 
@@ -354,8 +373,23 @@ def recorded(opened: OpenVault, person: Person) -> dict[str, Any] | None:
     path = opened.vault.captions(person.id)
     if not path.exists():
         return None
-    data: dict[str, Any] = read_json(path)
-    return data
+    return read_as(path, _recorded, _again(opened, person))
+
+
+def _recorded(data: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {**data, "captions": [{**item} for item in data["captions"]]}
+    _options(found)
+    for item in found["captions"]:
+        str(item["photo"] + item["path"] + item["text"] + item["source"])
+    return found
+
+
+def _again(opened: OpenVault, person: Person) -> str:
+    return f"Move it away and run: {opened.vault.command(f'caption {person.id}')}"
+
+
+def _options(data: Any) -> tuple[CutOptions, CaptionOptions]:
+    return replace(CutOptions(**data["cutting"]), max_photos=None), CaptionOptions.from_json(data)
 
 
 def last_options(opened: OpenVault, person: Person) -> tuple[CutOptions, CaptionOptions]:
@@ -363,11 +397,7 @@ def last_options(opened: OpenVault, person: Person) -> tuple[CutOptions, Caption
     path = opened.vault.captions(person.id)
     if not path.exists():
         return CutOptions(), CaptionOptions()
-
-    def parse(data: Any) -> tuple[CutOptions, CaptionOptions]:
-        return replace(CutOptions(**data["cutting"]), max_photos=None), CaptionOptions.from_json(data)
-
-    return read_as(path, parse, f"Move it away and run: {opened.vault.command(f'caption {person.id}')}")
+    return read_as(path, _options, _again(opened, person))
 
 
 def alike_for(opened: OpenVault, data: Mapping[str, Any]) -> Alike:

@@ -21,7 +21,7 @@ from twinloop.facets.face_angle import angle_of
 from twinloop.stages.pixels import blur_limit
 from twinloop.stages.vault.copies.of_person import Alike, Copies
 from twinloop.stages.vault.copies.short_names import ShortNames
-from twinloop.stages.vault.dataset.by_hand import EXCLUDE, STANDS, ByHand, by_hand
+from twinloop.stages.vault.dataset.by_hand import EXCLUDE, STANDS, ByHand, by_hand, pictures_of_gone, prepared_record
 from twinloop.stages.vault.dataset.cut import Cut, CutOptions, cut_of
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.record import check_current
@@ -74,14 +74,15 @@ def choose(opened: OpenVault, person: Person, copies: Copies, options: CutOption
     """The cuts of a person's photos.
 
     Raises:
-        InputError: the person is hidden, or an option cannot be. NothingToDo: no photo is left; says why.
+        InputError: the person is hidden, or an option cannot be. NothingToDo: no photo is left, nor a picture of one
+            that is no longer there; says why.
         StateError: other models looked since people were told apart.
     """
     check_shown(opened, person)
     check_current(opened.vault, opened.fingerprint)
     found = sorted_out(opened, person, copies, options)
-    if not found.cuts:
-        raise NothingToDo(_nothing(opened, person, found.left_out))
+    if not found.cuts and not pictures_of_gone(opened, person) - found.by_hand.left_out:
+        raise NothingToDo(nothing_left(opened, person, found.left_out))
     return found
 
 
@@ -101,7 +102,7 @@ def sorted_out(opened: OpenVault, person: Person, copies: Copies, options: CutOp
     options.check()
     copies = Copies() if options.keep_alike else copies
     photos = _photos(opened, person.faces)
-    said = by_hand(opened.decisions, person, copies.alike)
+    said = by_hand(opened.decisions, person, copies.alike, prepared=prepared_record(opened, person))
     found = {photo.sha256: _cut(photo, number, copies.worse.get(photo.sha256, ""), options) for photo, number in photos}
     limit = _blur_limit(_cuts(found))
     found.update(_blurred(_cuts(found), limit))
@@ -304,7 +305,8 @@ def _worth(cut: Cut) -> float:
     return float(cut.found.quality * pixels * (1.0 + cut.found.measures.get("sharpness", 0.0)) ** 0.25)
 
 
-def _nothing(opened: OpenVault, person: Person, left_out: Sequence[LeftOut]) -> str:
+def nothing_left(opened: OpenVault, person: Person, left_out: Sequence[LeftOut]) -> str:
+    """Why no photo of a person can be used."""
     who = person.called
     if not left_out:
         known = plural(len(person.faces), "face or whole picture", "faces or whole pictures")

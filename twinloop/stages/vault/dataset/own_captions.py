@@ -10,9 +10,9 @@ from twinloop.domain.captions import one_line, with_trigger
 from twinloop.domain.vault import Label, Person, VaultPhoto
 from twinloop.errors import InputError
 from twinloop.stages.vault.copies.of_person import Alike, alike_in
+from twinloop.stages.vault.dataset.folder.owner import read_record
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.membership import ids_merged_into
-from twinloop.store.atomic import read_json
 from twinloop.store.pictures.sidecar import caption_beside
 from twinloop.store.vault.decisions import DecisionLog
 
@@ -106,9 +106,10 @@ def photo_meant(opened: OpenVault, person: Person, name: str) -> str:
         InputError: none or several are meant.
     """
     record = opened.vault.person_record(person.folder_name)
-    prepared = read_json(record).get("pictures", ()) if record.is_file() else ()
+    prepared = read_record(record) if record.is_file() else {}
+    pictures = prepared.get("pictures", ()) if isinstance(prepared, dict) else ()
     known = [(key.sha256, path) for key in person.faces for path in _paths(opened, key.sha256)]
-    known += [(item["source"]["sha256"], (record.parent / item["file"]).as_posix()) for item in prepared]
+    known += [(item["source"]["sha256"], (record.parent / item["file"]).as_posix()) for item in pictures]
     name = name and Path(name).as_posix()
     hits = {
         photo

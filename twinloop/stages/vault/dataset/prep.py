@@ -15,11 +15,22 @@ from typing import Any
 
 from twinloop.domain.captions import holds_trigger
 from twinloop.domain.choices import LAYOUTS
+from twinloop.domain.vault import WHOLE
 from twinloop.errors import InputError, UnreadableImage
 from twinloop.ports import Reporter
+from twinloop.stages.vault.copies.of_gone import shown_elsewhere
 from twinloop.stages.vault.dataset.audit import Constant
 from twinloop.stages.vault.dataset.by_hand import ByHand, by_hand
-from twinloop.stages.vault.dataset.caption import BESIDE, EDITED, Captioned, Captioning, Captions, captions_of, record
+from twinloop.stages.vault.dataset.caption import (
+    BESIDE,
+    EDITED,
+    Captioned,
+    Captioning,
+    Captions,
+    captions_of,
+    none_made,
+    record,
+)
 from twinloop.stages.vault.dataset.choose import LeftOut
 from twinloop.stages.vault.dataset.cut import Cut
 from twinloop.stages.vault.dataset.cut_picture import CutPicture
@@ -29,6 +40,7 @@ from twinloop.stages.vault.dataset.folder.carried import Carried, Words, carry, 
 from twinloop.stages.vault.dataset.folder.layouts import Layout, layout_of, metadata_bytes, stems
 from twinloop.stages.vault.dataset.folder.own_files import Origin
 from twinloop.stages.vault.dataset.folder.prepared import PreparedFolder
+from twinloop.stages.vault.dataset.folder.still_theirs import still_theirs
 from twinloop.stages.vault.dataset.grade import Readiness
 from twinloop.stages.vault.dataset.label import head_of
 from twinloop.stages.vault.dataset.own_captions import edits_of
@@ -203,10 +215,20 @@ def prep(opened: OpenVault, work: Captioning, options: PrepOptions, reporter: Re
     captions = captions_of(opened, work, reporter, shelf.put)
     unread = {item.photo.sha256 for item in captions.left_out[len(choice.left_out) :]}
     gone = unavailable(opened, {folder.photo_of(name) for name in folder.names} - {""})
-    said = by_hand(opened.decisions, work.person, choice.alike, gone)
+    said = by_hand(opened.decisions, work.person, choice.alike, gone, folder.record)
     edits = edits_of(opened.decisions, label.person)
     words = Words.of(opened.decisions, label, work.options.style, folder.record, edits)
-    carried = carry(folder, placed, words, (gone - said.left_out) | unread)
+    used = [item.cut.photo.sha256 for item in captions.captions]
+    theirs = still_theirs(opened, work.person, folder, gone - said.left_out - said.copies_out.keys())
+    theirs -= shown_elsewhere(opened, theirs, {*used, *said.in_any_form}, choice.alike)
+    carried = carry(folder, placed, words, theirs | unread)
+    if not captions.captions and not carried:
+        raise none_made(opened, work)
+    not_cut = captions.left_out
+    on_hand = {item.photo for item in carried}
+    captions = dataclasses.replace(
+        captions, left_out=tuple(item for item in not_cut if item.photo.sha256 not in on_hand)
+    )
     shelf.put_metadata(captions.captions, carried)
     removed = folder.remove_stale()
     taken_in = sum(item.cut.photo.sha256 in choice.by_hand.taken_in for item in captions.captions)
@@ -237,7 +259,7 @@ def prep(opened: OpenVault, work: Captioning, options: PrepOptions, reporter: Re
         undated=choice.undated,
         carried=carried,
         unread=sum(item.photo in unread for item in carried),
-        without_face=_without_face(opened, [*captions.captions, *captions.left_out]),
+        without_face=_without_face(opened, [*captions.captions, *not_cut]),
     )
     # within the vault its place says whose it is
     where = {} if options.output is None else {"vault": made_vault_id(opened.vault)}
@@ -318,6 +340,7 @@ def _picture(item: Captioned, found: Prepared) -> dict[str, Any]:
             "width": photo.width,
             "height": photo.height,
             "crop": list(item.cut.window.box),
+            "face": list(WHOLE if item.cut.number is None else photo.key(item.cut.number).box),
         },
         "remarks": list(item.cut.remarks(found.captions.cutting.size)),
         "gone": False,

@@ -20,6 +20,7 @@ from twinloop.stages.vault.dataset.folder.owner import folders_of, owner_of
 from twinloop.stages.vault.forget.names import ForgottenNames
 from twinloop.stages.vault.forget.observed import forget_observations, notes_on_runs, observations, pictures_in
 from twinloop.stages.vault.forget.removing import remove, with_journals
+from twinloop.stages.vault.forget.strays import Strays, strays_of
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.people.called import in_photos
 from twinloop.stages.vault.people.key_index import KeyIndex
@@ -98,7 +99,8 @@ class Promise:
         promise = cls(person, ids_merged_into(decisions.active("merge"), person.id))
         folders = [own.folder for own in _folders(vault, promise)]
         called = _called(person, read_found(vault))
-        return dataclasses.replace(promise, pictures=pictures_in(vault, folders), called=called)
+        strays = {digest for one in _strays(vault, decisions, promise) for digest in one.digests}
+        return dataclasses.replace(promise, pictures=pictures_in(vault, folders) | strays, called=called)
 
     @classmethod
     def of(cls, made: Decision, decisions: DecisionLog) -> Promise:
@@ -141,15 +143,21 @@ Kept = tuple[Promise, Forgotten]
 
 def plan(vault: Vault, catalog: VaultCatalog, decisions: DecisionLog, promise: Promise) -> Forgotten:
     """What keeping the promise removes."""
-    return _planned(vault, catalog, decisions, promise, _folders(vault, promise))
+    return _planned(vault, catalog, decisions, promise, _folders(vault, promise), _strays(vault, decisions, promise))
 
 
 def _planned(
-    vault: Vault, catalog: VaultCatalog, decisions: DecisionLog, promise: Promise, folders: Sequence[OwnFiles]
+    vault: Vault,
+    catalog: VaultCatalog,
+    decisions: DecisionLog,
+    promise: Promise,
+    folders: Sequence[OwnFiles],
+    strays: Sequence[Strays],
 ) -> Forgotten:
     usual = vault.person(promise.person.folder_name)
-    paths = (*(own.folder for own in folders), *_files(vault, promise))
-    kept = [path for own in folders for path in own.others]
+    in_other_sets = [path for one in strays for path in one.ours]
+    paths = (*(own.folder for own in folders), *in_other_sets, *_files(vault, promise))
+    kept = [path for own in folders for path in own.others] + [path for one in strays for path in one.others]
     if usual not in paths and usual.exists() and owner_of(usual) is None:  # made by hand, or its record is lost
         kept.append(usual)
     runs = notes_on_runs(vault, promise.contents, [usual, *(own.folder for own in folders)])
@@ -173,10 +181,12 @@ def keep(vault: Vault, catalog: VaultCatalog, decisions: DecisionLog, made: Deci
         StorageError: something may not be removed, or another program reads what is to go; the promise stands.
     """
     promise = Promise.of(made, decisions)
-    folders = _folders(vault, promise)
-    found = _planned(vault, catalog, decisions, promise, folders)
+    folders, strays = _folders(vault, promise), _strays(vault, decisions, promise)
+    found = _planned(vault, catalog, decisions, promise, folders, strays)
     for own in folders:
         own.remove()
+    for one in strays:
+        one.remove()
     remove(_files(vault, promise))
     forget_faces(catalog, promise.person.faces)
     forget_unseen(catalog, _fingerprint(vault))
@@ -223,6 +233,10 @@ def _folders(vault: Vault, promise: Promise) -> tuple[OwnFiles, ...]:
     found = folders_of(vault, promise.ids)
     begun = owner_of(usual) is None and is_prepared(usual)
     return tuple(OwnFiles.of(folder) for folder in (*found, *([usual] if begun else [])))
+
+
+def _strays(vault: Vault, decisions: DecisionLog, promise: Promise) -> tuple[Strays, ...]:
+    return strays_of(vault, decisions, promise.ids, promise.person.faces)
 
 
 def _files(vault: Vault, promise: Promise) -> tuple[Path, ...]:

@@ -5,6 +5,7 @@ back as it was.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ pytest.importorskip("diffusers")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
+from tests.contract.makers import GENERATION  # noqa: E402
+from tests.helpers.looks import look_at_all  # noqa: E402
 from tests.helpers.lora_files import write_lora  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from tests.unit.adapters.diffusion.loras.random_loras import random_lora  # noqa: E402
@@ -22,8 +25,10 @@ from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.loras.dora_layers import interpolate  # noqa: E402
 from twinloop.adapters.diffusion.loras.dora_rows import RowNorms, both_norms  # noqa: E402
+from twinloop.adapters.diffusion.preflight import Wanted, checks  # noqa: E402
 from twinloop.adapters.trainers.lora.adapted_model import MAGNITUDE, adapted  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
+from twinloop.errors import InputError, ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.loras.dora import BASE_NORM, DORA_TEXT  # noqa: E402
 from twinloop.store.models.lora_file import header_texts, kohya_path  # noqa: E402
@@ -139,6 +144,20 @@ def test_layers_that_are_offloaded_one_by_one_follow_too(base: BaseModel, tmp_pa
     assert torch.allclose(half, (full + without) / 2, atol=1e-5)
 
 
+def test_layer_by_layer_offloading_and_a_dora_are_one_error(base: BaseModel, full_base: Path, tmp_path: Path) -> None:
+    """Before anything is loaded, too."""
+    path = dora(base, tmp_path / "x.safetensors")
+    slow = replace(GENERATION, offload="sequential")
+    for file in (path, kohya_path(path)):
+        base.lora.use(file)
+        with pytest.raises(InputError, match=r"generation.offload: 'sequential'.*a DoRA.*'blocks'"):
+            base.offload("sequential")
+        wanted = Wanted(BaseChoice(str(full_base), "cpu"), SDXL, slow, (file,))
+        with pytest.raises(InputError, match=r"generation.offload: 'sequential'.*a DoRA.*'blocks'"):
+            look_at_all(checks(wanted))
+        look_at_all(checks(replace(wanted, generation=GENERATION)))
+
+
 def as_comfyui(weight: Any, tensors: dict[str, Any], name: str, strength: float) -> Any:
     """ComfyUI's weights: its ``weight_decompose`` where ``dora_scale`` has a number for each output."""
     down, up, alpha, scale = (
@@ -219,6 +238,56 @@ def test_a_fused_layers_lengths_are_shared_out(tmp_path: Path) -> None:
     base.lora.use(None)
     biases = torch.cat([part.bias for part in parts])
     assert torch.allclose(found, torch.nn.functional.linear(inputs, wanted, biases), atol=1e-4)
+
+
+@pytest.mark.parametrize("form", ["diffusers", "lycoris", "comfyui"])
+def test_layers_without_magnitudes_are_those_of_a_lora(base: BaseModel, form: str, tmp_path: Path) -> None:
+    random = torch.Generator().manual_seed(5)
+    tensors, wanted = {}, {}
+    for number in (0, 1):
+        name = f"mid_block.attentions.0.transformer_blocks.0.attn{number + 1}.to_q"
+        layer = base.denoiser.get_submodule(name)
+        weight = layer.weight.detach()
+        down, up = (torch.randn(shape, generator=random) for shape in ((2, weight.shape[1]), (len(weight), 2)))
+        if form == "diffusers":
+            stem, parts = f"unet.{name}", ("lora_A.weight", "lora_B.weight", "lora_magnitude_vector")
+        else:
+            stem, parts = f"lora_unet_{name.replace('.', '_')}", ("lora_down.weight", "lora_up.weight", "dora_scale")
+        tensors |= {f"{stem}.{parts[0]}": down, f"{stem}.{parts[1]}": up}
+        changed = weight + up @ down
+        if number == 0:
+            lengths = torch.rand(len(weight), 1, generator=random) + 1
+            tensors[f"{stem}.{parts[2]}"] = lengths.flatten() if form == "diffusers" else lengths
+            changed = changed * lengths / (weight if form == "comfyui" else changed).norm(dim=1, keepdim=True)
+        inputs = torch.randn(3, weight.shape[1], generator=random)
+        wanted[name] = inputs, torch.nn.functional.linear(inputs, changed, layer.bias)
+    save_file(tensors, tmp_path / "x.safetensors", {DORA_TEXT: BASE_NORM} if form == "comfyui" else {})
+    base.lora.use(tmp_path / "x.safetensors")
+    for name, (inputs, made) in wanted.items():
+        assert torch.allclose(base.denoiser.get_submodule(name)(inputs), made, atol=1e-4), name
+
+
+@pytest.mark.parametrize("family", ["sdxl", "flux"])
+def test_magnitudes_of_inputs_are_refused(family: str, tmp_path: Path) -> None:
+    """OneTrainer's, which diffusers drops in silence; before anything is loaded, too."""
+    known = FAMILIES[family]
+    choice = BaseChoice(str(build_tiny(family, tmp_path / "base")), "cpu", "float32")
+    base = open_base(choice, known)
+    named = base.denoiser.named_modules()
+    name, layer = next((name, layer) for name, layer in named if name.endswith(("attn.to_q", "attn1.to_q")))
+    stem = f"lora_{known.denoiser}_{name.replace('.', '_')}"
+    path = tmp_path / "x.safetensors"
+    parts = {
+        "lora_down.weight": torch.ones(2, layer.in_features),
+        "lora_up.weight": torch.ones(layer.out_features, 2),
+        "alpha": torch.tensor(1.0),
+        "dora_scale": torch.ones(1, layer.in_features),
+    }
+    save_file({f"{stem}.{part}": tensor for part, tensor in parts.items()}, path)
+    with pytest.raises(ModelFileError, match=r"magnitudes are of inputs.*output axis"):
+        base.lora.use(path)
+    with pytest.raises(ModelFileError, match=r"magnitudes are of inputs.*output axis"):
+        look_at_all(checks(Wanted(choice, known, GENERATION, (path,))))
 
 
 def test_rows_of_zeros_stay_finite() -> None:

@@ -27,6 +27,7 @@ from twinloop.adapters.trainers.data import tiling  # noqa: E402
 from twinloop.adapters.trainers.data.cache import CacheSettings  # noqa: E402
 from twinloop.adapters.trainers.data.prepare import prepare_batches  # noqa: E402
 from twinloop.adapters.trainers.data.tiling import RECORD, encodes_in_tiles, encoding_bytes  # noqa: E402
+from twinloop.adapters.trainers.records.checkpoints import Checkpoints  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
 from twinloop.errors import StateError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -88,6 +89,17 @@ def test_a_training_that_goes_on_keeps_its_kind(
         for file in (work / "cache" / "latents").iterdir():
             file.unlink()
         assert torch.equal(prepare_batches(base, [photo], LARGE, work, lazily=lazily).alone(0).latents, before)
+
+
+def test_a_training_without_a_record_was_begun_with_tiles(
+    base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a version that knew nothing else."""
+    left(monkeypatch, 1 << 40)
+    Checkpoints(tmp_path).save(1, {"x": torch.zeros(1)})
+    assert encodes_in_tiles(base, LARGE, tmp_path, pytest.fail) and (tmp_path / RECORD).exists()
+    assert encodes_in_tiles(base, LARGE, tmp_path, pytest.fail)
+    assert not encodes_in_tiles(base, LARGE, tmp_path / "new", pytest.fail)
 
 
 def test_latents_of_the_two_kinds_have_names_of_their_own() -> None:

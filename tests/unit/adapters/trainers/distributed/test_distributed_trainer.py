@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -109,6 +112,49 @@ def test_an_interruption_ends_the_processes(
     assert time.monotonic() - begun < 45 and not list(tmp_path.glob("*job.json"))
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+STARTER = """
+import sys
+from pathlib import Path
+from tests.contract.makers import TRAINING, samples
+from twinloop.adapters.diffusion.base_choice import BaseChoice
+from twinloop.adapters.trainers.distributed import trainer
+home, base = map(Path, sys.argv[1:])
+trainer.sys.executable = str(home / "python")
+trainer.DistributedTrainer(BaseChoice(str(base), "cpu", "float32"), trainer.NamedFamily("sdxl"), 1).train(
+    samples(home / "photos"), TRAINING, home / "lora.safetensors", home / "work", {},
+    lambda *_: print("begun", flush=True),
+)
+"""
+"""Trains with the stand-in of torchrun, and says when it has begun."""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_what_ends_the_command_ends_the_processes_too(
+    name: str, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service manager's word, or the end of the terminal; the exit status is as by that signal."""
+    line = message("step", step=1, steps=4, loss=0.5).strip()
+    stand_in(tmp_path, monkeypatch, f"sleep 60 &\necho $! > {tmp_path}/pid\necho '{line}'\nsleep 60")
+    monkeypatch.undo()  # the command here is Python's own
+    number = getattr(signal, name)
+    with subprocess.Popen(
+        [sys.executable, "-c", STARTER, str(tmp_path), str(tiny_base)], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[5])},
+    ) as command:  # fmt: skip
+        assert command.stdout is not None and "begun\n" in iter(command.stdout.readline, "")
+        child = int((tmp_path / "pid").read_text())
+        command.send_signal(number)
+        assert command.wait(30) == -number and not list(tmp_path.glob("*job.json"))
+    for _ in range(100):
+        told = subprocess.run(["ps", "-o", "stat=", "-p", str(child)], capture_output=True, text=True).stdout.strip()
+        if not told or told.startswith("Z"):
+            return
+        time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("a process goes on")
 
 
 @pytest.mark.parametrize(("asked", "given"), [(None, "8"), ("3", "3")])

@@ -16,13 +16,15 @@ pytest.importorskip("diffusers")
 
 from tests.contract.makers import TRAINING, samples  # noqa: E402
 from tests.helpers.looks import look_at_all  # noqa: E402
+from tests.helpers.lora_files import write_lora  # noqa: E402
+from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.adapters.trainers.lora.warm_start import begin_from  # noqa: E402
-from twinloop.adapters.trainers.lora.warm_start_file import start_of  # noqa: E402
+from twinloop.adapters.trainers.lora.warm_start_file import check_start, start_of  # noqa: E402
 from twinloop.adapters.trainers.preflight import training_checks  # noqa: E402
 from twinloop.errors import InputError, ModelFileError, StateError, TwinLoopError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -118,6 +120,35 @@ def test_a_layer_that_the_file_lacks_begins_as_no_change(base: Path, tmp_path: P
         begin_from(start, model)
         for (_, path), pair in model.pairs.items():
             assert bool(pair.up.abs().max() > 0) == path.startswith("mid_block.")
+
+
+@pytest.mark.parametrize("name", ["lora.safetensors", "lora_kohya.safetensors"])
+@pytest.mark.parametrize(
+    ("family", "only"), [("flux", ()), ("flux", ("attn.to_q", "attn.to_v")), ("sd35", ()), ("sd35", ("attn.to_q",))]
+)
+def test_parts_of_fused_layers_have_their_own_rank(
+    family: str, only: tuple[str, ...], name: str, tmp_path: Path
+) -> None:
+    """The copy for other programs has several layers in one, with zeros for those that were not trained."""
+    known = FAMILIES[family]
+    opened = open_base(BaseChoice(str(build_tiny(family, tmp_path / "base")), "cpu", "float32"), known)
+    settings = replace(FIRST, only_layers=only, start_from=str(tmp_path / name))
+    plan = AdapterPlan.of(settings, known)
+    with adapted(opened, plan, 0) as model, torch.no_grad():
+        for key, parameter in model.parameters.items():
+            if key.endswith("lora_B"):
+                parameter.normal_(std=0.3)
+        write_lora(tmp_path / "lora.safetensors", model.weights(torch.float32), known, {})
+        wanted = {place: pair.up @ pair.down for place, pair in model.pairs.items()}
+    check_start(settings)
+    with pytest.raises(InputError, match="has rank 4, and the training 3"):
+        check_start(replace(settings, rank=3))
+    start = start_of(settings, known)
+    assert start is not None
+    with adapted(opened, plan, 7) as model:
+        begin_from(start, model)
+        for place, pair in model.pairs.items():
+            assert torch.allclose(pair.up @ pair.down, wanted[place], atol=1e-5), place
 
 
 @pytest.mark.parametrize(

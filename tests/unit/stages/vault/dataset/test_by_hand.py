@@ -11,8 +11,8 @@ from tests.helpers.same_shot import note_same_shot
 from tests.unit.stages.vault.makers import fake_vault, work_on
 from tests.unit.things import Recording
 from twinloop.domain.vault import Label, Person
-from twinloop.errors import InputError, NothingToDo
-from twinloop.stages.vault.copies.of_person import alike_in
+from twinloop.errors import InputError, NothingToDo, StateError
+from twinloop.stages.vault.copies.of_person import alike_in, copies_of
 from twinloop.stages.vault.copies.record import DuplicateFile, DuplicateGroup, Duplicates
 from twinloop.stages.vault.dataset.by_hand import (
     ByHand,
@@ -22,8 +22,10 @@ from twinloop.stages.vault.dataset.by_hand import (
     prepared_record,
     say,
 )
+from twinloop.stages.vault.dataset.own_captions import photo_meant
 from twinloop.stages.vault.dataset.prep import PrepOptions, prep
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.status import status
 from twinloop.store.atomic import write_json
 from twinloop.store.vault.listing import Listing
 
@@ -43,7 +45,8 @@ def test_the_last_word_counts_and_undo_brings_back_the_one_before(tmp_path: Path
     with fake_vault(tmp_path, 3) as (opened, person):
         first, second, _ = (key.sha256 for key in person.faces)
         say(opened, person, "exclude", [first, second])
-        assert by_hand(opened.decisions, person) == ByHand(left_out=frozenset([first, second]))
+        both = frozenset([first, second])
+        assert by_hand(opened.decisions, person) == ByHand(left_out=both, in_any_form=both)
         made = say(opened, person, "include", [first])
         now = by_hand(opened.decisions, person)
         assert (now.of(first), now.of(second)) == ("include", "exclude") and made.data == {
@@ -54,7 +57,7 @@ def test_the_last_word_counts_and_undo_brings_back_the_one_before(tmp_path: Path
         assert by_hand(opened.decisions, person) == ByHand()
         for _ in range(2):
             opened.decisions.undo()
-        assert by_hand(opened.decisions, person) == ByHand(left_out=frozenset([first, second]))
+        assert by_hand(opened.decisions, person) == ByHand(left_out=both, in_any_form=both)
 
 
 def test_only_what_is_new_is_written_down(tmp_path: Path) -> None:
@@ -117,6 +120,7 @@ def test_a_prepared_set_is_behind_until_it_is_prepared_again(tmp_path: Path) -> 
             "left_out": [first],
             "taken_in": [],
             "copies": [],
+            "in_any_form": [first],
         }
         say(opened, person, "include", [first, second])
         assert behind() == 2
@@ -170,13 +174,12 @@ def test_a_prepared_picture_means_the_photo_that_its_shot_has_now(tmp_path: Path
 def test_what_is_said_of_a_photo_holds_for_a_copy_until_something_else_is_said_of_that(tmp_path: Path) -> None:
     with fake_vault(tmp_path, 3) as (opened, person):
         first, second, third = (key.sha256 for key in person.faces)
-        files = (DuplicateFile("/1", first, True, None, "", {}), DuplicateFile("/2", second, False, first, "", {}))
-        group = DuplicateGroup("near", "alike", files)
-        write_json(opened.vault.duplicates, Duplicates((group,), 6, 10.0, 3, 3).to_json())
-        alike = alike_in(opened.vault)
         say(opened, person, "exclude", [second])
+        note_copies(opened, first, second)  # a better one that came later
+        alike = alike_in(opened.vault)
         now = by_hand(opened.decisions, person, alike)
-        assert now == ByHand(frozenset([second]), copies_out={first: second}) and now.of(third) == "automatic"
+        said = frozenset([second])
+        assert now == ByHand(said, copies_out={first: second}, in_any_form=said) and now.of(third) == "automatic"
         prepared = {"by_hand": now.to_json()}
         assert chosen_since(opened, person, prepared) == 0
         say(opened, person, "automatic", [first])
@@ -186,9 +189,103 @@ def test_what_is_said_of_a_photo_holds_for_a_copy_until_something_else_is_said_o
             say(opened, person, "automatic", [first])
         say(opened, person, "include", [second])
         say(opened, person, "exclude", [second])
-        assert by_hand(opened.decisions, person, alike).copies_out == {first: second}, "the last word about the picture"
+        assert by_hand(opened.decisions, person, alike).copies_out == {}, "the worse copy alone, from now on"
+        say(opened, person, "exclude", [first])
+        say(opened, person, "automatic", [second])
+        assert by_hand(opened.decisions, person, alike).copies_out == {}, "that is said of it"
+        for _ in range(4):
+            opened.decisions.undo()
+        opened.decisions.undo()  # what gave the choice of the first back to prep
+        assert by_hand(opened.decisions, person, alike).copies_out == {first: second}
         opened.decisions.add("keep", {"sha256": first, "instead_of": second})
         assert by_hand(opened.decisions, person, alike).copies_out == {}, "it was wanted instead"
+
+
+def note_copies(opened: OpenVault, best: str, *others: str) -> None:
+    files = [DuplicateFile(f"/{one}", one, False, best, "", {}) for one in others]
+    group = DuplicateGroup("near", "alike", (DuplicateFile(f"/{best}", best, True, None, "", {}), *files))
+    write_json(opened.vault.duplicates, Duplicates((group,), 6, 10.0, 3, 3).to_json())
+
+
+def test_who_leaves_out_a_worse_copy_keeps_the_better_one_and_not_those_that_are_worse_still(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 3) as (opened, person):
+        best, bad, worst = (key.sha256 for key in person.faces)
+        note_copies(opened, best, bad, worst)
+        alike = alike_in(opened.vault)
+        assert say(opened, person, "exclude", [bad]).data["worse"] == [bad]
+        assert by_hand(opened.decisions, person, alike).copies_out == {worst: bad}
+        # the disk with the best one is away
+        note_copies(opened, bad, worst, best)
+        prepared = {"pictures": [{"source": {"sha256": best}}]}
+        now = by_hand(opened.decisions, person, alike_in(opened.vault), prepared=prepared)
+        assert now.copies_out == {worst: bad}, "what is in the training set was not meant"
+        opened.decisions.undo()
+        note_copies(opened, best, bad, worst)
+        assert say(opened, person, "exclude", [best]).data["worse"] == []
+        assert by_hand(opened.decisions, person, alike).copies_out == {bad: best, worst: best}
+
+
+def test_of_a_decision_that_does_not_say_it_person_json_tells_what_was_in_the_set(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 3) as (opened, person):
+        best, bad, other = (key.sha256 for key in person.faces)
+        note_copies(opened, best, bad)
+        alike = alike_in(opened.vault)
+        opened.decisions.add("exclude", {"person": "p001", "photos": [bad]})
+
+        def out(*pictured: str, **said: list[str]) -> dict[str, str]:
+            prepared = {"pictures": [{"source": {"sha256": one}} for one in pictured], "by_hand": said}
+            return dict(by_hand(opened.decisions, person, alike, prepared=prepared).copies_out)
+
+        assert out() == {} == out(best, other), "the kept one was in the set"
+        assert out(bad, other) == {best: bad} == out(in_any_form=[bad]), "this one was"
+        assert out(best, bad) == {}, "both were"
+
+
+def test_the_better_copy_of_what_was_left_out_stays_out_however_often_the_set_is_prepared(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 4) as (opened, person):
+        better, used, *_ = (key.sha256 for key in person.faces)
+        before = dataclasses.replace(person, faces=person.faces[1:])
+        prep(opened, work_on(opened, before, LABEL), PrepOptions(), Recording())
+        opened.decisions.add("exclude", {"person": "p001", "photos": [used]})
+        note_copies(opened, better, used)
+        for _ in range(2):
+            found = prep(
+                opened, work_on(opened, person, LABEL, copies=copies_of(opened, person)), PrepOptions(), Recording()
+            )
+            assert found.by_hand.copies_out == {better: used} and len(found.files) == 2
+            assert chosen_since(opened, person, prepared_record(opened, person)) == 0
+
+
+def test_a_picture_that_prep_would_remove_as_a_copy_counts_as_chosen_since(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 3) as (opened, person):
+        best, worse, _ = (key.sha256 for key in person.faces)
+        say(opened, person, "exclude", [best])
+        prep(opened, work_on(opened, person, LABEL), PrepOptions(), Recording())
+        assert chosen_since(opened, person, prepared_record(opened, person)) == 0
+        note_copies(opened, best, worse)
+        assert chosen_since(opened, person, prepared_record(opened, person)) == 1
+        all_of_them = {**prepared_record(opened, person), "cutting": {"keep_alike": True}}
+        assert chosen_since(opened, person, all_of_them) == 0
+        found = prep(
+            opened, work_on(opened, person, LABEL, copies=copies_of(opened, person)), PrepOptions(), Recording()
+        )
+        assert [item.kind for item in found.left_out if item.photo.sha256 == worse] == ["excluded copy"]
+
+
+@pytest.mark.parametrize("damage", [{"pictures": [1]}, {"files": [2]}, {"pictures": 3}, {"files": [{"file": "a"}]}])
+def test_a_damaged_person_json_is_named_with_the_next_step(tmp_path: Path, damage: dict[str, object]) -> None:
+    with fake_vault(tmp_path, 3) as (opened, person):
+        folder = prep(opened, work_on(opened, person, LABEL), PrepOptions(), Recording()).folder
+        work = work_on(opened, person, LABEL)
+        write_json(folder / "person.json", {**prepared_record(opened, person), **damage})
+        for attempt in (
+            lambda: prep(opened, work, PrepOptions(), Recording()),
+            lambda: photo_meant(opened, person, "IMG_0001.png"),
+            lambda: say(opened, person, "exclude", [person.faces[0].sha256]),
+            lambda: status(opened),
+        ):
+            with pytest.raises(StateError, match=r"person\.json does not hold .* Move it away"):
+                attempt()
 
 
 def test_a_picture_whose_photo_is_gone_can_be_left_out(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from twinloop.stages.vault.dataset.caption import (
 from twinloop.stages.vault.dataset.own_captions import edit
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.opening import open_vault
+from twinloop.store.atomic import read_json, write_json
 
 LABEL = Label("p001", "ohwx alice", "woman")
 
@@ -177,7 +178,7 @@ def test_how_many_words_there_may_be_is_an_option_that_asks_nobody_again(tmp_pat
     assert 46 < counts[0] <= 50 and 146 < counts[1] <= 150 and wordy.calls == 1
 
 
-@pytest.mark.parametrize("foreign", ["{}", "[]", '{"cutting": {"wings": 2}}'])
+@pytest.mark.parametrize("foreign", ["{}", "[]", "7", '{"cutting": {"wings": 2}, "captions": []}'])
 def test_options_of_a_foreign_record_are_refused_with_the_next_step(tmp_path: Path, foreign: str) -> None:
     with fake_vault(tmp_path, 1) as (opened, person):
         path = opened.vault.captions(person.id)
@@ -185,6 +186,20 @@ def test_options_of_a_foreign_record_are_refused_with_the_next_step(tmp_path: Pa
         path.write_text(foreign)
         with pytest.raises(StateError, match=rf"{path.name} does not hold .* run: twinloop vault caption {person.id}"):
             last_options(opened, person)
+        with pytest.raises(StateError, match=rf"{path.name} does not hold .* run: twinloop vault caption {person.id}"):
+            recorded(opened, person)
+
+
+@pytest.mark.parametrize("damage", [{"captions": [1]}, {"captions": [{"photo": "a"}]}, {"captions": None}])
+def test_a_record_with_damaged_captions_is_refused(tmp_path: Path, damage: dict[str, object]) -> None:
+    with fake_vault(tmp_path, 1) as (opened, person):
+        captions(opened, person)
+        path = opened.vault.captions(person.id)
+        before = recorded(opened, person)
+        assert before == read_json(path)
+        write_json(path, {**before, **damage})
+        with pytest.raises(StateError, match="Move it away and run"):
+            recorded(opened, person)
 
 
 def test_a_record_without_the_newer_options_has_their_defaults() -> None:

@@ -125,3 +125,58 @@ def test_captions_begin_as_the_label_says_now(tmp_path: Path) -> None:
     assert words.now("ohwx girl, smiling") == "ohwx girl, smiling"
     assert words.now("she stands at the sea") == "ohwx, she stands at the sea"
     assert words.now("") == "ohwx"
+
+
+@pytest.mark.parametrize("kind", ["reject", "assign", "split"])
+def test_what_was_taken_from_the_person_does_not_come_back(tmp_path: Path, kind: str) -> None:
+    with fake_vault(tmp_path, 3) as (opened, person):
+        folder = prepare(opened, person).folder
+        pictures = json.loads((folder / "person.json").read_text())["pictures"]
+        (taken,) = (item["source"]["sha256"] for item in pictures if item["file"] == "IMG_0001.png")
+        (key,) = (key for key in person.faces if key.sha256 == taken)
+        # somebody else's face on the photo of another picture says nothing of the person's own there
+        (kept,) = (key for key in person.faces if key.sha256 not in (taken, pictures[0]["source"]["sha256"]))
+        beside = dataclasses.replace(kept, box=(0.0, 0.0, 0.1, 0.1))
+        now = lose(opened, lose(opened, person, tmp_path, "IMG_0001.png"), tmp_path, "IMG_0002.png")
+        whose = "p001" if kind in ("reject", "split") else "p002"
+        opened.decisions.add("assign", {"person": "p002", "faces": [beside.to_json()]})
+        opened.decisions.add(kind, {"person": whose, "new": "p003", "faces": [key.to_json()]})
+        found = prepare(opened, now)
+        assert [item.photo for item in found.carried] == [kept.sha256] and "IMG_0001.png" in found.removed
+        opened.decisions.undo()
+        assert [item.photo for item in prepare(opened, now).carried] == [kept.sha256], "it is gone for good"
+
+
+def test_what_was_given_back_to_the_person_stays(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 3) as (opened, person):
+        prepare(opened, person)
+        now = lose(opened, person, tmp_path, "IMG_0001.png")
+        (key,) = set(person.faces) - set(now.faces)
+        opened.decisions.add("reject", {"person": "p001", "faces": [key.to_json()]})
+        opened.decisions.add("assign", {"person": "p001", "faces": [key.to_json()]})
+        assert [item.photo for item in prepare(opened, now).carried] == [key.sha256]
+
+
+def test_a_picture_that_is_there_already_byte_for_byte_is_not_carried(tmp_path: Path) -> None:
+    """A photo that was moved and got other metadata; nothing measured of the old one is left."""
+    with fake_vault(tmp_path, 3) as (opened, person):
+        folder = prepare(opened, person).folder
+        data = json.loads((folder / "person.json").read_text())
+        gone = "f" * 64
+        (entry,) = (item for item in data["files"] if item["file"] == "IMG_0001.png")
+        (folder / "old.png").write_bytes((folder / "IMG_0001.png").read_bytes())
+        data["files"].append({**entry, "file": "old.png", "photo": gone})
+        (folder / "person.json").write_text(json.dumps(data))
+        found = prepare(opened, person)
+        assert found.carried == () and found.removed == ("old.png",) and found.pictures == 3
+
+
+def test_a_carried_picture_is_not_left_out_as_well(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 3) as (opened, person):
+        prepare(opened, person)
+        (tmp_path / "photos" / "IMG_0002.png").rename(tmp_path / "away.png")
+        found = prepare(opened, person, size=192)
+        record = json.loads((found.folder / "person.json").read_text())
+        written = json.loads(opened.vault.captions("p001").read_text())
+    assert (len(found.carried), found.unread) == (1, 1)
+    assert found.left_out == () and record["left_out"] == written["left_out"] == []

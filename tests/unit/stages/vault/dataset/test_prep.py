@@ -340,7 +340,7 @@ def test_a_photo_that_cannot_be_read_for_now_keeps_its_picture(tmp_path: Path) -
         folder = prepare(opened, person).folder
         (tmp_path / "photos" / "IMG_0004.png").rename(tmp_path / "away.png")
         found = prepare(opened, person, size=192)
-        assert [Path(item.photo.paths[0]).name for item in found.left_out] == ["IMG_0004.png"]
+        assert [item.file for item in found.carried] == ["IMG_0004.png"] and found.left_out == ()
         sizes = {}
         for path in folder.glob("*.png"):
             with Image.open(path) as image:

@@ -5,7 +5,7 @@ set, in its layout and with its trigger.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from twinloop.stages.vault.dataset.folder.prepared import PreparedFolder, lines_
 from twinloop.stages.vault.dataset.label import head_of, label_from_json
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.membership import ids_merged_into
+from twinloop.store.atomic import sha256_file
 from twinloop.store.pictures.images import load_image
 from twinloop.store.pictures.sidecar import METADATA
 from twinloop.store.vault.decisions import DecisionLog
@@ -85,13 +86,32 @@ class Words:
 
 
 def carry(folder: PreparedFolder, layout: Layout, words: Words, photos: Set[str]) -> tuple[Carried, ...]:
-    """Take the pictures of these photos (sha256) into the training set, where the layout has them."""
+    """Take the pictures of these photos (sha256) into the training set, where the layout has them; but not one that is
+    in it already, byte for byte.
+    """
     found: dict[str, list[str]] = defaultdict(list)
     for name in sorted(folder.names):
         if name.endswith(".png") and folder.photo_of(name) in photos and folder.is_there(name):
             found[folder.photo_of(name)].append(name)
-    texts = _texts(folder)
-    return tuple(_carried(folder, layout, words, photo, names, texts) for photo, names in found.items())
+    texts, there = _texts(folder), set(folder.current.values())
+    carried = []
+    for photo, names in found.items():
+        digest = next((sha256_file(folder.root / name) for name in names if folder.untouched(name)), "")
+        if digest not in there:
+            carried.append(_carried(folder, layout, words, photo, names, texts))
+            there |= {digest} - {""}
+    return tuple(carried)
+
+
+def pictures_of(folder: PreparedFolder) -> Callable[[str], Mapping[str, Any]]:
+    """photo (sha256) -> what person.json said of the picture that was cut from it, or what can still be said."""
+    listed = {str(item["source"]["sha256"]): item for item in folder.record.get("pictures", ())}
+    names = {folder.photo_of(name): name for name in sorted(folder.names) if name.endswith(".png")}
+
+    def of(photo: str) -> Mapping[str, Any]:
+        return listed.get(photo) or _record(folder.root / names.get(photo, ""), photo)
+
+    return of
 
 
 def _carried(

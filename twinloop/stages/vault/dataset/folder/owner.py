@@ -6,9 +6,10 @@ import contextlib
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from twinloop.errors import StateError
-from twinloop.store.atomic import read_json
+from twinloop.store.atomic import read_as, read_json
 from twinloop.store.pictures.sidecar import PERSON
 from twinloop.store.vault.folder import Vault
 
@@ -22,6 +23,24 @@ def owner_of(folder: Path) -> str | None:
     """Whose training set lies in a folder, by its person.json; None where there is none that can be read."""
     owner = owner_in(folder)
     return None if owner is None else owner.id
+
+
+def read_record(path: Path) -> Any:
+    """A person.json whose entries are what `prep` writes there; whose it is, if anybody's, is for the caller.
+
+    Raises:
+        StateError: damaged; names the file and the next step.
+    """
+    return read_as(path, _checked, "Move it away and run vault prep again.")
+
+
+def _checked(data: Any) -> Any:
+    if isinstance(data, dict):
+        for item in data.get("pictures", ()):
+            str(item["file"] + item["source"]["sha256"])
+        for item in data.get("files", ()):
+            str(item["file"] + item["sha256"] + item["photo"] + item["key"])
+    return data
 
 
 @dataclass(frozen=True)

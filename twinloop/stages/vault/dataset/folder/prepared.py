@@ -18,9 +18,10 @@ from twinloop.domain.vault import Label, Person
 from twinloop.errors import StateError
 from twinloop.stages.vault.dataset.folder import location
 from twinloop.stages.vault.dataset.folder.own_files import Origin, noted, recorded
+from twinloop.stages.vault.dataset.folder.owner import read_record
 from twinloop.stages.vault.dataset.own_captions import edit
 from twinloop.stages.vault.opened import OpenVault
-from twinloop.store.atomic import read_json, sha256_file, storage_errors, write_bytes, write_json
+from twinloop.store.atomic import sha256_file, storage_errors, write_bytes, write_json
 from twinloop.store.journal import Journal
 from twinloop.store.pictures.images import SUFFIXES
 from twinloop.store.pictures.sidecar import METADATA, NOTES, PERSON, json_lines
@@ -44,7 +45,7 @@ class PreparedFolder:
     def __init__(self, root: Path, is_original: Callable[[Path], bool] = lambda path: False) -> None:
         self.root, self._is_original = root, is_original
         path = root / PERSON
-        self.record: dict[str, Any] = read_json(path) if path.exists() else {}
+        self.record: dict[str, Any] = read_record(path) if path.exists() else {}
         if not isinstance(self.record, dict) or (self.record and "files" not in self.record):
             raise StateError(
                 f"{path} is in the way: it was not written by this program. Move it away, or choose another --output."

@@ -1,0 +1,42 @@
+"""Whose the face on a prepared picture is by what the user said of it, also where its photo is no longer there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from typing import Any
+
+from twinloop.domain.vault import Decision, FaceKey
+from twinloop.stages.vault.people.membership import faces_of
+
+GIVING = ("split", "reject", "assign", "forget")
+"""Kinds of decisions that say whose a face is."""
+
+
+def is_cut_of(picture: Mapping[str, Any], key: FaceKey) -> bool:
+    """Whether a picture, as person.json lists it, is the cut of this face.
+
+    Where it does not say which face it shows, each face counts whose centre lies inside the cut.
+    """
+    source = picture["source"]
+    if key.is_whole or "face" in source:
+        return key.is_whole or key.same(FaceKey.from_json({"sha256": key.sha256, "box": source["face"]}))
+    x0, y0, x1, y1 = source["crop"]
+    x = (key.box[0] + key.box[2]) / 2 * source["width"]
+    y = (key.box[1] + key.box[3]) / 2 * source["height"]
+    return bool(x0 <= x <= x1 and y0 <= y <= y1)
+
+
+def said_last(decisions: Iterable[Decision], photo: str, picture: Mapping[str, Any], person: Set[str]) -> str | None:
+    """The id of whose the face on a picture is by the last standing decision about it; "" = not of this person; None =
+    nothing was said.
+
+    Args:
+        photo: sha256. person: the ids of the one in whose training set the picture lies.
+    """
+    found: str | None = None
+    for made in decisions:
+        if made.kind not in GIVING or (made.kind == "reject" and made.data["person"] not in person):
+            continue
+        if any(key.sha256 == photo and is_cut_of(picture, key) for key in faces_of(made.data)):
+            found = "" if made.kind == "reject" else made.data["new" if made.kind == "split" else "person"]
+    return found
