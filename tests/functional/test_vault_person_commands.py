@@ -123,8 +123,10 @@ def test_another_folder_and_photos_that_went_away(home: Path, capsys: pytest.Cap
     assert len(rows) == 8 and all(Path("set", row["file_name"]).is_file() for row in rows)
     shutil.rmtree("photos")
     said = vault(capsys, "prep", "alice", "--output", "set", "--size", 192)
-    assert said.code == 2 and "can be read" in said.err
+    assert "8 pictures of photos that cannot be read now are used as they are" in said.out
     assert len(list(Path("set").glob("*.png"))) == 8
+    said = vault(capsys, "prep", "alice", "--output", "another")
+    assert said.code == 2 and "can be read" in said.err and f"scan --remove {home}/photos" in said.err
 
 
 def dated(path: Path, day: str | None, seed: int) -> None:

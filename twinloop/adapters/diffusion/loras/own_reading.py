@@ -19,7 +19,6 @@ from twinloop.adapters.diffusion.loras.raw import as_torch
 from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
 from twinloop.families.lora_names import CLIP
-from twinloop.loras.adapter import Place
 from twinloop.loras.components import DENOISER
 from twinloop.loras.dora import BASE_NORM, DORA_TEXT, understood_dora
 from twinloop.loras.lora import Layer, read_lora

@@ -12,13 +12,14 @@ import torch
 from twinloop.adapters.diffusion.base_model import BaseModel, is_tiny_vae
 from twinloop.adapters.diffusion.memory import SHORT, main_memory_left, ran_out_of_memory, release_memory
 from twinloop.adapters.diffusion.pixels import LARGE, encode
-from twinloop.adapters.trainers.records.checkpoints import Checkpoints
 from twinloop.domain.forecast import GIB
 from twinloop.errors import StateError
 from twinloop.ports import TrainingSettings
 from twinloop.store.atomic import read_json, write_json
 
 RECORD = "encoding.json"
+CHECKPOINTS = "step_*.checkpoint"
+"""What `records.checkpoints` calls its files."""
 WORKING = 6
 """Times the largest tensor of an encoder: what it holds at once on a CPU (5.1 were measured with SDXL's)."""
 
@@ -45,7 +46,7 @@ def encodes_in_tiles(base: BaseModel, settings: TrainingSettings, work: Path, no
     path = work / RECORD
     if path.exists():
         return _kept(path)
-    if Checkpoints(work).are_there:  # of a version that kept no record, and encoded large pictures in tiles only
+    if any(work.glob(CHECKPOINTS)):  # of a version that kept no record, and encoded large pictures in tiles only
         write_json(path, {"tiled": True})
         return True
     tiled = not _whole_fits(base, settings)

@@ -53,17 +53,18 @@ def readiness(
     if _mostly_whole(made):
         facets = [facet for facet in facets if not NEEDS_FACE.intersection(facet.needs)]
     analysis = analyze([item.seen for item in made], facets, {})
-    findings = [
-        _number(len(made) + carried),
-        *_angles(made),
-        *_gaps(analysis),
-        *_unmeasured(analysis),
-        *_pixels(made, cutting or CutOptions()),
-        *_faces(made, cutting or CutOptions()),
-        *_shoots(made),
-        *_years(made),
-        *_origin(made),
-    ]
+    findings = [_number(len(made) + carried)]
+    if made:
+        findings += [
+            *_angles(made),
+            *_gaps(analysis),
+            *_unmeasured(analysis),
+            *_pixels(made, cutting or CutOptions()),
+            *_faces(made, cutting or CutOptions()),
+            *_shoots(made),
+            *_years(made),
+            *_origin(made),
+        ]
     if duplicates:
         findings.append(
             Finding(

@@ -10,24 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.unit.stages.vault.dataset.preparing import LABEL, prepare, tree
+from tests.unit.stages.vault.dataset.preparing import LABEL, lose, prepare, tree
 from tests.unit.stages.vault.makers import fake_vault, work_on
 from tests.unit.things import Recording
-from twinloop.domain.vault import Person
 from twinloop.stages.vault.dataset.folder.carried import Words
 from twinloop.stages.vault.dataset.label import label_json
 from twinloop.stages.vault.dataset.prep import PrepOptions, prep
-from twinloop.stages.vault.opened import OpenVault
 from twinloop.store import atomic
-from twinloop.store.vault.listing import Listing
-
-
-def lose(opened: OpenVault, person: Person, home: Path, name: str) -> Person:
-    """The photo goes, and the next scan and clustering know of it."""
-    (home / "photos" / name).unlink()
-    Listing(opened.catalog).forget_folder(home / "photos" / name, ())
-    there = [key for key in person.faces if opened.catalog.photo(key.sha256, "test") is not None]
-    return dataclasses.replace(person, faces=tuple(there))
 
 
 @pytest.mark.parametrize("layout", ["kohya", "metadata"])

@@ -50,8 +50,10 @@ def test_pictures_go_into_another_layout_when_all_photos_are_away_or_deleted(
         assert len(found.carried) + len(found.files) == 4 and found.kept == ()
         assert len(list(found.folder.glob("*/*.png"))) == 4 == len(list(found.folder.rglob("*.png")))
     assert len(prepared_record(opened, person)["pictures"]) == 4
-    with pytest.raises(NothingToDo):
-        caption(opened, work(vault), Recording())
+    if not is_known:
+        assert {finding.about for finding in found.readiness.findings} == {"photos"}
+        with pytest.raises(NothingToDo, match="No photo of p001 is there any more"):
+            caption(opened, work(vault), Recording())
     say(opened, person, "exclude", [key.sha256 for key in person.faces])
     with pytest.raises(NothingToDo):
         prepare(vault)
