@@ -41,8 +41,13 @@ def twinloop(capsys: pytest.CaptureFixture[str], *argv: object) -> Said:
 
 def python(script: str, *argv: object, cwd: Path) -> Said:
     """``python SCRIPT ARGV`` in a process of its own; the script lies in the repository's root."""
+    return interpreter(ROOT / script, *argv, cwd=cwd)
+
+
+def interpreter(*argv: object, cwd: Path) -> Said:
+    """``python ARGV`` in a process of its own."""
     done = subprocess.run(
-        [sys.executable, str(ROOT / script), *map(str, argv)],
+        [sys.executable, *map(str, argv)],
         cwd=cwd,
         capture_output=True,
         text=True,

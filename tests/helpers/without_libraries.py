@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from tests.functional.console import ROOT, Said
+from tests.functional.console import ROOT, Said, interpreter
 
 TRAIN = ("torch", "torchvision", "diffusers", "transformers", "peft", "accelerate", "huggingface_hub", "tensorboardX")
 """What the extra ``train`` brings; the core does without."""
@@ -36,13 +34,4 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def without(libraries: Collection[str], *argv: object, cwd: Path, script: str = "") -> Said:
     """``twinloop ARGV``, or a script of the repository, where these libraries are not installed."""
     start = ROOT / (script or "twinloop/__main__.py")
-    code = _BLOCKED.format(root=str(ROOT))
-    done = subprocess.run(
-        [sys.executable, "-c", code, ",".join(libraries), str(start), *map(str, argv)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return Said(done.returncode, done.stdout, done.stderr)
+    return interpreter("-c", _BLOCKED.format(root=str(ROOT)), ",".join(libraries), start, *argv, cwd=cwd)
