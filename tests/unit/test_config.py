@@ -13,6 +13,9 @@ from pydantic import ValidationError
 
 from tests.unit.seed_config import SEED
 from twinloop.config import ELSEWHERE, Settings, describe_fields, load_settings, parse_settings
+from twinloop.config.elsewhere import VALUES
+from twinloop.domain import choices
+from twinloop.domain.quantised import QUANTIZATIONS
 from twinloop.errors import ConfigError, InputError
 
 LEAST = {"person_name": "alice", "person_trigger": "ohwx alice", "dataset_dir": "photos"}
@@ -637,6 +640,33 @@ def test_names_of_other_programs_are_known() -> None:
         section, _, field = ours.rpartition(".")
         model: Any = Settings.model_fields[section].annotation if section else Settings
         assert field in model.model_fields and name not in model.model_fields
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"precision": "bf16"}, "(given: 'bf16'); here it is called 'bfloat16'"),
+        ({"training": {"schedule": "cosine_with_restarts"}}, "here it is called 'cosine_restarts'"),
+        ({"training": {"optimizer": "AdamW8bit"}}, "(given: 'AdamW8bit'); did you mean 'adamw8bit'?"),
+        ({"training": {"flow_sampling": "sigmoid"}}, "here it is called 'logit_normal'"),
+        ({"training": {"loss": "huba"}}, "did you mean 'huber'?"),
+        ({"training": {"loss": 7}}, "'smooth_l1' (given: 7)"),
+        ({"quantization": "bf16"}, "'nf4' (given: 'bf16')"),
+        ({"discrete_flow_shift": 3}, "here it is called training.flow_shift"),
+        ({"multires_noise_iterations": 6}, "did you mean 'training.multires_noise_iterations'?"),
+        ({"training": {"resume": "x"}}, "training.start_from begins from a LoRA"),
+    ],
+)
+def test_values_and_places_of_other_programs_are_known(data: dict[str, Any], told: str) -> None:
+    (line,) = problems({**LEAST, **data})
+    assert line.endswith(told)
+
+
+def test_what_other_programs_call_a_value_is_a_value_of_ours() -> None:
+    tuples = [choice for choice in vars(choices).values() if isinstance(choice, tuple)]
+    known = {word for words in (*tuples, QUANTIZATIONS, get_args(choices.FlowSampling)) for word in words}
+    assert set(VALUES.values()) <= known
+    assert all(name == name.lower().replace("-", "_") for name in VALUES)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 from twinloop.config.analysis import AnalysisSettings
 from twinloop.config.described import describe_fields
+from twinloop.config.elsewhere import ELSEWHERE
 from twinloop.config.generation import ExtraLora, GenerationConfig
 from twinloop.config.loading import load_settings, parse_settings, read_config, salvaged_settings
-from twinloop.config.mistakes import ELSEWHERE
 from twinloop.config.rounds import MergeConfig, PanelConfig, StopConfig
 from twinloop.config.settings import Settings
 from twinloop.config.training import TrainingConfig

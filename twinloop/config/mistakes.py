@@ -4,103 +4,15 @@ from __future__ import annotations
 
 import copy
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
+from twinloop.config.elsewhere import BY_FAMILY, ELSEWHERE, OTHERWISE, VALUES
 from twinloop.config.section import Clash, Clashes, Section
 from twinloop.config.settings import Settings
-
-ELSEWHERE = {
-    "network_dim": "training.rank",
-    "network_alpha": "training.alpha",
-    "conv_dim": "training.conv_rank",
-    "conv": "training.conv_rank",
-    "linear": "training.rank",
-    "linear_alpha": "training.alpha",
-    "use_rslora": "training.rank_stabilized",
-    "rs_lora": "training.rank_stabilized",
-    "lr": "training.learning_rate",
-    "unet_lr": "training.learning_rate",
-    "text_encoder_lr": "training.text_encoder_learning_rate",
-    "max_train_epochs": "training.epochs",
-    "num_repeats": "training.repeats",
-    "gradient_accumulation_steps": "training.gradient_accumulation",
-    "lr_scheduler_num_cycles": "training.restarts",
-    "lr_warmup_steps": "training.warmup_steps",
-    "max_grad_norm": "training.clip_norm",
-    "caption_dropout_rate": "training.caption_dropout",
-    "shuffle_caption": "training.shuffle_captions",
-    "flip_aug": "training.flip",
-    "reg_data_dir": "training.prior_images",
-    "prior_loss_weight": "training.prior_weight",
-    "network_weights": "training.start_from",
-    "sample_every_n_steps": "training.sample_every",
-    "pretrained_model_name_or_path": "base_model",
-    "ae": "base_parts.vae",
-    "vae_path": "base_parts.vae",
-    "vae_name": "base_parts.vae",
-    "clip_l": "base_parts.text_encoder",
-    "te_name_or_path": "base_parts.text_encoder",
-    "clip_g": "base_parts.text_encoder_2",
-    "train_data_dir": "dataset_dir",
-    "mixed_precision": "precision",
-    "save_every_n_steps": "training.save_every",
-    "validate_every_n_steps": "training.validate_every",
-    "validate_after": "training.validate_every",
-    "optimizer_type": "training.optimizer",
-    "optimizer_params": "training.optimizer_args",
-    "loss_type": "training.loss",
-    "dropout": "training.network_dropout",
-    "conditioning_data_dir": "training.masks",
-    "mask_path": "training.masks",
-    "mask_min_value": "training.mask_floor",
-    "lr_scheduler": "training.schedule",
-    "train_batch_size": "training.batch_size",
-    "train_text_encoder": "training.text_encoder",
-    "assistant_lora_path": "training.assistant_lora",
-    "network_module": "training.adapter",
-    "fp8_base": "quantization",
-    "qtype": "quantization",
-    "quantize": "quantization",
-    "sampler_name": "generation.scheduler",
-    "cfg": "generation.guidance_scale",
-    "cfg_scale": "generation.guidance_scale",
-    "cfg_rescale": "generation.guidance_rescale",
-    "v_parameterization": "base_prediction",
-    "is_v_pred": "base_prediction",
-    "prediction_type": "base_prediction",
-    "rescale_betas_zero_snr": "zero_terminal_snr",
-    "CLIP_stop_at_last_layers": "clip_skip",
-    "stop_at_clip_layer": "clip_skip",
-    "denoise": "generation.strength",
-    "denoising_strength": "generation.strength",
-}
-"""What sd-scripts, ai-toolkit, ComfyUI and A1111 call our fields."""
-BY_FAMILY = {"t5xxl": "base_parts.text_encoder_2 (flux), or base_parts.text_encoder_3 (sd35)"}
-"""What is another field of ours in another family of base models."""
-_EPOCH = "counts steps here; one epoch has images x repeats / (batch_size x gradient_accumulation) of them"
-_BUCKETS = "it needs no setting: photos are sorted by their shapes and never enlarged. Leave it out"
-_KEPT = "it needs no setting: encoded photos are always kept. Leave it out"
-OTHERWISE = {
-    "save_every_n_epochs": f"training.save_every {_EPOCH}",
-    "sample_every_n_epochs": f"training.sample_every {_EPOCH}",
-    "validate_every_n_epochs": f"training.validate_every {_EPOCH}",
-    "network_args": (
-        "here its entries are fields of their own: conv_dim is training.conv_rank, algo is training.adapter, factor is"
-        " training.lokr_factor, dora_wd is training.adapter dora; conv_alpha, rank_dropout, module_dropout and"
-        " loraplus_lr_ratio keep their names"
-    ),
-    "enable_bucket": _BUCKETS,
-    "bucket_no_upscale": _BUCKETS,
-    "bucket_reso_steps": _BUCKETS,
-    "min_bucket_reso": _BUCKETS,
-    "max_bucket_reso": _BUCKETS,
-    "cache_latents": _KEPT,
-    "cache_latents_to_disk": _KEPT,
-}
-"""What to say of other programs' fields that none of ours stands for alone."""
 
 
 def mistakes(data: Mapping[str, Any], error: ValidationError) -> list[str]:
@@ -181,7 +93,18 @@ def _line(item: Any) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     given = item.get("input")
     shown = "" if isinstance(given, dict | list) else f" (given: {given!r})"
-    return f"{field}: {message[0].lower() + message[1:]}{shown}"
+    ours = _meant_value(given, item["ctx"]["expected"]) if item["type"] == "literal_error" else ""
+    return f"{field}: {message[0].lower() + message[1:]}{shown}{ours}"
+
+
+def _meant_value(given: Any, choices: str) -> str:
+    """What a value that is no choice of the field is called here, or was probably meant to be."""
+    known = re.findall(r"'([^']*)'", choices)
+    word = str(given).lower().replace("-", "_")
+    if (ours := VALUES.get(word)) in known:
+        return f"; here it is called {ours!r}"
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _meant(location: tuple[Any, ...]) -> str:
@@ -194,8 +117,12 @@ def _meant(location: tuple[Any, ...]) -> str:
     section = _sections().get(".".join(place)) if place else Settings
     if section is None:
         return ""
-    near = difflib.get_close_matches(name, section.model_fields, n=1)
-    guesses = near or _with_word(name, section) or _of_other_sections(name)
+    guesses = (
+        _with_word(name, section)
+        or _of_other_sections(name, exactly=True)
+        or difflib.get_close_matches(name, section.model_fields, n=1)
+        or _of_other_sections(name)
+    )
     if guesses:
         return f"; did you mean {' or '.join(repr(guess) for guess in guesses)}?"
     return f"; known here: {', '.join(section.model_fields)}"
@@ -206,11 +133,11 @@ def _with_word(name: str, section: type[Section]) -> list[str]:
     return [field for field in section.model_fields if f"_{name}_" in f"_{field}_"]
 
 
-def _of_other_sections(name: str) -> list[str]:
-    """The fields that are nearly called so, wherever they are; [] where there is none."""
+def _of_other_sections(name: str, exactly: bool = False) -> list[str]:
+    """The fields that are called so, or nearly, wherever they are; [] where there is none."""
     places = [(field, field) for field in Settings.model_fields]
     places += [(field, f"{place}.{field}") for place, section in _sections().items() for field in section.model_fields]
-    near = difflib.get_close_matches(name, {field for field, _ in places}, n=1, cutoff=0.8)
+    near = [name] if exactly else difflib.get_close_matches(name, {field for field, _ in places}, n=1, cutoff=0.8)
     return [path for field, path in places if field in near]
 
 

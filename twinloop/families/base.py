@@ -187,8 +187,9 @@ class Family:
         architecture: ``modelspec.architecture`` of the base; a LoRA for it adds ``/lora``. One of `sizes` may have one
             of its own. base_version: what kohya's tools call it.
         licence: what users should know about the usual checkpoints' licence.
-        encode: (pipeline, text, device) -> one text embedded, each tensor with a first axis of 1. With ``clip_skip`` as
-            a further argument where `takes_clip_skip`.
+        encode: (pipeline, text, device) -> one text embedded, each tensor with a first axis of 1. The text may have
+            weights (`WeightedText`) where `clip_alone`. With ``clip_skip`` as a further argument where
+            `takes_clip_skip`.
         denoise: (denoiser, latents, times, words, sizes) -> what the loss compares: (n, c, h, w), or a list of n.
             ``sizes`` is (n, 6): original height and width, top and left of the crop, target height and width.
         to_latents: (autoencoder, what it encoded to) -> latents. to_raw: (pipeline, what it returned for

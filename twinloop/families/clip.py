@@ -12,12 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from twinloop.domain.weighted_text import WeightedText
+
 Tensor = Any
+Text = str | WeightedText
 
 TOKENS = 75
 """Of a chunk, in every CLIP that people draw with."""
 CHUNKS = 3
 """Of one text: as many as sd-scripts reads at most (``max_token_length`` 225)."""
+_WHOLE = 8
+"""Tokens from which on a piece of a text with weights is cut where a chunk ends; a shorter one opens the next chunk."""
 _LETTERS = 6
 """Of a token, about: many words of CLIP's vocabulary are longer, what is not in it falls into shorter pieces."""
 
@@ -28,10 +33,12 @@ class Split:
 
     Attributes:
         chunks: numbers of the tokens, without those that open and close a chunk; at least one chunk, at most `CHUNKS`.
+        weights: how much each of these tokens counts, in the same order; None = all as much as usual.
         left_out: the end of the text that stands in none of them, in the user's own letters; "" = all of it is read.
     """
 
     chunks: tuple[tuple[int, ...], ...]
+    weights: tuple[tuple[float, ...], ...] | None = None
     left_out: str = ""
 
     @property
@@ -45,23 +52,52 @@ def room(tokenizer: Any) -> int:
     return int(tokenizer.model_max_length) - 2
 
 
-def split(tokenizer: Any, text: str, most: int = CHUNKS) -> Split:
-    """A text in the chunks that are read of it, ``most`` at most."""
-    tokens = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    numbers, places, size = tokens["input_ids"], tokens["offset_mapping"], room(tokenizer)
-    read = min(len(numbers), most * size)
-    chunks = tuple(tuple(numbers[start : min(start + size, read)]) for start in range(0, max(read, 1), size))
-    return Split(chunks, text[places[read][0] :].strip() if read < len(numbers) else "")
+def split(tokenizer: Any, text: Text, most: int = CHUNKS) -> Split:
+    """A text in the chunks that are read of it, ``most`` at most.
+
+    Weights apart, the pieces of a text with weights are tokenized each for itself, as in ComfyUI.
+    """
+    size = room(tokenizer)
+    chunks, weights = [list[int]()], [list[float]()]
+    pieces = [(text, 1.0)] if isinstance(text, str) else text.parts
+    for place, (piece, weight) in enumerate(pieces):
+        tokens = tokenizer(piece, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        numbers, done = tokens["input_ids"], 0
+        while done < len(numbers):
+            left, fits = len(numbers) - done, size - len(chunks[-1])
+            if fits < min(left if left < _WHOLE else 1, size):
+                if len(chunks) == most:
+                    rest = [piece[tokens["offset_mapping"][done][0] :], *(words for words, _ in pieces[place + 1 :])]
+                    return _made(text, chunks, weights, "".join(rest).strip())
+                chunks.append([])
+                weights.append([])
+                continue
+            taken = numbers[done : done + fits]
+            chunks[-1] += taken
+            weights[-1] += [weight] * len(taken)
+            done += len(taken)
+    return _made(text, chunks, weights, "")
+
+
+def _made(text: Text, chunks: list[list[int]], weights: list[list[float]], left_out: str) -> Split:
+    counted = None if isinstance(text, str) else tuple(map(tuple, weights))
+    return Split(tuple(map(tuple, chunks)), counted, left_out)
 
 
 def single(tokenizer: Any, texts: Sequence[Split], length: int | None) -> bool:
-    """Whether these texts are one chunk each, and wanted as long as that (`lined_up`)."""
-    return length in (None, room(tokenizer) + 2) and all(len(text.chunks) == 1 for text in texts)
+    """Whether these texts are one chunk each, without weights, and wanted as long as that (`lined_up`)."""
+    return length in (None, room(tokenizer) + 2) and all(
+        len(text.chunks) == 1 and text.weights is None for text in texts
+    )
 
 
 def read(encoder: Any, tokenizer: Any, texts: Sequence[Split], device: Any) -> Any:
-    """What a CLIP text encoder says of all chunks of the texts, as one batch; its output with all hidden states."""
-    opened = [[tokenizer.bos_token_id, *chunk, tokenizer.eos_token_id] for text in texts for chunk in text.chunks]
+    """What a CLIP text encoder says of all chunks of the texts, as one batch; its output with all hidden states.
+
+    Where a text has weights, a chunk without words is the last.
+    """
+    chunks = [chunk for text in texts for chunk in text.chunks] + [()] * any(text.weights for text in texts)
+    opened = [[tokenizer.bos_token_id, *chunk, tokenizer.eos_token_id] for chunk in chunks]
     filled = tokenizer.pad(
         {"input_ids": opened}, padding="max_length", max_length=room(tokenizer) + 2, return_tensors="pt"
     )
@@ -82,7 +118,7 @@ def lined_up(states: Sequence[Tensor], texts: Sequence[Split], length: int | Non
     """(texts, length, width) what was said of each text: its chunks one after the other, the encoders side by side.
 
     Args:
-        states: of each encoder (chunks, tokens of one, width), of all chunks of all texts.
+        states: of each encoder (chunks, tokens of one, width), of what `read` read.
         length: in tokens; a shorter text is said over again up to it (`prompts.alike`). None = as long as the texts,
             which are alike.
     """
@@ -94,11 +130,23 @@ def lined_up(states: Sequence[Tensor], texts: Sequence[Split], length: int | Non
         count, start = len(text.chunks), 0
         for part in states:
             end = start + part.shape[-1]
-            said = part[row : row + count].reshape(count * size, end - start)
+            said = _weighed(part[row : row + count], part[-1], text).reshape(count * size, end - start)
             made[place, :, start:end] = said.repeat(length // (count * size), 1)
             start = end
         row += count
     return made
+
+
+def _weighed(said: Tensor, nothing: Tensor, text: Split) -> Tensor:
+    """(chunks, tokens of one, width) what was said of a text, each token as far from what is said in its place where
+    there are no words (tokens of one, width) as its weight says. The tokens that open, close and fill up a chunk stay.
+    """
+    if text.weights is None:
+        return said
+    factors = said.new_ones(*said.shape[:2], 1)
+    for chunk, weights in enumerate(text.weights):
+        factors[chunk, 1 : 1 + len(weights), 0] = said.new_tensor(weights)
+    return said.where(factors == 1, nothing + (said - nothing) * factors)
 
 
 def first_rows(texts: Sequence[Split]) -> list[int]:

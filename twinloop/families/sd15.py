@@ -14,7 +14,7 @@ from twinloop.families.sizes import Layout, Size
 from twinloop.ports import GenerationSettings, TrainingSettings
 
 
-def encode(pipeline: Any, text: str, device: Any, clip_skip: int = 1) -> dict[str, Any]:
+def encode(pipeline: Any, text: clip.Text, device: Any, clip_skip: int = 1) -> dict[str, Any]:
     """(1, 77 x chunks, 768) words of CLIP."""
     return _encode(pipeline, [text], None, device, clip_skip)
 
@@ -24,7 +24,9 @@ def encode_trained(pipeline: Any, texts: Sequence[str], cached: Any, device: Any
     return _encode(pipeline, texts, cached["prompt_embeds"].shape[1], device, clip_skip)
 
 
-def _encode(pipeline: Any, texts: Sequence[str], length: int | None, device: Any, clip_skip: int) -> dict[str, Any]:
+def _encode(
+    pipeline: Any, texts: Sequence[clip.Text], length: int | None, device: Any, clip_skip: int
+) -> dict[str, Any]:
     """Texts of a single chunk, read from the last layer, go through the pipeline itself, whose pictures are the
     measure.
     """

@@ -43,7 +43,7 @@ _PLACES = frozenset(
 first."""
 
 
-def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
+def encode(pipeline: Any, text: clip.Text, device: Any) -> dict[str, Any]:
     """Words of both encoders side by side, and the second one's summary.
 
     No prompt is zeros where the configuration says so.
@@ -63,7 +63,7 @@ def encode_trained(pipeline: Any, texts: Sequence[str], cached: Any, device: Any
     return {"prompt_embeds": words, "pooled_prompt_embeds": pooled}
 
 
-def _encode(pipeline: Any, texts: Sequence[str], length: int | None, device: Any) -> tuple[Any, Any]:
+def _encode(pipeline: Any, texts: Sequence[clip.Text], length: int | None, device: Any) -> tuple[Any, Any]:
     """Words and summaries; the summary of a text of several chunks is that of the first.
 
     Those of one go through the pipeline itself.

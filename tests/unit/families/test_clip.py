@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("transformers")
 
+from twinloop.domain.weighted_text import read_weights
 from twinloop.families import clip
 from twinloop.wiring import base_model_path
 
@@ -69,6 +70,42 @@ def test_fewer_chunks_where_a_pipeline_reads_fewer() -> None:
 def test_after_three_chunks_the_rest_is_left_out_in_the_users_own_letters() -> None:
     split = clip.split(tokenizer(), "photo " * 225 + " Woman,  SMILING ")
     assert split.tokens == 225 and split.left_out == "Woman,  SMILING"
+
+
+@given(TEXT)
+def test_a_text_with_weights_has_the_words_of_one_without(words: list[str]) -> None:
+    """But for words that meet where a bracket stood. No piece of fewer than eight tokens is cut."""
+    text = read_weights("(woman:1.2) " + " ".join(words))
+    assert not isinstance(text, str)
+    split = clip.split(tokenizer(), text, most=1000)
+    pieces = [numbers(piece) for piece, _ in text.parts]
+    assert [number for chunk in split.chunks for number in chunk] == [number for piece in pieces for number in piece]
+    counted = [weight for (_, weight), piece in zip(text.parts, pieces, strict=True) for _ in piece]
+    assert split.weights is not None and [one for chunk in split.weights for one in chunk] == counted
+    ends, done = set[int](), 0
+    for chunk in split.chunks[:-1]:
+        assert len(chunk) > 75 - 8
+        done += len(chunk)
+        ends.add(done)
+    start = 0
+    for piece in pieces:
+        assert len(piece) >= 8 or not any(start < end < start + len(piece) for end in ends)
+        start += len(piece)
+
+
+def test_a_short_piece_opens_the_next_chunk() -> None:
+    text = read_weights("photo " * 73 + "(woman smiling indoors:1.5) photo")
+    split = clip.split(tokenizer(), text)
+    assert [len(chunk) for chunk in split.chunks] == [73, 4]
+    assert split.weights == ((1.0,) * 73, (1.5,) * 3 + (1.0,))
+    assert not clip.single(tokenizer(), [clip.split(tokenizer(), read_weights("(woman:1.5)"))], None)
+
+
+def test_what_is_left_out_of_a_text_with_weights() -> None:
+    split = clip.split(
+        tokenizer(), read_weights("photo " * 70 + "(Woman:1.5) SMILING, (blurry " + "x " * 9 + ":.5) a"), 1
+    )
+    assert split.tokens == 75 and split.left_out == "x x x x x x x x  a"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from textwrap import shorten
 from twinloop.adapters.diffusion.prompts import PromptEmbedder
 from twinloop.domain.records import TrainingSample
 from twinloop.domain.wording import agree, plural
-from twinloop.families.clip import Split
+from twinloop.families.clip import Split, Text
 
 NAMED = 5
 """Cut prompts that are named one by one; a long negative prompt makes every shot's one."""
@@ -27,24 +27,24 @@ class LongPrompts:
 
     def __init__(self, prompts: PromptEmbedder, notice: Callable[[str], None]) -> None:
         self._prompts, self._notice = prompts, notice
-        self._seen: set[str] = set()
+        self._seen: set[Text] = set()
         self._cut = 0
 
-    def look_at(self, texts: Sequence[str]) -> None:
+    def look_at(self, texts: Sequence[Text]) -> None:
         """Tell of those among the texts that were not looked at before."""
         for text in dict.fromkeys(texts):
             if text not in self._seen:
                 self._seen.add(text)
                 self._tell(text, self._prompts.split(text))
 
-    def _tell(self, text: str, split: Split | None) -> None:
+    def _tell(self, text: Text, split: Split | None) -> None:
         if split is None or not split.left_out:
             return
         self._cut += 1
         if self._cut <= NAMED:
             self._notice(
                 f"Only the first {split.tokens} tokens of this prompt are read; left out: {_brief(split.left_out)} (of:"
-                f" {_brief(text)})"
+                f" {_brief(str(text))})"
             )
         elif self._cut == NAMED + 1:
             self._notice("More prompts are cut off in the same way; they are not named one by one.")

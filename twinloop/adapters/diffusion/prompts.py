@@ -15,6 +15,7 @@ from torch import Tensor
 
 from twinloop.families import clip
 from twinloop.families.base import Family
+from twinloop.families.clip import Text
 
 KEPT = 512
 KEPT_BYTES = 1 << 30
@@ -27,7 +28,7 @@ Embedding = Mapping[str, Tensor]
 Joined = dict[str, Any]
 """Several embedded texts in the form in which a denoiser takes them: tensors, or lists of one tensor per text."""
 _AS_USUAL: Mapping[str, int] = {}
-_Key = tuple[str, ...]
+_Key = tuple[Text, ...]
 """What an embedding is remembered by: what the encoders wore, the text, the photos that it is said of."""
 
 
@@ -78,7 +79,7 @@ class PromptEmbedder:
         """Drop everything."""
         self._known.clear()
 
-    def embed(self, text: str) -> Embedding:
+    def embed(self, text: Text) -> Embedding:
         """The embedding of one text.
 
         Texts are encoded one by one, so that none depends on its neighbours in a batch.
@@ -86,7 +87,7 @@ class PromptEmbedder:
         return self.embed_all([text])[0]
 
     def embed_all(
-        self, texts: Sequence[str], shown: Sequence[Shown] = (), ahead: Iterable[str] = ()
+        self, texts: Sequence[Text], shown: Sequence[Shown] = (), ahead: Iterable[Text] = ()
     ) -> list[Embedding]:
         """The embeddings of several texts, in order; those that are not known yet are encoded in one visit of the
         encoders.
@@ -120,11 +121,11 @@ class PromptEmbedder:
         """How many tokens a chunk of CLIP has, those that open and close it included."""
         return clip.room(self._pipeline.tokenizer) + 2
 
-    def split(self, text: str) -> clip.Split | None:
+    def split(self, text: Text) -> clip.Split | None:
         """A text in the chunks in which it is read, where its words come from CLIP alone."""
         return clip.split(self._pipeline.tokenizer, text, self._most) if self._most else None
 
-    def chunks(self, text: str) -> int:
+    def chunks(self, text: Text) -> int:
         """In how many chunks it is read; 1 where there are none."""
         split = self.split(text)
         return 1 if split is None else len(split.chunks)
@@ -138,13 +139,13 @@ class PromptEmbedder:
     def _bytes(self, keys: Iterable[_Key]) -> int:
         return sum(_size(self._known[key]) for key in keys)
 
-    def _learn(self, key: _Key, text: str, shown: Sequence[Shown]) -> None:
+    def _learn(self, key: _Key, text: Text, shown: Sequence[Shown]) -> None:
         """Encode a text that is not known yet."""
         if key not in self._known:
             self.encoded += 1
             self._known[key] = {name: part.cpu() for name, part in self._parts(text, shown).items()}
 
-    def _look_ahead(self, texts: Iterable[str], needed: Sequence[_Key]) -> list[_Key]:
+    def _look_ahead(self, texts: Iterable[Text], needed: Sequence[_Key]) -> list[_Key]:
         """Encode of these texts as many as there is room for beside what is needed now; their keys, in order."""
         keys = {(self.encoder_key, text): text for text in texts}
         held, found = self._bytes(set(needed)), list[_Key]()
@@ -161,10 +162,10 @@ class PromptEmbedder:
         """Whether this class fetches the encoders from main memory."""
         return self._device.type != "cpu" and not self.hooked
 
-    def _parts(self, text: str, shown: Sequence[Shown]) -> Embedding:
+    def _parts(self, text: Text, shown: Sequence[Shown]) -> Embedding:
         editing = self._family.editing
         if shown and editing is not None and editing.encode is not None:
-            return editing.encode(self._from_image, text, [one.photo for one in shown], self._device)
+            return editing.encode(self._from_image, str(text), [one.photo for one in shown], self._device)
         return self._family.encode(self._pipeline, text, self._device, **self._reading)
 
     @contextmanager

@@ -35,7 +35,9 @@ from twinloop.adapters.diffusion.weighted_prompts import WeightedPrompts
 from twinloop.adapters.generators.watch import Watch
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.shots import Shot
+from twinloop.domain.weighted_text import read_weights
 from twinloop.families.base import Family
+from twinloop.families.clip import Text
 from twinloop.ports import Denoising, EarlyLook, GenerationSettings, nobody_listens
 
 ONE_STEP = 1.0 + 1e-6
@@ -60,7 +62,7 @@ class DiffusersGenerator:
         self._base = open_base(choice, family, notice)
         self._lora: Path | None = None
         self._long_prompts, self._weighted_prompts = LongPrompts(self._base.prompts, notice), WeightedPrompts(notice)
-        self._ahead: dict[str, None] = {}
+        self._ahead: dict[Text, None] = {}
         """Texts of shots that are still to come, in order."""
         self._told_of_compiling = False
 
@@ -153,7 +155,7 @@ class DiffusersGenerator:
             for shot in (shot for shot in shots if shot.key in raw):
                 yield shot, decode(self._base, raw[shot.key], settings.vae_tiling)
 
-    def _texts_ahead(self, shots: Sequence[Shot], settings: GenerationSettings) -> Iterator[str]:
+    def _texts_ahead(self, shots: Sequence[Shot], settings: GenerationSettings) -> Iterator[Text]:
         """What the encoders will read for these shots, but for what they read together with photos."""
         editing = self._family.editing
         with_photos = editing is not None and editing.encode is not None
@@ -161,9 +163,10 @@ class DiffusersGenerator:
             if shot.source is None or not with_photos:
                 yield from self._texts(shot, settings)
 
-    def _texts(self, shot: Shot, settings: GenerationSettings) -> list[str]:
+    def _texts(self, shot: Shot, settings: GenerationSettings) -> list[Text]:
         reads_negative = self._family.guidance.reads_negative(settings.guidance)
-        return [shot.prompt, shot.negative_prompt] if reads_negative else [shot.prompt]
+        texts = [shot.prompt, shot.negative_prompt] if reads_negative else [shot.prompt]
+        return [read_weights(text) for text in texts] if self._family.clip_alone else list[Text](texts)
 
     def _of_one_length(self, shots: Sequence[Shot], settings: GenerationSettings) -> list[list[Shot]]:
         """The shots in groups whose words are equally long where none is said over again for another's sake.
@@ -311,10 +314,11 @@ class DiffusersGenerator:
         self, shots: Sequence[Shot], settings: GenerationSettings, shown: Sequence[Shown] = ()
     ) -> dict[str, Any]:
         guidance = self._family.guidance
-        unwanted_words = [shot.negative_prompt for shot in shots] if guidance.reads_negative(settings.guidance) else []
-        texts = [*(shot.prompt for shot in shots), *unwanted_words]
+        # all prompts, then all negative ones where there are any
+        texts = [text for kind in zip(*(self._texts(shot, settings) for shot in shots), strict=True) for text in kind]
         self._long_prompts.look_at(texts)
-        self._weighted_prompts.look_at(texts)
+        if not self._family.clip_alone:
+            self._weighted_prompts.look_at(texts)
         for text in texts:
             self._ahead.pop(text, None)
         embedded = alike(self._base.prompts.embed_all(texts, shown, self._ahead), self._family.joining)
