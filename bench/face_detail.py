@@ -86,7 +86,7 @@ class Cached:
     def __init__(self, inner: Generator) -> None:
         self._inner = inner
         self._kept: dict[str, ImageArray] = {}
-        self.fingerprint = inner.fingerprint
+        self.fingerprint, self.own_sampler = inner.fingerprint, inner.own_sampler
 
     def load_lora(self, path: Path | None) -> None:
         self._inner.load_lora(path)

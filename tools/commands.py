@@ -17,7 +17,8 @@ HEAD = """# Commands
 Written by `tools/commands.py` from the program itself; do not edit by hand.
 
 The scripts in the root folder and the subcommands of `twinloop` are the same code. Results and statements go to
-stdout, warnings, errors and progress to stderr. With `--json` stdout holds one JSON value and nothing else.
+stdout, warnings, errors and progress to stderr. With `--json` stdout holds one JSON value and nothing else: the
+result, or [`error`](formats.md#--json) where the command failed.
 
 | exit code | meaning |
 |---|---|
@@ -30,6 +31,15 @@ stdout, warnings, errors and progress to stderr. With `--json` stdout holds one 
 
 [Why so few](decisions/0006-exit-codes.md). `inspect` has codes of its own: 0 safe, 1 dangerous, 2 unreadable or not a
 model, 3 unknown names, 64 a wrong command line.
+
+## In scripts
+
+A message that cannot be written to stderr (a full disk, a closed pipe) changes neither the work nor the exit code. With
+`TWINLOOP_PROGRESS=json` each message and each sign of progress is a line of JSON: `text`, or `progress` with `label`,
+`done` and `total`. `TWINLOOP_CACHE` is the folder of what is kept between runs ([which](model-files.md)); `off` keeps
+nothing. `SOURCE_DATE_EPOCH` (seconds since 1970) takes the place of every time of day, so that the same command writes
+the same bytes. A command that a script starts with `&` ignores SIGINT, as the shell arranges it: end it with SIGTERM,
+or set `TWINLOOP_PROGRESS=json`, with which it heeds SIGINT. Either way the same command goes on where it was.
 """
 
 

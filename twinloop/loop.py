@@ -23,8 +23,8 @@ from twinloop.stages.toolbox import Toolbox
 from twinloop.steps import Run
 from twinloop.store.fresh import fresh_folder
 from twinloop.store.journal import Journal
-from twinloop.store.lock import locked
 from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.in_use import in_use
 from twinloop.store.run.workspace import Workspace
 
 
@@ -103,10 +103,10 @@ def train_first(settings: Settings, toolbox: Toolbox, workspace: Workspace) -> L
 
 @contextmanager
 def _in(workspace: Workspace) -> Iterator[tuple[Journal, Catalog]]:
-    """The run's folder, for this process alone: its journal and its catalogue.
+    """The run's folders, for this process alone: its journal and its catalogue.
 
     A new folder goes again where not even a dataset came of it.
     """
     begun = fresh_folder(workspace.root, worth_keeping=lambda _: workspace.dataset(0).exists())
-    with begun, locked(workspace.root), Catalog(workspace.catalog) as catalog:
+    with begun, in_use(workspace), Catalog(workspace.catalog) as catalog:
         yield Journal(workspace.journal), catalog

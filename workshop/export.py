@@ -10,8 +10,7 @@ import torch
 from diffusers import DDIMScheduler, StableDiffusionXLPipeline
 from transformers import CLIPTokenizer
 
-from twinloop.nano import captions
-from workshop import checkpoint
+from workshop import captions, checkpoint
 from workshop.models import TOKENS, build_vae
 from workshop.schedule import SCHEDULER
 from workshop.tokenizer import write_tokenizer

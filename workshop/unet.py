@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from twinloop.nano import captions
 from twinloop.nano.world.params import Identity, Scene
-from workshop import checkpoint, latents
+from workshop import captions, checkpoint, latents
 from workshop.models import SIZE, TOKENS, build_text, build_unet
 from workshop.muon import MuonAdamW
 from workshop.parallel import Team

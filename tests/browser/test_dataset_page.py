@@ -208,6 +208,17 @@ def test_a_target_is_dragged_and_saved(counted: Path, visit: Callable[..., Watch
         assert watched.hosts <= {"127.0.0.1"}
 
 
+def test_plugins_that_were_not_loaded_are_named(vault_home: Path, visit: Callable[..., Watched]) -> None:
+    stranger = vault_home / "outputs/stranger"
+    stranger.mkdir()
+    data = {"person_name": "eve", "person_trigger": "eve", "analysis": {"plugins": ["outputs/stranger/look.py"]}}
+    (stranger / "bootstrap_config.json").write_text(json.dumps({**data, "dataset_dir": FOLDER}))
+    with served(vault_home) as address:
+        watched = visit(address, "#/dataset?person=p001&view=readiness")
+        watched.page.get_by_text("plug-ins were not loaded: outputs/stranger/look.py").wait_for()
+        watched.clean()
+
+
 def test_another_copy_is_kept_and_photos_are_filtered(vault_home: Path, visit: Callable[..., Watched]) -> None:
     with served(vault_home) as address:
         watched = visit(address, "#/dataset?person=p001&view=duplicates")

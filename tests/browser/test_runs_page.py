@@ -198,6 +198,27 @@ def test_what_a_command_says_can_be_read_and_its_end_is_told(finished: Path, vis
         page.locator("#said.problem", has_text="error: no room left").wait_for()
 
 
+def test_the_time_left_is_told_by_the_pace_of_late(finished: Path, visit: Callable[..., Watched]) -> None:
+    """Of a scan that goes on: 900 known files in the first second, then one a second."""
+    told = """async () => {
+        const { Bar } = await import("/static/progress.js");
+        const bar = new Bar();
+        const told = [];
+        for (let second = 0; second <= 99; second += 1) {
+            performance.now = () => 1000 * second;
+            const done = second ? 900 + second : 0;
+            told.push(bar.draw({ progress: { label: "Scanning", done, total: 1000 } }).textContent);
+        }
+        return told;
+    }"""
+    with served(finished) as address:
+        lines = visit(address, "#/runs").page.evaluate(told)
+    assert lines[0] == "Scanning: 0 of 1000"
+    assert lines[5:] == [
+        f"Scanning: {900 + n} of 1000, {(100 - n) // 60}:{(100 - n) % 60:02d} left" for n in range(5, 100)
+    ]
+
+
 def fulfilled(route: Any, said: Any) -> None:
     route.fulfill(json=said)
 

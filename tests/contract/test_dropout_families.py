@@ -16,7 +16,7 @@ pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from tests.contract.makers import SIZE, TRAINING, samples
-from tests.contract.tiny_bases import TinyBase, offline
+from tests.contract.tiny_bases import OF_A_KIND, TinyBase, offline
 from tests.helpers.tiny_families import build_tiny
 from twinloop.families import FAMILIES
 
@@ -30,10 +30,6 @@ BOTH = replace(
 def no_network() -> Iterator[None]:
     with offline(SIZE):
         yield
-
-
-OF_A_KIND = ("flux", "flux2", "qwen-image", "sd15", "sd35", "sdxl", "zimage")
-"""One family for each class of denoiser: what a LoRA's layers see depends on that alone."""
 
 
 def test_each_kind_of_denoiser_is_there() -> None:

@@ -13,6 +13,7 @@ from twinloop.adapters.fakes import fake_pack
 from twinloop.checks.base import CheckLimits
 from twinloop.domain.faces import Box, Face, ImageArray
 from twinloop.domain.shots import Shot
+from twinloop.families.base import FLOW_SCHEDULERS, SCHEDULERS
 from twinloop.ports import EarlyLook, Generator, SilentReporter
 from twinloop.stages.face_detail import FaceDetail
 from twinloop.stages.generate import generate
@@ -189,6 +190,10 @@ def test_a_lora_changes_the_images_and_comes_off_without_trace(makers: Makers, l
     assert same(bare, images(generator, wanted))
     generator.load_lora(lora)
     assert same(worn, images(generator, wanted))
+
+
+def test_the_bases_own_sampler_is_one_that_can_be_asked_for(makers: Makers) -> None:
+    assert makers.generator().own_sampler in ("", *SCHEDULERS, *FLOW_SCHEDULERS)
 
 
 def test_fingerprint(makers: Makers) -> None:

@@ -1,5 +1,5 @@
-"""LoKr over every family of base models, on a tiny model with random weights: train, kill and go on, write, read, wear,
-and plain diffusers.
+"""LoKr over every kind of base model, and every pipeline that loads it, on a tiny model with random weights: train,
+kill and go on, write, read, wear, and plain diffusers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ pytest.importorskip("diffusers")
 from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
-from tests.contract.tiny_bases import TinyBase, both_files, offline  # noqa: E402
+from tests.contract.tiny_bases import OF_A_KIND, TinyBase, both_files, offline  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from tests.unit.loras.makers import delta  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
@@ -60,7 +60,7 @@ class Trained(TinyBase):
         return self.home / "whole" / "lora.safetensors"
 
 
-@pytest.fixture(scope="module", params=sorted(FAMILIES))
+@pytest.fixture(scope="module", params=(*OF_A_KIND, "flux2-klein"))
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     home = tmp_path_factory.mktemp(request.param)
     family = FAMILIES[request.param]

@@ -28,6 +28,8 @@ from twinloop.ports import TrainingSettings
 from twinloop.store.models.lora_file import kohya_path
 
 LORA = Path("lora.safetensors")
+OF_A_KIND = ("flux", "flux2", "qwen-image", "sd15", "sd35", "sdxl", "zimage")
+"""One family for each class of denoiser: what a LoRA's layers see depends on that alone."""
 
 
 @dataclass(frozen=True)

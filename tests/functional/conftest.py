@@ -10,9 +10,14 @@ from tests.functional import loops
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, with the fakes' photos; two runs in it write the same bytes."""
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working directory, empty; two runs in it write the same bytes."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+
+
+@pytest.fixture
+def home(at_home: None, tmp_path: Path) -> Path:
+    """The same, with the fakes' photos."""
     loops.write_photos(tmp_path / "photos")
     return tmp_path

@@ -209,6 +209,7 @@ def headers(home: Path) -> Iterator[dict[str, str]]:
         "twinloop.started_from": "0" * 64,
         "twinloop.assistant": "0" * 64,
         "twinloop.trainer": "kohya 0.9.1",
+        "twinloop.trained_as": "lora_v1",
     }
     layer, lengths = "down_blocks.0.to_q", torch.ones(2)
     lora = LoraWeights({layer: (torch.ones(1, 2), torch.ones(2, 1))}, 1, 1.0)

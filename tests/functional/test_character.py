@@ -21,14 +21,11 @@ from twinloop.adapters.fakes import FakeDetectors, fake_pack
 from twinloop.domain.faces import Face, ImageArray
 from twinloop.domain.records import Dataset
 from twinloop.errors import InputError, NothingToDo
+from twinloop.stages.faceless import FINDING
 
 FAKES = ("--base-model", "fake", "--models-dir", "fake", "--person", "ohwx ana", "--steps", "3")
 
-
-@pytest.fixture(autouse=True)
-def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1735223422")
+pytestmark = pytest.mark.usefixtures("at_home")
 
 
 @pytest.fixture
@@ -89,6 +86,50 @@ def test_without_that_the_error_names_the_way(faceless: None, capsys: pytest.Cap
     assert twinloop(capsys, "train", "robots", *FAKES, "--keep-all").code == 0
     said = twinloop(capsys, "analyze", "robots", "--models-dir", "fake", "--keep-all", "--json")
     assert said.code == 0 and said.data["images"] == 14
+
+
+@pytest.fixture
+def few_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 14 pictures, most show no face that is found."""
+    found, looked = FakeDetectors.detect, iter(range(10**6))
+
+    def seldom(self: FakeDetectors, image: ImageArray) -> Sequence[Face]:
+        return found(self, image) if next(looked) % 7 == 0 else []
+
+    monkeypatch.setattr(FakeDetectors, "detect", seldom)
+
+
+def test_most_drawings_without_a_found_face_end_a_characters_run_before_the_training(few_faces: None) -> None:
+    loops.write_photos(Path("photos"))
+    with pytest.raises(InputError, match="No face was found in 12 of 14 images, which are left out") as caught:
+        loops.run(loops.settings(subject="character", max_iterations=1))
+    assert '"validation": {"faces": false}' in str(caught.value) and not list(Path("loras").glob("**/*.safetensors"))
+
+
+def test_a_person_is_warned_of_it(few_faces: None, capsys: pytest.CaptureFixture[str]) -> None:
+    loops.write_photos(Path("photos"))
+    reporter = Recording()
+    loops.run(loops.settings(max_iterations=1), reporter=reporter)
+    assert any("no face was found in 12 of 14 images" in line for line in reporter.warnings)
+    said = twinloop(capsys, "train", "photos", *FAKES)
+    assert said.code == 0 and '"validation": {"faces": false}' in said.err
+
+
+def test_the_dry_run_the_doctor_and_init_know_of_it(few_faces: None, capsys: pytest.CaptureFixture[str]) -> None:
+    loops.write_photos(Path("photos"))
+    finding = {"about": FINDING, "have": 12, "of": 14}
+    record = {"consent": {"kind": "fictional"}, "readiness": {"findings": [finding]}}
+    Path("photos/person.json").write_text(json.dumps(record))
+    init = ("init", "--dataset-dir", "photos", "--base-model", "fake", "--models-dir", "fake")
+    data = twinloop(capsys, *init, "--json").data
+    assert data["subject"] == "character" and data["validation"]["faces"] is False
+    assert "faces" not in twinloop(capsys, *init, "--subject", "person", "--json").data["validation"]
+    Path("settled.json").write_text(json.dumps(data))
+    Path("c.json").write_text(json.dumps({**data, "validation": {}}))
+    for command in (("run", "--dry-run"), ("doctor",)):
+        said = twinloop(capsys, *command, "--config", "c.json")
+        assert said.code == 0 and "no face was found in 12 of 14 images" in said.err, said.err
+        assert "no face was found" not in twinloop(capsys, *command, "--config", "settled.json").err
 
 
 def test_a_facet_that_needs_a_face_does_not_go_with_having_none() -> None:

@@ -13,17 +13,11 @@ from tests.functional import loops
 from tests.unit.things import Recording
 
 TRAINING = {"preset": "fake", "steps": 16, "keep_checkpoints": 4, "checkpoint_panel": 3}
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def settings(**training: Any) -> Any:
     return loops.settings(max_iterations=1, training={**TRAINING, **training})
-
-
-@pytest.fixture(autouse=True)
-def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1735223422")
-    loops.write_photos(Path("photos"))
 
 
 def test_the_version_is_the_best_checkpoint_and_its_samples_stay() -> None:

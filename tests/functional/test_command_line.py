@@ -21,6 +21,7 @@ from twinloop import __version__
 from twinloop.cli import commandline, facets
 from twinloop.cli.command import Command, execute, script_parser
 from twinloop.cli.scripts import SCRIPTS
+from twinloop.errors import NothingToDo, TwinLoopError, WaitingForReview, from_name
 
 SEED_FLAGS = {
     "gap_analysis.py": ("DATASET", "--models-dir", "--output"),
@@ -306,26 +307,96 @@ def raising(error: BaseException) -> Command:
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "text"),
+    ("error", "code", "text", "kind"),
     [
-        (KeyboardInterrupt(), 130, "the same command goes on: fails --json"),
-        (OSError(28, "No space left on device", "/x/y"), 2, "the disk is full (/x/y). Nothing is lost"),
-        (PermissionError(13, "Permission denied", "/x/y"), 2, "no permission (/x/y)"),
-        (ZeroDivisionError("division by zero"), 1, "a defect of the program"),
-        (BrokenPipeError(), 141, ""),
+        (KeyboardInterrupt(), 130, "the same command goes on: fails --json", "Interrupted"),
+        (NothingToDo("No usable photo."), 2, "No usable photo.", "NothingToDo"),
+        (WaitingForReview("Look at them."), 3, "Look at them.", "WaitingForReview"),
+        (OSError(28, "No space left on device", "/x/y"), 2, "the disk is full (/x/y). Nothing is lost", "StorageError"),
+        (PermissionError(13, "Permission denied", "/x/y"), 2, "no permission (/x/y)", "StorageError"),
+        (
+            FileNotFoundError(2, "No such file or directory", "/x/y"),
+            2,
+            "No such file or directory (/x/y)",
+            "InputError",
+        ),
+        (ModuleNotFoundError("No module named 'x'", name="x"), 2, "the library 'x' is not installed", "MissingExtra"),
+        (ZeroDivisionError("division by zero"), 1, "a defect of the program", "Defect"),
     ],
 )
-def test_every_error_becomes_a_message(
-    error: BaseException, code: int, text: str, capsys: pytest.CaptureFixture[str]
+def test_every_error_becomes_a_message_and_with_json_an_object(
+    error: BaseException, code: int, text: str, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert execute(script_parser(raising(error), "fails"), ["--json"]) == code
     said = capsys.readouterr()
-    assert text in said.err and "Traceback" not in said.err and said.out == ""
+    assert text in said.err and "Traceback" not in said.err
+    told = json.loads(said.out)
+    assert list(told) == ["error"] and list(told["error"]) == ["kind", "message", "code"]
+    assert (told["error"]["kind"], told["error"]["code"]) == (kind, code)
+    assert said.err == f"error: {told['error']['message']}\n"
+    if isinstance(error, TwinLoopError):
+        assert type(from_name(kind, text)) is type(error)
+
+
+def test_whoever_stopped_reading_is_told_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(script_parser(raising(BrokenPipeError()), "fails"), ["--json"]) == 141
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "message"),
+    [
+        (("rum",), 2, "unknown command 'rum'; did you mean run? twinloop --help lists all."),
+        (("train", "--seed", "x"), 2, "argument --seed: invalid int value: 'x'"),
+        (("run", "--bogus"), 2, "unrecognized arguments: --bogus. twinloop run --help lists all."),
+        (("inspect",), 64, "the following arguments are required: PATH"),
+    ],
+)
+def test_a_wrong_command_line_is_an_object_too(
+    argv: tuple[str, ...], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = twinloop(capsys, *argv, "--json")
+    assert said.code == code and said.data == {"error": {"kind": "InputError", "message": message, "code": code}}
+    assert message in said.err and twinloop(capsys, *argv).out == ""
+
+
+@pytest.mark.parametrize("what", ["full", "no reader"])
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [("init --json", 0), ("analyze none --models-dir fake --json", 2), ("rum", 2), ("", 2), ("menu", 2)],
+)
+def test_messages_that_cannot_be_written_change_nothing(call: str, code: int, what: str, tmp_path: Path) -> None:
+    """Where the disk of a log is full, or whoever read it has gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as gone, open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "twinloop", *call.split()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=full if what == "full" else gone,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            cwd=tmp_path,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == code
+    assert not call.endswith("--json") or isinstance(json.loads(done.stdout), dict)
 
 
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     execute(script_parser(raising(ZeroDivisionError("division by zero")), "fails"), ["--debug"])
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_errors_do_not_bring_a_terminal_what_it_would_obey(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = script_parser(raising(ValueError("\x1b[2J")), "fails")
+    execute(parser, ["--debug"])
+    for wrong in ("--\x1b[2J.jpg", "--json=\x1b[2J"):
+        with pytest.raises(SystemExit):
+            execute(parser, [wrong])
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err and said.err.count("\\x1b[2J") == 4
 
 
 def test_output_that_cannot_be_written() -> None:
@@ -384,7 +455,7 @@ def test_signs_that_the_terminal_lacks_do_not_stop_a_command(monkeypatch: pytest
     monkeypatch.setattr(sys, "stdout", narrow)
     command = Command("says", "Says.", lambda parser: None, lambda args, terminal: terminal.line("✓ done"))
     assert execute(script_parser(command, "says"), []) == 0
-    assert narrow.buffer.getvalue() == b"? done\n"  # type: ignore[attr-defined]
+    assert narrow.buffer.getvalue() == b"\\u2713 done\n"  # type: ignore[attr-defined]
 
 
 def test_a_library_that_is_not_installed_is_named_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:

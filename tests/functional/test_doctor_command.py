@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.functional.console import configuration, twinloop
+from tests.helpers.external_trainers import ai_toolkit
 from twinloop import registry
 from twinloop.ports import FilledPort
 
@@ -74,3 +75,32 @@ def test_a_facet_of_one_value_is_measured_or_not(
     monkeypatch.setattr(fakes, "fake_pack", lambda: pack)
     facets = twinloop(capsys, "doctor", "--models-dir", "fake", "--json").data["facets"]
     assert facets["face_angle"].startswith("not measured (") and facets["composition"].startswith("partly measured (")
+
+
+def test_what_another_trainer_does_otherwise_and_the_licence_of_the_base(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where the base model is not here yet."""
+    pytest.importorskip("diffusers")
+    ai_toolkit(home / "ai-toolkit")
+    training = {"trainer": "ai-toolkit", "trainer_path": "ai-toolkit", "schedule": "cosine_restarts", "restarts": 3}
+    config = configuration(home, base_model="some/FLUX.1-dev", training=training)
+    said = twinloop(capsys, "doctor", "--config", config)
+    assert "Licence: FLUX.1 [dev]: FLUX.1 [dev] Non-Commercial License" in said.out
+    assert "With ai-toolkit, the learning rate falls once, without restarts." in said.err
+
+
+@pytest.mark.parametrize(("base", "licence"), [("nano", None), ("sdxl", "Open RAIL++-M")])
+def test_the_licence_of_the_base_in_json(
+    home: Path,
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
+    base: str,
+    licence: str | None,
+) -> None:
+    pytest.importorskip("diffusers")
+    chosen = base if base == "nano" else str(request.getfixturevalue("tiny_base"))
+    config = configuration(home, base_model=chosen, training={"preset": base, "steps": 3, "resolution": 64})
+    said = twinloop(capsys, "doctor", "--config", config, "--json")
+    assert said.code == 0, said.err
+    assert said.data["licence"] is None if licence is None else licence in said.data["licence"]

@@ -318,7 +318,11 @@ def test_a_lora_drops_in(target: str, place: str, here: Path, capsys: pytest.Cap
         Path("ana.safetensors"),
         adapter("sdxl", 4, 2.0, "F16"),
         Dialect.DIFFUSERS,
-        {"modelspec.trigger_phrase": "ohwx ana", "ss_sd_model_name": "/home/ana/models/base.safetensors"},
+        {
+            "modelspec.trigger_phrase": "ohwx ana",
+            "ss_sd_model_name": "/home/ana/models/base.safetensors",
+            "ss_output_name": "lora_v1",
+        },
     )
     Path("p.png").write_bytes(synthetic_png(PIXELS, "prompt", {}))
     said = twinloop(
@@ -339,6 +343,7 @@ def test_a_lora_drops_in(target: str, place: str, here: Path, capsys: pytest.Cap
     home = Path("out") / place
     file = read_lora(home / "ana.safetensors")
     assert file.dialect is Dialect.KOHYA and {part.alpha for part in file.layers.values()} == {2.0}
+    assert file.texts["ss_output_name"] == "ana", "what A1111 shows and inserts"
     card = json.loads((home / "ana.json").read_text())
     assert set(card) == {"description", "sd version", "activation text", "preferred weight", "negative text", "notes"}
     assert (card["sd version"], card["activation text"], card["preferred weight"]) == ("SDXL", "ohwx ana", 0.8)

@@ -170,6 +170,8 @@ def test_what_commands_print_as_json(
         command(*argv, "--json")
         printed = json.loads(capsys.readouterr().out)
         warnings = printed.pop("warnings") if argv[0] == "export" else []
+        images = printed.pop("images") if argv[0] == "review" else []
+        assert all(set(image) == {"file", "outcome", "by", "quality", "failed"} for image in images)
         assert printed == data, argv
         assert all(isinstance(line, str) for line in warnings)
 

@@ -8,19 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.functional import loops
 from tests.functional.console import Said, configuration, twinloop
 from twinloop.errors import StorageError
 
 WAITING = 3
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A finished run of one round."""
-    monkeypatch.chdir(tmp_path)
-    loops.write_photos(Path("photos"))
-    return tmp_path
 
 
 def stopped(

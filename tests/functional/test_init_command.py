@@ -69,6 +69,8 @@ def test_another_persons_run_keeps_its_folder(record: Any, folder: str, capsys: 
         Path("outputs/bootstrap").mkdir(parents=True)
         Path("outputs/bootstrap/run.json").write_text(json.dumps(record))
     assert twinloop(capsys, "init", "--person-name", "bob b", "--json").data["output_dir"] == folder
+    dotted = twinloop(capsys, "init", "--person-name", "Bob Jr.", "--json").data
+    assert dotted["dataset_dir"] == "outputs/facevault/organized/Bob Jr", "as FaceVault calls the folder"
     named = twinloop(capsys, "init", "--person-name", "bob b", "--output-dir", "mine", "--json").data
     assert named["output_dir"] == "mine"
 
@@ -95,3 +97,13 @@ def test_the_preset_is_the_base_models_and_a_file_that_is_there_stays(capsys: py
     Path("c.json").write_text("mine")
     said = twinloop(capsys, "init", "--output", "c.json")
     assert said.code == 2 and "exists; nothing was changed" in said.err and Path("c.json").read_text() == "mine"
+
+
+def test_captions_that_the_preset_does_not_read_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("photos").mkdir()
+    Path("photos/person.json").write_text(json.dumps({"consent": {}, "style": "tags", "name": "miku"}))
+    argv = ("init", "--dataset-dir", "photos", "--output")
+    assert "the captions in photos are tags, and this base model reads prose" in twinloop(capsys, *argv, "a.json").err
+    said = twinloop(capsys, *argv, "b.json", "--base-model", "checkpoints/pony.safetensors")
+    assert said.code == 0 and "captions in" not in said.err
+    assert twinloop(capsys, *argv, "c.json", "--base-model", "nano").code == 0

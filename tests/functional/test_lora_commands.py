@@ -147,6 +147,25 @@ def test_resizing_tells_what_is_kept(here: Path, capsys: pytest.CaptureFixture[s
     assert half.data["kept_energy"] >= 0.5 and half.data["least_kept"]["energy"] >= 0.5
 
 
+def test_what_a1111_shows_is_the_new_files_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = {"ss_output_name": "lora_v1", "ss_sd_model_name": "base.safetensors"}
+    for name, seed in (("f", 0), ("g", 9)):
+        saved(Path(f"{name}.safetensors"), adapter("sdxl", 4, 2.0, seed=seed), Dialect.KOHYA, texts)
+    commands = (
+        ("convert", "f.safetensors", "--to", "diffusers"),
+        ("resize", "f.safetensors", "--rank", "2"),
+        ("merge", "f.safetensors", "g.safetensors"),
+    )
+    for action, *more in commands:
+        assert twinloop(capsys, "lora", action, *more, "--output", f"ana_{action}.safetensors").code == 0
+        made = read_lora(Path(f"ana_{action}.safetensors")).texts
+        assert made["ss_output_name"] == f"ana_{action}" and made["twinloop.trained_as"] == "lora_v1"
+    again = ("lora", "convert", "ana_convert.safetensors", "--to", "kohya", "--output", "lora_v1.safetensors")
+    assert twinloop(capsys, *again).code == 0
+    back, first = (read_lora(Path(f"{name}.safetensors")).texts for name in ("lora_v1", "f"))
+    assert back["ss_output_name"] == "lora_v1" and back["sshs_model_hash"] == first["sshs_model_hash"]
+
+
 def test_a_trainings_module_is_kept_where_its_arguments_are(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     texts = {"ss_network_module": "networks.lora_flux", "ss_network_args": '{"train_blocks": "all"}'}
     for name, seed in (("f", 0), ("g", 9)):

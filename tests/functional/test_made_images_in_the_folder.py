@@ -18,11 +18,7 @@ from tests.unit.things import Recording
 from twinloop.domain.records import Dataset
 from twinloop.store.pictures.provenance import synthetic_png
 
-
-@pytest.fixture(autouse=True)
-def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1735223422")
+pytestmark = pytest.mark.usefixtures("at_home")
 
 
 def mark(*paths: Path) -> None:

@@ -20,11 +20,7 @@ from twinloop.stages.vault.dataset.prep import PrepOptions, prep
 
 CONSENT = Consent("written", "Alice", "2024-05-06", "training")
 
-
-@pytest.fixture(autouse=True)
-def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1735223422")
+pytestmark = pytest.mark.usefixtures("at_home")
 
 
 def prepared(layout: str, consent: Consent = CONSENT) -> Path:

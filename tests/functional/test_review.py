@@ -17,13 +17,6 @@ from twinloop.store.journal import Journal
 WAITING = 3
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    loops.write_photos(tmp_path / "photos")
-    return tmp_path
-
-
 def read(path: str) -> Any:
     return json.loads(Path(path).read_text())
 
@@ -42,10 +35,19 @@ def test_the_first_round_waits_and_the_persons_word_wins(home: Path, capsys: pyt
     assert twinloop(capsys, "run", "--config", config).code == WAITING, "nothing was said yet"
     automatic = by_outcome()
     down, up = automatic["approved"][0], (automatic["rejected"] + automatic["unsure"])[0]
+    waiting = twinloop(capsys, "review", "out", "--json").data["images"]
+    assert {image["file"]: image["outcome"] for image in waiting} == {
+        name: outcome for outcome, names in automatic.items() for name in names
+    }
+    assert {image["by"] for image in waiting} == {"checks"} and all(0 <= image["quality"] <= 1 for image in waiting)
+    assert all(bool(image["failed"]) is (image["outcome"] != "approved") for image in waiting)
     decided = twinloop(
         capsys, "review", "out", "--reject", f"out/synthetic_iter1/{down}", "--approve", up, "--finish", "--json"
     )
     assert decided.code == 0 and decided.data["finished"] and set(decided.data["decisions"]) == {down, up}
+    said_of = {image["file"]: (image["outcome"], image["by"]) for image in decided.data["images"]}
+    assert said_of[down] == ("rejected", "you") and said_of[up] == ("approved", "you")
+    assert "images" not in read("out/review_iter1.json")
     assert twinloop(capsys, "run", "--config", config).code == 0, "round 2 does not wait"
     members = {Path(item["path"]).name for item in read("out/dataset_iter1.json")["members"]}
     assert down not in members

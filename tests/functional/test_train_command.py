@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,10 @@ from twinloop.adapters.fakes import FakeTrainer
 from twinloop.ports import Trained
 from twinloop.stages.trial import Trial
 from twinloop.store.journal import Journal
+from twinloop.store.lock import locked
 from twinloop.store.models.lora_file import header_texts
 
 FAKES = ("--base-model", "fake", "--models-dir", "fake", "--person", "ohwx ana", "--steps", "3")
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    loops.write_photos(tmp_path / "photos")
-    return tmp_path
 
 
 def test_a_folder_becomes_a_lora_once(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -288,3 +283,34 @@ def test_a_long_training_is_told_before_it_starts(home: Path, capsys: pytest.Cap
     config = configuration(home, training={"epochs": 500, "max_train_steps": 6})
     said = twinloop(capsys, "train", "--config", config, "--json")
     assert said.code == 0 and words not in said.err and said.data["steps"] == 6
+
+
+def test_a_file_is_trained_by_one_command_at_a_time(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[Said] = []
+    train = FakeTrainer.train
+
+    def meanwhile(self: FakeTrainer, *order: Any) -> Trained:
+        monkeypatch.setattr(FakeTrainer, "train", train)
+        said.append(twinloop(capsys, "train", "photos", *FAKES, "--output", "new/mine.safetensors", "--seed", "5"))
+        said.append(twinloop(capsys, "train", "photos", *FAKES, "--output", "new/other.safetensors"))
+        return train(self, *order)
+
+    monkeypatch.setattr(FakeTrainer, "train", meanwhile)
+    assert twinloop(capsys, "train", "photos", *FAKES, "--output", "new/mine.safetensors").code == 0
+    refused, other = said
+    assert refused.code == 2 and (
+        f"new/mine.safetensors is being made by another training (process {os.getpid()}). Wait for it" in refused.err
+    )
+    assert other.code == 0 and sorted(path.name for path in (home / "new").iterdir() if path.name[0] == ".") == []
+
+
+def test_runs_with_one_folder_of_loras_do_not_train_at_once(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configuration(home, max_iterations=1)
+    with locked(home / "loras"):
+        for command in (("run",), ("train",)):
+            said = twinloop(capsys, *command, "--config", config)
+            assert said.code == 2 and "loras is in use by another run (process" in said.err, said.err
+            assert "choose another lora_output_dir" in said.err and not (home / "out").exists()
+    assert twinloop(capsys, "run", "--config", config).code == 0

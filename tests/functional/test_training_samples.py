@@ -16,16 +16,11 @@ from twinloop.adapters.fakes import FakeTrainer
 
 FAKES = ("--base-model", "fake", "--models-dir", "fake", "--person", "ohwx ana", "--steps", "9")
 
+pytestmark = pytest.mark.usefixtures("home")
+
 
 def settings(**training: Any) -> Any:
     return loops.settings(max_iterations=1, training={"preset": "fake", "steps": 9, **training})
-
-
-@pytest.fixture(autouse=True)
-def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1735223422")
-    loops.write_photos(Path("photos"))
 
 
 def shots(folder: str) -> list[dict[str, Any]]:

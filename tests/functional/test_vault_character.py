@@ -45,6 +45,17 @@ def record(home: Path) -> dict[str, Any]:
     return data
 
 
+def test_a_drawn_set_is_told_in_tags_and_what_a_run_of_it_needs(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for lone in (*(home / "art").glob("a*.png"), *(home / "art").glob("b*.png")):
+        lone.unlink()
+    said = everything(capsys, "--class", "girl", "--style", "tags")
+    assert said.code == 0 and "prompts begin with 'ohwx miku, 1girl'" in said.out
+    assert "nothing lacks" not in said.out
+    assert "no face was found in 5 of 5, so a run needs" in said.out and '"validation": {"faces": false}' in said.out
+    texts = {path.read_text().strip() for path in (home / "v/organized/miku").glob("*.txt")}
+    assert all(text.count("ohwx miku") == text.count("1girl") == 1 for text in texts), texts
+
+
 def test_what_became_of_the_others_is_said(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = vault(capsys, "run", "art", "--person", "miku", "--reference", "art/a0.png", *FAKE)
     assert said.code == 0, said.err

@@ -71,6 +71,17 @@ def test_from_label_to_a_folder_that_is_ready_for_training(home: Path, capsys: p
     assert "will fuse with the trigger" in again.err
 
 
+def test_what_prompts_begin_with_is_in_the_style_of_the_captions(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labelled(capsys)
+    vault(capsys, "prep", "alice", "--size", 256, "--style", "tags")
+    said = vault(capsys, "label", "alice", "--trigger", "zwx alice")
+    assert "prompts begin with 'zwx alice, 1girl'" in said.out
+    Path("v/captions/p001.json").write_text("{")
+    assert "prompts begin with 'ywx alice woman'" in vault(capsys, "label", "alice", "--trigger", "ywx alice").out
+
+
 def test_edits_are_listed_and_kept(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     labelled(capsys)
     vault(capsys, "prep", "alice", "--size", 256)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from twinloop.adapters.fakes import fake_pack
 from twinloop.adapters.scanning.scanners import HereScanner
 from twinloop.domain.scanned import ScannedFile
 from twinloop.stages.vault.measure import PhotoMeasurer
+from twinloop.store import lock
 from twinloop.store.atomic import read_json
 from twinloop.store.lock import VAULT, locked
 
@@ -195,6 +197,35 @@ def test_a_vault_in_use_is_not_called_an_output_folder(home: Path, capsys: pytes
     with locked(home / "my vault", VAULT):
         said = vault(capsys, "scan", "photos", *FAKE)
     assert said.code == 2 and "my vault is in use by another command" in said.err and "output folder" not in said.err
+
+
+def test_duplicates_are_listed_while_another_command_works(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy("photos/b0.png", "photos/b0_copy.png")
+    vault(capsys, "scan", "photos", *FAKE)
+    vault(capsys, "dedup")
+    with locked(home / "my vault", VAULT):
+        listed = vault(capsys, "duplicates", "--json")
+        assert listed.code == 0 and len(listed.data) == 1
+        assert vault(capsys, "keep", "photos/b0_copy.png").code == 2
+    shutil.copy("photos/b0.png", "photos/b0_again.png")
+    vault(capsys, "scan", *FAKE)
+    with locked(home / "my vault", VAULT):
+        said = vault(capsys, "duplicates")
+    assert said.code == 2 and "in use by another command" in said.err, "they are to be searched again"
+    assert len(vault(capsys, "duplicates", "--json").data[0]["files"]) == 3
+
+
+def test_a_vault_that_must_not_be_written_is_not_called_an_output_folder(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, flags: int = 0) -> int:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(lock, "_opened", refuse)
+    said = vault(capsys, "scan", "photos", *FAKE)
+    assert said.code == 2 and said.err == (
+        "error: No permission to write my vault/.lock. Name another vault (--vault) or change the permissions.\n"
+    )
 
 
 def test_undoing_a_wrong_guess_is_a_way_back(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,19 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional import loops
 from tests.functional.console import configuration
 from tests.helpers.without_libraries import TRAIN, without
 
 NANO = {"base_model": "nano", "training": {"preset": "nano", "steps": 3}}
 SDXL = {"base_model": "nobody/some-sdxl-of-theirs", "training": {"preset": "sdxl", "optimizer": "prodigy"}}
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    loops.write_photos(Path("photos"))
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def line(*extras: str) -> str:

@@ -53,6 +53,13 @@ FORBIDDEN = {
     "asking for a process by a signal": "os.kill(os.getpid(), 0)",
     "renaming onto a file": "Path('a').touch(); Path('b').touch(); Path('a').rename('b')",
     "deleting an open file": "file = open('c', 'wb'); Path('c').unlink()",
+    "deleting a folder of an open file": "Path('f').mkdir(); held = open('f/g', 'wb'); shutil.rmtree('f')",
+    "moving a folder of an open file": "Path('h').mkdir(); other = open('h/i', 'wb'); Path('h').rename('k')",
+    "moving a folder onto one": "Path('l').mkdir(); Path('m').mkdir(); os.replace('l', 'm')",
+    "moving a mapped file": "Path('n').write_bytes(b'x'); number = os.open('n', os.O_RDONLY); "
+    "ctypes.CDLL(None).mmap(None, 1, 1, 1, number, 0); os.close(number); os.replace('n', 'o')",
+    "a file of another name in other case": "Path('p').touch(); Path('P').touch(exist_ok=False)",
+    "a file of another name without its dots": "Path('q').touch(); Path('q. .').touch(exist_ok=False)",
     "a text file in no encoding": "Path('d').write_text('x')",
     "syncing what is only read": "Path('e').touch(); os.fsync(os.open('e', os.O_RDONLY))",
 }
@@ -65,11 +72,13 @@ def test_what_windows_lacks_is_gone(tmp_path: Path) -> None:
         for name, code in FORBIDDEN.items()
     ]
     script = tmp_path / "probe.py"
-    text = "import os, signal\nfrom pathlib import Path\n" + "\n".join(lines)
+    text = "import ctypes, os, shutil, signal\nfrom pathlib import Path\n" + "\n".join(lines)
     script.write_text(f"exec(compile({text!r}, 'probe', 'exec'), {{'__name__': 'twinloop.probe'}})")
     found = said(tmp_path, script)
     assert found.code == 0, found.err
-    assert [line.rpartition(" ")[0] for line in found.out.splitlines()] == list(FORBIDDEN)
+    told = dict(line.rpartition(" ")[::2] for line in found.out.splitlines())
+    assert list(told) == list(FORBIDDEN)
+    assert {kind for name, kind in told.items() if "moving" in name or "deleting" in name} == {"PermissionError"}
 
 
 def test_help_and_doctor(home: Path) -> None:
@@ -95,12 +104,21 @@ def test_photos_are_scanned_by_workers_and_become_a_training_set(home: Path) -> 
     assert json.loads((home / "gaps.json").read_bytes())["recommendations"]
 
 
+def test_a_training_set_follows_a_name_of_other_case_and_with_a_dot_at_its_end(home: Path) -> None:
+    assert twinloop(home, "vault", "name", "ana", "ANA.").code == 0
+    found = twinloop(home, "vault", "prep", "ana.")
+    assert found.code == 0, found.err
+    assert "Moved here, as the name changed" in found.out and "Delete it" not in found.out
+    assert [path.name for path in (home / "outputs/facevault/organized").iterdir()] == ["ANA"]
+
+
 def test_a_run_goes_through_and_is_read_again(home: Path) -> None:
     config = configuration(home, max_iterations=1)
-    for flags in (["--dry-run"], [], []):
+    for flags in (["--dry-run"], [], [], ["--restart"]):
         found = said(home, ROOT / "bootstrap_loop.py", "--config", config, *flags)
         assert found.code == 0, found.err
-    assert "Best LoRA: v1" in found.out
+    assert "Best LoRA: v1" in found.out and "Kept: out is now out.old1" in found.out
+    assert (home / "out.old1" / "journal.jsonl").exists() and (home / "loras.old1").is_dir()
     assert b"\r" not in (home / "out" / "journal.jsonl").read_bytes()
 
 

@@ -249,10 +249,13 @@ def kohya_trainer(
     return ExternalTrainer(tool, where, BaseChoice(base), FAMILIES["sdxl"], notice=notice)
 
 
-def ai_toolkit_trainer(folder: Path, base: str = "someone/some-flux") -> ExternalTrainer:
+def ai_toolkit_trainer(
+    folder: Path, base: str = "someone/some-flux", notice: Callable[[str], None] = lambda text: None
+) -> ExternalTrainer:
     """FLUX.1 by the stand-in for ai-toolkit."""
     tool = AiToolkit()
-    return ExternalTrainer(tool, installed(tool, ai_toolkit(folder)), BaseChoice(base), FAMILIES["flux"])
+    where = installed(tool, ai_toolkit(folder))
+    return ExternalTrainer(tool, where, BaseChoice(base), FAMILIES["flux"], notice=notice)
 
 
 TRAINERS: Mapping[str, Callable[[Path], ExternalTrainer]] = {"kohya": kohya_trainer, "ai-toolkit": ai_toolkit_trainer}

@@ -101,6 +101,14 @@ def test_a_field_that_is_wrong_is_told_once() -> None:
     assert fields(dataset_dir=None, models_dir="yolo:nowhere") == ["dataset_dir", "models_dir"]
 
 
+def test_a_lora_that_is_not_there_is_told_once_with_its_field() -> None:
+    pytest.importorskip("diffusers")
+    named = {"initial_lora": "a.safetensors", "start_from": "b.safetensors", "assistant_lora": "c.safetensors"}
+    extra = [{"path": "x.safetensors"}, {"path": "y.safetensors"}]
+    found = fields(True, base_model="nano", training=named, generation={"extra_loras": extra})
+    assert found == [*(f"training.{name}" for name in named), "generation.extra_loras", "generation.extra_loras"]
+
+
 def test_what_the_machine_cannot_do_joins_the_list() -> None:
     found = fields(True, base_model="nano", dataset_dir="alcie", seed=-1, training={"trainer": "kohya"})
     assert found == ["seed", "dataset_dir", "training.trainer"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -236,6 +237,13 @@ def test_files_that_cannot_be_read_say_what_to_do(tmp_path: Path) -> None:
         load_settings(tmp_path / "c.json")
     (tmp_path / "c.json").write_text('{\n  "person_name": "a",\n}')
     with pytest.raises(ConfigError, match="line 3, column 1: not valid JSON"):
+        load_settings(tmp_path / "c.json")
+    for deep in (f"{'[' * depth}{']' * depth}" for depth in (100, 600, 200_000)):
+        (tmp_path / "c.json").write_text(f'{{"person_name": "a", "seed": {deep}}}')
+        with pytest.raises(ConfigError, match="brackets within brackets, more than 100 deep"):
+            load_settings(tmp_path / "c.json")
+    (tmp_path / "c.json").write_text(f'{{"person_name": "a", "seed": {"9" * 10_000}}}')
+    with pytest.raises(ConfigError, match="a number of more digits than any setting has"):
         load_settings(tmp_path / "c.json")
     (tmp_path / "c.json").write_text(json.dumps(SEED), encoding="utf-16")
     with pytest.raises(InputError, match=r"Cannot read .*c\.json: it is not UTF-8 text\. Save it as UTF-8"):
@@ -732,3 +740,13 @@ def test_files_of_parts_are_part_of_a_run_where_they_are_named() -> None:
 def test_other_programs_names_of_parts_are_known(wrong: dict[str, Any], told: str) -> None:
     (line,) = problems({**LEAST, **wrong})
     assert told in line
+
+
+@pytest.mark.parametrize(("encoding", "named"), [("utf-8", False), ("ascii", True)])
+def test_what_is_no_text_names_how_this_process_reads_names(
+    encoding: str, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that was typed well is not the user's to correct."""
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: encoding)
+    (line,) = problems({**LEAST, "person_name": "J\udcc3\udcbcrgen"})
+    assert line.startswith("person_name: is no text") and (("in ascii" in line and "LC_ALL=C.UTF-8" in line) == named)

@@ -18,6 +18,8 @@ from twinloop.wiring import build_makers, build_toolbox, obstacles
 
 PROGRAMS = {"kohya": sd_scripts, "ai-toolkit": ai_toolkit}
 
+FLUX = "some/FLUX.1-dev"
+KOHYA: dict[str, Any] = {"trainer": "kohya", "extra_args": ["--clip_l=a", "--t5xxl=b", "--ae=c"]}
 AURAFLOW: dict[str, Any] = {
     "base": "some/auraflow",
     "training": {"preset": "auraflow"},
@@ -53,6 +55,14 @@ def found(home: Path, *, base: str, training: dict[str, Any], **changes: Any) ->
             "on models of flux and zimage only",
         ),
         ("some/FLUX.1-dev", {"trainer": "ai-toolkit", "text_encoder": True}, "text encoders of sd15 and sdxl only"),
+        (FLUX, {**KOHYA, "caption_dropout": 0.1}, "training.caption_dropout: kohya's sd-scripts caches"),
+        (
+            FLUX,
+            {**KOHYA, "shuffle_captions": True, "keep_tokens": 2, "caption_tag_dropout_rate": 0.1},
+            "training.caption_tag_dropout_rate, training.shuffle_captions, training.keep_tokens: kohya's sd-scripts",
+        ),
+        ("some/sdxl", {**KOHYA, "keep_trigger": True}, "training.keep_trigger: kohya's sd-scripts drops a caption"),
+        ("some/sdxl", {"trainer": "ai-toolkit", "keep_trigger": False}, "training.keep_trigger: ai-toolkit puts"),
     ],
 )
 def test_what_another_trainer_does_not_know(tmp_path: Path, base: str, training: dict[str, Any], words: str) -> None:
@@ -63,6 +73,20 @@ def test_what_another_trainer_knows(tmp_path: Path) -> None:
     for program in PROGRAMS:
         told = found(tmp_path, base="some/sdxl", training={"trainer": program, "adapter": "lokr", "lokr_factor": 8})
         assert not any(program in line or "photo" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("base", "training"),
+    [
+        (FLUX, KOHYA),  # captions would be dropped now and then, without being asked for
+        (FLUX, {**KOHYA, "caption_dropout": 0, "shuffle_captions": False, "keep_trigger": True}),
+        ("some/sdxl", {**KOHYA, "keep_trigger": False, "shuffle_captions": True, "caption_tag_dropout_rate": 0.1}),
+        ("some/sdxl", {**KOHYA, "keep_trigger": True, "caption_dropout": 0}),
+        ("some/sdxl", {"trainer": "ai-toolkit", "keep_trigger": True}),
+    ],
+)
+def test_captions_as_another_trainer_reads_them(tmp_path: Path, base: str, training: dict[str, Any]) -> None:
+    assert not any("caption" in line or "trigger" in line for line in found(tmp_path, base=base, training=training))
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,7 @@ class FakeGenerator:
     """Draws what the shot asks for; how often it misses, and how like the person it is, depends on the LoRA."""
 
     fingerprint = "fake-generator-1"
+    own_sampler = ""
 
     def __init__(self) -> None:
         self._skill = 0.2

@@ -34,6 +34,3 @@ def run_checks(context: CheckContext, checks: Sequence[Check] = BUILTIN) -> tupl
     """Every check's result, in order; a check that does not apply is left out."""
     results = (check(context) for check in checks)
     return tuple(result for result in results if result is not None)
-
-
-__all__ = ["BUILTIN", "EARLY", "Check", "CheckContext", "run_checks"]

@@ -14,9 +14,9 @@ SMALLEST_SHARE = 0.25
 """Of the subject's face in height; what is smaller is a picture on a wall."""
 
 
-def faces_that_count(faces: Sequence[Face], smallest_share: float = SMALLEST_SHARE) -> list[Face]:
+def faces_that_count(faces: Sequence[Face]) -> list[Face]:
     """The faces of an image, the subject's first, without those much smaller than it."""
-    return [face for face in faces if face.box.height >= smallest_share * faces[0].box.height]
+    return [face for face in faces if face.box.height >= SMALLEST_SHARE * faces[0].box.height]
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,12 @@ class OneFace:
     subject has none.
     """
 
-    smallest_share: float = SMALLEST_SHARE
-
     def __call__(self, context: CheckContext) -> CheckResult | None:
         if context.faceless:
             return None
         if "faces" not in context.seen.measured:
             return CheckResult("one_face", Outcome.UNSURE, None, "1", "no face detector")
-        large = faces_that_count(context.seen.faces, self.smallest_share)
+        large = faces_that_count(context.seen.faces)
         reason = "" if len(large) == 1 else ("no face found" if not large else f"{len(large)} faces")
         return CheckResult("one_face", passed(len(large) == 1), float(len(large)), "1", reason)
 

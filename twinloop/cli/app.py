@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser, words = build_parser(), shell.expanded(sys.argv[1:]) if argv is None else argv
         return execute(parser, words) if words else ask_for_a_command(parser)
 
-    return _guarded(run)
+    return _guarded(run, sys.argv[1:] if argv is None else argv)
 
 
 def _fill_streams() -> None:
@@ -51,14 +51,30 @@ def script(name: str) -> int:
 
         return execute(script_parser(SCRIPTS[name], name), shell.expanded(sys.argv[1:]))
 
-    return _guarded(run)
+    return _guarded(run, sys.argv[1:])
 
 
-def _guarded(run: Callable[[], int]) -> int:
+_INTERRUPTED_JSON = '{"error": {"kind": "Interrupted", "message": "interrupted", "code": 130}}\n'
+
+
+def _guarded(run: Callable[[], int], words: Sequence[str] = ()) -> int:
     """Before a command works, an interruption has nothing to keep; `execute` tells the later ones."""
     _fill_streams()
     try:
-        return run()
+        from twinloop.system.interruption import noted
+
+        with noted():
+            return run()
     except KeyboardInterrupt:
-        sys.stderr.write("error: interrupted\n")
+        from twinloop.system.streams import tell
+
+        tell(sys.stderr, "error: interrupted\n")
+        if "--json" in words:
+            tell(sys.stdout, _INTERRUPTED_JSON)
         return INTERRUPTED
+    finally:
+        from twinloop.system.streams import give_up_if_refused
+
+        give_up_if_refused(
+            sys.stderr
+        )  # what argparse writes to it, say: Python's last flush would change the exit code

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Callable
 from typing import Any
 
 from twinloop.domain.choices import BASE_PARTS
@@ -24,15 +26,22 @@ def _whole(text: str, least: int) -> int:
     return int(text)
 
 
-def fraction(text: str) -> float:
-    """A number from 0 to 1, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
-    return value
+def between(low: float, high: float, expected: str, above: bool = False) -> Callable[[str], float]:
+    """Reads a number for argparse, from ``low``, or with ``above`` from above it, to ``high``; ``expected`` says so."""
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high or (above and value == low):
+            raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+        return value
+
+    return number
+
+
+fraction = between(0, 1, "a number from 0 to 1")
 
 
 def part_file(text: str) -> tuple[str, str]:

@@ -11,15 +11,26 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from twinloop import __version__
 from twinloop.cli.terminal import JsonLines, Terminal
-from twinloop.errors import DISK_FULL, FREE_SPACE, INTERRUPTED, NOT_PERMITTED, TwinLoopError
-from twinloop.system import shell
+from twinloop.domain.wording import harmless
+from twinloop.errors import (
+    DISK_FULL,
+    FREE_SPACE,
+    INTERRUPTED,
+    NOT_PERMITTED,
+    InputError,
+    MissingExtra,
+    StorageError,
+    TwinLoopError,
+)
+from twinloop.system import interruption, shell
+from twinloop.system.streams import give_up_if_refused
 
 Run = Callable[[argparse.Namespace, Terminal], Any]
 """Does the work of a command; what it returns is what ``--json`` prints."""
@@ -59,6 +70,14 @@ def add_command(subparsers: Any, command: Command) -> None:
     complete(parser, command)
 
 
+def add_commands(subparsers: Any, name: str, summary: str, commands: Iterable[Command], kind: str = "command") -> None:
+    """Make commands known below a name, in a table of their own."""
+    parser = subparsers.add_parser(name, help=summary, description=summary, formatter_class=HelpFormatter)
+    table = parser.add_subparsers(title=f"{kind}s", metavar=kind.upper(), required=True)
+    for command in commands:
+        add_command(table, command)
+
+
 def complete(parser: argparse.ArgumentParser, command: Command) -> None:
     """The command's own arguments and the ones that every command has."""
     command.configure(parser)
@@ -74,6 +93,14 @@ _NEAR_FLAG = 0.7
 """How alike a flag must be to be offered, as difflib counts it."""
 _NEAR_COMMAND = 0.6
 """The same of a command: with one letter wrong in three, it is two thirds."""
+
+
+class _WrongCommandLine(SystemExit):
+    """What ends the program because of its command line, with what was said of it."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(code)
+        self.exit_code, self.message = code, message
 
 
 class Parser(argparse.ArgumentParser):
@@ -92,7 +119,7 @@ class Parser(argparse.ArgumentParser):
         if message.startswith("ambiguous option"):
             self._refuse(message, (), ())
         self.print_usage(sys.stderr)
-        self.exit(self.usage_code, f"{self.prog}: error: {message}\n")
+        self._end(message)
 
     def refuse_unknown(self, words: Sequence[str]) -> NoReturn:
         """End because of words that are no flags of this command, nor values of any."""
@@ -104,7 +131,11 @@ class Parser(argparse.ArgumentParser):
         """In one line, with what comes near: the usage of a command with many flags would push it off the screen."""
         near = dict.fromkeys(match for word in asked for match in difflib.get_close_matches(word, known, 2, alike))
         meant = f"; did you mean {' or '.join(near)}?" if near else "."
-        self.exit(self.usage_code, f"{self.prog}: error: {message}{meant} {self.prog} --help lists all.\n")
+        self._end(f"{message}{meant} {self.prog} --help lists all.")
+
+    def _end(self, message: str) -> NoReturn:
+        self._print_message(harmless(f"{self.prog}: error: {message}\n"), sys.stderr)
+        raise _WrongCommandLine(self.usage_code, message)
 
 
 WIDTH = 110
@@ -130,23 +161,40 @@ def execute(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
     """Parse and run; every error becomes one clear message and an exit code."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows a question mark
-    args, unknown = parser.parse_known_args(argv)
-    if unknown:  # told by the subcommand, which knows its flags
-        args.parser.refuse_unknown(unknown)
+            stream.reconfigure(errors="backslashreplace")  # a sign that a terminal cannot show can still be told
+    args = _parsed(parser, argv)
     kind = JsonLines if os.environ.get("TWINLOOP_PROGRESS") == "json" else Terminal
     terminal = kind(sys.stderr if args.json else sys.stdout, sys.stderr)
+    answered = not args.json
     try:
         result, code = args.run(args, terminal), 0
         if isinstance(result, Finished):
             result, code = result.result, result.exit_code
+        interruption.raise_if_lost()
         terminal.clear()
         if args.json:
-            print(json.dumps(_finite(result), indent=2, allow_nan=False))
+            answer = _json(result)
+            answered = True
+            print(answer)
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - the border: whatever happens is told, and becomes an exit code
-        return _failed(error, terminal, args.debug, _next_call(parser, args, argv))
+        failure = _failed(error, terminal, args.debug, _next_call(parser, args, argv))
+        if not answered and failure.kind:
+            _answer(failure)
+        return failure.code
     return code
+
+
+def _parsed(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
+    try:
+        args, unknown = parser.parse_known_args(argv)
+        if unknown:  # told by the subcommand, which knows its flags
+            args.parser.refuse_unknown(unknown)
+    except _WrongCommandLine as wrong:
+        if "--json" in argv:
+            _answer(_Failure(InputError.__name__, wrong.message, wrong.exit_code))
+        raise
+    return args
 
 
 def spend(args: argparse.Namespace, flag: str) -> None:
@@ -186,6 +234,10 @@ def typed(parser: argparse.ArgumentParser) -> str:
     return parser.prog
 
 
+def _json(value: Any) -> str:
+    return json.dumps(_finite(value), indent=2, allow_nan=False)
+
+
 def _finite(value: Any) -> Any:
     """JSON has no word for "not a number": null stands for it."""
     if isinstance(value, dict):
@@ -195,46 +247,71 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _failed(error: BaseException, terminal: Terminal, debug: bool, call: _NextCall) -> int:
+class _Failure(NamedTuple):
+    """Why a command ended: a class of `twinloop.errors` or another word, what is said of it, and the exit code.
+
+    ``kind`` "" = whoever read the output stopped reading.
+    """
+
+    kind: str
+    message: str
+    code: int
+
+
+def _answer(failure: _Failure) -> None:
+    """What ``--json`` prints in place of a result."""
+    try:
+        print(_json({"error": failure._asdict()}), flush=True)
+    except OSError:
+        give_up_if_refused(sys.stdout)
+
+
+def _failed(error: BaseException, terminal: Terminal, debug: bool, call: _NextCall) -> _Failure:
+    """Say why the command ended."""
     if isinstance(error, OSError):
-        _give_up_output()
+        # when stdout itself cannot be written, the interpreter's last flush must not complain about it once more
+        give_up_if_refused(sys.stdout)
     if isinstance(error, BrokenPipeError):
-        return BROKEN_PIPE
+        return _Failure("", "", BROKEN_PIPE)
     if isinstance(error, SystemExit | GeneratorExit):
         raise error
-    if debug:
-        terminal.clear()
-        traceback.print_exception(error)
-    if isinstance(error, TwinLoopError):
-        terminal.error(f"{error}{call.advice}")
-        return error.exit_code
-    if isinstance(error, KeyboardInterrupt):
+    failure = _told(error, call)
+    try:
+        if debug:
+            terminal.clear()
+            print(harmless("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+        terminal.error(failure.message)
+    except OSError:
+        for stream in (sys.stdout, sys.stderr):
+            give_up_if_refused(stream)
+    return failure
+
+
+def _told(error: BaseException, call: _NextCall) -> _Failure:
+    if isinstance(error, KeyboardInterrupt) or interruption.came():
         way = f"without {', '.join(call.spent)} the command" if call.spent else "the same command"
-        terminal.error(f"interrupted. What is finished is kept; {way} goes on: {call.line}")
-        return INTERRUPTED
+        message = f"interrupted. What is finished is kept; {way} goes on: {call.line}"
+        return _Failure("Interrupted", message, INTERRUPTED)
+    if isinstance(error, TwinLoopError):
+        return _Failure(type(error).__name__, f"{error}{call.advice}", error.exit_code)
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] != "twinloop":
         # the scripts start straight after a clone, before anything is installed
-        terminal.error(
+        message = (
             f"the library '{error.name}' is not installed for {sys.executable}.\n"
             "In the project's folder: make install, then .venv/bin/python; or: pip install -c constraints.txt -e ."
         )
-        return USAGE
+        return _Failure(MissingExtra.__name__, message, USAGE)
     if isinstance(error, OSError):
-        terminal.error(f"{_storage_text(error)}{call.advice}")
-        return USAGE
-    terminal.error(
+        kind = InputError if error.errno in _NAMED_WRONG else StorageError
+        return _Failure(kind.__name__, f"{_storage_text(error)}{call.advice}", USAGE)
+    message = (
         f"{type(error).__name__}: {error}\nThis is a defect of the program, not of your input. Run again with --debug"
         " and report what it shows."
     )
-    return DEFECT
+    return _Failure("Defect", message, DEFECT)
 
 
-def _give_up_output() -> None:
-    """When stdout itself cannot be written, the interpreter's last flush must not complain about it once more."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+_NAMED_WRONG = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 def _storage_text(error: OSError) -> str:
@@ -243,6 +320,6 @@ def _storage_text(error: OSError) -> str:
         return f"the disk is full{place}. {FREE_SPACE}"
     if error.errno in NOT_PERMITTED:
         return f"no permission{place}. Choose another folder, or change the permissions."
-    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG):
+    if error.errno in _NAMED_WRONG:
         return f"{error.strerror}{place}. Name another file or folder."
     return f"{error.strerror or error}{place}"

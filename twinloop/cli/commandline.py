@@ -28,7 +28,8 @@ from twinloop.cli import (
     validate,
     vault,
 )
-from twinloop.cli.command import USAGE, Command, HelpFormatter, Parser, add_command
+from twinloop.cli.command import USAGE, Command, HelpFormatter, Parser, add_command, add_commands
+from twinloop.system.streams import tell
 
 COMMANDS: tuple[Command, ...] = (
     menu.COMMAND,
@@ -52,8 +53,8 @@ COMMANDS: tuple[Command, ...] = (
 def ask_for_a_command(parser: argparse.ArgumentParser) -> int:
     """Say what there is, and where somebody new begins; returns the exit code of a command line without a command."""
     parser.print_help(sys.stderr)
-    sys.stderr.write(
-        "\nName a command. New here? A menu asks what you want to do: twinloop menu, or python beaver.py\n"
+    tell(
+        sys.stderr, "\nName a command. New here? A menu asks what you want to do: twinloop menu, or python beaver.py\n"
     )
     return USAGE
 
@@ -72,9 +73,9 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         add_command(subparsers, command)
-    vault.add_group(subparsers)
-    export.add_group(subparsers)
-    lora.add_group(subparsers)
-    nano.add_group(subparsers)
-    models.add_group(subparsers)
+    add_commands(subparsers, "vault", vault.SUMMARY, vault.COMMANDS)
+    add_commands(subparsers, "export", export.SUMMARY, export.COMMANDS, "target")
+    add_commands(subparsers, "lora", lora.SUMMARY, lora.COMMANDS, "action")
+    add_commands(subparsers, "nano", nano.SUMMARY, nano.COMMANDS)
+    add_commands(subparsers, "models", models.SUMMARY, models.COMMANDS)
     return parser

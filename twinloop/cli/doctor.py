@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from twinloop.cli import options
 from twinloop.cli.command import Command, Finished
 from twinloop.cli.settings_from_flags import add_facet_files
 from twinloop.cli.terminal import Terminal
+from twinloop.domain.choices import NANO
 from twinloop.domain.extras import EXTRAS, PURPOSES
 from twinloop.domain.wording import plural
 from twinloop.errors import NOTHING_MEASURED, ConfigError, TwinLoopError, pip_line
@@ -100,6 +102,7 @@ def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) 
     ``kept``: something keeps it from starting.
     """
     from twinloop import wiring
+    from twinloop.stages import faceless
     from twinloop.stages.caption_style import mismatch
     from twinloop.stages.preflight import many_steps
     from twinloop.store.pictures.dataset_folders import subject_images
@@ -114,10 +117,19 @@ def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) 
     terminal.line(f"\nTraining of {config} on {plural(images, 'image')}, {training.steps} steps:")
     if long := many_steps(settings, training, makers.usual_steps, images):
         terminal.warn(long)
-    if other := mismatch(Path(settings.dataset_dir), makers.voice.style):
+    if other := mismatch(Path(settings.dataset_dir), makers.voice.style, settings.base_model):
         terminal.warn(other)
+    needs_faces = settings.validation.faces and not settings.analysis.keep_all
+    if needs_faces and (bare := faceless.foreseen(Path(settings.dataset_dir))):
+        terminal.warn(bare)
     if small := wiring.remark_on_photos(settings, training, sizes):
         terminal.warn(small)
+    licence = makers.family.licence if makers.family is not None and settings.base_model != NANO else None
+    if licence is not None:
+        terminal.line(f"  - Licence: {licence}")
+    with suppress(TwinLoopError):  # what keeps the trainer from working is among the mistakes
+        for note in makers.trainer_notes(training):
+            terminal.warn(note)
     if kept:
         terminal.line(
             f"  - rank {training.rank}, {training.resolution} px; prompts and captions as {makers.voice.style}"
@@ -126,13 +138,13 @@ def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) 
             "  - memory and time cannot be told before it can start: see the mistakes at the end; docs/recipes.md says"
             " what the usual models need on which cards"
         )
-        return {"training": None}
+        return {"training": None, "licence": licence}
     if forecast is None:
         terminal.line("  - what it needs cannot be told for this base model or trainer")
-        return {"training": None}
+        return {"training": None, "licence": licence}
     for line in (forecast.line, *forecast.details):
         terminal.line(f"  - {line}")
-    return {"training": forecast.to_json()}
+    return {"training": forecast.to_json(), "licence": licence}
 
 
 def _version(name: str) -> str | None:
@@ -253,7 +265,7 @@ def _files(models_dir: str, pack: DetectorPack | None, terminal: Terminal) -> li
             terminal.line(f"  - the pack {pack.name}, which needs no files")
         return []
     opened = {path for choice in pack.choices for path in choice.files} if pack is not None else set()
-    states = list(file_states(report, opened, pack_and_folder(models_dir)[0]))
+    states = list(file_states(report, opened, pack_and_folder(models_dir)[0], pack))
     for found in states:
         say = terminal.warn if found.state is State.UNSAFE else terminal.line
         say(f"  - {found.path}: {found.state} ({found.detail})")

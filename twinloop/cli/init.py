@@ -13,6 +13,7 @@ from twinloop.cli.run_folders import output_dir_for
 from twinloop.cli.settings_from_flags import by_flag
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.choices import SUBJECTS
+from twinloop.domain.names import as_folder
 from twinloop.errors import ConfigError, InputError
 from twinloop.system import shell
 
@@ -81,6 +82,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         terminal.line(f"Written: {args.output}. Start: twinloop run --config {shell.quote(str(args.output))}")
     if absent := no_photos(settings):
         terminal.warn(f"dataset_dir: {absent}")
+    if other := _other_captions(settings):
+        terminal.warn(other)
     return data
 
 
@@ -90,8 +93,9 @@ def _starter(args: argparse.Namespace) -> dict[str, Any]:
     from twinloop.families import preset_for
 
     name = args.person_name
-    dataset = args.dataset_dir or f"outputs/facevault/organized/{name}"
+    dataset = args.dataset_dir or f"outputs/facevault/organized/{as_folder(name)}"
     subject = args.subject or _of_consent(Path(dataset))
+    drawn = subject == "character"
     base = args.base_model or Settings.model_fields["base_model"].default
     return {
         "_comment": COMMENT,
@@ -106,7 +110,7 @@ def _starter(args: argparse.Namespace) -> dict[str, Any]:
         "max_iterations": 5,
         "convergence_threshold": 0.05,
         "generation": {"num_per_gap": 5, "num_inference_steps": None, "guidance_scale": None},
-        "validation": {"auto_filter": True},
+        "validation": {"auto_filter": True, **({"faces": False} if drawn and _faceless(Path(dataset)) else {})},
         "training": {"preset": preset_for(base), "epochs": None},
     }
 
@@ -131,6 +135,30 @@ def _of_consent(dataset: Path) -> str:
         return "character" if consent_of(dataset).kind == "fictional" else "person"
     except (InputError, StateError):
         return "person"
+
+
+def _faceless(dataset: Path) -> bool:
+    """Whether FaceVault found no face in most pictures of a folder."""
+    from twinloop.errors import StateError
+    from twinloop.stages.faceless import foreseen
+
+    try:
+        return bool(foreseen(dataset))
+    except StateError:
+        return False
+
+
+def _other_captions(settings: Settings) -> str:
+    """What to say where the captions of the folder are not of the kind that the preset reads."""
+    from twinloop.errors import StateError
+    from twinloop.families import family_of_preset
+    from twinloop.stages.caption_style import mismatch
+
+    preset = settings.training.preset or ""
+    try:
+        return mismatch(Path(settings.dataset_dir), family_of_preset(preset).preset(preset).style, settings.base_model)
+    except StateError:
+        return ""
 
 
 def _checked(starter: dict[str, Any]) -> Settings:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop.cli.argument_types import fraction, positive
-from twinloop.cli.command import Command, HelpFormatter, add_command
+from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.wording import shown
 
@@ -24,14 +24,6 @@ SUMMARY = "Look into LoRA and LoKr files, convert, merge and resize them."
 DIALECTS = ("diffusers", "kohya", "comfyui")
 EXTRACTED = "lora"
 DTYPES = ("float32", "float16", "bfloat16")
-
-
-def add_group(subparsers: Any) -> None:
-    """``lora`` with its own table of subcommands."""
-    parser = subparsers.add_parser("lora", help=SUMMARY, description=SUMMARY, formatter_class=HelpFormatter)
-    table = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    for command in COMMANDS:
-        add_command(table, command)
 
 
 def term(text: str) -> tuple[Path, float]:
@@ -251,7 +243,7 @@ def info_lines(data: Mapping[str, Any]) -> list[str]:
     header = [shown(f"  {key}: {value}") for key, value in data["header"].items()]
     return [
         shown(data["file"]),
-        *columns([(key, shown(value)) for key, value in rows]),
+        *columns(rows),
         *(["Header:", *header] if header else ["Header: no modelspec.* or ss_* texts"]),
     ]
 

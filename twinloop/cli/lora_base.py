@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from twinloop.domain.choices import BUILT_IN, SDXL
+from twinloop.domain.file_names import is_on_network
 from twinloop.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def loads_as_base(name: Any) -> bool:
     """Whether a base model's name in a file can be loaded: LoRAs of other tools often hold a bare file name of another
     machine.
     """
-    if not isinstance(name, str) or not name:
+    # a header may come from anywhere, and none is to have another computer asked
+    if not isinstance(name, str) or not name or is_on_network(name):
         return False
     is_hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None and not name.endswith(".safetensors")
     return name in BUILT_IN or is_hub_id or os.path.exists(os.path.expanduser(name))  # noqa: PTH111 - fails for no name

@@ -8,9 +8,9 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from twinloop.cli.command import Command, Finished, HelpFormatter, add_command
+from twinloop.cli.command import Command, Finished
 from twinloop.cli.terminal import Terminal
-from twinloop.domain.wording import agree, plural
+from twinloop.domain.wording import agree, plural, shown
 from twinloop.errors import DownloadError, InputError
 from twinloop.system import shell
 
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
 SUMMARY = "Model files: what is known and there; add, fetch, verify."
 PROBLEMS = 2
 _WIDTH = 80
-
-
-def add_group(subparsers: Any) -> None:
-    """``models`` with its own table of subcommands."""
-    parser = subparsers.add_parser("models", help=SUMMARY, description=SUMMARY, formatter_class=HelpFormatter)
-    table = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        add_command(table, command)
 
 
 def _folder(parser: argparse.ArgumentParser) -> None:
@@ -85,7 +77,7 @@ def run_list(args: argparse.Namespace, terminal: Terminal) -> Any:
         terminal.line(line)
     for item in items:
         if item.detail:
-            terminal.warn(f"{item.path}: {item.detail}")
+            terminal.warn(shown(f"{item.path}: {item.detail}"))
     found = list(fetchable(items, args.models_dir))
     usual = list(usual_files(args.models_dir))
     for line in usual_lines(usual):
@@ -145,7 +137,7 @@ def run_verify(args: argparse.Namespace, terminal: Terminal) -> Any:
         if item.path is not None:
             items.append(item)
             told = f"{item.path}: {item.condition}{f' ({item.detail})' if item.detail else ''}"
-            (terminal.warn if item.condition in BAD else terminal.line)(told)
+            (terminal.warn if item.condition in BAD else terminal.line)(shown(told))
     bad = sum(item.condition in BAD for item in items)
     terminal.line(f"{plural(len(items), 'file')}, {bad} not as {agree(len(items), 'it', 'they')} should be.")
     return Finished([_data(item) for item in items], PROBLEMS if bad else 0)
@@ -225,20 +217,9 @@ def _size(size: int) -> str:
 
 def _usual_data(usual: Usual) -> dict[str, Any]:
     """One that is not there, in the form of the others."""
-    told = usual.to_json()
-    return {
-        "name": told["name"],
-        "state": told["state"],
-        "path": None,
-        "role": str(usual.file.role),
-        "pack": "yolo",
-        "size": None,
-        "sha256": None,
-        "licence": told["licence"],
-        "source": told["source"],
-        "url": None,
-        "detail": told["detail"],
-    }
+    told = {**usual.to_json(), "role": str(usual.file.role), "pack": "yolo"}
+    fields = "name state path role pack size sha256 licence source url detail".split()
+    return {field: told.get(field) for field in fields}
 
 
 def _data(item: Item) -> dict[str, Any]:

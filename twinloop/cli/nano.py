@@ -8,18 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.cli.argument_types import not_negative, positive
-from twinloop.cli.command import Command, HelpFormatter, add_command
+from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 
 SUMMARY = "The embedded world: sample photos, figures of its models."
-
-
-def add_group(subparsers: Any) -> None:
-    """``nano`` with its own table of subcommands."""
-    parser = subparsers.add_parser("nano", help=SUMMARY, description=SUMMARY, formatter_class=HelpFormatter)
-    table = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        add_command(table, command)
 
 
 def configure_photos(parser: argparse.ArgumentParser) -> None:

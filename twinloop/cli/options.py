@@ -267,7 +267,7 @@ def say_detectors(pack: DetectorPack, terminal: Terminal) -> None:
 
 def open_catalog(args: argparse.Namespace, settings: Settings, terminal: Terminal) -> Catalog:
     """The cache of observations: as asked, the run's own, or the common one; where that cannot be written, memory."""
-    from twinloop.errors import StorageError
+    from twinloop.errors import StateError, StorageError
     from twinloop.store.run.catalog import Catalog
 
     if args.catalog is not None:
@@ -275,6 +275,6 @@ def open_catalog(args: argparse.Namespace, settings: Settings, terminal: Termina
     path = Path(settings.output_dir) / "catalog.sqlite" if args.config else CATALOG
     try:
         return Catalog(path)
-    except StorageError as error:
+    except (StateError, StorageError) as error:
         terminal.warn(f"going on without a cache: {error}")
         return Catalog(None)

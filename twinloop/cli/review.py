@@ -62,21 +62,32 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         f"Round {iteration}: {len(review.opinions)} of {plural(len(verdicts), 'image')} decided by you;"
         f" {_state(space, review)}"
     )
-    return review.to_json()
+    return {**review.to_json(), "images": images_json(verdicts, review)}
 
 
-def image_lines(verdicts: Mapping[str, Verdict], review: Review) -> list[str]:
-    """One line per image: what it is now and by whom, its quality, its name, and which checks did not approve it."""
-    from twinloop.cli.tables import columns
+def images_json(verdicts: Mapping[str, Verdict], review: Review) -> list[dict[str, Any]]:
+    """Every image: what it is now and by whom, its quality, and which checks did not approve it."""
     from twinloop.domain.verdicts import Outcome
     from twinloop.stages.validate import in_words
 
-    rows = [("Outcome", "By", "Quality", "Image", "Failed checks")]
+    images = []
     for name, verdict in verdicts.items():
         said = review.opinions.get(name)
-        why = ", ".join(in_words(check) for check in verdict.results if check.outcome is not Outcome.APPROVED)
         outcome, by = (said.outcome, "you") if said else (verdict.outcome, "checks")
-        rows.append((str(outcome), by, f"{verdict.quality:.2f}", name, why))
+        failed = [in_words(check) for check in verdict.results if check.outcome is not Outcome.APPROVED]
+        quality = round(verdict.quality, 4)
+        images.append({"file": name, "outcome": str(outcome), "by": by, "quality": quality, "failed": failed})
+    return images
+
+
+def image_lines(verdicts: Mapping[str, Verdict], review: Review) -> list[str]:
+    """One line per image of `images_json`."""
+    from twinloop.cli.tables import columns
+
+    rows = [("Outcome", "By", "Quality", "Image", "Failed checks")]
+    for image in images_json(verdicts, review):
+        told = image["outcome"], image["by"], f"{image['quality']:.2f}", image["file"], ", ".join(image["failed"])
+        rows.append(told)
     return [*columns(rows, right=(2,)), ""]
 
 

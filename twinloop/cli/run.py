@@ -117,7 +117,7 @@ def _standing(settings: Settings, toolbox: Toolbox, workspace: Workspace, termin
     return standing(settings, workspace)
 
 
-def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal, told: str = "") -> Any:
+def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal, told: str) -> Any:
     """What the first round would find and make; nothing is written, the cache of observations is in memory.
 
     Args:
@@ -139,7 +139,7 @@ def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal, told: str
     makers, shots = toolbox.makers, _first_shots(result.gaps, settings, toolbox)
     for line in prompt_lines([] if told else shots):
         terminal.line(line)
-    if other := mismatch(Path(settings.dataset_dir), makers.voice.style):
+    if other := mismatch(Path(settings.dataset_dir), makers.voice.style, settings.base_model):
         terminal.warn(other)
     training, images = makers.training(result.images), len(shots)
     if long := many_steps(settings, training, makers.usual_steps, result.images):

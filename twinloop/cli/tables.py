@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from twinloop.domain.wording import plural
+from twinloop.domain.wording import plural, shown
 
 if TYPE_CHECKING:
     from twinloop.stages.analyze import Analysis, FacetCount
@@ -15,7 +15,8 @@ SHOWN = 10
 
 
 def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
-    """Rows as aligned lines, two spaces apart; the columns in ``right`` are numbers."""
+    """Rows as aligned lines, two spaces apart, each cell as `shown`; the columns in ``right`` are numbers."""
+    rows = [list(map(shown, row)) for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(
@@ -65,7 +66,7 @@ def _listed(title: str, items: Sequence[str]) -> list[str]:
     if not items:
         return []
     more = [f"  - and {len(items) - SHOWN} more, all in the JSON"] if len(items) > SHOWN else []
-    return ["", f"{title}: {len(items)}", *(f"  - {item}" for item in items[:SHOWN]), *more]
+    return ["", f"{title}: {len(items)}", *(f"  - {shown(item)}" for item in items[:SHOWN]), *more]
 
 
 def validation_lines(counts: Tally) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import socket
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.errors import InputError
 from twinloop.store.vault.folder import DEFAULT
+from twinloop.system import interruption
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -60,8 +60,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     server = uvicorn.Server(
         uvicorn.Config(create_app(site), log_level="warning", access_log=False, timeout_graceful_shutdown=2)
     )
-    with listening, contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how the page is closed
-        server.run(sockets=[listening])
+    with listening:
+        try:
+            server.run(sockets=[listening])
+        except KeyboardInterrupt:  # that is how the page is closed
+            interruption.forget()
     return {"address": address}
 
 

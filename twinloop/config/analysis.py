@@ -18,7 +18,11 @@ class AnalysisSettings(Section):
     shares: dict[str, dict[str, Share]] = Field(
         default_factory=dict, description="facet -> value -> wanted share, over the facet's defaults"
     )
-    plugins: tuple[Place, ...] = Field((), description="Python files that register facets of your own")
+    plugins: tuple[Place, ...] = Field(
+        (),
+        description="Python files that register facets of your own; a configuration from somebody else can run code"
+        " through them: read it first",
+    )
     keep_all: bool = Field(
         False,
         description="count every readable image, also those without a face, blurred ones, duplicates and other people",

@@ -12,6 +12,9 @@ from twinloop.config.mistakes import mistakes, right_part
 from twinloop.config.settings import Settings
 from twinloop.errors import ConfigError, InputError
 
+_DEEPEST = 100
+"""Of brackets within brackets: what is nested deeper is no configuration, and copying it would fail."""
+
 
 def parse_settings(data: Any, source: str) -> Settings:
     """Settings from parsed JSON.
@@ -59,8 +62,22 @@ def read_config(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error}") from error
     try:
-        return json.loads(text)
+        data = json.loads(text)
+        _check_depth(data, _DEEPEST)
     except json.JSONDecodeError as error:
         raise ConfigError(
             str(path), [f"line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}"]
         ) from None
+    except RecursionError:
+        raise ConfigError(str(path), [f"brackets within brackets, more than {_DEEPEST} deep"]) from None
+    except ValueError:
+        raise ConfigError(str(path), ["a number of more digits than any setting has"]) from None
+    return data
+
+
+def _check_depth(data: Any, left: int) -> None:
+    """Raises RecursionError for what is nested deeper."""
+    if not left:
+        raise RecursionError
+    for item in data.values() if isinstance(data, dict) else data if isinstance(data, list) else ():
+        _check_depth(item, left - 1)

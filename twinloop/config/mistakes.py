@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -90,11 +91,21 @@ def _line(item: Any) -> str:
         return f"{field}: is required"
     if item["type"] == "too_short":
         return f"{field}: name at least {item['ctx']['min_length']}, or leave the field out"
+    if item["type"] == "string_unicode":
+        return f"{field}: is no text{_no_utf8()} (given: {item['input']!r})"
     message = str(item["msg"]).removeprefix("Value error, ")
     given = item.get("input")
     shown = "" if isinstance(given, dict | list) else f" (given: {given!r})"
     ours = _meant_value(given, item["ctx"]["expected"]) if item["type"] == "literal_error" else ""
     return f"{field}: {message[0].lower() + message[1:]}{shown}{ours}"
+
+
+def _no_utf8() -> str:
+    """Why a name that is written well is no text for this process."""
+    encoding = sys.getfilesystemencoding()
+    if encoding.lower().replace("-", "") == "utf8":
+        return ""
+    return f" in {encoding}, as which this process reads file names and arguments: set LC_ALL=C.UTF-8, or PYTHONUTF8=1"
 
 
 def _meant_value(given: Any, choices: str) -> str:

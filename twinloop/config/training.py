@@ -251,7 +251,10 @@ class TrainingConfig(Section):
     )
     caption_dropout: Share | None = Field(None, description="share of draws that see no caption; null = 0.05")
     keep_trigger: bool | None = Field(
-        None, description="a dropped caption leaves the trigger words, false = nothing; null = the preset's"
+        None,
+        description=(
+            "a dropped caption still leaves the trigger words; false = the trigger is dropped, too; null = the preset's"
+        ),
     )
     shuffle_captions: bool | None = Field(
         None,

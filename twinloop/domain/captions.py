@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 
@@ -58,47 +59,61 @@ def with_trigger(caption: str, trigger: str) -> str:
     """A caption that holds the trigger: ``[trigger]`` filled in, or put in front where it is missing; in a caption of
     tags it stands in front, and once.
 
-    Upper and lower case, and ``_`` and a space, count the same, and a backslash before a bracket for nothing; a trigger
-    with commas (``1girl, ohwx``) is there when all of its parts are.
+    Upper and lower case, and ``_`` and a space, count the same, and a backslash before a bracket for nothing. Of a
+    trigger with commas (``ohwx, 1girl``) only the parts that are missing are added, and no count tag to a caption that
+    says itself how many there are.
     """
     caption = one_line(caption).replace("[trigger]", trigger)
-    parts = parts_of(caption)
-    if trigger and _are_tags(parts):
-        lead, rest = _lead_of(parts, trigger)
-        same = [part.casefold() for part in (*lead, *rest)] == [part.casefold() for part in parts]
-        return caption if same else ", ".join((*lead, *rest))
-    if holds_trigger(caption, trigger):
+    parts, wanted = parts_of(caption), _wanted(caption, trigger)
+    missing = [part for part in wanted if not _has_words(caption, part)]
+    if wanted and _are_tags([*missing, *parts]):
+        full = _with_lead(parts, wanted)
+        same = [part.casefold() for part in full] == [part.casefold() for part in parts]
+        return caption if same else ", ".join(full)
+    if not missing:
         return caption
-    return f"{trigger}, {caption}" if caption else trigger
+    pieces = caption.split(",")
+    first = list(takewhile(lambda piece: _is_tag(piece) and any(_has_words(piece, part) for part in wanted), pieces))
+    told = [part for part in wanted if part in missing or any(_has_words(piece, part) for piece in first)]
+    rest = ",".join(pieces[len(first) :]).strip()
+    return ", ".join((*_with_lead(parts_of(",".join(first)), told), *([rest] if rest else [])))
 
 
 def holds_trigger(caption: str, trigger: str) -> bool:
-    """Whether all parts of a trigger stand in a caption, wherever that is, as `with_trigger` finds them."""
-    return all(_has_words(caption, part) for part in parts_of(trigger))
+    """Whether all parts of a trigger that `with_trigger` would add stand in a caption, wherever that is."""
+    return all(_has_words(caption, part) for part in _wanted(caption, trigger))
+
+
+def _wanted(caption: str, trigger: str) -> list[str]:
+    """The parts of a trigger that belong into a caption: no count tag where the caption counts otherwise."""
+    parts = parts_of(trigger)
+    if _COUNTED.search(plain(caption)) is None:
+        return parts
+    return [part for part in parts if _has_words(caption, part) or not COUNT.fullmatch(part)]
 
 
 def _are_tags(parts: Sequence[str]) -> bool:
     """Whether these are tags and no sentence cut at its commas: several short parts without an article or a verb."""
-    return len(parts) > 1 and not any(len(part.split()) > MOST_OF_A_TAG or _PROSE.search(part) for part in parts)
+    return len(parts) > 1 and all(map(_is_tag, parts))
 
 
-def _lead_of(parts: Sequence[str], trigger: str) -> tuple[list[str], list[str]]:
-    """The parts of a caption of tags that hold the trigger, in the trigger's own order, and the others.
+def _is_tag(part: str) -> bool:
+    return len(part.split()) <= MOST_OF_A_TAG and not _PROSE.search(part)
 
-    A part that says more than the trigger's ("ohwx woman") counts as it is; where a part is found nowhere the whole
-    trigger stands in its own words.
+
+def _with_lead(parts: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """The parts of a caption of tags, those that hold the trigger in front, in the trigger's own order.
+
+    A part that says more than the trigger's ("ohwx woman") counts as it is.
     """
-    wanted = parts_of(trigger)
     names = {plain(part) for part in wanted}
     rest = [part for part in parts if plain(part) not in names]
     whole = {plain(part) for part in parts} & names
     lead = [
-        part if plain(part) in whole else next((longer for longer in rest if _has_words(longer, part)), "")
+        part if plain(part) in whole else next((longer for longer in rest if _has_words(longer, part)), part)
         for part in wanted
     ]
-    if not all(lead):
-        return wanted, rest
-    return list(dict.fromkeys(lead)), [part for part in rest if part not in lead]
+    return [*dict.fromkeys(lead), *(part for part in rest if part not in lead)]
 
 
 def plain(words: str) -> str:
@@ -108,6 +123,8 @@ def plain(words: str) -> str:
 
 COUNT = re.compile(r"(?:\d\+?|multiple[ _])(?:girl|boy|other)s?|solo(?:[ _]focus)?", re.IGNORECASE)
 """Tags of how many there are, and of which sex."""
+_COUNTED = re.compile(r"(?<!\w)(?:(?:\d\+?|multiple )(?:girl|boy|other)s?|no humans?)(?!\w)")
+"""In words as `plain` has them: that a caption says itself how many there are, and of which sex."""
 _SEVERAL = re.compile(r"(?:[2-9]\+?|multiple[ _])(?:girl|boy|other)s?", re.IGNORECASE)
 _SEXES = {"1girl": ("woman", "girl", "lady", "female"), "1boy": ("man", "boy", "guy", "male")}
 

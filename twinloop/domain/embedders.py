@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from twinloop.domain.known_models import by_hash
 from twinloop.domain.likeness import MEASURED, Likeness, published
@@ -33,9 +32,7 @@ class FaceEmbedder:
         likeness: limits on its cosines. limits_from: where these come from, as the end of a sentence.
         source: where its files come from. licence: of the weights.
         notice: what a user must know before using it; "" = nothing.
-        dimensions: of its vector; None = any. size: side of its square input in pixels. template: (x, y) of the five
-            landmarks there.
-        channels: their order in the input. divide, mean, std: a pixel of 0..255 goes in as (pixel / divide - mean) /
+        dimensions: of its vector; None = any. divide, mean, std: a pixel of 0..255 goes in as (pixel / divide - mean) /
             std, per channel.
     """
 
@@ -48,9 +45,6 @@ class FaceEmbedder:
     licence: str
     notice: str = ""
     dimensions: int | None = None
-    size: int = 112
-    template: Points = TEMPLATE
-    channels: Literal["RGB", "BGR"] = "RGB"
     divide: float = 255.0
     mean: Triple = (0.0, 0.0, 0.0)
     std: Triple = (1.0, 1.0, 1.0)

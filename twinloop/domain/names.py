@@ -28,6 +28,11 @@ def normal(name: str) -> str:
     return composed(name).strip()
 
 
+def as_folder(name: str) -> str:
+    """What the folder of a name is called: without dots and blanks at its end, which Windows would drop."""
+    return composed(name).rstrip(" .")
+
+
 def folded(name: str) -> str:
     """What two names share that count as one: case, composition and invisible characters make no difference."""
     plain = "".join(char for char in unicodedata.normalize("NFD", name.strip()) if not _invisible(char))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+
+from twinloop.domain.names import JOINER, NON_JOINER
 
 NAMED = 3
 """Of many things so many are named in a sentence."""
 NO_PHOTO_TO_TRAIN_ON = "There is no photo to train on. Add photos of the person to the dataset folder."
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def plural(count: int, noun: str, many: str | None = None) -> str:
@@ -26,12 +30,14 @@ def some(names: Sequence[str]) -> str:
 
 
 def by_reason(entries: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """(name, reason) of many things -> (names, reason), each reason once: ``a.jpg``, ``a.jpg and 7 more``."""
+    """(name, reason) of many things -> (names, reason), each reason once: ``a.jpg``, ``a.jpg and 7 more``; names as
+    `shown`.
+    """
     alike: dict[str, list[str]] = {}
     for name, reason in entries:
         alike.setdefault(reason, []).append(name)
     return [
-        (names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else ""), reason)
+        (shown(names[0]) + (f" and {len(names) - 1} more" if len(names) > 1 else ""), reason)
         for reason, names in alike.items()
     ]
 
@@ -43,11 +49,20 @@ def percent(share: float) -> str:
 
 def shown(text: str) -> str:
     """Text that somebody else wrote (a path, a name in a file) on one line of a terminal: signs that are not printed
-    become escapes.
+    become escapes, but for those that join letters.
     """
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
-    )
+    return "".join(char if char.isprintable() or char in (NON_JOINER, JOINER) else _escape(char) for char in text)
+
+
+def harmless(text: str) -> str:
+    """Any text, as a terminal may have it: what it would obey, or write from the other side, becomes escapes; lines and
+    tabs stay.
+    """
+    return _OBEYED.sub(lambda found: _escape(found[0]), text)
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape", "surrogatepass").decode()
 
 
 def none_can_be_used(count: int, noun: str, where: str) -> str:

@@ -80,7 +80,8 @@ class Candidate:
 class Candidates:
     """A dataset, looked at.
 
-    ``left_out`` holds (name, reason); ``fingerprint`` says which models measured, ``consent`` what was recorded of it.
+    ``left_out`` holds (name, reason); ``fingerprint`` says which models measured, ``consent`` what was recorded of it,
+    ``unread`` is as in `DetectorPack`.
     """
 
     dataset: str
@@ -89,6 +90,7 @@ class Candidates:
     looked_at: int
     fingerprint: str
     consent: str = NOT_RECORDED.text
+    unread: frozenset[str] = frozenset()
 
     def only(self, keeps: Callable[[Candidate], bool], reason: Callable[[Candidate], str]) -> Candidates:
         """The candidates that ``keeps`` admits; the others are left out with their reason."""
@@ -124,8 +126,9 @@ def gather(dataset: Path, observer: Observer, catalog: Catalog, reporter: Report
         raise NothingToDo(f"No photo to export in {dataset} ({told}).")
     items = _candidates(selection.photos, names)
     return Candidates(
-        dataset.resolve().name, items, left_out, len(files), observer.fingerprint, recorded_consent(dataset).text
-    )
+        dataset.resolve().name, items, left_out, len(files), observer.fingerprint, recorded_consent(dataset).text,
+        observer.pack.unread,
+    )  # fmt: skip
 
 
 def _found(folder: Path) -> list[tuple[Path, str, str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from twinloop.domain.model_roles import UNREAD_ON_DRAWINGS
 from twinloop.domain.wording import plural
 from twinloop.exporters.candidates import Candidate, Candidates
 from twinloop.exporters.head import Window
@@ -99,6 +100,11 @@ def why_missing(slot: Slot, candidates: Candidates) -> str:
     """ "Nothing fits" and "nobody looked" are different things."""
     items = candidates.items
     if items and all(slot.admits(c) is None for c in items):
+        if slot.needs & candidates.unread:
+            return (
+                f"not measured of a drawn character: {UNREAD_ON_DRAWINGS}. To measure it all the same, name the facets"
+                " (expression, composition for the eyes) in analysis.facets of the configuration"
+            )
         return "not measured on any photo: no detector for it (twinloop doctor says which file is missing)"
     others = f" ({len(candidates.left_out)} of {candidates.looked_at} were left out)" if candidates.left_out else ""
     return f"none of {plural(len(items), 'usable photo')} shows it{others}"

@@ -21,7 +21,7 @@ from twinloop.families.registered import lora_names_of
 from twinloop.loras.adapter import Adapter, understood
 from twinloop.loras.container import file_bytes
 from twinloop.loras.lora import Dialect, LoraFile
-from twinloop.loras.texts import trigger_of
+from twinloop.loras.texts import named_texts, trigger_of
 from twinloop.loras.write import effective_dialect, written
 from twinloop.store.models.base_name import BASE_NAME, base_name
 from twinloop.store.pictures.images import load_image
@@ -53,7 +53,8 @@ def export_drop_in(target: str, file: LoraFile, drop_in: DropIn) -> Package:
     dialect = effective_dialect(adapter, usual)
     trigger = drop_in.trigger or trigger_of(file.texts)
     base = {BASE_NAME: base_name(file.texts[BASE_NAME])} if BASE_NAME in file.texts else {}
-    texts = {**file.texts, **base, **({"modelspec.trigger_phrase": trigger} if trigger else {})}
+    trigger_text = {"modelspec.trigger_phrase": trigger} if trigger else {}
+    texts = named_texts({**file.texts, **base, **trigger_text}, drop_in.name)
     stem = f"{PLACES[target]}/{drop_in.name}"
     files = [File(f"{stem}.safetensors", file_bytes(*written(adapter, dialect, texts)))]
     files.append(File(f"{stem}.json", _user_metadata(file, adapter, trigger, drop_in)))

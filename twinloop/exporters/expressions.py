@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from twinloop.exporters.candidates import Candidates
-from twinloop.exporters.encode import jpeg, png
+from twinloop.exporters.encode import jpeg
 from twinloop.exporters.live2d import exp3_bytes
-from twinloop.exporters.manifest import item, manifest, readme, warnings_of
 from twinloop.exporters.package import File, Package
 from twinloop.exporters.sheet import draw_sheet
 from twinloop.exporters.slots import Slot
-from twinloop.exporters.views import HEAD_WINDOW, cells, make_views
+from twinloop.exporters.views import HEAD_WINDOW, About, cells, make_views, packed, picture_files
 
 OVERVIEW_SIDE = 384
-ABOUT = "Expression set: reference for drawing and rigging a Live2D model."
 HONEST = (
     "Live2D and VTube Studio move a rig that is made from a layered PSD. Photos cannot be rigged: the PNGs here are",
     (
@@ -36,6 +35,9 @@ HONEST = (
         " those."
     ),
 )
+ABOUT = About(
+    "expressions", "Expression set", "Expression set: reference for drawing and rigging a Live2D model.", HONEST
+)
 
 
 def export_expressions(slots: Sequence[Slot], candidates: Candidates, side: int, prefer_real: bool) -> Package:
@@ -45,41 +47,15 @@ def export_expressions(slots: Sequence[Slot], candidates: Candidates, side: int,
         NothingToDo: no photo shows any of them.
     """
     found = make_views(slots, candidates, HEAD_WINDOW, side, prefer_real)
-    listed = [(view, f"{view.choice.slot.name}.png") for view in found.views]
-    drafts = [(slot.name, data) for slot in slots if (data := exp3_bytes(slot.name)) is not None]
-    files = [File(file, png(view.picture, not view.choice.candidate.real)) for view, file in listed]
-    files += [File(f"{name}.exp3.json", data) for name, data in drafts]
+    drafts = [File(f"{s.name}.exp3.json", data) for s in slots if (data := exp3_bytes(s.name)) is not None]
     overview = draw_sheet(
         "Expression set",
         "Reference to draw from; stills are no rig.",
         cells(slots, found, lambda view: view.origin, lambda _: ()),
         OVERVIEW_SIDE,
     )
-    files.append(File("overview.jpg", jpeg(overview, found.synthetic)))
-    files.append(
-        File(
-            "README.txt",
-            readme(
-                "Expression set", HONEST, [(v.choice, file) for v, file in listed], found.missing, candidates.consent
-            ),
-        )
-    )
-    items = [item(view.choice, file, **view.facts()) for view, file in listed]
+    files = [*picture_files(found), *drafts, File("overview.jpg", jpeg(overview, found.synthetic))]
     undrafted = [slot.name for slot in slots if exp3_bytes(slot.name) is None]
-    return Package(
-        tuple(files),
-        "manifest.json",
-        manifest(
-            "expressions",
-            ABOUT,
-            found.candidates,
-            items,
-            found.missing,
-            drafts=[f"{name}.exp3.json" for name, _ in drafts],
-        ),
-        (
-            *warnings_of(found.choices, found.missing),
-            *found.warnings,
-            *(f"{name}: no draft of an exp3.json is known for this expression" for name in undrafted),
-        ),
-    )
+    told = (f"{name}: no draft of an exp3.json is known for this expression" for name in undrafted)
+    found = replace(found, warnings=(*found.warnings, *told))
+    return packed(ABOUT, found, files, drafts=[file.name for file in drafts])

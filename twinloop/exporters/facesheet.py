@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 from twinloop.exporters.candidates import Candidates
 from twinloop.exporters.encode import jpeg, png
-from twinloop.exporters.manifest import item, manifest, readme, warnings_of
 from twinloop.exporters.package import File, Package
 from twinloop.exporters.sheet import draw_sheet
 from twinloop.exporters.slots import Slot
-from twinloop.exporters.views import HEAD_WINDOW, View, cells, make_views
+from twinloop.exporters.views import HEAD_WINDOW, About, View, cells, make_views, packed, picture_files
 
-ABOUT = "Face sheet: reference art for people who model or sculpt a head."
 HONEST = (
     "MetaHuman makes an identity from a mesh, from footage or from DNA, never from stills. This sheet is reference",
     "art: to look at while sculpting, or to show beside the result. No program turns it into a MetaHuman.",
@@ -23,6 +21,7 @@ HONEST = (
     ),
     "All heads have one size and one eye line; eyes are level except in profiles, which are left as photographed.",
 )
+ABOUT = About("facesheet", "Face sheet", "Face sheet: reference art for people who model or sculpt a head.", HONEST)
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class SheetName:
 
     @property
     def views(self) -> str:
-        return f"{self.stem}_views"
+        return f"{self.stem}_views/"
 
 
 def export_facesheet(
@@ -53,22 +52,8 @@ def export_facesheet(
         found.side,
     )
     encode = png if name.suffix.lower() == ".png" else jpeg
-    files = [File(f"{name.stem}{name.suffix}", encode(sheet, found.synthetic))]
-    listed = [(view, f"{name.views}/{view.choice.slot.name}.png") for view in found.views]
-    files += [File(file, png(view.picture, not view.choice.candidate.real)) for view, file in listed]
-    text = readme(
-        "Face sheet", HONEST, [(view.choice, file) for view, file in listed], found.missing, candidates.consent
-    )
-    files.append(File(f"{name.views}/README.txt", text))
-    return Package(
-        tuple(files),
-        f"{name.views}/manifest.json",
-        manifest(
-            "facesheet", ABOUT, found.candidates, [item(view.choice, file, **view.facts()) for view, file in listed],
-            found.missing, sheet=f"{name.stem}{name.suffix}", files_are_relative_to="..",
-        ),
-        (*warnings_of(found.choices, found.missing), *found.warnings),
-    )  # fmt: skip
+    files = [File(f"{name.stem}{name.suffix}", encode(sheet, found.synthetic)), *picture_files(found, name.views)]
+    return packed(ABOUT, found, files, name.views, sheet=f"{name.stem}{name.suffix}", files_are_relative_to="..")
 
 
 def _line(view: View) -> str:

@@ -19,6 +19,8 @@ USUAL_PROPORTION = 0.9
 appendix C) say the same."""
 _EYES_IN_BOX, _SIZE_OF_BOX = 0.40, 0.67
 """Eye line and head size as shares of the face box's height, for detectors without landmarks."""
+_SHIFT = 0.4
+"""How far a turned head's eyes go towards where it looks, as a multiple of `Head.size`: its back needs the room."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,10 @@ class Window:
 
     Attributes:
         heads: its side as a multiple of `Head.size`. eye_line: height of the eyes from the top, as a share of the side.
-        shift: how far a turned head's eyes go towards where it looks, as a multiple of `Head.size`: its back needs the
-            room.
     """
 
     heads: float
     eye_line: float
-    shift: float = 0.4
 
     def pixels(self, head: Head) -> float:
         """Side in pixels of the photo."""
@@ -68,7 +67,7 @@ class Window:
 
     def eyes(self, head: Head, side: int) -> tuple[float, float]:
         """Where the eyes come to lie in a picture of ``side`` pixels."""
-        return side * (0.5 + self.shift * head.turn / self.heads), side * self.eye_line
+        return side * (0.5 + _SHIFT * head.turn / self.heads), side * self.eye_line
 
 
 def proportion_of(faces: Iterable[Face]) -> float:

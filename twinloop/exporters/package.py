@@ -12,9 +12,10 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from twinloop.domain.file_names import is_inside
 from twinloop.errors import NothingToDo, StateError, TwinLoopError
 from twinloop.store.atomic import fsync_folder, is_leftover, read_json, sha256_file, storage_errors, write_bytes
 from twinloop.system.files import rename_over
@@ -131,13 +132,8 @@ def _earlier(manifest: Path, now: Mapping[str, Any]) -> dict[str, str]:
             f"{manifest.parent} holds another export ({', '.join(other)}). Choose another --output; nothing was"
             " written."
         )
-    return {name: digest for name, digest in listed.items() if _inside(name)}
-
-
-def _inside(name: str) -> bool:
-    """Whether a name in a manifest stays below the package's root: a manifest may come from anywhere."""
-    paths = (PurePosixPath(name), PureWindowsPath(name))
-    return not any(path.anchor or ".." in path.parts for path in paths)
+    # a manifest may come from anywhere
+    return {name: digest for name, digest in listed.items() if is_inside(name)}
 
 
 def _refuse_strangers(root: Path, files: Mapping[str, str], earlier: Mapping[str, str]) -> None:

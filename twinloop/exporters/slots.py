@@ -32,6 +32,7 @@ class Slot:
         name: in flags, file names and manifests. wanted: in words, for what is missing. remedy: how to get it.
         admits: whether a photo may stand here; None = it cannot be told. fit: 0..1, how well.
         wishes: what is said against one, and how much it weighs.
+        needs: names of `Observation.measured` without which it cannot be told, where a drawn character may lack them.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Slot:
     admits: Callable[[Candidate], bool | None]
     fit: Callable[[Candidate], float]
     wishes: tuple[Wish, ...]
+    needs: frozenset[str] = frozenset()
 
     @property
     def label(self) -> str:
@@ -152,6 +154,7 @@ def _expression_slot(name: str, facet: Facet) -> Slot:
         admits=admits,
         fit=fit,
         wishes=(wishes.pose_known, wishes.eyes_open, wishes.straight, wishes.no_hands, wishes.alone),
+        needs=frozenset(facet.needs),
     )
 
 

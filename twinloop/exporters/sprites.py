@@ -8,18 +8,16 @@ import dataclasses
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from twinloop.domain.facet import Facet
 from twinloop.exporters import wishes
 from twinloop.exporters.candidates import Candidate, Candidates
-from twinloop.exporters.choose import Choice, Missing
-from twinloop.exporters.encode import png
+from twinloop.exporters.choose import Missing
 from twinloop.exporters.head import Window
-from twinloop.exporters.manifest import item, manifest, readme, warnings_of
 from twinloop.exporters.package import File, Package
 from twinloop.exporters.slots import FIRST, LARGEST_YAW, Slot, expression_slots
-from twinloop.exporters.views import View, make_views
+from twinloop.exporters.views import About, make_views, packed, picture_files
 
 WINDOW = Window(heads=2.9, eye_line=0.43)
 MOUTH_OPEN, EYES_SHUT = 0.25, 0.3
@@ -39,18 +37,15 @@ SILLYTAVERN: Mapping[str, str | None] = {
 
 
 @dataclass(frozen=True)
-class SpriteTarget:
+class SpriteTarget(About):
     """One program.
 
     Attributes:
-        name: of the export. title, honest: for the README. zipped: name of one flat ZIP of the pictures, "" = single
-            files.
+        names: as `VRM` has them; none = the states of a talking head.
+        zipped: name of one flat ZIP of the pictures, "" = single files.
     """
 
-    name: str
-    title: str
-    about: str
-    honest: tuple[str, ...]
+    names: Mapping[str, str | None] = field(default_factory=dict)
     zipped: str = ""
 
 
@@ -95,6 +90,7 @@ VRM_NAMES = SpriteTarget(
             " from photos."
         ),
     ),
+    names=VRM,
 )
 SPRITES = SpriteTarget(
     "sillytavern",
@@ -111,8 +107,15 @@ SPRITES = SpriteTarget(
         ),
         "program can measure are filled.",
     ),
+    names=SILLYTAVERN,
     zipped="sprites.zip",
 )
+TARGETS = {target.name: target for target in (PNGTUBER, VRM_NAMES, SPRITES)}
+
+
+def slots_of(target: SpriteTarget, facet: Facet) -> tuple[Slot, ...]:
+    """What that program has pictures for; ``facet``: of expressions."""
+    return named_slots(target.names, facet) if target.names else talking_slots()
 
 
 def named_slots(names: Mapping[str, str | None], facet: Facet) -> tuple[Slot, ...]:
@@ -169,6 +172,7 @@ def _talking(name: str, mouth: bool, eyes: bool) -> Slot:
             wishes.no_hands,
             wishes.alone,
         ),
+        needs=frozenset({"eyes", "expression"}),
     )
 
 
@@ -182,25 +186,13 @@ def export_sprites(
     """
     found = make_views(slots, candidates, WINDOW, side, prefer_real)
     found = dataclasses.replace(found, missing=tuple(_honest(gap) for gap in found.missing))
-    pictures = [(view, f"{view.choice.slot.name}.png", _bytes(view)) for view in found.views]
-    listed: list[tuple[Choice, str]] = [(view.choice, name) for view, name, _ in pictures]
-    if target.zipped:
-        files = [File(target.zipped, _zip([(name, data) for _, name, data in pictures]))]
-    else:
-        files = [File(name, data) for _, name, data in pictures]
-    files.append(File("README.txt", readme(target.title, target.honest, listed, found.missing, candidates.consent)))
-    items = [item(view.choice, name, **view.facts()) for view, name, _ in pictures]
-    about = manifest(target.name, target.about, found.candidates, items, found.missing)
-    return Package(tuple(files), "manifest.json", about, (*warnings_of(found.choices, found.missing), *found.warnings))
+    files = picture_files(found)
+    return packed(target, found, [File(target.zipped, _zip(files))] if target.zipped else files)
 
 
-def _bytes(view: View) -> bytes:
-    return png(view.picture, not view.choice.candidate.real)
-
-
-def _zip(pictures: Sequence[tuple[str, bytes]]) -> bytes:
+def _zip(pictures: Sequence[File]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in pictures:
-            archive.writestr(zipfile.ZipInfo(name, FIXED), data)
+        for file in pictures:
+            archive.writestr(zipfile.ZipInfo(file.name, FIXED), file.data)
     return buffer.getvalue()

@@ -10,8 +10,10 @@ from PIL import Image
 
 from twinloop.exporters.candidates import Candidate, Candidates
 from twinloop.exporters.choose import Choice, Missing, Policy, choose
+from twinloop.exporters.encode import png
 from twinloop.exporters.head import Window, cut_head
-from twinloop.exporters.package import require_pictures
+from twinloop.exporters.manifest import item, manifest, readme, warnings_of
+from twinloop.exporters.package import File, Package, require_pictures
 from twinloop.exporters.sheet import Cell
 from twinloop.exporters.slots import Slot
 
@@ -22,6 +24,20 @@ SMALLEST_SIDE = 256
 HEAD_WINDOW = Window(heads=2.7, eye_line=0.44)
 """The whole head with some air around it, for sheets and sets of views."""
 _STEP = 16
+
+
+@dataclass(frozen=True)
+class About:
+    """What a package of views says of itself.
+
+    Attributes:
+        name: of the export. title, honest: for the README. about: for the manifest.
+    """
+
+    name: str
+    title: str
+    about: str
+    honest: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +108,28 @@ def make_views(slots: Sequence[Slot], candidates: Candidates, window: Window, si
     common = common_side([choice.candidate for choice in choices], window, side)
     views = tuple(View(c, cut_head(c.candidate.pixels(), c.candidate.head, window, common), window) for c in choices)
     return ViewSet(views, missing, common, usable, _small(choices, common, side))
+
+
+def picture_files(found: ViewSet, folder: str = "") -> list[File]:
+    """The pictures by themselves, named after their slots."""
+    return [File(_file(view, folder), png(view.picture, not view.choice.candidate.real)) for view in found.views]
+
+
+def packed(about: About, found: ViewSet, files: Sequence[File], folder: str = "", **more: Any) -> Package:
+    """A package of these files, with README and manifest beside the pictures; ``more``: for the manifest."""
+    listed = [(view.choice, _file(view, folder)) for view in found.views]
+    text = readme(about.title, about.honest, listed, found.missing, found.candidates.consent)
+    items = [item(view.choice, _file(view, folder), **view.facts()) for view in found.views]
+    return Package(
+        (*files, File(f"{folder}README.txt", text)),
+        f"{folder}manifest.json",
+        manifest(about.name, about.about, found.candidates, items, found.missing, **more),
+        (*warnings_of(found.choices, found.missing), *found.warnings),
+    )
+
+
+def _file(view: View, folder: str) -> str:
+    return f"{folder}{view.choice.slot.name}.png"
 
 
 def cells(

@@ -10,8 +10,8 @@ EYES_OPEN = 0.5
 """``eyes_open`` is 1 for open and 0 for closed; a laugh narrows eyes but stays above this in the packs we ship."""
 SUNGLASSES = 0.5
 """``sunglasses`` from which the eyes are called covered, not closed."""
-UNTOLD = 2
-"""Place among the phrases for missing eyes that says nothing."""
+CLOSED, UNTOLD = 0, 2
+"""Places among the phrases for missing eyes: that they are closed, and that which says nothing."""
 
 
 def _judge(seen: Observation) -> Reading:
@@ -24,6 +24,12 @@ def _judge(seen: Observation) -> Reading:
     return Reading(tuple(v for v, yes in found.items() if yes), tuple(v for v, yes in found.items() if not yes))
 
 
+def eyes_closed(seen: Observation) -> bool:
+    """Whether the eyes were seen to be closed: not hidden, and not only not found."""
+    eyes_open = seen.measure("eyes_open")
+    return eyes_open is not None and eyes_open < EYES_OPEN and _missing_eyes(seen) == CLOSED
+
+
 def _hands(seen: Observation) -> int:
     """Hands that the detector is sure of."""
     return sum(part.kind == "hand" and part.confidence >= HAND_CONFIDENCE for part in seen.parts)
@@ -33,9 +39,13 @@ def _wording(seen: Observation, value: str) -> int:
     """One hand or both; eyes closed, behind dark lenses, or only not found (``eyes_untold``)."""
     if value == "hands_visible":
         return int(_hands(seen) > 1)
+    return _missing_eyes(seen)
+
+
+def _missing_eyes(seen: Observation) -> int:
     if seen.measure("eyes_untold"):
         return UNTOLD
-    return int((seen.measure("sunglasses") or 0.0) >= SUNGLASSES)
+    return int((seen.measure("sunglasses") or 0.0) >= SUNGLASSES)  # 0 = CLOSED
 
 
 FACET = DefinedFacet(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from twinloop.domain.facet import DefinedFacet, Phrase, one_of
+from twinloop.domain.facet import BARE, DefinedFacet, Phrase, one_of
 from twinloop.domain.observation import Observation, Reading
+from twinloop.facets.composition import eyes_closed
 
 FRONT_BELOW = 20.0
 """Degrees of |yaw| under which a head counts as frontal."""
@@ -39,8 +40,11 @@ def _judge(seen: Observation) -> Reading:
     return Reading.unknown() if seen.pose is None else one_of(VALUES, angle_of(seen.pose.yaw))
 
 
-def _left_or_right(seen: Observation, value: str) -> int:
-    return int(value != "front" and seen.pose is not None and seen.pose.yaw > 0)
+def _wording(seen: Observation, value: str) -> int:
+    """To the left or to the right; of a frontal head with closed eyes not that it looks at anybody."""
+    if value == "front":
+        return BARE if eyes_closed(seen) else 0
+    return int(seen.pose is not None and seen.pose.yaw > 0)
 
 
 FACET = DefinedFacet(
@@ -53,6 +57,8 @@ FACET = DefinedFacet(
             ("straight-on, looking at viewer",),
             ("profile",),
             wish="from the front",
+            bare="front view, facing the camera",
+            bare_tags="straight-on, facing viewer",
         ),
         "three_quarter": Phrase(
             ("three-quarter view, head turned to the left", "three-quarter view, head turned to the right"),
@@ -69,5 +75,5 @@ FACET = DefinedFacet(
     },
     needs=("faces", "pose"),
     judge=_judge,
-    wording=_left_or_right,
+    wording=_wording,
 )

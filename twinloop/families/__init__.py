@@ -16,14 +16,3 @@ for _module in sorted(pkgutil.iter_modules(__path__), key=lambda entry: entry.na
     _found = getattr(importlib.import_module(f"{__name__}.{_module.name}"), "FAMILY", None)
     if isinstance(_found, Family):
         register_family(_found)
-
-__all__ = [
-    "FAMILIES",
-    "Family",
-    "Preset",
-    "distilled",
-    "family_of_preset",
-    "preset_for",
-    "preset_name",
-    "register_family",
-]

@@ -147,6 +147,14 @@ FLOW_SCHEDULERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 """Of flow models."""
 
+_SETTLES: Mapping[str, Any] = {
+    "use_karras_sigmas": False,
+    "use_exponential_sigmas": False,
+    "use_beta_sigmas": False,
+    "algorithm_type": "dpmsolver++",
+}
+"""Options of a diffusers scheduler that make it another sampler -> their usual values."""
+
 DISTILLED_SCHEDULERS: Mapping[str, int] = {"LCMScheduler": 50, "TCDScheduler": 50}
 """Classes that step through times of their own, which models were distilled to -> how many there are at most."""
 
@@ -315,6 +323,14 @@ class Family:
                 f" {'their' if self.flow else 'its'} own. Set it to null."
             )
         return kind, {**changes, "timestep_spacing": spacing}
+
+    def sampler_of(self, kind: str, config: Mapping[str, Any]) -> str:
+        """The name of a diffusers scheduler (class and configuration), as `scheduler` takes it; "" = it has none."""
+        told = {option: config[option] for option, usual in _SETTLES.items() if config.get(option, usual) != usual}
+        for name, (known, changes) in self.schedulers.items():
+            if known == kind and {option: changes[option] for option in _SETTLES.keys() & changes.keys()} == told:
+                return name
+        return ""
 
     def check_clip_skip(self, clip_skip: int) -> None:
         """Whether its texts can be read from that layer of CLIP, counted from the end.

@@ -11,6 +11,11 @@ from typing import Any
 from twinloop.ports import TrainingSettings
 
 Tensor = Any
+JOINT_ATTENTION = (
+    "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0",
+    "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
+)  # fmt: skip
+"""Layers of an attention that picture and text share."""
 
 _FLOW_TRAINING = TrainingSettings(
     preset="", steps=1500, rank=16, alpha=16.0, learning_rate=1e-4, batch_size=1, resolution=1024, seed=0,

@@ -109,5 +109,5 @@ def _of_folder(path: Path) -> Prediction:
     try:
         config: Any = json.loads((path / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
         return Prediction(str(config.get("prediction_type", "epsilon")), bool(config.get("rescale_betas_zero_snr")))
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return USUAL

@@ -121,7 +121,7 @@ def kind_of_folder(path: Path) -> str:
     try:
         index: Any = json.loads((path / INDEX).read_text(encoding="utf-8"))
         return str(index.get("_class_name", ""))
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return ""
 
 

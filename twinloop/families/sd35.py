@@ -97,14 +97,7 @@ FAMILY = Family(
     not_needed=("text_encoders/*", "*.fp16*"),  # copies for other programs, and second copies
     gated=True,
     targets=(
-        "attn.to_q",
-        "attn.to_k",
-        "attn.to_v",
-        "attn.to_out.0",
-        "attn.add_q_proj",
-        "attn.add_k_proj",
-        "attn.add_v_proj",
-        "attn.to_add_out",
+        *parts.JOINT_ATTENTION,
         "attn2.to_q",
         "attn2.to_k",
         "attn2.to_v",

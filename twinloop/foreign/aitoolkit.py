@@ -5,7 +5,8 @@ Source: its toolkit/config_modules.py, scheduler.py and optimizer.py, jobs/proce
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from twinloop.errors import InputError
 from twinloop.foreign import TITLES
 from twinloop.foreign.job import Job, check_convolutions, known, more_steps, quantized, without_parts
 from twinloop.foreign.program import MASKED, Program
+from twinloop.ports import TrainingSettings
 from twinloop.system import shell
 
 TITLE = TITLES["ai-toolkit"]
@@ -38,30 +40,12 @@ QUANTIZATIONS = {"int8": "qint8", "fp8": "qfloat8"}
 """Its ``qtype``."""
 ABLE = frozenset(
     (
-        "ema_decay",
-        "output_preservation",
-        "prior_weight",
-        "adapter lokr",
-        "lokr_factor",
-        "text_encoder",
-        "text_encoder_learning_rate",
-        "smaller_resolutions",
-        "only_layers",
-        "skip_layers",
-        "shuffle_captions",
-        "keep_tokens",
-        "caption_tag_dropout_rate",
-        "optimizer_args",
-        "network_dropout",
-        "rank_dropout",
-        MASKED,
-        "mask_floor",
-        "assistant_lora",
-        "conv_rank",
-        "conv_alpha",
-        "max_step_saves_to_keep",
-    )
-)
+        "ema_decay output_preservation prior_weight lokr_factor text_encoder text_encoder_learning_rate "
+        "smaller_resolutions only_layers skip_layers shuffle_captions keep_tokens caption_tag_dropout_rate "
+        "optimizer_args network_dropout rank_dropout mask_floor assistant_lora conv_rank conv_alpha "
+        "max_step_saves_to_keep"
+    ).split()
+) | {"adapter lokr", MASKED}
 """Not ``module_dropout``: its network takes the argument, and breaks at the first layer that is left out."""
 TEXT_ENCODERS = ("sd15", "sdxl")
 """Families of which it trains the text encoders."""
@@ -222,7 +206,7 @@ def _optimizer_arguments(job: Job) -> dict[str, Any]:
 def _rates(job: Job) -> dict[str, Any]:
     """Only a constant rate can be warmed up; a linear one rises from a third of it unless told otherwise."""
     schedule = SCHEDULES.get(job.settings.schedule, job.settings.schedule)
-    if schedule == "constant" and job.settings.warmup_steps:
+    if _warms_up(job.settings):
         return {
             "lr_scheduler": "constant_with_warmup",
             "lr_scheduler_params": {"num_warmup_steps": job.in_turns(job.settings.warmup_steps)},
@@ -230,6 +214,10 @@ def _rates(job: Job) -> dict[str, Any]:
     if schedule == "linear":
         return {"lr_scheduler": "linear", "lr_scheduler_params": {"start_factor": 1.0, "end_factor": 0.0}}
     return {"lr_scheduler": schedule}
+
+
+def _warms_up(settings: TrainingSettings) -> bool:
+    return settings.schedule == "constant" and settings.warmup_steps > 0
 
 
 def _scheduler(job: Job) -> str:
@@ -269,7 +257,7 @@ def notes(job: Job) -> tuple[str, ...]:
             f" transformers, so that updates are {settings.rank / alpha:g} times as strong at the same"
             " learning rate"
         )
-    if settings.warmup_steps and settings.schedule != "constant":
+    if settings.warmup_steps and not _warms_up(settings):
         told.append("the learning rate is not warmed up: ai-toolkit can do that with a constant one only")
     if settings.schedule == "cosine_restarts" and settings.restarts > 1:
         told.append("the learning rate falls once, without restarts")
@@ -283,6 +271,32 @@ def notes(job: Job) -> tuple[str, ...]:
     return tuple(told)
 
 
+def followed(job: Job) -> TrainingSettings:
+    """What it trains with; alpha is that of the file's layers anyway."""
+    settings = job.settings
+    return replace(
+        settings,
+        schedule=SCHEDULES.get(settings.schedule, settings.schedule),
+        warmup_steps=settings.warmup_steps if _warms_up(settings) else 0,
+        keep_trigger=True,
+        min_snr_gamma=job.min_snr_gamma,
+        noise_offset=job.noise_offset,
+    )
+
+
+def check_captions(job: Job, given: Collection[str]) -> None:
+    """Raises InputError where dropped captions shall lose the trigger.
+
+    Args:
+        given: fields of ``training`` that the configuration sets itself.
+    """
+    if "keep_trigger" in given and job.settings.caption_dropout and not job.settings.keep_trigger:
+        raise InputError(
+            f"training.keep_trigger: {TITLE} puts the trigger words back where it drops a caption. Leave it out, set"
+            ' caption_dropout to 0, or use "trainer": "builtin".'
+        )
+
+
 def _start(job: Job) -> tuple[str, ...]:
     return ("In the folder of ai-toolkit:", f"  python run.py {shell.quote(job.file('job.yaml'))}")
 
@@ -292,4 +306,4 @@ def _files(job: Job) -> Mapping[str, str]:
     return {"job.yaml": job_yaml(job)}
 
 
-PROGRAM = Program("ai-toolkit", _files, _start, notes, ABLE, QUANTIZATIONS)
+PROGRAM = Program("ai-toolkit", _files, _start, notes, ABLE, QUANTIZATIONS, followed)

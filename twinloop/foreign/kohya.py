@@ -5,12 +5,14 @@ docs/*_train_network.md."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from twinloop.domain.choices import SCHEDULE_FREE
 from twinloop.domain.optimizer_args import in_python
 from twinloop.domain.training_rules import LARGEST_RANK, LAST_TIME, beyond_flow, told
+from twinloop.domain.wording import agree
 from twinloop.errors import InputError
 from twinloop.families.clip import CHUNKS, TOKENS, about_tokens
 from twinloop.foreign.job import Job, check_convolutions, more_steps, quantized, trigger_goes
@@ -18,6 +20,7 @@ from twinloop.foreign.kohya_dataset import dataset_toml
 from twinloop.foreign.kohya_scripts import LYCORIS, SWAPPING, TITLE, script
 from twinloop.foreign.program import MASKED, Program
 from twinloop.foreign.toml import dumps
+from twinloop.ports import TrainingSettings
 from twinloop.system import shell
 
 OPTIMIZERS = {
@@ -38,38 +41,13 @@ OPTIMIZER_ARGUMENTS = {
 """What the built-in trainer sets too, beside the weight decay."""
 ABLE = frozenset(
     (
-        "adapter lokr",
-        "lokr_factor",
-        "text_encoder",
-        "text_encoder_learning_rate",
-        "shuffle_captions",
-        "keep_tokens",
-        "caption_tag_dropout_rate",
-        "optimizer_args",
-        "loss",
-        "huber_c",
-        "huber_schedule",
-        "debiased_estimation_loss",
-        "ip_noise_gamma",
-        "multires_noise_iterations",
-        "multires_noise_discount",
-        "min_timestep",
-        "max_timestep",
-        "clip_skip",
-        "prior_weight",
-        MASKED,
-        "mask_floor",
-        "network_dropout",
-        "rank_dropout",
-        "module_dropout",
-        "loraplus_lr_ratio",
-        "scale_weight_norms",
-        "conv_rank",
-        "conv_alpha",
-        "max_step_saves_to_keep",
-        "blocks_to_swap",
-    )
-)
+        "lokr_factor text_encoder text_encoder_learning_rate shuffle_captions keep_tokens caption_tag_dropout_rate "
+        "optimizer_args loss huber_c huber_schedule debiased_estimation_loss ip_noise_gamma multires_noise_iterations "
+        "multires_noise_discount min_timestep max_timestep clip_skip prior_weight mask_floor network_dropout "
+        "rank_dropout module_dropout loraplus_lr_ratio scale_weight_norms conv_rank conv_alpha max_step_saves_to_keep "
+        "blocks_to_swap"
+    ).split()
+) | {"adapter lokr", MASKED}
 QUANTIZATIONS = {"fp8": "fp8_base"}
 """The argument that asks for it."""
 
@@ -307,6 +285,42 @@ def notes(job: Job) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def followed(job: Job) -> TrainingSettings:
+    """What it trains with."""
+    settings = replace(job.settings, min_snr_gamma=job.min_snr_gamma, noise_offset=job.noise_offset)
+    if script(job).caches_texts:
+        return replace(settings, caption_dropout=0.0, caption_tag_dropout_rate=0.0, shuffle_captions=False)
+    return replace(settings, keep_trigger=False)
+
+
+def check_captions(job: Job, given: Collection[str]) -> None:
+    """Raises InputError where captions shall change from step to step and cannot, or dropped ones shall keep the
+    trigger.
+
+    Args:
+        given: fields of ``training`` that the configuration sets itself: captions are dropped now and then without
+            being asked for.
+    """
+    settings = job.settings
+    asked = {
+        "caption_dropout": "caption_dropout" in given and settings.caption_dropout > 0,
+        "caption_tag_dropout_rate": settings.caption_tag_dropout_rate > 0,
+        "shuffle_captions": settings.shuffle_captions,
+        "keep_tokens": settings.keep_tokens > 0,
+    }
+    if script(job).caches_texts and (vain := [f"training.{name}" for name, wanted in asked.items() if wanted]):
+        raise InputError(
+            f"{', '.join(vain)}: {TITLE} caches the text encoders' outputs for {job.family.name}, so that captions stay"
+            f" as they are. Leave {agree(len(vain), 'it', 'them')} out,"
+            ' or use "trainer": "builtin".'
+        )
+    if "keep_trigger" in given and trigger_goes(TITLE, job) and not script(job).caches_texts:
+        raise InputError(
+            f"training.keep_trigger: {TITLE} drops a caption as a whole, with the trigger words. Leave it out, set"
+            ' caption_dropout to 0, or use "trainer": "builtin".'
+        )
+
+
 def check_parts(job: Job, arguments: tuple[str, ...]) -> None:
     """Raises InputError where sd-scripts would miss a model file."""
     given = {argument.lstrip("-").partition("=")[0] for argument in arguments if argument.startswith("--")}
@@ -345,4 +359,4 @@ def _start(job: Job) -> tuple[str, ...]:
     return ("In the folder of sd-scripts:", f"  {' '.join(command)}", *singly)
 
 
-PROGRAM = Program("kohya", _files, _start, notes, ABLE, QUANTIZATIONS)
+PROGRAM = Program("kohya", _files, _start, notes, ABLE, QUANTIZATIONS, followed)

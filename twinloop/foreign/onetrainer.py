@@ -31,15 +31,9 @@ MODEL_TYPES = {
 }
 ABLE = frozenset(
     (
-        "text_encoder",
-        "text_encoder_learning_rate",
-        "smaller_resolutions",
-        "flow_sampling",
-        "flow_shift",
-        "shuffle_captions",
-        "keep_tokens",
-        "prior_weight",
-    )
+        "text_encoder text_encoder_learning_rate smaller_resolutions flow_sampling flow_shift shuffle_captions "
+        "keep_tokens prior_weight"
+    ).split()
 )
 TEXT_ENCODERS = {"sdxl": 2, "sd35": 3, "flux": 2}
 SCHEDULES = {"cosine_restarts": "COSINE_WITH_HARD_RESTARTS"}

@@ -41,18 +41,9 @@ COMMON = frozenset(
 notes say what becomes of them."""
 OWN = frozenset(
     (
-        "preset",
-        "trigger",
-        "class_word",
-        "checkpoint_every",
-        "compile",
-        "tensorboard",
-        "saves_beside",
-        "validate_every",
-        "validation_times",
-        "start_sha256",
-        "assistant_sha256",
-    )
+        "preset trigger class_word checkpoint_every compile tensorboard saves_beside validate_every validation_times "
+        "start_sha256 assistant_sha256"
+    ).split()
 )
 """Fields that ask for nothing of which another program would have to know: what is in the captions, how this one saves
 its own work, computes faster and watches itself, and hashes of files that other fields name."""
@@ -68,6 +59,10 @@ def _nothing_to_say(job: Job) -> tuple[str, ...]:
     return ()
 
 
+def _as_asked(job: Job) -> TrainingSettings:
+    return job.settings
+
+
 @dataclass(frozen=True)
 class Program:
     """One program.
@@ -80,6 +75,8 @@ class Program:
         notes: what of the settings becomes something else, in words.
         able: as `COMMON`, beyond it (``adapter lokr`` is one value of a field); `MASKED`.
         quantizations: how it calls those that it knows.
+        followed: the settings that it trains with, where it cannot follow some of the job's: what the LoRA's header
+            says.
     """
 
     name: str
@@ -88,6 +85,7 @@ class Program:
     notes: Callable[[Job], tuple[str, ...]] = _nothing_to_say
     able: frozenset[str] = frozenset()
     quantizations: Mapping[str, str] = field(default_factory=dict)
+    followed: Callable[[Job], TrainingSettings] = _as_asked
 
     @property
     def title(self) -> str:

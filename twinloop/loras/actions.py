@@ -17,7 +17,7 @@ from twinloop.loras.container import check_output, file_bytes, write_new
 from twinloop.loras.extraction import as_pairs, convolutions
 from twinloop.loras.lora import Dialect, LoraFile, Update, read_lora
 from twinloop.loras.tensors import NAMES
-from twinloop.loras.texts import merged_texts, resized_texts
+from twinloop.loras.texts import merged_texts, named_texts, resized_texts
 from twinloop.loras.write import as_tensors, effective_dialect, is_unet, named_layers
 from twinloop.ports import Reporter
 from twinloop.store.atomic import sha256_file
@@ -48,7 +48,7 @@ def convert(source: Path, target: Dialect, output: Path) -> dict[str, Any]:
             f" written.{'' if target is dialect else _why(adapter)}"
         )
     named = named_layers(adapter, dialect)
-    write_new(output, file_bytes(*as_tensors(named, dialect, file.texts)))
+    write_new(output, file_bytes(*as_tensors(named, dialect, named_texts(file.texts, output.stem))))
     return {
         "source": str(source),
         "output": str(output),
@@ -102,7 +102,8 @@ def merge(
     reduced = None if limit is None else resized(named, limit, NAMES[dtype or "float32"], reporter)
     named = named if reduced is None else reduced.layers
     sources = [(f.texts, f.path.name, sha256_file(f.path), term.weight) for f, term in zip(files, terms, strict=True)]
-    write_new(output, file_bytes(*as_tensors(named, dialect, merged_texts(sources, named.values()))))
+    texts = named_texts(merged_texts(sources, named.values()), output.stem)
+    write_new(output, file_bytes(*as_tensors(named, dialect, texts)))
     ranks = [layer.rank for layer in named.values() if layer.rank is not None]
     return {
         "output": str(output), "to": dialect.value, "family": adapter.family or None, "layers": len(named),
@@ -127,7 +128,7 @@ def resize(source: Path, output: Path, limit: Reduction, dtype: str | None, repo
         reduced = resized(_named(file, dialect), limit, None if dtype is None else NAMES[dtype], reporter)
     except ModelFileError as error:
         raise ModelFileError(f"{source}: {error}") from error
-    texts = resized_texts(file.texts, reduced.layers.values(), str(limit))
+    texts = named_texts(resized_texts(file.texts, reduced.layers.values(), str(limit)), output.stem)
     data = file_bytes(*as_tensors(reduced.layers, dialect, texts))
     write_new(output, data)
     return {

@@ -18,7 +18,7 @@ from twinloop.loras.kronecker import Kronecker
 from twinloop.loras.lora import Dialect, Layer, LoraFile, Update, read_lora
 from twinloop.loras.products import Decomposed, product_norm
 from twinloop.loras.tensors import NAMES, RawTensor, widest
-from twinloop.loras.texts import ARGUMENTS, rank_texts
+from twinloop.loras.texts import ARGUMENTS, named_texts, rank_texts
 from twinloop.loras.write import as_tensors, is_unet, named_layers
 from twinloop.ports import Reporter
 
@@ -63,7 +63,8 @@ def extract(source: Path, output: Path, limit: Reduction, dtype: str | None, rep
     pairs, kept = as_pairs(file, limit, None if dtype is None else NAMES[dtype], reporter)
     adapter = convolutions(understood(pairs))
     named = named_layers(adapter, Dialect.DIFFUSERS)
-    write_new(output, file_bytes(*as_tensors(named, Dialect.DIFFUSERS, _texts(file, named, limit, kept))))
+    texts = named_texts(_texts(file, named, limit, kept), output.stem)
+    write_new(output, file_bytes(*as_tensors(named, Dialect.DIFFUSERS, texts)))
     ranks = [layer.rank for layer in named.values() if layer.rank is not None]
     return {
         "source": str(source),

@@ -44,7 +44,7 @@ def _kind(texts: Mapping[str, str]) -> str | None:
 def _arguments(texts: Mapping[str, str]) -> dict[str, Any]:
     try:
         found = json.loads(texts.get(ARGUMENTS, "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

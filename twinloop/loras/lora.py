@@ -158,9 +158,9 @@ _ALPHA = (".alpha",)
 _ROLES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("down", _DOWN), ("up", _UP), ("alpha", _ALPHA), *((part, (f".lokr_{part}",)) for part in PARTS),
 )  # fmt: skip
-_LENGTHS = (".dora_scale", ".lora_magnitude_vector", ".lora_magnitude_vector.weight")
+MAGNITUDES = (".dora_scale", ".lora_magnitude_vector", ".lora_magnitude_vector.weight")
 _METHODS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (DORA, _LENGTHS),
+    (DORA, MAGNITUDES),
     ("LoKr with a core of both matrices", (".lokr_t1",)),
     ("LoHa", (".hada_w1_a", ".hada_w1_b", ".hada_w2_a", ".hada_w2_b", ".hada_t1", ".hada_t2")),
     ("LoCon with a Tucker core", (".lora_mid.weight",)),
@@ -181,7 +181,7 @@ _WORDS = re.compile(r"<[^>]+>|bundle_emb\..+", re.DOTALL)
 
 def _length_of(name: str) -> str:
     """The layer, by its name in the file, whose lengths a DoRA's tensor holds; "" = it holds none."""
-    ending = next((ending for ending in _LENGTHS if name.endswith(ending)), None)
+    ending = next((ending for ending in MAGNITUDES if name.endswith(ending)), None)
     return "" if ending is None else name.removesuffix(ending)
 
 

@@ -52,10 +52,6 @@ class RawTensor:
     def shape(self) -> tuple[int, ...]:
         return self.bits.shape
 
-    @property
-    def nbytes(self) -> int:
-        return self.bits.nbytes
-
     def data(self) -> bytes:
         """The tensor's bytes as a safetensors file holds them."""
         return np.ascontiguousarray(self.bits).tobytes()

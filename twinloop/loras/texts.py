@@ -9,6 +9,7 @@ from typing import Any
 
 from twinloop.loras.kronecker import Kronecker
 from twinloop.loras.lora import Update
+from twinloop.store.models.base_name import OUTPUT_NAME, TRAINED_AS
 
 TRIGGER = "modelspec.trigger_phrase"
 MERGED = "twinloop.merged"
@@ -49,6 +50,16 @@ def resized_texts(texts: Mapping[str, str], layers: Iterable[Update], how: str) 
     )
     found = list(layers)
     return {**texts, **rank_texts(found), **_module(texts, found), "ss_training_comment": note}
+
+
+def named_texts(texts: Mapping[str, str], name: str) -> dict[str, str]:
+    """The header of a file of that name (without its ending), where it names its file at all: A1111 takes the file's
+    name otherwise.
+    """
+    trained_as = texts.get(TRAINED_AS) or texts.get(OUTPUT_NAME)
+    if trained_as is None:
+        return dict(texts)
+    return {**texts, OUTPUT_NAME: name, **({TRAINED_AS: trained_as} if trained_as != name else {})}
 
 
 def _module(texts: Mapping[str, str], layers: Iterable[Update]) -> dict[str, str]:
@@ -106,5 +117,5 @@ def shown(texts: Mapping[str, str]) -> dict[str, str]:
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

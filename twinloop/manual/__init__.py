@@ -5,7 +5,6 @@ a validation compares with the same photos as the loop would.
 """
 
 from twinloop.manual.comparison import (
-    COMPARISON,
     GRID,
     PAGE,
     PlannedComparison,
@@ -26,36 +25,6 @@ from twinloop.manual.images import (
     usable_sources,
 )
 from twinloop.manual.photos import find_gaps, look_at, read_gaps, recorded_dataset
-from twinloop.manual.training import TrainingSet, train_folder, training_set
+from twinloop.manual.training import train_folder, training_set
 from twinloop.manual.verdicts import judge_folder, learn_person
 from twinloop.stages.select import Photos
-
-__all__ = [
-    "COMPARISON",
-    "GRID",
-    "PAGE",
-    "ImageOrder",
-    "Photos",
-    "PlannedComparison",
-    "Ruler",
-    "Studio",
-    "TrainingSet",
-    "WantedComparison",
-    "find_gaps",
-    "judge_folder",
-    "learn_person",
-    "look_at",
-    "loras_of_run",
-    "make_comparison",
-    "make_images",
-    "observed_sources",
-    "photos_of_run",
-    "plan_comparison",
-    "plan_json",
-    "plan_shots",
-    "read_gaps",
-    "recorded_dataset",
-    "train_folder",
-    "training_set",
-    "usable_sources",
-]

@@ -29,6 +29,8 @@ def look_at(folder: Path, settings: Settings, observer: Observer, catalog: Catal
     found, character = photos.selection, settings.subject == "character"
     if made := select.made_message(len(found.photos), found.made_elsewhere, found.all_made, character):
         reporter.line(made)
+    if few := select.left_out_faceless_message(photos):
+        reporter.warn(few)
     if observer.pack.faceless:
         reporter.line(steps.NO_FACES)
     return photos
@@ -42,7 +44,7 @@ def find_gaps(
     Raises:
         InputError: a wanted share of a facet or value that does not exist.
     """
-    analyze.check_shares(observer.facets, settings.analysis.shares)
+    analyze.check_shares(observer.facets, settings.analysis.shares, settings.validation.faces)
     seen = [photo.seen for photo in photos.selection.photos]
     left_out = [(shown_path(path), reason) for path, reason in photos.selection.left_out]
     return steps.analysed(seen, photos.folder, left_out, settings, observer, iteration)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop import steps
 from twinloop.config import Settings
 from twinloop.domain.records import Dataset, LoRA, TrainingSample
-from twinloop.errors import InputError
+from twinloop.errors import InputError, Locked
 from twinloop.manual.verdicts import learn_person
 from twinloop.ports import TrainingSettings, decisive_generation, decisive_samples, decisive_settings
 from twinloop.stages import preflight
@@ -25,9 +26,12 @@ from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.training_spec import TrainingSpec
 from twinloop.steps.options import trained_with
 from twinloop.store.atomic import read_as, read_json, write_json
+from twinloop.store.fresh import fresh_folder
 from twinloop.store.journal import Journal
+from twinloop.store.lock import NAME, Use, locked
 from twinloop.store.pictures.sidecar import consent_of
 from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.in_use import holds_files
 from twinloop.store.run.workspace import Workspace
 
 
@@ -63,8 +67,36 @@ def train_folder(learned: TrainingSet, output: Path, settings: Settings, toolbox
 
     Raises:
         NothingToDo: no photo to train on. StateError: ``output`` is there and was made from something else.
-        InputError: sample images would lie among the photos, or are of a size that the base model cannot make.
+        InputError: sample images would lie among the photos, or are of a size that the base model cannot make. Locked:
+            another command trains that file.
     """
+    bench = output.with_name(f".measuring_{output.stem}")
+    # what is there needs no folder, nor leave to write
+    with nullcontext() if output.exists() else _alone(bench, output):
+        lora = _trained(learned, output, bench, settings, toolbox, catalog)
+    shutil.rmtree(bench, ignore_errors=True)  # out of the lock: Windows deletes no file that is open
+    return lora
+
+
+_TRAINING = Use("another training", "Wait for it, or name another --output.", "Name an --output on a local disk.")
+
+
+@contextmanager
+def _alone(bench: Path, output: Path) -> Iterator[None]:
+    """Nobody else trains that file. ``bench`` is locked, not the folder of checkpoints, which a trainer clears away
+    where those are of another order.
+    """
+    with fresh_folder(bench, worth_keeping=holds_files), ExitStack() as held:
+        try:
+            held.enter_context(locked(bench, _TRAINING))
+        except Locked as error:
+            raise Locked(f"{output} is being made by {error.holder}. {_TRAINING.wait}") from error
+        yield
+
+
+def _trained(
+    learned: TrainingSet, output: Path, bench: Path, settings: Settings, toolbox: Toolbox, catalog: Catalog
+) -> LoRA:
     photos, person, dataset, makers = learned.photos, learned.person, learned.dataset, toolbox.makers
     measured = settings.training.keep_checkpoints > 1
     drawn_into = output.with_name(f"{output.stem}_samples")
@@ -76,11 +108,11 @@ def train_folder(learned: TrainingSet, output: Path, settings: Settings, toolbox
     wanted = makers.training(len(dataset.members))
     if long := preflight.many_steps(settings, wanted, makers.usual_steps, len(dataset.members)):
         toolbox.reporter.warn(long)
-    if other := mismatch(photos.folder, makers.voice.style):
+    if other := mismatch(photos.folder, makers.voice.style, settings.base_model):
         toolbox.reporter.warn(other)
     seen = [photo.seen for photo in photos.selection.photos]
     beside = beside_dataset(dataset, photos.folder, settings.training, lambda: seen, toolbox.reporter)
-    bench, record = output.with_name(f".measuring_{output.stem}"), output.with_name(f"{output.stem}.checkpoints.json")
+    record = output.with_name(f"{output.stem}.checkpoints.json")
     if (measured or settings.training.sample_every) and not output.exists():
         makers.generator().check(makers.generation)  # now, and not at the first pause
         samples = training_samples(dataset, wanted, beside, makers.voice.style, toolbox.reporter)
@@ -99,7 +131,6 @@ def train_folder(learned: TrainingSet, output: Path, settings: Settings, toolbox
     if measured and record.exists():
         count = read_as(record, lambda data: len(data["checkpoints"]))
         toolbox.reporter.line(f"Best of {count} checkpoints: step {lora.steps} ({record})")
-    shutil.rmtree(bench, ignore_errors=True)
     return lora
 
 
@@ -140,6 +171,9 @@ def _begin(bench: Path, work: Path, drawn_into: Path, order: str) -> None:
     kept = bench / "order.json"
     if kept.exists() and read_json(kept) == order:
         return
-    for stale in (bench, work / training.CANDIDATES, *drawn_into.glob("step_*")):
-        shutil.rmtree(stale, ignore_errors=True)
+    for stale in (*bench.glob("*"), work / training.CANDIDATES, *drawn_into.glob("step_*")):
+        if stale.is_dir():
+            shutil.rmtree(stale, ignore_errors=True)
+        elif stale.name != NAME:
+            stale.unlink(missing_ok=True)
     write_json(kept, order)

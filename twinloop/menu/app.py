@@ -13,6 +13,7 @@ from twinloop.menu.runner import Runner
 from twinloop.menu.session import Session, Stopped
 from twinloop.menu.workflow import Workflow
 from twinloop.menu.workflows import WORKFLOWS
+from twinloop.system.streams import tell
 
 CONTINUE, QUIT = "continue", "quit"
 NO_TERMINAL = 2
@@ -23,7 +24,7 @@ SIGNS = "1234567890"
 def main() -> int:
     """The menu on this terminal; without one, the commands behind its entries."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        sys.stderr.write(plain_commands(WORKFLOWS))
+        tell(sys.stderr, plain_commands(WORKFLOWS))
         return NO_TERMINAL
     from twinloop.menu.runner import ProcessRunner
     from twinloop.menu.terminal import TerminalDirector

@@ -8,10 +8,9 @@ from twinloop.domain.choices import NANO, SDXL
 from twinloop.domain.model_roles import files_hint
 from twinloop.domain.names import folded, normal, problem_of
 from twinloop.errors import InputError, TwinLoopError
-from twinloop.families import family_of_preset, preset_for
 from twinloop.menu.director import Check, Option
 from twinloop.menu.session import Session
-from twinloop.stages.caption_style import read_by
+from twinloop.stages.caption_style import preset_of_name
 from twinloop.store.models.lora_file import header_texts
 from twinloop.store.pictures.dataset_folders import told_trigger
 from twinloop.store.pictures.images import find_images
@@ -52,11 +51,6 @@ def folder_of_pictures(text: str) -> str:
         return str(error)
 
 
-def expanded(text: str) -> str:
-    """The path as a command line takes it: ``~`` spelled out, no slash at the end."""
-    return str(Path(text).expanduser())
-
-
 def models(session: Session) -> str:
     """The detectors: a folder of model files, or the embedded ones."""
     kind = session.choose(
@@ -69,7 +63,7 @@ def models(session: Session) -> str:
     )  # fmt: skip
     if kind == NANO:
         return NANO
-    return expanded(session.path("models.folder", "Folder with the detector files:", "models", models_folder))
+    return session.path("models.folder", "Folder with the detector files:", "models", models_folder)
 
 
 def base_model(session: Session) -> str:
@@ -87,16 +81,12 @@ def base_model(session: Session) -> str:
         return NANO
     if kind == "hub":
         return session.text("base.hub", "Its name:", SDXL, not_empty)
-    return expanded(session.path("base.path", "File or folder:", "", existing))
+    return session.path("base.path", "File or folder:", "", existing)
 
 
 def caption_style(base: str) -> str:
     """The captions that a base model reads, as far as its name tells: ``tags`` or ``prose``."""
-    try:
-        preset = preset_for(base)
-    except TwinLoopError:
-        return "prose"  # the commands that are given the base say what is wrong with it
-    return read_by(family_of_preset(preset).preset(preset).style)
+    return preset_of_name(base)[1]
 
 
 def about(key: str, name: str) -> str:
@@ -107,7 +97,7 @@ def about(key: str, name: str) -> str:
 def dataset(session: Session, name: str = "") -> str:
     """The folder with the photos of one person; the one of the vault, where it is known who it is."""
     key, default = (about("dataset", name), str(Vault(DEFAULT).person(name))) if name else ("dataset", "")
-    return expanded(session.path(key, "Folder with the person's photos:", default, folder_of_pictures))
+    return session.path(key, "Folder with the person's photos:", default, folder_of_pictures)
 
 
 def person_name(session: Session) -> str:
@@ -145,7 +135,7 @@ def _trigger_in(source: Path) -> str:
 
 def configuration_to_write(session: Session, name: str, check: Check) -> str:
     usual = f"bootstrap_config_{name.replace(' ', '_')}.json"
-    return expanded(session.text(about("config.new", name), "Configuration to write:", usual, check))
+    return session.new_path(about("config.new", name), "Configuration to write:", usual, check)
 
 
 def write_configuration(
@@ -165,10 +155,10 @@ def configuration(session: Session) -> str:
     """A bootstrap_config.json: one that lies here, or the path of another."""
     found = sorted(str(path) for path in Path().glob("*config*.json"))
     if not found:
-        return expanded(session.path("config.path", "Configuration (bootstrap_config.json):", "", existing_file))
+        return session.path("config.path", "Configuration (bootstrap_config.json):", "", existing_file)
     options = [*(Option(name, name) for name in found), Option("", "another file")]
     chosen = session.choose("config.choice", "Which configuration?", options, found[0])
-    return chosen or expanded(session.path("config.path", "Configuration:", "", existing_file))
+    return chosen or session.path("config.path", "Configuration:", "", existing_file)
 
 
 def training_cost(session: Session, config: str) -> str:

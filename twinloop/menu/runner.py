@@ -44,7 +44,8 @@ class ProcessRunner:
             check=False,
         )
         with contextlib.suppress(ValueError):
-            return json.loads(done.stdout)
+            answer = json.loads(done.stdout)
+            return None if isinstance(answer, dict) and answer.keys() == {"error"} else answer
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 from twinloop.errors import WaitingForReview
@@ -26,6 +27,10 @@ class Stopped(Exception):
     def waits(self) -> bool:
         """Whether nothing is wrong: a person is to look at a round's images first."""
         return self.code == WaitingForReview.exit_code
+
+
+def _expanded(text: str) -> str:
+    return str(Path(text).expanduser())
 
 
 class Session:
@@ -52,7 +57,12 @@ class Session:
         return self._once(key, lambda: self.director.text(question, offered, check))
 
     def path(self, key: str, question: str, default: str = "", check: Check | None = None) -> str:
-        return self._once(key, lambda: self.director.path(question, self._memory.last(key, default), check))
+        """A path as a command line takes it: ``~`` spelled out, no slash at the end."""
+        return _expanded(self._once(key, lambda: self.director.path(question, self._memory.last(key, default), check)))
+
+    def new_path(self, key: str, question: str, default: str, check: Check) -> str:
+        """The same of what need not be there yet."""
+        return _expanded(self.text(key, question, default, check))
 
     def choose(self, key: str, question: str, options: Sequence[Option], default: str = "") -> str:
         return self._once(key, lambda: self.director.choose(question, options, self._memory.last(key, default)))

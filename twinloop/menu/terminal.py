@@ -10,6 +10,7 @@ from prompt_toolkit.input.typeahead import clear_typeahead
 
 from twinloop.menu.director import Back, Check, Option
 from twinloop.menu.offered import offered
+from twinloop.system import interruption
 from twinloop.system.keyboard import discard_typed_ahead
 
 _ANSWER = "fg:#FF9D00 bold"
@@ -65,6 +66,7 @@ def _answer(question: Any) -> Any:
     try:
         answer = question.unsafe_ask()
     except (KeyboardInterrupt, EOFError):
+        interruption.forget()
         raise Back from None
     if answer is None:
         raise Back

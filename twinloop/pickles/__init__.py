@@ -6,35 +6,8 @@ real values; every other class becomes an `Inert` record of its name and state; 
 `UnsafeModelFile`.
 """
 
-from twinloop.pickles.arrays import ArrayShell
 from twinloop.pickles.blob import Blob
-from twinloop.pickles.budget import Limits
 from twinloop.pickles.kinds import Kind, kind_of
-from twinloop.pickles.machine import Refusal
-from twinloop.pickles.modelfile import TorchFile, read_torch_file, read_value
+from twinloop.pickles.modelfile import read_torch_file
 from twinloop.pickles.policy import DEFAULT_POLICY, Judgement, Policy
-from twinloop.pickles.reader import Loaded, Reader, read_pickle
-from twinloop.pickles.values import AnyArray, Global, Inert, StorageRef, TensorRef
-
-__all__ = [
-    "DEFAULT_POLICY",
-    "AnyArray",
-    "ArrayShell",
-    "Blob",
-    "Global",
-    "Inert",
-    "Judgement",
-    "Kind",
-    "Limits",
-    "Loaded",
-    "Policy",
-    "Reader",
-    "Refusal",
-    "StorageRef",
-    "TensorRef",
-    "TorchFile",
-    "kind_of",
-    "read_pickle",
-    "read_torch_file",
-    "read_value",
-]
+from twinloop.pickles.values import Inert, TensorRef

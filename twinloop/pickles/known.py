@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from twinloop.pickles.names import pairs
+
 _LAYERS: Mapping[str, str] = {
     "activation": (
         "CELU ELU GELU GLU Hardshrink Hardsigmoid Hardswish Hardtanh LeakyReLU LogSigmoid LogSoftmax Mish"
@@ -111,61 +113,57 @@ _ULTRALYTICS_LOSSES = (
 )
 
 
-def _pairs(module: str, names: str) -> set[tuple[str, str]]:
-    return {(module, name) for name in names.split()}
-
-
 def _ultralytics() -> set[tuple[str, str]]:
     """Their layout until 8.0.43, until 8.0.135 and since: the same classes in other modules."""
     every = " ".join(_ULTRALYTICS.values())
-    found = _pairs("ultralytics.nn.modules", every)
+    found = pairs("ultralytics.nn.modules", every)
     for module, names in _ULTRALYTICS.items():
-        found |= _pairs(f"ultralytics.nn.modules.{module}", names)
-    found |= _pairs("ultralytics.nn.tasks", _ULTRALYTICS_TASKS)
+        found |= pairs(f"ultralytics.nn.modules.{module}", names)
+    found |= pairs("ultralytics.nn.tasks", _ULTRALYTICS_TASKS)
     for utils in ("ultralytics.utils", "ultralytics.yolo.utils"):
-        found |= _pairs(utils, "IterableSimpleNamespace") | _pairs(f"{utils}.loss", _ULTRALYTICS_LOSSES)
-        found |= _pairs(f"{utils}.tal", "TaskAlignedAssigner RotatedTaskAlignedAssigner")
-    return found | _pairs("ultralytics.yolo.v8.detect.train", "Loss")
+        found |= pairs(utils, "IterableSimpleNamespace") | pairs(f"{utils}.loss", _ULTRALYTICS_LOSSES)
+        found |= pairs(f"{utils}.tal", "TaskAlignedAssigner RotatedTaskAlignedAssigner")
+    return found | pairs("ultralytics.yolo.v8.detect.train", "Loss")
 
 
 def _torch() -> set[tuple[str, str]]:
-    found = _pairs("torch", _DTYPES) | _pairs("torch", _QUANTIZERS) | _pairs("torch", "Size device Tensor")
-    found |= _pairs("torch.nn.parameter", "Parameter Buffer") | _pairs("torch._tensor", "Tensor")
-    found |= _pairs("torch.storage", "UntypedStorage TypedStorage")
-    found |= _pairs("torch", "QInt8Storage QUInt8Storage QInt32Storage")
+    found = pairs("torch", _DTYPES) | pairs("torch", _QUANTIZERS) | pairs("torch", "Size device Tensor")
+    found |= pairs("torch.nn.parameter", "Parameter Buffer") | pairs("torch._tensor", "Tensor")
+    found |= pairs("torch.storage", "UntypedStorage TypedStorage")
+    found |= pairs("torch", "QInt8Storage QUInt8Storage QInt32Storage")
     for kind in _STORAGES.split():
         found |= {(module, f"{kind}{what}") for module in ("torch", "torch.cuda") for what in ("Storage", "Tensor")}
-    found |= _pairs("torch.nn.functional", _ACTIVATIONS) | _pairs("torch._C._nn", "gelu softplus log_sigmoid")
-    found |= _pairs("torch.nn.parallel.data_parallel", "DataParallel")
+    found |= pairs("torch.nn.functional", _ACTIVATIONS) | pairs("torch._C._nn", "gelu softplus log_sigmoid")
+    found |= pairs("torch.nn.parallel.data_parallel", "DataParallel")
     for module, names in _LAYERS.items():
-        found |= _pairs(f"torch.nn.modules.{module}", names)
+        found |= pairs(f"torch.nn.modules.{module}", names)
     return found
 
 
 def _torchvision() -> set[tuple[str, str]]:
     """Ultralytics classifiers carry the description of how their pictures were prepared."""
-    found = _pairs(
+    found = pairs(
         "torchvision.transforms.transforms",
         "Compose Resize CenterCrop Normalize ToTensor RandomHorizontalFlip Grayscale",
     )
-    return found | _pairs("torchvision.transforms.functional", "InterpolationMode")
+    return found | pairs("torchvision.transforms.functional", "InterpolationMode")
 
 
 KNOWN: frozenset[tuple[str, str]] = frozenset(
     _torch()
     | _ultralytics()
     | _torchvision()
-    | _pairs("numpy", "ndarray matrix recarray record " + _NUMPY_TYPES)
-    | _pairs("numpy.dtypes", " ".join(f"{name}DType" for name in _NUMPY_DTYPES.split()))
-    | _pairs("numpy.char", "chararray")
-    | _pairs("numpy.matrixlib.defmatrix", "matrix")
-    | _pairs("numpy.rec", "recarray")
-    | _pairs("numpy.ma", "MaskedArray")
-    | _pairs("numpy.ma.core", "MaskedArray MaskedConstant")
-    | _pairs("joblib.numpy_pickle", "NumpyArrayWrapper")
-    | _pairs("models.common", _YOLOV5_BLOCKS)
-    | _pairs("models.yolo", "Model DetectionModel BaseModel SegmentationModel ClassificationModel Detect Segment")
-    | _pairs("models.experimental", "CrossConv Sum MixConv2d Ensemble C3 GhostConv GhostBottleneck")
+    | pairs("numpy", "ndarray matrix recarray record " + _NUMPY_TYPES)
+    | pairs("numpy.dtypes", " ".join(f"{name}DType" for name in _NUMPY_DTYPES.split()))
+    | pairs("numpy.char", "chararray")
+    | pairs("numpy.matrixlib.defmatrix", "matrix")
+    | pairs("numpy.rec", "recarray")
+    | pairs("numpy.ma", "MaskedArray")
+    | pairs("numpy.ma.core", "MaskedArray MaskedConstant")
+    | pairs("joblib.numpy_pickle", "NumpyArrayWrapper")
+    | pairs("models.common", _YOLOV5_BLOCKS)
+    | pairs("models.yolo", "Model DetectionModel BaseModel SegmentationModel ClassificationModel Detect Segment")
+    | pairs("models.experimental", "CrossConv Sum MixConv2d Ensemble C3 GhostConv GhostBottleneck")
 )
 """``(module, name)`` pairs whose meaning is known; `Policy.knows` adds those for which there is a constructor or a
 record."""

@@ -10,17 +10,21 @@ Pair = tuple[str, str]
 BUILTINS = ("builtins", "__builtin__")
 CORES = ("numpy.core", "numpy._core")
 RANDOM = "numpy.random._pickle"
+
+
+def pairs(module: str, names: str) -> set[Pair]:
+    """Names of one module; ``names``: divided by blanks."""
+    return {(module, name) for name in names.split()}
+
+
 TEXT_DTYPE: Pair = ("numpy._core._internal", "_convert_to_stringdtype_kwargs")
 """What numpy 2 makes its type of texts of any length with."""
 
 BUILDABLE: frozenset[Pair] = frozenset(
     {
         ("collections", "OrderedDict"),
-        ("torch._utils", "_rebuild_tensor"),
-        ("torch._utils", "_rebuild_tensor_v2"),
-        ("torch._utils", "_rebuild_tensor_v3"),
-        ("torch._utils", "_rebuild_parameter"),
-        ("torch._utils", "_rebuild_parameter_with_state"),
+        *pairs("torch._utils", "_rebuild_tensor _rebuild_tensor_v2 _rebuild_tensor_v3"),
+        *pairs("torch._utils", "_rebuild_parameter _rebuild_parameter_with_state"),
         ("torch._tensor", "_rebuild_from_type_v2"),
         ("numpy", "dtype"),
         ("numpy.ma.core", "_mareconstruct"),
@@ -95,15 +99,8 @@ LITERAL: Pair = ("typing", "Literal")
 TYPE_FORMS: frozenset[Pair] = frozenset(
     {
         LITERAL,
-        *(
-            ("typing", name)
-            for name in (
-                *(
-                    "Callable ClassVar Counter DefaultDict Deque Dict FrozenSet Iterable Iterator List Mapping "
-                    "MutableMapping Optional OrderedDict Sequence Set Tuple Type Union"
-                ).split(),
-            )
-        ),
+        *pairs("typing", "Callable ClassVar Counter DefaultDict Deque Dict FrozenSet Iterable Iterator List Mapping"),
+        *pairs("typing", "MutableMapping Optional OrderedDict Sequence Set Tuple Type Union"),
     }
 )
 """Forms of types, as configurations of training keep them: ``typing.Optional[int]`` is ``getitem(Union, (int,
@@ -136,24 +133,14 @@ QUANTIZED_TENSOR: Pair = ("torch._utils", "_rebuild_qtensor")
 META_TENSOR: Pair = ("torch._utils", "_rebuild_meta_tensor_no_storage")
 MAKERS: frozenset[Pair] = frozenset(
     {
-        *(
-            ("torch._utils", f"_rebuild_{name}")
-            for name in (
-                "sparse_tensor",
-                "sparse_csr_tensor",
-                "nested_tensor",
-                "wrapper_subclass",
-                "device_tensor_from_numpy",
-                "device_tensor_from_cpu_tensor",
-            )
-        ),
-        *(("torch.utils.data.dataset", name) for name in ("Dataset", "TensorDataset", "ConcatDataset", "Subset")),
+        *pairs("torch._utils", "_rebuild_sparse_tensor _rebuild_sparse_csr_tensor _rebuild_nested_tensor"),
+        *pairs("torch._utils", "_rebuild_wrapper_subclass _rebuild_device_tensor_from_numpy"),
+        *pairs("torch._utils", "_rebuild_device_tensor_from_cpu_tensor"),
+        *pairs("torch.utils.data.dataset", "Dataset TensorDataset ConcatDataset Subset"),
         ("torch.cuda.amp.grad_scaler", "GradScaler"),
         ("torch.utils.hooks", "RemovableHandle"),
-        ("pytz", "_p"),
-        ("pytz", "_UTC"),
-        ("dateutil.tz.tz", "tzfile"),
-        ("dateutil.tz.tz", "tzutc"),
+        *pairs("pytz", "_p _UTC"),
+        *pairs("dateutil.tz.tz", "tzfile tzutc"),
     }
 )
 """Names that are called, or that lie in packages which act, and make values that nobody checks: records, and never
@@ -165,62 +152,25 @@ ARRAY_RECORD: Pair = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 
 RECORDS: frozenset[Pair] = frozenset(
     {
-        *VALUES,
-        *NAMESPACES,
-        *DICTIONARIES,
-        *LISTS,
-        *RECONSTRUCTORS,
-        *PLAIN,
-        QUANTIZED_TENSOR,
-        META_TENSOR,
-        *BIT_GENERATORS,
-        *GENERATOR_MAKERS,
-        BIT_GENERATOR_MAKER,
-        SEED_SEQUENCE,
-        SEED_MAKER,
-        *WRAPPERS,
-        *SINGLE_VALUES,
-        *TYPE_OF,
-        LOGGER,
-        NUMBERS,
-        NUMBERS_MAKER,
-        MASKED_CONSTANT,
-        MEMMAP,
-        *TYPE_FORMS,
-        *GETITEM,
-        GENERIC_ALIAS,
+        *VALUES, *NAMESPACES, *DICTIONARIES, *LISTS, *RECONSTRUCTORS, *PLAIN, QUANTIZED_TENSOR, META_TENSOR,
+        *BIT_GENERATORS, *GENERATOR_MAKERS, BIT_GENERATOR_MAKER, SEED_SEQUENCE, SEED_MAKER, *WRAPPERS, *SINGLE_VALUES,
+        *TYPE_OF, LOGGER, NUMBERS, NUMBERS_MAKER, MASKED_CONSTANT, MEMMAP, *TYPE_FORMS, *GETITEM, GENERIC_ALIAS,
         PARTIAL,
     }
-)
+)  # fmt: skip
 """Known names of the standard library and others that become records."""
 
 MAKING_FUNCTIONS = frozenset(pair for pair in MAKERS if pair[1].startswith("_"))
 FUNCTIONS: frozenset[Pair] = frozenset(
     {
-        NESTED,
-        *MAKING_FUNCTIONS,
-        SEED_MAKER,
-        TEXT_DTYPE,
-        PATTERN,
-        ZONE_MAKER,
-        LOGGER,
-        NUMBERS_MAKER,
-        MEMMAP,
-        *TYPE_OF,
-        *GETITEM,
-        ("_codecs", "encode"),
-        ("numpy.ma.core", "_mareconstruct"),
-        ("torch.serialization", "_get_layout"),
-        ("torch._tensor", "_rebuild_from_type_v2"),
-        *((module, "getattr") for module in BUILTINS),
-        QUANTIZED_TENSOR,
-        META_TENSOR,
-        *RECONSTRUCTORS,
-        *GENERATOR_MAKERS,
+        NESTED, *MAKING_FUNCTIONS, SEED_MAKER, TEXT_DTYPE, PATTERN, ZONE_MAKER, LOGGER, NUMBERS_MAKER, MEMMAP, *TYPE_OF,
+        *GETITEM, ("_codecs", "encode"), ("numpy.ma.core", "_mareconstruct"), ("torch.serialization", "_get_layout"),
+        ("torch._tensor", "_rebuild_from_type_v2"), *((module, "getattr") for module in BUILTINS), QUANTIZED_TENSOR,
+        META_TENSOR, *RECONSTRUCTORS, *GENERATOR_MAKERS,
         *((f"{core}.multiarray", name) for core in CORES for name in ("_reconstruct", "scalar")),
         *((f"{core}.numeric", "_frombuffer") for core in CORES),
     }
-)
+)  # fmt: skip
 """Functions: they may be called as `arguments` says, and never be handed on, where something else could call them."""
 MODEL_PACKAGES = frozenset({"models", "ultralytics", "torchvision", "joblib"})
 """Packages of known models: their classes evaluate, fetch and write when they are called. Genuine files make instances
@@ -228,60 +178,41 @@ only."""
 LENDERS = frozenset({"models", "ultralytics"})
 """Those whose older files point at a method of one of their own objects."""
 
-PANDAS: frozenset[Pair] = frozenset(
-    {
-        ("pandas.core.frame", "DataFrame"),
-        ("pandas.core.series", "Series"),
-        ("pandas._libs.internals", "_unpickle_block"),
-        *(("pandas.core.internals.managers", name) for name in ("BlockManager", "SingleBlockManager")),
-        ("pandas.core.indexes.base", "_new_Index"),
-        ("pandas.core.indexes.base", "Index"),
-        ("pandas.core.indexes.range", "RangeIndex"),
-        *(("pandas.core.indexes.numeric", name) for name in ("Int64Index", "UInt64Index", "Float64Index")),
-        ("pandas.core.indexes.multi", "MultiIndex"),
-        ("pandas.core.indexes.category", "CategoricalIndex"),
-        ("pandas.core.indexes.datetimes", "DatetimeIndex"),
-        ("pandas.core.indexes.datetimes", "_new_DatetimeIndex"),
-        ("pandas.core.arrays.categorical", "Categorical"),
-        ("pandas._libs.missing", "NA"),
-        ("pandas.core.flags", "Flags"),
-        *(
-            ("pandas.core.dtypes.dtypes", f"{name}Dtype")
-            for name in ("Categorical", "DatetimeTZ", "Period", "Interval")
-        ),
-        ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"),
-        ("pandas.core.internals.blocks", "new_block"),
-        ("pandas._libs.tslibs.timestamps", "Timestamp"),
-        ("pandas._libs.tslibs.timestamps", "_unpickle_timestamp"),
-        ("pandas._libs.tslibs.timedeltas", "Timedelta"),
-        ("pandas._libs.tslibs.timedeltas", "_timedelta_unpickle"),
-        ("pandas._libs.tslibs.nattype", "_nat_unpickle"),
-        ("pandas._libs.tslibs.period", "Period"),
-        ("pandas._libs.interval", "Interval"),
-        ("pandas.core.indexes.period", "PeriodIndex"),
-        ("pandas.core.indexes.period", "_new_PeriodIndex"),
-        ("pandas.core.indexes.timedeltas", "TimedeltaIndex"),
-        ("pandas.core.indexes.interval", "IntervalIndex"),
-        *(
-            (f"pandas.core.arrays.{module}", f"{name}Array")
-            for module, name in (
-                ("datetimes", "Datetime"),
-                ("timedeltas", "Timedelta"),
-                ("period", "Period"),
-                ("interval", "Interval"),
-                ("string_", "String"),
-                ("integer", "Integer"),
-                ("floating", "Floating"),
-                ("boolean", "Boolean"),
-                ("numpy_", "NumpyExtension"),
-                ("numpy_", "Pandas"),
-            )
-        ),
-        ("pandas.core.arrays.string_", "StringDtype"),
-        ("pandas.core.arrays.boolean", "BooleanDtype"),
-        *(("pandas.core.arrays.floating", f"Float{bits}Dtype") for bits in (32, 64)),
-        *(("pandas.core.arrays.integer", f"{sign}Int{bits}Dtype") for sign in ("", "U") for bits in (8, 16, 32, 64)),
-    }
+PANDAS: frozenset[Pair] = frozenset().union(
+    pairs("pandas.core.frame", "DataFrame"),
+    pairs("pandas.core.series", "Series"),
+    pairs("pandas.core.flags", "Flags"),
+    pairs("pandas.core.internals.managers", "BlockManager SingleBlockManager"),
+    pairs("pandas.core.internals.blocks", "new_block"),
+    pairs("pandas._libs.internals", "_unpickle_block"),
+    pairs("pandas._libs.missing", "NA"),
+    pairs("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"),
+    pairs("pandas._libs.interval", "Interval"),
+    pairs("pandas._libs.tslibs.timestamps", "Timestamp _unpickle_timestamp"),
+    pairs("pandas._libs.tslibs.timedeltas", "Timedelta _timedelta_unpickle"),
+    pairs("pandas._libs.tslibs.nattype", "_nat_unpickle"),
+    pairs("pandas._libs.tslibs.period", "Period"),
+    pairs("pandas.core.indexes.base", "_new_Index Index"),
+    pairs("pandas.core.indexes.range", "RangeIndex"),
+    pairs("pandas.core.indexes.numeric", "Int64Index UInt64Index Float64Index"),
+    pairs("pandas.core.indexes.multi", "MultiIndex"),
+    pairs("pandas.core.indexes.category", "CategoricalIndex"),
+    pairs("pandas.core.indexes.datetimes", "DatetimeIndex _new_DatetimeIndex"),
+    pairs("pandas.core.indexes.period", "PeriodIndex _new_PeriodIndex"),
+    pairs("pandas.core.indexes.timedeltas", "TimedeltaIndex"),
+    pairs("pandas.core.indexes.interval", "IntervalIndex"),
+    pairs("pandas.core.dtypes.dtypes", "CategoricalDtype DatetimeTZDtype PeriodDtype IntervalDtype"),
+    pairs("pandas.core.arrays.categorical", "Categorical"),
+    pairs("pandas.core.arrays.datetimes", "DatetimeArray"),
+    pairs("pandas.core.arrays.timedeltas", "TimedeltaArray"),
+    pairs("pandas.core.arrays.period", "PeriodArray"),
+    pairs("pandas.core.arrays.interval", "IntervalArray"),
+    pairs("pandas.core.arrays.numpy_", "NumpyExtensionArray PandasArray"),
+    pairs("pandas.core.arrays.string_", "StringArray StringDtype"),
+    pairs("pandas.core.arrays.boolean", "BooleanArray BooleanDtype"),
+    pairs("pandas.core.arrays.floating", "FloatingArray Float32Dtype Float64Dtype"),
+    pairs("pandas.core.arrays.integer", "IntegerArray Int8Dtype Int16Dtype Int32Dtype Int64Dtype"),
+    pairs("pandas.core.arrays.integer", "UInt8Dtype UInt16Dtype UInt32Dtype UInt64Dtype"),
 )
 """What pandas writes into its pickles; no other name of it is a record."""
 

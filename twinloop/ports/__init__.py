@@ -1,7 +1,6 @@
 """The seams: what the stages ask of the outside world. Adapters fill them, fakes included."""
 
 from twinloop.ports.detectors import (
-    MEASURED,
     Captioner,
     DetectorPack,
     Embedder,
@@ -24,39 +23,3 @@ from twinloop.ports.training import (
     decisive_settings,
 )
 from twinloop.ports.videos import FrameDesk, FrameTaker, Video
-
-__all__ = [
-    "FREE_SETTINGS",
-    "MEASURED",
-    "Captioner",
-    "Clock",
-    "Denoising",
-    "DetectorPack",
-    "EarlyLook",
-    "Embedder",
-    "FaceDetector",
-    "FilledPort",
-    "FrameDesk",
-    "FrameTaker",
-    "GenerationSettings",
-    "Generator",
-    "Greeting",
-    "Measurer",
-    "NeighbourSearch",
-    "PartDetector",
-    "PoseEstimator",
-    "Progress",
-    "Reporter",
-    "ScanJob",
-    "Scanner",
-    "SilentReporter",
-    "Trained",
-    "Trainer",
-    "TrainingSettings",
-    "Video",
-    "Wanted",
-    "decisive_generation",
-    "decisive_samples",
-    "decisive_settings",
-    "nobody_listens",
-]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -73,14 +73,12 @@ class GenerationSettings:
     @property
     def unusual(self) -> dict[str, Any]:
         """Settings that are seldom needed, as records have them: only those that are set."""
-        told = {name: getattr(self, name) for name in ("base_prediction", "zero_terminal_snr", "timestep_spacing")}
-        rescaled = {"guidance_rescale": self.guidance_rescale} if self.guidance_rescale else {}
-        parts = {"base_parts": dict(self.base_parts)} if self.base_parts else {}
-        skipped = {"clip_skip": self.clip_skip} if self.clip_skip != 1 else {}
-        return {**rescaled, **parts, **skipped, **{name: value for name, value in told.items() if value is not None}}
+        usual = {one.name: one.default for one in fields(self)}
+        told = {name: value for name in _SELDOM if (value := getattr(self, name)) != usual[name]}
+        return {**told, "base_parts": dict(self.base_parts)} if self.base_parts else told
 
 
-_SELDOM = ("guidance_rescale", "base_prediction", "zero_terminal_snr", "timestep_spacing", "clip_skip", "base_parts")
+_SELDOM = ("guidance_rescale", "base_parts", "clip_skip", "base_prediction", "zero_terminal_snr", "timestep_spacing")
 
 
 def decisive_generation(settings: GenerationSettings, free: Collection[str]) -> dict[str, Any]:
@@ -123,6 +121,13 @@ class Generator(Protocol):
 
     @property
     def fingerprint(self) -> str: ...
+
+    @property
+    def own_sampler(self) -> str:
+        """What the base model samples with where ``generation.scheduler`` names nothing, in the words of that field;
+        "" = it has no name there.
+        """
+        ...
 
     def load_lora(self, path: Path | None) -> None:
         """Use this LoRA (None = the bare base model) from now on."""

@@ -13,33 +13,18 @@ from twinloop.domain.records import TrainingSample
 from twinloop.domain.validation_loss import ValidationLoss
 from twinloop.domain.validation_plan import ValidationPlan, usual_validations
 
-FREE_SETTINGS = (
-    "stop_at",
-    "save_every",
-    "max_step_saves_to_keep",
-    "validate_every",
-    "validation_times",
-    "saves_beside",
-    "gradient_checkpointing",
-    "blocks_to_swap",
-    "memory",
-    "tensorboard",
-    "wandb",
-    "start_from",
-    "assistant_lora",
+FREE_SETTINGS = tuple(
+    (
+        "stop_at save_every max_step_saves_to_keep validate_every validation_times saves_beside gradient_checkpointing "
+        "blocks_to_swap memory tensorboard wandb start_from assistant_lora"
+    ).split()
 )
 """Fields of `TrainingSettings` that decide no weight of a LoRA: a training goes on when they change."""
-SELDOM_SETTINGS = (
-    "loraplus_lr_ratio",
-    "scale_weight_norms",
-    "rank_stabilized",
-    "min_timestep",
-    "max_timestep",
-    "debiased_estimation_loss",
-    "ip_noise_gamma",
-    "multires_noise_iterations",
-    "multires_noise_discount",
-    "clip_skip",
+SELDOM_SETTINGS = tuple(
+    (
+        "loraplus_lr_ratio scale_weight_norms rank_stabilized min_timestep max_timestep debiased_estimation_loss "
+        "ip_noise_gamma multires_noise_iterations multires_noise_discount clip_skip"
+    ).split()
 )
 """Fields that are told only where they are set: a training that knows nothing of them is one without."""
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from twinloop.domain.records import PanelScore
 from twinloop.domain.statistics import Estimate
 from twinloop.domain.wording import agree
-from twinloop.report.model import RunRecord
+from twinloop.report.model import Compared
 from twinloop.report.words import METRICS, listed
 from twinloop.stages import decide
 from twinloop.stages.assess import compare
@@ -28,7 +28,7 @@ def result(change: Estimate) -> str:
     return "better" if change.low > 0 else "worse" if change.high < 0 else "open"
 
 
-def compared(run: RunRecord) -> tuple[int | None, Mapping[str, Estimate]]:
+def compared(run: Compared) -> tuple[int | None, Mapping[str, Estimate]]:
     """The version to hold against v1 and the paired changes: as recorded, else worked out from the panel's samples."""
     if run.best is not None and run.best > 1 and run.against_v1:
         return run.best, run.against_v1
@@ -47,7 +47,7 @@ def _comparable(before: PanelScore, after: PanelScore, metric: str) -> bool:
     return len(before.samples.get(metric, ())) == len(after.samples.get(metric, ())) > 0
 
 
-def verdict(run: RunRecord, changes: Mapping[str, Estimate]) -> tuple[str, str]:
+def verdict(run: Compared, changes: Mapping[str, Estimate]) -> tuple[str, str]:
     """The verdict in a word and in a sentence."""
     if run.best is None:
         return "none", "Nothing has been measured yet, so nothing can be compared."
@@ -106,7 +106,7 @@ def _in_part(name: str, better: list[str], worse: list[str]) -> tuple[str, str]:
     return "no", f"No: {name} is below v1 on {listed(worse)}, beyond the interval."
 
 
-def _best_is_v1(run: RunRecord) -> tuple[str, str]:
+def _best_is_v1(run: Compared) -> tuple[str, str]:
     if len(run.scores) < 2:
         return "none", "v1 is the only LoRA that was measured, so there is nothing to compare it with."
     kept, out = len(_kept_later(run)), rolled_back_later(run)
@@ -120,11 +120,11 @@ def _best_is_v1(run: RunRecord) -> tuple[str, str]:
     return "no", f"No: {ones}{stayed} {has} {than}. The loop did not make the LoRA better."
 
 
-def _kept_later(run: RunRecord) -> list[PanelScore]:
+def _kept_later(run: Compared) -> list[PanelScore]:
     """The later versions that the best one was chosen from; at least one, itself."""
     return [score for score in run.scores if score.version > 1 and not run.rolled_back(score.version)]
 
 
-def rolled_back_later(run: RunRecord) -> list[PanelScore]:
+def rolled_back_later(run: Compared) -> list[PanelScore]:
     """The later versions that are out of the choice, however high they score."""
     return [score for score in run.scores if score.version > 1 and run.rolled_back(score.version)]

@@ -14,7 +14,7 @@ from twinloop.domain.statistics import Estimate
 from twinloop.domain.wording import plural
 from twinloop.report import charts
 from twinloop.report.against_v1 import compared, result, rolled_back_later, verdict
-from twinloop.report.model import RunRecord
+from twinloop.report.model import Compared, RunRecord
 from twinloop.report.words import METRICS, Metric, change_with_interval, listed, number, words
 
 
@@ -69,6 +69,11 @@ def answer(run: RunRecord) -> Answer:
         findings=_findings(changes),
         cautions=tuple(_cautions(run, changes if held == run.best else {})),
     )
+
+
+def better_than_v1(run: Compared) -> str:
+    """The sentence alone."""
+    return verdict(run, compared(run)[1])[1]
 
 
 def _use(run: RunRecord) -> str:

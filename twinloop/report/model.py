@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from twinloop.domain.records import Dataset, LoRA, PanelScore
 from twinloop.domain.shots import Gap, Shot
@@ -146,6 +147,31 @@ class RunRecord:
         if version == self.best:
             return "best"
         return "rolled back" if self.rolled_back(version) else ""
+
+
+class Compared(Protocol):
+    """What tells whether a later version beats v1. Fields as in `RunRecord`."""
+
+    @property
+    def scores(self) -> tuple[PanelScore, ...]: ...
+    @property
+    def best(self) -> int | None: ...
+    @property
+    def against_v1(self) -> Mapping[str, Estimate]: ...
+    def rolled_back(self, version: int) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The measured versions of a run, without all else that it left behind. Fields as in `RunRecord`."""
+
+    scores: tuple[PanelScore, ...]
+    rounds: tuple[FinishedRound, ...]
+    best: int | None
+    against_v1: Mapping[str, Estimate]
+
+    def rolled_back(self, version: int) -> bool:
+        return version in out_of_choice(self.rounds)
 
 
 def out_of_choice(rounds: Sequence[FinishedRound]) -> frozenset[int]:

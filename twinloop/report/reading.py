@@ -14,7 +14,7 @@ from twinloop.domain.statistics import Estimate
 from twinloop.domain.vault import NOT_RECORDED, Consent
 from twinloop.domain.verdicts import Verdict
 from twinloop.errors import NothingToDo
-from twinloop.report.model import FinishedRound, IdentityRecord, RunRecord, Survey, out_of_choice
+from twinloop.report.model import FinishedRound, IdentityRecord, RunRecord, Survey, Versions, out_of_choice
 from twinloop.stages import decide
 from twinloop.stages.analyze import FacetCount, ValueCount, gaps_from_json
 from twinloop.stages.identity import reference_from_json
@@ -42,9 +42,25 @@ def read_run(workspace: Workspace) -> RunRecord:
     return read_as(workspace.history, lambda history: _record(workspace, history), _REMEDY)
 
 
+def read_versions(workspace: Workspace) -> Versions:
+    """How the versions measured, and nothing else: a file for each of them, of all those that a run leaves behind.
+
+    Raises:
+        StateError: as `read_run`.
+    """
+
+    def versions(history: Mapping[str, Any]) -> Versions:
+        scores = _scores(workspace)
+        rounds = tuple(_round(item) for item in history.get("iterations", ()))
+        best = _best(history, scores, rounds)
+        return Versions(scores, rounds, best, _against_v1(history, best))
+
+    return read_as(workspace.history, versions, _REMEDY) if workspace.history.exists() else versions({})
+
+
 def _record(workspace: Workspace, history: Mapping[str, Any]) -> RunRecord:
     settings: dict[str, str] = _read(workspace.run_record, _settings, {})
-    scores = _numbered(workspace.panel_score, PanelScore.from_json)
+    scores = _scores(workspace)
     rounds = tuple(_round(item) for item in history.get("iterations", ()))
     best = _best(history, scores, rounds)
     return RunRecord(
@@ -87,6 +103,10 @@ def _numbered(path_of: Callable[[int], Path], parse: Callable[[Any], T]) -> tupl
     while (path := path_of(len(found) + 1)).exists():
         found.append(read_as(path, parse, _REMEDY))
     return tuple(found)
+
+
+def _scores(workspace: Workspace) -> tuple[PanelScore, ...]:
+    return _numbered(workspace.panel_score, PanelScore.from_json)
 
 
 def _settings(data: Any) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeVar
 
 from markupsafe import Markup
@@ -139,11 +140,11 @@ def file_name(path: str) -> str:
 def round_sheets(run: RunRecord, workspace: Workspace, pictures: Pictures) -> tuple[RoundSheets, ...]:
     """The judged images of every round."""
     most = max(FEWEST, min(PER_SHEET, ALL_SHEETS // max(1, 3 * len(run.verdicts))))
+    approved = [_shown([v for v in verdicts if v.outcome is Outcome.APPROVED], most) for verdicts in run.verdicts]
+    nearest = nearest_of(run, workspace, pictures, chain.from_iterable(approved))
     sheets = []
     for iteration, verdicts in enumerate(run.verdicts, 1):
         merged = {m.sha256 for m in run.datasets[iteration - 1].synthetic} if iteration <= len(run.datasets) else None
-        approved = tuple(verdict for verdict in verdicts if verdict.outcome is Outcome.APPROVED)
-        nearest = nearest_of(run, workspace, pictures, approved)
         parts = [
             _sheet(
                 outcome,
@@ -153,7 +154,7 @@ def round_sheets(run: RunRecord, workspace: Workspace, pictures: Pictures) -> tu
                 workspace=workspace,
                 pictures=pictures,
                 most=most,
-                nearest=nearest,
+                nearest=nearest if outcome is Outcome.APPROVED else {},
             )
             for outcome in Outcome
         ]
@@ -175,8 +176,8 @@ def _sheet(
     nearest: Mapping[str, NearestPhoto],
 ) -> Sheet:
     chosen = [verdict for verdict in verdicts if verdict.outcome is outcome]
-    finished = [verdict for verdict in chosen if verdict.early is None]
-    shown = spread(finished, lambda verdict: (verdict.facet, verdict.value), most)
+    finished = sum(verdict.early is None for verdict in chosen)
+    shown = _shown(chosen, most)
     tiles = []
     for verdict in shown:
         picture = pictures.at(workspace.synthetic(iteration) / verdict.image, verdict.sha256 or None)
@@ -186,7 +187,13 @@ def _sheet(
             note = "; ".join(filter(None, (f"{verdict.human} by a person, {verdict.automatic} by the checks", note)))
         tiles.append(_image_tile(verdict, picture, note, nearest.get(verdict.sha256)))
     early = _early([verdict for verdict in chosen if verdict.early is not None])
-    return Sheet(str(outcome), len(chosen), tuple(tiles), len(finished) - len(shown), early)
+    return Sheet(str(outcome), len(chosen), tuple(tiles), finished - len(shown), early)
+
+
+def _shown(chosen: Sequence[Verdict], most: int) -> list[Verdict]:
+    """Those of one outcome that have a tile."""
+    finished = [verdict for verdict in chosen if verdict.early is None]
+    return spread(finished, lambda verdict: (verdict.facet, verdict.value), most)
 
 
 def _early(given_up: Sequence[Verdict]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from twinloop.domain.shots import Gap, images_needed
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError
 from twinloop.facets.face_angle import FILM
+from twinloop.registry import facets as facet_registry
 
 ALIKE_FROM = 12
 """Faces from which it is pointed out that all of them read as the same expression."""
@@ -62,10 +63,6 @@ class Analysis:
     facets: tuple[FacetCount, ...]
     gaps: tuple[Gap, ...]
     notes: tuple[str, ...]
-
-    @property
-    def not_measured(self) -> tuple[str, ...]:
-        return tuple(f.facet for f in self.facets if f.measured == 0)
 
 
 def analyze(
@@ -128,15 +125,18 @@ def all_alike(facets: Mapping[str, Any]) -> str:
     )
 
 
-def check_shares(facets: Sequence[Facet], shares: Shares) -> None:
+def check_shares(facets: Sequence[Facet], shares: Shares, faces: bool = True) -> None:
     """Whether the user's shares fit the facets.
+
+    Args:
+        faces: False = what needs a face is not in force.
 
     Raises:
         InputError: every share of an unknown facet or value, and every exclusive facet whose shares add up to more than
             1.
     """
     known = {facet.name: facet for facet in facets}
-    problems = [f"'{name}' is no facet in force (known: {', '.join(known)})" for name in shares if name not in known]
+    problems = [_no_facet(name, known, faces) for name in shares if name not in known]
     for facet in facets:
         wanted = shares.get(facet.name, {})
         problems += [
@@ -151,6 +151,16 @@ def check_shares(facets: Sequence[Facet], shares: Shares) -> None:
             problems.append(f"the shares of {facet.name} add up to {total:.2f}, more than 1{usual}")
     if problems:
         raise InputError("Wanted shares: " + "; ".join(problems) + ".")
+
+
+def _no_facet(name: str, known: Collection[str], faces: bool) -> str:
+    """Why a facet is not in force."""
+    if not faces and name in facet_registry.names():
+        return (
+            f"'{name}' cannot be told without a face, and validation.faces is false; remove '{name}' from"
+            " analysis.shares"
+        )
+    return f"'{name}' is no facet in force (known: {', '.join(known)})"
 
 
 def _count(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from twinloop.domain.choices import CAPTION_STYLES
+from twinloop.errors import TwinLoopError
+from twinloop.families import family_of_preset, preset_for
 from twinloop.stages.words import TAGGED
 from twinloop.store.pictures.sidecar import PERSON, person_beside
 from twinloop.store.vault.folder import Vault
@@ -16,11 +18,20 @@ def read_by(style: str) -> str:
     return "tags" if style in TAGGED else "prose"
 
 
-def mismatch(folder: Path, style: str) -> str:
+def preset_of_name(base_model: str) -> tuple[str, str]:
+    """The preset that a base model's name tells, and the style of captions that goes with it."""
+    try:
+        preset = preset_for(base_model)
+        return preset, read_by(family_of_preset(preset).preset(preset).style)
+    except TwinLoopError:  # whoever opens the base says what is wrong with it
+        return "", read_by("")
+
+
+def mismatch(folder: Path, style: str, base_model: str) -> str:
     """What to say where FaceVault wrote the captions of a folder in the other style than the base's; "" = nothing.
 
     Args:
-        style: of prompts, as in `families.base.Preset`.
+        style: of prompts, as in `families.base.Preset`: of the preset that is in force, whatever the base's name tells.
 
     Raises:
         StateError: as `person_beside`.
@@ -30,10 +41,17 @@ def mismatch(folder: Path, style: str) -> str:
     if written not in CAPTION_STYLES or written == wanted:
         return ""
     name = str(record.get("name") or record.get("person") or "NAME")
+    preset, by_name = preset_of_name(base_model)
+    if written == by_name == "tags":
+        way = f"By its name the base model reads tags: set training.preset to {preset}, or write them anew"
+    elif written == "tags":
+        way = "Name a base_model that reads tags (Pony, Illustrious, Animagine), or write them anew"
+    else:
+        way = "Write them anew"
     return (
         f"the captions in {folder} are {written}, and this base model reads {wanted}: what is made in rounds would be"
-        f" captioned otherwise than the photos. Write them anew: {_command(folder, name, wanted)} (a run that has begun"
-        " takes them with --restart)"
+        f" captioned otherwise than the photos. {way}: {_command(folder, name, wanted)} (a run that has begun takes"
+        " them with --restart)"
     )
 
 

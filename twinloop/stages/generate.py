@@ -59,6 +59,7 @@ def generate(
                 loaded = generator()
                 loaded.load_lora(context.lora)
                 hashes = hashes.with_all(context)
+                context = replace(context, own_sampler=loaded.own_sampler)
                 loaded.expect(_expected(batch, batches[number + 1 :], context, journal), context.settings)
             _make(named, context, loaded, hashes, journal, told)
         done += [_done(context, shot, name, journal) for shot, name in named]

@@ -50,6 +50,7 @@ class GenerationContext:
         doing: what the images are made for, as the progress names it.
         recorded: whether a `GENERATION_METADATA` is written beside them; what is made in several goes has a record of
             its own.
+        own_sampler: as in `ports.Generator`; "" until the base model is loaded, or it has no name.
     """
 
     prefix: str
@@ -63,6 +64,7 @@ class GenerationContext:
     detail: FaceDetail | None = None
     doing: str = "Generating"
     recorded: bool = True
+    own_sampler: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,8 @@ def parameters_text(
     ]
     if settings.guidance_rescale:
         parts.append(f"CFG Rescale: {settings.guidance_rescale:g}")
-    if settings.scheduler:
-        parts.append(in_a1111_words(settings.scheduler))
+    if sampler := settings.scheduler or context.own_sampler:
+        parts.append(in_a1111_words(sampler))
     if shot.source and settings.strength:
         parts.append(f"Denoising strength: {settings.strength:g}")
     if settings.clip_skip != 1:

@@ -4,33 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from twinloop.domain.observation import Observation
 from twinloop.domain.records import Member
-from twinloop.stages.pixels import hash_distance
 from twinloop.store.run.catalog import Catalog
 
 HASH_BITS = 64
+_ROUNDING = 1e-4
+"""By which two ways to add up the product of two unit vectors may differ, with plenty to spare."""
 
 
-def nearest_photos(
-    sha256: str, photos: Sequence[Member], catalog: Catalog, fingerprint: str, count: int
-) -> list[tuple[Member, float, str]]:
-    """(photo, similarity, by) of the ``count`` nearest, most alike first.
+class MeasuredPhotos:
+    """What was measured of photos, read once for all the images that they are compared with.
 
-    ``by`` is ``identity`` (cosine of the subjects' embeddings, -1..1) where the image has one, else ``picture`` (share
-    of equal bits of the perceptual hash, 0..1). Photos that were not measured are left out; [] when the image was not.
+    Photos that were not measured are left out.
     """
-    made = catalog.get(sha256, fingerprint)
-    if made is None:
-        return []
-    seen = [(member, found) for member in photos if (found := catalog.get(member.sha256, fingerprint)) is not None]
-    ranked = [(member, *_alike(made, found)) for member, found in seen]
-    by_identity = [item for item in ranked if item[2] == "identity"]
-    ranked = sorted(by_identity or ranked, key=lambda item: (-item[1], item[0].path))
-    return ranked[:count]
+
+    def __init__(self, photos: Sequence[Member], catalog: Catalog, fingerprint: str) -> None:
+        seen = [(photo, found) for photo in photos if (found := catalog.get(photo.sha256, fingerprint)) is not None]
+        known = [(photo, found.embedding) for photo, found in seen if found.embedding is not None]
+        self._photos = [photo for photo, _ in seen]
+        self._hashes = np.array([int(found.phash, 16) for _, found in seen], np.uint64)
+        self._known = [photo for photo, _ in known]
+        self._embeddings = np.stack([embedding for _, embedding in known]) if known else None
+
+    def nearest(self, made: Observation, count: int) -> list[tuple[Member, float, str]]:
+        """(photo, similarity, by) of the ``count`` nearest, most alike first.
+
+        ``by`` is ``identity`` (cosine of the subjects' embeddings, -1..1) where the image and any photo have one, else
+        ``picture`` (share of equal bits of the perceptual hash, 0..1).
+        """
+        if count <= 0 or not self._photos:
+            return []
+        if made.embedding is not None and self._embeddings is not None:
+            known, vectors, by = self._known, self._embeddings, "identity"
+            rough = vectors @ made.embedding
+            # the last bits of a product depend on how many are worked out at once: the shown ones are worked out alone
+            found = [(known[n], float(made.embedding @ vectors[n])) for n in _highest(rough, count)]
+        else:
+            differing = np.bitwise_count(self._hashes ^ np.uint64(int(made.phash, 16)))
+            shares, by = 1 - differing / HASH_BITS, "picture"
+            found = [(self._photos[n], float(shares[n])) for n in _highest(shares, count)]
+        found.sort(key=lambda item: (-item[1], item[0].path))
+        return [(photo, value, by) for photo, value in found[:count]]
 
 
-def _alike(made: Observation, photo: Observation) -> tuple[float, str]:
-    if made.embedding is not None and photo.embedding is not None:
-        return float(made.embedding @ photo.embedding), "identity"
-    return 1 - hash_distance(made.phash, photo.phash) / HASH_BITS, "picture"
+def _highest(values: npt.NDArray[np.floating], count: int) -> list[int]:
+    """Places of the ``count`` highest values, and of those that rounding or their names may put before one of them."""
+    if count >= len(values):
+        return list(range(len(values)))
+    least = np.partition(values, -count)[-count]
+    return [int(place) for place in np.flatnonzero(~(values < least - _ROUNDING))]

@@ -9,9 +9,9 @@ from twinloop.errors import InputError
 from twinloop.stages.untouched import check_untouched
 from twinloop.store.atomic import copy_whole, read_json, write_json
 from twinloop.store.clock import utc_now
-from twinloop.store.lock import locked
 from twinloop.store.models.lora_file import kohya_path
 from twinloop.store.models.step_saves import is_step_save
+from twinloop.store.run.in_use import in_use
 from twinloop.store.run.workspace import Workspace
 
 RECORD = "final.json"
@@ -33,7 +33,7 @@ def pick(space: Workspace, version: int) -> dict[str, Any]:
             )
         )
         raise InputError(f"There is no version {version} in {space.lora_dir}. Known: {known or 'none'}.")
-    with locked(space.root):
+    with in_use(space):
         make_final(space, version)
         record = {"version": version, "picked_by": "person", "when": utc_now()}
         write_json(record_of(space), record)

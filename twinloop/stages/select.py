@@ -12,6 +12,7 @@ from twinloop.domain.observation import Observation
 from twinloop.domain.wording import agree, by_reason, none_can_be_used, plural
 from twinloop.errors import NothingToDo, UnreadableImage
 from twinloop.ports import Reporter
+from twinloop.stages.faceless import LOOK_FOR_NONE, few_faces_message
 from twinloop.stages.observe import Observer, Seen, observe_files
 from twinloop.stages.selection_rules import NO_FACE, Photo, Rule, several_people
 from twinloop.store.pictures.dataset_folders import DatasetFolders, read_folders
@@ -24,10 +25,6 @@ REASONS_TOLD = 3
 """How many kinds of reasons are told, where no photo can be used."""
 DRAWN = (
     "Every image carries the mark of a generator: they are taken as the originals of a character that has no photos."
-)
-FACELESS = (
-    'If they show a character without a face (a robot, an animal), look for none: "validation": {"faces": false} in the'
-    ' configuration; or take every readable image: --keep-all (train and analyze), "analysis": {"keep_all": true}.'
 )
 FEW_FACES_OF = 5
 """Of so many images and more it is told where the demo's detectors find faces on less than half of them."""
@@ -114,6 +111,12 @@ def look_without_detectors(folder: Path, reading: Reading) -> Photos:
     return Photos(folder, found, selection, folders)
 
 
+def left_out_faceless_message(photos: Photos) -> str:
+    """What is to be said where most of a folder is left out because no face was found; "" where it is not."""
+    bare = sum(reason == NO_FACE for _, reason in photos.selection.left_out)
+    return few_faces_message(bare, len(photos.found))
+
+
 def _read(path: Path) -> Seen:
     try:
         image = load_image(path)
@@ -141,7 +144,7 @@ def _no_photos_message(folder: Path, left_out: Sequence[tuple[Path, str]]) -> st
         path, reason = entries[0]
         more = f", and {len(entries) - 1} more like it" if len(entries) > 1 else ""
         told.append(f"\n  - {path.name}: {reason}{more}")
-        way = way or (f"\n{FACELESS}" if reason == NO_FACE else "")
+        way = way or (f"\n{LOOK_FOR_NONE}" if reason == NO_FACE else "")
     return f"{none_can_be_used(len(left_out), 'image', f'in {folder}')}:{''.join(told)}{way}"
 
 

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from twinloop.domain.faces import FloatArray
 from twinloop.domain.likeness import Likeness
 from twinloop.domain.observation import Observation
 from twinloop.errors import UnreadableImage
-from twinloop.stages.pixels import blur_limit, hash_distance
+from twinloop.stages.pixels import blur_limit
 from twinloop.stages.same_picture.alignment import Thumbnail, Window
 from twinloop.stages.same_picture.likeness import differs_in_a_face
 from twinloop.store.pictures.images import load_image
@@ -27,6 +28,10 @@ MAIN_PERSON_SHARE = 0.6
 """Only when so many of the faces are one person's are the others left out; otherwise the folder is about several
 people."""
 FEWEST_OF_A_PERSON = 3
+NEAREST = 5
+"""Of a person's photos, by which a photo is told to be theirs."""
+_ROWS = 512
+"""Of a table of all photos that are looked at in one piece."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +79,14 @@ def near_duplicate(photos: Sequence[Photo], *, character: bool) -> dict[Path, st
 
     dropped: dict[Path, str] = {}
     kept: list[Photo] = []
+    hashes = np.zeros(len(photos), np.uint64)
     for photo in sorted(photos, key=rank):
-        near = (k for k in kept if hash_distance(k.seen.phash, photo.seen.phash) <= NEAR_DUPLICATE_BITS)
+        hashed = np.uint64(int(photo.seen.phash, 16))
+        differing = np.bitwise_count(hashes[: len(kept)] ^ hashed)
+        near = (kept[place] for place in np.flatnonzero(differing <= NEAR_DUPLICATE_BITS))
         twin = next((k for k in near if not (character and _other_expression(k, photo))), None)
         if twin is None:
+            hashes[len(kept)] = hashed
             kept.append(photo)
         else:
             dropped[photo.path] = f"nearly the same picture as {twin.path.name}"
@@ -132,12 +141,11 @@ def other_person(photos: Sequence[Photo], *, likeness: Likeness) -> dict[Path, s
     vectors = np.stack([embedding for _, embedding in known])
     similarity = vectors @ vectors.T
     main = _largest_group(similarity >= likeness.same_person)
-    pairs = similarity[np.ix_(main, main)][np.triu_indices(len(main), 1)]
-    if len(main) < MAIN_PERSON_SHARE * len(known) or np.median(pairs) < likeness.alike:
+    if len(main) < MAIN_PERSON_SHARE * len(known) or _usual_within(similarity, main) < likeness.alike:
         return {}
     inside = np.zeros(len(known), bool)
     inside[main] = True
-    top = np.sort(similarity[:, inside], axis=1)[:, -5:]
+    top = _highest(similarity, main)
     usual = float(np.median(top[inside][:, :-1].mean(axis=1)))
     return {
         photo.path: f"another person (similarity {score:.2f}, this person's photos have about {usual:.2f})"
@@ -158,9 +166,11 @@ def several_people(photos: Sequence[Photo], likeness: Likeness) -> tuple[int, ..
     similarity = np.stack(faces) @ np.stack(faces).T
     people: list[list[int]] = []
     for group in sorted(_groups(similarity >= likeness.same_person), key=len, reverse=True):
-        alike = np.median(similarity[np.ix_(group, group)][np.triu_indices(len(group), 1)]) if len(group) > 1 else 0.0
-        apart = all(np.median(similarity[np.ix_(group, other)]) < likeness.apart for other in people)
-        if len(group) >= FEWEST_OF_A_PERSON and alike >= likeness.alike and apart:
+        if (
+            len(group) >= FEWEST_OF_A_PERSON
+            and _usual_within(similarity, group) >= likeness.alike
+            and all(np.median(similarity[np.ix_(group, other)]) < likeness.apart for other in people)
+        ):
             people.append(group)
     return tuple(len(group) for group in people) if len(people) > 1 else ()
 
@@ -171,19 +181,42 @@ def _largest_group(linked: npt.NDArray[np.bool_]) -> list[int]:
 
 def _groups(linked: npt.NDArray[np.bool_]) -> list[list[int]]:
     """Connected components, in the order of their first member."""
-    unseen = set(range(len(linked)))
+    unseen = np.ones(len(linked), bool)
     groups = []
     for first in range(len(linked)):
-        if first not in unseen:
+        if not unseen[first]:
             continue
-        unseen.remove(first)
+        unseen[first] = False
         group = [first]
         for index in group:
-            new = [int(other) for other in np.flatnonzero(linked[index]) if other in unseen]
-            unseen.difference_update(new)
-            group.extend(new)
+            new = np.flatnonzero(linked[index] & unseen)
+            unseen[new] = False
+            group.extend(new.tolist())
         groups.append(sorted(group))
     return groups
+
+
+def _usual_within(similarity: FloatArray, group: Sequence[int]) -> np.floating:
+    """Median similarity of the pairs of a group."""
+    members = np.array(group)
+    pairs = np.empty(len(group) * (len(group) - 1) // 2, similarity.dtype)
+    end = 0
+    for place, member in enumerate(members, 1):  # row by row: the numbers of all pairs take more room than their values
+        others = members[place:]
+        pairs[end : end + len(others)] = similarity[member, others]
+        end += len(others)
+    return np.median(pairs, overwrite_input=True)
+
+
+def _highest(similarity: FloatArray, members: Sequence[int]) -> FloatArray:
+    """(n, 5) the highest similarities of each to the members of a group, rising; (n, m) with fewer members."""
+    count = min(NEAREST, len(members))
+    top = np.empty((len(similarity), count), similarity.dtype)
+    for start in range(0, len(similarity), _ROWS):
+        rows = similarity[start : start + _ROWS, members]
+        rows.partition(rows.shape[1] - count, axis=1)
+        top[start : start + _ROWS] = np.sort(rows[:, rows.shape[1] - count :], axis=1)
+    return top
 
 
 READABLE_ONLY: tuple[Rule, ...] = ()

@@ -51,7 +51,7 @@ def save_targets(path: Path, wanted: Shares, facets_of: Facets) -> Settings:
         shares[facet] = {value: share for value, share in kept.items() if share is not None}
     changed["analysis"] = {**section, "shares": {facet: values for facet, values in shares.items() if values}}
     settings = parse_settings(changed, str(path))
-    check_shares(facets_of(settings), settings.analysis.shares)
+    check_shares(facets_of(settings), settings.analysis.shares, settings.validation.faces)
     if changed != data:
         write_json(path.resolve(), changed)
     return settings

@@ -40,6 +40,7 @@ class Makers:
         notice: what the user should know about the preset, "" when nothing.
         check: looks at base model, machine and LoRAs (those of the settings, and others that are named) before anything
             long starts.
+        trainer_notes: what another program that trains does otherwise than such a training asks for, a sentence each.
     """
 
     generator: Callable[[], Generator]
@@ -54,6 +55,7 @@ class Makers:
     family: Family | None
     notice: str
     check: Callable[[Sequence[Path]], None]
+    trainer_notes: Callable[[TrainingSettings], Sequence[str]] = lambda settings: ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ def begin(run: Run) -> RunResult | None:
     for folder in (run.workspace.root, run.workspace.lora_dir):
         remove_leftovers(folder)
     record = _record(run.settings, run.toolbox)
-    analyze.check_shares(run.toolbox.observer.facets, run.settings.analysis.shares)
+    analyze.check_shares(run.toolbox.observer.facets, run.settings.analysis.shares, run.settings.validation.faces)
     if not run.workspace.run_record.exists():
         _check_nothing_in_the_way(run)
     kept = run.artefact("run", run.workspace.run_record, lambda: record)

@@ -73,7 +73,7 @@ def look_at_captions(run: Run, dataset: Dataset, told: Forecast | None) -> None:
     """Warn of captions in another style than the base's, and tell what the first training will need once more, where
     they turn out so long that it takes more memory than was told.
     """
-    if other := mismatch(Path(run.settings.dataset_dir), run.toolbox.makers.voice.style):
+    if other := mismatch(Path(run.settings.dataset_dir), run.toolbox.makers.voice.style, run.settings.base_model):
         run.toolbox.reporter.warn(other)
     captions = [member.caption for member in dataset.members]
     if told is None or all(about_tokens(caption) <= TOKENS for caption in captions):

@@ -13,7 +13,7 @@ from twinloop.domain.observation import Observation
 from twinloop.domain.photo_counts import SOME, TOO_FEW
 from twinloop.domain.records import Dataset
 from twinloop.domain.wording import agree, plural
-from twinloop.errors import StateError
+from twinloop.errors import InputError, StateError
 from twinloop.ports import Reporter
 from twinloop.stages import select
 from twinloop.stages.identity import HOLD_OUT_FROM, IdentityReference, learned, reference_from_json, reference_to_json
@@ -94,9 +94,18 @@ def _place(path: Path) -> Path:
 
 
 def _first_dataset(run: Run) -> dict[str, Any]:
+    """The record of the dataset.
+
+    Raises:
+        InputError: most pictures of a drawn character would be left out, because no face was found in them.
+    """
     settings, toolbox, folder = run.settings, run.toolbox, Path(run.settings.dataset_dir)
     look_at_masks(settings)
     photos = look_at_folder(folder, settings, toolbox.observer, run.catalog, toolbox.reporter)
+    if few := select.left_out_faceless_message(photos):
+        if settings.subject == "character":
+            raise InputError(f"{few[0].upper()}{few[1:]} Then start anew with --restart.")
+        toolbox.reporter.warn(few)
     seen = [photo.seen for photo in photos.selection.photos]
     reference = learned(seen, toolbox.observer, settings.validation.measures_identity)
     held_out = frozenset[str]() if reference is None else reference.held_out

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,28 +17,40 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from twinloop.errors import DISK_FULL, FREE_SPACE, NOT_PERMITTED, InputError, StateError, StorageError
-from twinloop.system.files import rename_over
+from twinloop.system.files import NO_WAIT, rename_over
 from twinloop.system.processes import is_alive
 
 T = TypeVar("T")
+_INSTEAD = "Choose another output folder"
 _REMEDY = "Move it away and run the step that writes it again."
 
 
 @contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn "disk full" and "no permission" into one clear error."""
+def storage_errors(path: Path, instead: str = _INSTEAD) -> Iterator[None]:
+    """Turn "disk full", "no permission" and "open in another program" into one clear error.
+
+    Args:
+        instead: what to do where there is no permission, beside changing that.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in DISK_FULL:
             raise StorageError(f"The disk is full: could not write {path}. {FREE_SPACE}") from error
-        if error.errno in NOT_PERMITTED:
-            raise _not_permitted(path) from error
+        held = getattr(error, "winerror", None) in _HELD
+        if held or error.errno in NOT_PERMITTED:
+            raise _not_permitted(path, held, instead) from error
         raise
 
 
-def _not_permitted(path: Path) -> StorageError:
-    return StorageError(f"No permission to write {path}. Choose another output folder or change the permissions.")
+_HELD = (5, 32, 33, 1224)
+"""Windows' errors where a file is open in another program: access denied (which may also be a permission), a sharing
+violation, a lock violation, a mapped section."""
+
+
+def _not_permitted(path: Path, held: bool = False, instead: str = _INSTEAD) -> StorageError:
+    close = ", or close the program that has it open" if held else ""
+    return StorageError(f"No permission to write {path}. {instead} or change the permissions{close}.")
 
 
 def check_writable(path: Path) -> None:
@@ -176,14 +189,21 @@ def read_json(path: Path) -> Any:
     """Read JSON that a stage wrote.
 
     Raises:
-        InputError: missing. StateError: not JSON.
+        InputError: missing. StateError: not JSON, or no file: reading a pipe would wait for ever.
     """
     try:
-        return json.loads(path.read_bytes())
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise StateError(f"Cannot read {path}: it is no file. {_REMEDY}")
+            return json.loads(file.read())
     except FileNotFoundError:
         raise InputError(f"File not found: {path}") from None
     except (ValueError, OSError, RecursionError) as error:
         raise StateError(f"Cannot read {path}: {error}. {_REMEDY}") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | NO_WAIT)
 
 
 def read_as(path: Path, parse: Callable[[Any], T], remedy: str = _REMEDY) -> T:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from twinloop.errors import Locked
+from twinloop.store.lock import holder
 
 
 @contextmanager
@@ -21,10 +22,9 @@ def fresh_folder(folder: Path, worth_keeping: Callable[[Path], bool]) -> Iterato
     top = _first_missing(folder)
     try:
         yield
-    except Locked:
-        raise
-    except Exception:
-        if top is not None and folder.is_dir() and not worth_keeping(folder):
+    except Exception as error:
+        others = isinstance(error, Locked) and holder(folder) is not None
+        if top is not None and not others and folder.is_dir() and not worth_keeping(folder):
             shutil.rmtree(folder, ignore_errors=True)
             _remove_empty(folder.absolute().parent, top)
         raise

@@ -34,7 +34,7 @@ def _parse(line: bytes) -> tuple[str, Any] | None:
         if int(line[:8], 16) != zlib.crc32(body):
             return None
         key, data = json.loads(body)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     return key, data
 

@@ -7,17 +7,39 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from twinloop.errors import StorageError
+from twinloop.errors import StateError, StorageError
 from twinloop.store.atomic import storage_errors
 
 Verb = Literal["open", "read", "write", "use"]
 """What could not be done with a database, as its error says it."""
 
+_IN_THE_WAY = "Choose another folder, or move away what is in the way."
 _PRIMARY = 0xFF
 """Of an error code of SQLite: the rest says more closely what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one kind of database is told from other kinds and from other programs' files.
+
+    Attributes:
+        name: as errors call it. mark: its ``PRAGMA application_id``. tables: every one that it ever had.
+        needed, versions: what one that bears no mark is known by: tables that it has, and its ``PRAGMA user_version``.
+    """
+
+    name: str
+    mark: bytes
+    tables: frozenset[str]
+    needed: frozenset[str]
+    versions: range
+
+    @property
+    def application_id(self) -> int:
+        return int.from_bytes(self.mark, "big")
 
 
 class PrivateDb:
@@ -27,19 +49,23 @@ class PrivateDb:
 
     Args:
         path: database file, made where it is not there; None for memory only.
+        kind: what it must be where it is there. Nothing is changed in another one.
         prepare: makes its tables, or says why they are not to be used.
         reading: nothing is changed or made; where there is no file, an empty database in memory is used.
 
     Raises:
-        StorageError: the file cannot be made, or is no database.
+        StorageError: the file cannot be made, or is no database. StateError: it is of another kind, or another
+            program's.
     """
 
-    def __init__(self, path: Path | None, prepare: Callable[[sqlite3.Connection], None], reading: bool = False) -> None:
+    def __init__(
+        self, path: Path | None, kind: Kind, prepare: Callable[[sqlite3.Connection], None], reading: bool = False
+    ) -> None:
         self.path = path
         try:
             with _told_as_storage(path):
-                found = _open_to_read(path) if reading and path is not None else None
-                self._connection = _open_to_write(None if reading else path) if found is None else found
+                found = _open_to_read(path, kind) if reading and path is not None else None
+                self._connection = _open_to_write(None if reading else path, kind) if found is None else found
             try:
                 prepare(self._connection)
             except BaseException:
@@ -122,9 +148,11 @@ class PrivateDb:
                 f"Cannot {verb} {self.path}: another program is using it ({error}). Wait until it is done, or close it,"
                 " and run the same command again."
             )
+        first = "If the disk is full, free some space and run the same command again"
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB:
+            first = "If something else of yours has this name, name another path"
         return StorageError(
-            f"Cannot {verb} {self.path}: {error}. If the disk is full, free some space and run the same command again; "
-            "else delete the file, which is only a cache."
+            f"Cannot {verb} {self.path}: {error}. {first}; else delete the file, which is only a cache."
         )
 
 
@@ -140,19 +168,21 @@ def _told_as_storage(path: Path | None) -> Iterator[None]:
         with storage_errors(path or Path()):
             yield
     except OSError as error:
-        raise StorageError(
-            f"Cannot open {path}: {error}. Choose another folder, or move away what is in the way."
-        ) from error
+        raise StorageError(f"Cannot open {path}: {error}. {_IN_THE_WAY}") from error
 
 
-def _open_to_write(path: Path | None) -> sqlite3.Connection:
+def _open_to_write(path: Path | None, kind: Kind) -> sqlite3.Connection:
     if path is not None:
+        if (checked := _open_to_read(path, kind)) is not None:
+            checked.close()
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         os.close(handle)
         path.chmod(0o600)  # also one that was made, or copied here, with wider permissions
     connection = sqlite3.connect(str(path) if path is not None else ":memory:", isolation_level=None)
     try:
+        if _number(connection, "application_id") != kind.application_id:
+            connection.execute(f"PRAGMA application_id = {kind.application_id}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA secure_delete=ON")  # nothing that was seen of a face lingers in free pages
@@ -162,28 +192,69 @@ def _open_to_write(path: Path | None) -> sqlite3.Connection:
     return connection
 
 
-def _open_to_read(path: Path) -> sqlite3.Connection | None:
+def _open_to_read(path: Path, kind: Kind) -> sqlite3.Connection | None:
     """A connection that changes nothing and makes no file that outlives it; None where there is no such file, or one
     that is just being made.
+
+    Raises:
+        StorageError: something else than a file has its name, or that of a log of it: SQLite would wait for a pipe.
+        StateError: it is a database of another kind.
     """
+    for name in (path, *(Path(f"{path}-{log}") for log in ("journal", "wal", "shm"))):
+        if name.exists() and not name.is_file():
+            raise StorageError(f"Cannot open {path}: {name} is no file. {_IN_THE_WAY}")
     if not path.is_file():
         return None
+    connection = _connected(path)
+    try:
+        if not _is_of(connection, kind):
+            raise StateError(
+                f"{path} is no {kind.name}: another program made it, or another command of this one. Nothing was"
+                " changed in it. Name another path, or move it away."
+            )
+        if _tables(connection):
+            return connection
+    except BaseException:
+        connection.close()
+        raise
+    connection.close()
+    return None
+
+
+def _is_of(connection: sqlite3.Connection, kind: Kind) -> bool:
+    if mark := _number(connection, "application_id"):
+        return mark == kind.application_id
+    version, tables = _number(connection, "user_version"), _tables(connection)
+    if not tables:
+        return version == 0
+    return version in kind.versions and kind.needed <= tables <= kind.tables
+
+
+def _tables(connection: sqlite3.Connection) -> frozenset[str]:
+    """Names of its tables, and of all else in it that is no part of a table; SQLite's own are left out."""
+    names = "SELECT name FROM sqlite_master WHERE type != 'index' AND name NOT GLOB 'sqlite_*'"
+    return frozenset(name for (name,) in connection.execute(names))
+
+
+def _number(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    """A connection to a file that is there, for reading only."""
     problem: sqlite3.Error | None = None
     for mode in _ways_to_read(path):
         connection = None
         try:
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
             connection.execute("PRAGMA query_only=ON")
-            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.Error as error:
             problem = error
             if connection is not None:
                 connection.close()
         else:
-            if tables:
-                return connection
-            connection.close()
-            return None
+            return connection
     assert problem is not None  # there is at least one way
     raise problem
 

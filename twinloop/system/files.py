@@ -12,6 +12,8 @@ BINARY: int = getattr(os, "O_BINARY", 0)
 """For `os.open` before `os.write`: Windows would write a line's end as two bytes."""
 NO_WAIT: int = getattr(os, "O_NONBLOCK", 0)
 """For `os.open`: a pipe that lies in a file's place must not block. Windows has none among its files."""
+NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)
+"""For `os.open`: a link in a file's place is an error. Windows has no such flag."""
 _PAUSES = (0.01, 0.05, 0.1, 0.2, 0.4, 0.8) if WINDOWS else ()
 """Seconds between two tries to rename. Windows refuses while anybody has one of the two open: a virus scanner for a
 moment, the page that shows it."""

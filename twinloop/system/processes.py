@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Protocol
 
+from twinloop.system import interruption
+
 ENDED_BY_INTERRUPT = frozenset({-signal.SIGINT, 0xC000013A})
 """Exit codes of processes that Ctrl-C ended where nothing in them caught it. The second is Windows':
 STATUS_CONTROL_C_EXIT.
@@ -44,7 +46,7 @@ def heed_interruptions() -> None:
     """Be stopped by `interrupt` as by Ctrl-C, also where whoever started this process had that ignored."""
     for name in ("SIGINT", "SIGBREAK"):  # Windows sends the latter: it can send Ctrl-C to a whole console only
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
+            signal.signal(getattr(signal, name), interruption.note)
 
 
 class _Ended(BaseException):

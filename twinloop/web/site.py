@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from twinloop.store.vault.folder import DEFAULT, Vault
 from twinloop.web.recorded import recorded
 
 HOST = "127.0.0.1"
+_OF_A_RUN = re.compile(r".+_(iter|v)\d+", re.ASCII)
+"""Folders of one round or one version."""
 
 
 def new_token() -> str:
@@ -49,9 +53,25 @@ class Site:
 
     def runs(self) -> dict[str, Workspace]:
         """Run folders by the name they have in addresses: the path relative to the working directory."""
-        found = [path.parent for path in sorted(self._outputs.glob("**/run.json")) if not _hidden(path, self._outputs)]
+        found = [path.parent for path in sorted(self._run_records()) if _is_file(path)]
         named = [self.home / path for path in self.named_runs]
         return {self.show(folder): Workspace(folder, folder) for folder in dict.fromkeys([*named, *found])}
+
+    def _run_records(self) -> Iterator[Path]:
+        """The run.json of all runs below ``outputs``. A vault is not searched, nor what a run makes: these are the
+        folders that hold files by the thousand.
+        """
+        vault = self.vault.root.resolve()
+        for folder, inner, files in os.walk(self._outputs):
+            here = Path(folder)
+            is_run = "run.json" in files
+            if is_run:
+                yield here / "run.json"
+            inner[:] = [
+                name
+                for name in inner
+                if not (_hides(name) or (is_run and _OF_A_RUN.fullmatch(name)) or (here / name).resolve() == vault)
+            ]
 
     def run(self, name: str) -> Workspace:
         """One run folder.
@@ -76,13 +96,16 @@ class Site:
             and not _hidden(there, outputs)
         )
 
-    def configs(self) -> dict[str, Path]:
+    def configs(self, runs: Mapping[str, Workspace] | None = None) -> dict[str, Path]:
         """Configurations by name: those that were named, those beside the runs' folders, those in the working
         directory, and those that runs were started with.
+
+        Args:
+            runs: as `runs` has just found them; None = they are searched for.
         """
         found = [*sorted(self.home.glob("*config*.json")), *sorted(self._outputs.glob("*/*config*.json"))]
         named = [self.home / path for path in self.named_configs]
-        told = (self.told_config(space) for space in self.runs().values())
+        told = (self.told_config(space) for space in (self.runs() if runs is None else runs).values())
         started = [path for path in told if path is not None]
         return {self.show(path): path for path in dict.fromkeys([*named, *found, *started]) if _is_file(path)}
 
@@ -96,6 +119,14 @@ class Site:
         path = self.home / name
         # whoever wrote the run's folder wrote the name, too: no other file of this machine is shown for it
         return path if _is_file(path) and _is_config(read_object(path, recorded)) else None
+
+    def is_the_users(self, config: Path) -> bool:
+        """Whether the user named a configuration, or has it in the working directory itself; others may have come with
+        a run of somebody else's.
+        """
+        named = {(self.home / path).resolve() for path in self.named_configs}
+        here = self.home.resolve() in (config.parent.resolve(), config.resolve().parent)
+        return here or config.resolve() in named
 
     def show(self, path: Path) -> str:
         """Relative to the working directory where it lies below it."""
@@ -118,4 +149,8 @@ def _is_file(path: Path) -> bool:
 
 
 def _hidden(path: Path, below: Path) -> bool:
-    return any(part.startswith(".") or ".old" in part for part in path.relative_to(below).parts)
+    return any(map(_hides, path.relative_to(below).parts))
+
+
+def _hides(name: str) -> bool:
+    return name.startswith(".") or ".old" in name

@@ -7,60 +7,14 @@ from twinloop.wiring.captioning import CaptionServer, build_captioner, check_cap
 from twinloop.wiring.checking import check_config
 from twinloop.wiring.detectors import build_pack, models_report
 from twinloop.wiring.extras import check_extras, with_extra
-from twinloop.wiring.frames import build_frame_taker, frame_worker, usual_models
+from twinloop.wiring.frames import build_frame_taker, usual_models
 from twinloop.wiring.kits import asked_prediction, base_family, check_export
 from twinloop.wiring.libraries import check_libraries
 from twinloop.wiring.machine import device_name, unused_gpu
 from twinloop.wiring.makers import build_makers, lora_remarks, obstacles
 from twinloop.wiring.measuring import build_observer, chosen_facets, observer_of
 from twinloop.wiring.names import base_model_path, nano_detectors_path
-from twinloop.wiring.options import PRODIGY_RATE, generation_settings, training_settings
+from twinloop.wiring.options import training_settings
 from twinloop.wiring.photo_sizes import remark_on_photos
-from twinloop.wiring.scanning import (
-    ScanSettings,
-    build_neighbour_search,
-    build_scanner,
-    scan_plan,
-    scan_stamp,
-    scan_worker,
-)
+from twinloop.wiring.scanning import ScanSettings, build_neighbour_search, build_scanner, scan_plan, scan_stamp
 from twinloop.wiring.toolbox import build_toolbox
-
-__all__ = [
-    "PRODIGY_RATE",
-    "CaptionServer",
-    "ScanSettings",
-    "asked_prediction",
-    "base_family",
-    "base_model_path",
-    "build_captioner",
-    "build_frame_taker",
-    "build_makers",
-    "build_neighbour_search",
-    "build_observer",
-    "build_pack",
-    "build_scanner",
-    "build_toolbox",
-    "check_captioner",
-    "check_config",
-    "check_export",
-    "check_extras",
-    "check_libraries",
-    "chosen_facets",
-    "device_name",
-    "frame_worker",
-    "generation_settings",
-    "lora_remarks",
-    "models_report",
-    "nano_detectors_path",
-    "observer_of",
-    "obstacles",
-    "remark_on_photos",
-    "scan_plan",
-    "scan_stamp",
-    "scan_worker",
-    "training_settings",
-    "unused_gpu",
-    "usual_models",
-    "with_extra",
-]

@@ -43,7 +43,7 @@ def check_config(data: Any, source: str, wholly: bool = False, planning: bool = 
     preset = list(_preset(settings))
     problems += preset
     if wholly and not preset and "base_model" not in wrong:
-        asked = without_downloads(settings) if planning else settings
+        asked = _with_files_that_are_here(without_downloads(settings) if planning else settings)
         found = obstacles(asked, build_makers(asked))
         problems += [str(error) for error in found if not (planning and isinstance(error, NOT_HERE))]
     if wholly and settings.training.masks and not problems:
@@ -83,14 +83,29 @@ def _places(settings: Settings, beside: Path) -> Iterator[tuple[str, str]]:
         others = getattr(settings.training, name)
         if others and not Path(others).is_dir():
             yield f"training.{name}", f"no such folder: {others}. {_meant(Path(others), beside)}".rstrip()
-    training = settings.training
-    named = ("initial_lora", "start_from", "assistant_lora")
-    files = [(f"training.{name}", getattr(training, name)) for name in named]
+    files = [(f"training.{name}", getattr(settings.training, name)) for name in _LORAS]
     files += [("generation.extra_loras", lora.path) for lora in settings.generation.extra_loras]
     files += [("analysis.plugins", path) for path in settings.analysis.plugins]
     for field, path in files:
         if path and not Path(path).is_file():
             yield field, f"no such file: {path}. {_meant(Path(path), beside)}".rstrip()
+
+
+_LORAS = ("initial_lora", "start_from", "assistant_lora")
+"""Fields of ``training`` that name a LoRA."""
+
+
+def _with_files_that_are_here(settings: Settings) -> Settings:
+    """The same settings without the LoRAs whose absence `_places` tells with the field."""
+    training, generation = settings.training, settings.generation
+    gone = [name for name in _LORAS if (path := getattr(training, name)) and not Path(path).is_file()]
+    here = tuple(lora for lora in generation.extra_loras if Path(lora.path).is_file())
+    return settings.model_copy(
+        update={
+            "training": training.model_copy(update=dict.fromkeys(gone)),
+            "generation": generation.model_copy(update={"extra_loras": here}),
+        }
+    )
 
 
 def no_photos(settings: Settings, beside: Path | None = None) -> str:

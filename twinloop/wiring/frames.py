@@ -38,7 +38,7 @@ def build_frame_taker(models_dir: str | None, workers: int | None) -> Iterator[F
         yield HereTaker(_work(models))
         return
     arguments, limits = {"models_dir": models}, Limits(_SECONDS, _MEGABYTES)
-    with Supervisor[VideoTask]("twinloop.wiring:frame_worker", arguments, count, limits) as supervisor:
+    with Supervisor[VideoTask]("twinloop.wiring.frames:frame_worker", arguments, count, limits) as supervisor:
         yield WorkerTaker(supervisor)
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from twinloop.adapters.diffusion.base_choice import BaseChoice
     from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
     from twinloop.adapters.trainers.distributed.trainer import DistributedTrainer
+    from twinloop.adapters.trainers.external.trainer import ExternalTrainer
 
 
 def chosen_family(settings: Settings) -> tuple[str, Family]:
@@ -79,13 +80,20 @@ def base_family(settings: Settings) -> Family:
 
 @dataclass(frozen=True)
 class Kit:
-    """What one kind of base model brings. ``family``: None for the fakes, which are of none."""
+    """What one kind of base model brings.
+
+    Attributes:
+        family: None for the fakes, which are of none.
+        trainer_notes: what another program does otherwise than such a training asks for, a sentence each; the second
+            argument: there are prior images.
+    """
 
     generator: Callable[[], Generator]
     trainer: Callable[[], Trainer]
     preset: Preset
     forecast: Callable[[TrainingSettings, int, int, Sequence[str], int], Forecast | None]
     family: Family | None
+    trainer_notes: Callable[[TrainingSettings, bool], Sequence[str]] = lambda settings, prior: ()
 
     @property
     def guidance(self) -> Guidance:
@@ -117,7 +125,7 @@ def diffusers_kit(settings: Settings, notice: Callable[[str], None]) -> Kit:
         return with_extra("Generating images", "train", lambda: _generator(choice, family, notice))
 
     @functools.cache
-    def external() -> Trainer:
+    def external() -> ExternalTrainer:
         return _external_trainer(settings, choice, name, family, notice)
 
     @functools.cache
@@ -126,7 +134,7 @@ def diffusers_kit(settings: Settings, notice: Callable[[str], None]) -> Kit:
 
     preset = chosen_preset(settings, name, family)
     if settings.training.trainer != "builtin":
-        return Kit(generator, external, preset, _no_forecast, family)
+        return Kit(generator, external, preset, _no_forecast, family, lambda *asked: external().notes(*asked))
     return Kit(generator, trainer, preset, lambda *asked: trainer().forecast(*asked), family)
 
 
@@ -152,7 +160,7 @@ def _trainer(
 
 def _external_trainer(
     settings: Settings, choice: BaseChoice, name: str, family: Family, notice: Callable[[str], None]
-) -> Trainer:
+) -> ExternalTrainer:
     """Another program on this machine, behind the same port.
 
     Raises:
@@ -179,7 +187,8 @@ def _external_trainer(
         notice=notice,
     )
     preset = chosen_preset(settings, name, family)
-    trainer.check(training_settings(settings, preset.training, preset.repeats, images=1))
+    given = [field for field, value in asked if value is not None]  # null leaves it to the preset
+    trainer.check(training_settings(settings, preset.training, preset.repeats, images=1), given)
     return trainer
 
 

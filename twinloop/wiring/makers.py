@@ -90,6 +90,7 @@ def build_makers(settings: Settings, notice: Callable[[str], None] = nobody_list
         forecast=forecast,
         family=kit.family,
         check=functools.partial(_check_makers, settings, kit.family, generation),
+        trainer_notes=lambda asked: kit.trainer_notes(asked, _prior_images(settings) > 0),
     )
 
 

@@ -63,7 +63,7 @@ def build_scanner(models_dir: str, min_face: int, workers: int, timeout: float, 
         yield HereScanner(_measurer(models_dir, min_face))
         return
     arguments, limits = {"models_dir": models_dir, "min_face": min_face}, Limits(timeout, memory)
-    with Supervisor[ListedFile]("twinloop.wiring:scan_worker", arguments, workers, limits) as supervisor:
+    with Supervisor[ListedFile]("twinloop.wiring.scanning:scan_worker", arguments, workers, limits) as supervisor:
         yield WorkerScanner(supervisor)
 
 

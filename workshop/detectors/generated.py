@@ -12,8 +12,8 @@ import torch
 
 from twinloop import nano
 from twinloop.adapters.detectors.nano import load_nano_pack
-from twinloop.nano import captions
 from twinloop.nano.world.params import sample_identity, sample_scene
+from workshop import captions
 from workshop.export import pipeline_of
 from workshop.sheet import grid, samples
 

@@ -8,6 +8,7 @@ It is no Windows: libraries go on as they are on this machine, and what is forbi
 from __future__ import annotations
 
 import builtins
+import contextlib
 import errno
 import fcntl
 import os
@@ -15,9 +16,11 @@ import signal
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import names
 from lacking import MODULES, OF_OS, OF_SIGNAL
 
 _import, _open, _write, _fsync, _kill = builtins.__import__, os.open, os.write, os.fsync, os.kill
@@ -39,7 +42,8 @@ def without_modules(name: str, globals: Any = None, *others: Any, **named: Any) 
 def open_no_folder(path: Any, flags: int, *others: Any, **named: Any) -> int:
     if _asked_by_us() and Path(path).is_dir():
         raise PermissionError(errno.EACCES, "Permission denied", path)
-    handle = _open(path, flags & ~os.O_BINARY, *others, **named)
+    found = path if named.get("dir_fd") is not None else names.there(path)
+    handle = _open(found, flags & ~os.O_BINARY, *others, **named)
     (_as_text.discard if flags & os.O_BINARY else _as_text.add)(handle)
     return handle
 
@@ -63,33 +67,59 @@ def kill_for_sure(pid: int, number: int) -> None:
     _kill(pid, number)
 
 
+def _used() -> Iterator[str]:
+    """Files that this process, or one that it started, has open or mapped."""
+    children = [Path(f"/proc/{pid}") for task in Path("/proc/self/task").glob("*/children") for pid in _words(task)]
+    for process in (Path("/proc/self"), *children):
+        with contextlib.suppress(OSError):  # it has ended
+            for handle in process.joinpath("fd").iterdir():
+                with contextlib.suppress(OSError):
+                    yield os.fspath(handle.readlink())
+            # address, permissions, offset, device, inode, name
+            yield from (parts[5].rstrip() for line in _lines(process / "maps") if len(parts := line.split(None, 5)) > 5)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text("utf-8", "replace").splitlines()
+
+
+def _words(path: Path) -> list[str]:
+    return path.read_text("utf-8").split()
+
+
 def _check_not_open(path: Any) -> None:
-    """Windows moves and deletes no file that is open; of this process that can be told here."""
+    """Windows moves and deletes no file that is open or mapped, and moves no folder that such a file lies in."""
     place = Path(os.path.realpath(path))
-    for handle in Path("/proc/self/fd").iterdir():
-        if handle.is_symlink() and handle.readlink() == place:
-            raise PermissionError(errno.EACCES, "The process cannot access the file", str(path))
+    for name in _used():
+        if Path(name).is_relative_to(place) and not Path(name).is_dir():
+            raise PermissionError(errno.EACCES, f"The process cannot access the file: {name} is open", str(path))
 
 
 def rename_onto_nothing(source: Any, target: Any, **named: Any) -> None:
+    source, target = names.there(source), names.to_be(target, source)
     _check_not_open(source)
-    if os.path.lexists(target):
+    if os.path.lexists(target) and not Path(source).samefile(target):
         raise FileExistsError(errno.EEXIST, "File exists", str(target))
     _rename(source, target, **named)
 
 
 def replace_what_is_closed(source: Any, target: Any, **named: Any) -> None:
+    source, target = names.there(source), names.to_be(target, source)
     _check_not_open(source)
     _check_not_open(target)
+    if Path(target).is_dir() and not Path(source).samefile(target):
+        raise PermissionError(errno.EACCES, "Access is denied", str(target))
     _replace(source, target, **named)
 
 
-def unlink_what_is_closed(path: Any, **named: Any) -> None:
-    if not named:
-        _check_not_open(path)
-    _unlink(path, **named)
+def unlink_what_is_closed(path: Any, *, dir_fd: int | None = None) -> None:
+    folder = Path() if dir_fd is None else Path(f"/proc/self/fd/{dir_fd}").readlink()
+    path = names.there(folder / os.fspath(path))
+    _check_not_open(path)
+    _unlink(path)
 
 
+names.below(Path.cwd())
 for name in OF_OS:
     if hasattr(os, name):
         delattr(os, name)

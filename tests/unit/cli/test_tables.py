@@ -16,6 +16,7 @@ from twinloop.stages.validate import Tally
 
 def test_columns_are_aligned() -> None:
     assert columns([("a", "1"), ("long", "100")], right=(1,)) == ["a       1", "long  100"]
+    assert columns([("a\nb", "1"), ("\x1b[2J", "2")]) == ["a\\nb     1", "\\x1b[2J  2"], "each on its line"
 
 
 def test_the_summary_of_a_validation() -> None:
@@ -48,6 +49,7 @@ def test_an_analysis_as_a_table() -> None:
     gap = Gap("face_angle", "profile", 2, 1, 10, 0.2, "")
     result = Analysis(12, 3, (angle, hands, mood), (gap,), ("only few",))
     left_out = [{"path": f"p/{number}.png", "reason": "blurred"} for number in range(13)]
+    left_out[1]["path"] = "p/1\nerror: gone.png"
     data = {
         "dataset": "photos",
         "not_measured": {"expression": "no detector for: expression"},
@@ -66,7 +68,10 @@ def test_an_analysis_as_a_table() -> None:
     text = "\n".join(lines)
     assert "Not measured: 1\n  - expression (no detector for: expression)" in text
     assert "Models that are missing or broken: 1\n  - hands: get one" in text
-    assert "Left out: 13\n  - p/0.png: blurred" in text and "  - and 3 more, all in the JSON" in text
+    assert (
+        "Left out: 13\n  - p/0.png: blurred\n  - p/1\\nerror: gone.png: blurred" in text
+        and "  - and 3 more, all in the JSON" in text
+    )
     assert lines[-1] == "Note: only few"
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 
 import pytest
 
 from twinloop.cli.terminal import EVERY_LOG, JsonLines, Terminal
+from twinloop.system import interruption
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +49,70 @@ def test_lines_go_out_and_warnings_go_aside() -> None:
     terminal.error("wrong")
     assert out.getvalue() == "done\n"
     assert err.getvalue() == "warning: look\nerror: wrong\n"
+
+
+BITING = "a\x1b[31m\x1b]0;title\x07\r\x9b2J\x7f\u202egpj\u2066.jpg"
+TAMED = "a\\x1b[31m\\x1b]0;title\\x07\\r\\x9b2J\\x7f\\u202egpj\\u2066.jpg"
+
+
+@pytest.mark.parametrize("on_screen", [True, False])
+def test_what_a_name_holds_for_the_terminal_is_not_obeyed(on_screen: bool) -> None:
+    """A file name comes with photos from anywhere, and nearly every command names files."""
+    out, err, watch = io.StringIO(), Screen() if on_screen else io.StringIO(), Watch()
+    terminal = Terminal(out, err, watch)
+    terminal.line(f"one:\t{BITING}\nalso علی\u200cرضا ✓")
+    terminal.warn(BITING)
+    terminal.error(f"{BITING}\nmore")
+    assert out.getvalue() == f"one:\t{TAMED}\nalso علی\u200cرضا ✓\n"
+    assert err.getvalue() == f"warning: {TAMED}\nerror: {TAMED}\nmore\n"
+    walk(terminal, watch, 3, 20.0, label="\x1b[2J\nerror: fake")
+    assert "\x1b" not in err.getvalue() and "\\x1b[2J\\nerror: fake" in err.getvalue()
+
+
+def test_a_program_that_reads_along_hears_names_as_they_are() -> None:
+    out = io.StringIO()
+    terminal = JsonLines(out, out)
+    terminal.line(BITING)
+    terminal.warn(BITING)
+    assert [json.loads(line)["text"] for line in out.getvalue().splitlines()] == [BITING, f"warning: {BITING}"]
+    assert "\x1b" not in out.getvalue()
+
+
+class Full(io.StringIO):
+    """A stream on a disk that is full."""
+
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def test_what_cannot_be_told_aside_ends_no_command() -> None:
+    out, watch = io.StringIO(), Watch()
+    terminal = Terminal(out, Full(), watch)
+    terminal.warn("look")
+    terminal.error("wrong")
+    walk(terminal, watch, 3, EVERY_LOG)
+    terminal.line("done")
+    assert out.getvalue() == "done\n"
+    for kind in (Terminal, JsonLines):
+        aside = Full()
+        kind(aside, aside).line("with --json")
+        with pytest.raises(OSError):
+            kind(Full(), io.StringIO()).line("the output itself")
+
+
+def test_an_interruption_that_was_lost_is_found_at_the_next_word() -> None:
+    for kind in (Terminal, JsonLines):
+        for say in (lambda: told.line("done"), lambda: told.progress("Training", 1, 9)):  # noqa: B023
+            told = kind(io.StringIO(), io.StringIO())
+            try:
+                interruption.note(signal.SIGINT, None)
+            except KeyboardInterrupt:
+                say()  # on its way: what clears up may tell so
+            with pytest.raises(KeyboardInterrupt):
+                say()
+            told.warn("a warning is no place to stop")
+            interruption.forget()
+            say()
 
 
 def seen(drawn: str) -> str:
@@ -134,6 +200,57 @@ def test_what_was_done_before_does_not_count_for_the_rate() -> None:
     watch.time += 20
     terminal.progress("Observing", 910, 1000)
     assert err.getvalue() == "Observing: 910/1000, 2.0 s each, 3:00 left\n"
+
+
+def told(drawn: str) -> int:
+    """Seconds left by the last line."""
+    minutes, seconds = drawn.rstrip().removesuffix(" left").rsplit(" ", 1)[-1].split(":")
+    return 60 * int(minutes) + int(seconds)
+
+
+@pytest.mark.parametrize("known_seconds", [0.0001, 0.001, 0.02])
+def test_what_is_known_already_passes_at_once_and_says_nothing_of_the_rest(known_seconds: float) -> None:
+    err, watch = Screen(), Watch()
+    terminal = Terminal(io.StringIO(), err, watch)
+    for done in range(1, 1000):
+        watch.time += known_seconds if done <= 900 else 1.0
+        terminal.progress("Observing", done, 1000)
+        if done >= 905:
+            assert told(err.getvalue()) == pytest.approx(1000 - done, abs=1), done
+
+
+def test_a_slow_start_is_forgotten() -> None:
+    err, watch = Screen(), Watch()
+    terminal = Terminal(io.StringIO(), err, watch)
+    terminal.progress("Scanning", 0, 1000)
+    for done in range(1, 1000):
+        watch.time += 60.0 if done == 1 else 0.25
+        terminal.progress("Scanning", done, 1000)
+        if 20 <= done < 990:
+            assert told(err.getvalue()) == pytest.approx((1000 - done) / 4, abs=2), done
+
+
+def test_the_pace_is_that_of_late() -> None:
+    """Twice as slow from the middle on: half a minute later the old pace counts no more."""
+    err, watch = Screen(), Watch()
+    terminal = Terminal(io.StringIO(), err, watch)
+    for done in range(1, 400):
+        watch.time += 1.0 if done <= 200 else 2.0
+        terminal.progress("Training", done, 400)
+        if done >= 220:
+            assert told(err.getvalue()) == pytest.approx(2 * (400 - done), abs=2), done
+
+
+def test_of_long_units_some_count() -> None:
+    """By turns one and three minutes: never the pace of the last one alone."""
+    err, watch = Screen(), Watch()
+    terminal = Terminal(io.StringIO(), err, watch)
+    terminal.progress("Training", 0, 40)
+    for done in range(1, 30):
+        watch.time += 60.0 if done % 2 else 180.0
+        terminal.progress("Training", done, 40)
+        if done > 2:
+            assert "s each" in err.getvalue() and 90 <= float(err.getvalue().split(", ")[-2].split(" ")[0]) <= 150
 
 
 def test_a_part_of_a_unit_counts_for_the_time_left() -> None:

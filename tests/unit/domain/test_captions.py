@@ -77,6 +77,33 @@ def test_in_a_caption_of_tags_the_trigger_stands_once_and_in_front(caption: str,
 
 
 @pytest.mark.parametrize(
+    ("caption", "full"),
+    [
+        ("ohwx miku", "ohwx miku, 1girl"),
+        ("ohwx miku, smile", "ohwx miku, 1girl, smile"),
+        ("1girl, solo, ohwx miku", "ohwx miku, 1girl, solo"),
+        ("ohwx miku woman, smile", "ohwx miku woman, 1girl, smile"),
+        ("ohwx miku, Miku at the court, smiling.", "ohwx miku, 1girl, Miku at the court, smiling."),
+        ("ohwx miku woman, Miku paid 1,000 yen.", "ohwx miku woman, 1girl, Miku paid 1,000 yen."),
+        ("a photo of ohwx miku, smiling.", "1girl, a photo of ohwx miku, smiling."),
+        ("Miku at the court.", "ohwx miku, 1girl, Miku at the court."),
+        ("solo, smile", "ohwx miku, 1girl, solo, smile"),
+        ("", "ohwx miku, 1girl"),
+    ],
+)
+def test_of_a_trigger_of_several_parts_only_those_that_are_missing_are_added(caption: str, full: str) -> None:
+    assert with_trigger(caption, "ohwx miku, 1girl") == full and with_trigger(full, "ohwx miku, 1girl") == full
+
+
+@pytest.mark.parametrize("count", ["2girls", "1boy", "3boys", "6+girls", "multiple_girls", "no humans", "2others"])
+def test_a_caption_that_counts_by_itself_is_counted_no_other_way(count: str) -> None:
+    caption = f"ohwx miku, {count}, hug"
+    assert with_trigger(caption, "ohwx miku, 1girl") == caption and holds_trigger(caption, "ohwx miku, 1girl")
+    assert with_trigger(f"{count}, hug", "ohwx miku, 1girl, solo") == caption
+    assert with_trigger(f"The {count} hug.", "ohwx miku, 1girl") == f"ohwx miku, The {count} hug."
+
+
+@pytest.mark.parametrize(
     "caption",
     [
         "a woman in a park, ohwx",

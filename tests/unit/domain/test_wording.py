@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from twinloop.domain.wording import agree, by_reason, none_can_be_used, plural, shown, some
+from twinloop.domain.wording import agree, by_reason, harmless, none_can_be_used, plural, shown, some
 
 
 @pytest.mark.parametrize(
@@ -35,10 +35,19 @@ def test_one_thing_is_not_counted_as_many() -> None:
 
 def test_what_a_terminal_would_obey_is_shown_as_escapes() -> None:
     assert shown("Ana Müller.jpg") == "Ana Müller.jpg"
+    assert shown("علی\u200cرضا") == "علی\u200cرضا", "part of how it is written"
     assert shown("a\x1b[2K\r\n\x9b\u202e\udcff") == "a\\x1b[2K\\r\\n\\x9b\\u202e\\udcff"
+
+
+def test_only_what_a_terminal_would_obey_is_taken_out_of_a_text() -> None:
+    usual = "Ana\tMüller\n✓ علی\u200cرضا \u00a0👩\u200d👧"
+    assert harmless(usual) == usual
+    every = map(chr, (*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
+    assert all(harmless(char) == shown(char) != char for char in every if char not in "\n\t")
 
 
 def test_each_reason_is_told_once_with_how_many_share_it() -> None:
     entries = [("a", "is damaged"), ("b", "is empty"), ("c", "is damaged"), ("d", "is damaged")]
     assert by_reason(entries) == [("a and 2 more", "is damaged"), ("b", "is empty")]
+    assert by_reason([("a\nerror: b", "is empty")]) == [("a\\nerror: b", "is empty")]
     assert by_reason([]) == []

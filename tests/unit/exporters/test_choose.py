@@ -84,6 +84,15 @@ def test_missing_and_not_measured_are_told_apart() -> None:
     assert "add a real photo" in unread.slot.remedy
 
 
+def test_what_is_not_measured_of_a_drawn_character_blames_no_file() -> None:
+    drawn = dataclasses.replace(dataset(candidate(shown=None, yaw=None)), unread=frozenset({"eyes", "expression"}))
+    (angry,) = expression_slots(["angry"], expression.FACET)
+    unread, blind = (choose(slot, drawn, POLICY) for slot in (angry, FRONT))
+    assert isinstance(unread, Missing) and "not measured of a drawn character" in unread.why
+    assert "analysis.facets" in unread.why and "doctor" not in unread.why
+    assert isinstance(blind, Missing) and "no detector for it" in blind.why
+
+
 def test_usable_photos_add_up_with_those_that_were_left_out() -> None:
     found = choose(FRONT, dataset(candidate(yaw=80.0), left_out=(("b.png", "blurred"), ("c.png", "blurred"))), POLICY)
     assert isinstance(found, Missing) and found.why == "none of 1 usable photo shows it (2 of 3 were left out)"

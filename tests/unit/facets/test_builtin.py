@@ -37,10 +37,10 @@ def test_prose_is_prose_and_tags_are_tags() -> None:
 
 
 TAGS = {
-    "straight-on", "looking at viewer", "from side", "profile", "close-up", "face", "portrait", "upper body",
-    "full body", "expressionless", "smile", "serious", "laughing", "open mouth", "surprised", "raised eyebrows",
-    "angry", "hand up", "hands up", "closed eyes", "sunglasses", "indoors", "outdoors", "simple background", "street",
-    "brick wall", "dark", "dim lighting", "white theme", "extra digits", "bad hands",
+    "straight-on", "looking at viewer", "facing viewer", "from side", "profile", "close-up", "face", "portrait",
+    "upper body", "full body", "expressionless", "smile", "serious", "laughing", "open mouth", "surprised",
+    "raised eyebrows", "angry", "hand up", "hands up", "closed eyes", "sunglasses", "indoors", "outdoors",
+    "simple background", "street", "brick wall", "dark", "dim lighting", "white theme", "extra digits", "bad hands",
 }  # fmt: skip
 """Of Danbooru, with spaces; no aliases such as ``smiling``, ``eyes closed``, ``side view`` or ``raised hand``."""
 

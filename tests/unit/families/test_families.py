@@ -94,3 +94,31 @@ def test_text_encoders_have_one_name_in_the_copy(family: Family) -> None:
     """A LoRA that is trained here and one that is converted call them alike."""
     trained = family.trainable_encoders.prefixes if family.trainable_encoders is not None else {}
     assert trained == {encoder: f"lora_{family.lora_names.encoders[encoder]}_" for encoder in trained}
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "name"),
+    [
+        ("EulerDiscreteScheduler", {"timestep_spacing": "leading", "use_karras_sigmas": False}, "euler"),
+        ("EulerDiscreteScheduler", {"use_karras_sigmas": True}, "euler_karras"),
+        ("EulerDiscreteScheduler", {"use_beta_sigmas": True}, ""),
+        ("EulerAncestralDiscreteScheduler", {}, "euler_a"),
+        ("DDIMScheduler", {"clip_sample": False}, "ddim"),
+        ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}, "dpmpp_2m"),
+        ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver"}, ""),
+        (
+            "DPMSolverMultistepScheduler",
+            {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": True},
+            "dpmpp_2m_sde_karras",
+        ),
+        ("PNDMScheduler", {}, ""),
+    ],
+)
+def test_the_sampler_of_a_base_is_named_where_it_has_a_name(kind: str, config: dict[str, Any], name: str) -> None:
+    assert FAMILIES["sdxl"].sampler_of(kind, config) == name
+
+
+def test_every_sampler_is_told_by_its_class_and_settings() -> None:
+    for family in FAMILIES.values():
+        for name, (kind, changes) in family.schedulers.items():
+            assert family.sampler_of(kind, changes) == name

@@ -149,6 +149,24 @@ def test_dropped_captions_and_their_trigger_words(job: Job) -> None:
     assert said(True, family="flux") == {"onetrainer", "simpletuner"}, "sd-scripts drops no caption of it"
 
 
+def test_what_a_program_cannot_follow_is_not_said_to_have_been_done(job: Job) -> None:
+    def followed(program: str, family: str, **asked: Any) -> TrainingSettings:
+        settings = dataclasses.replace(USUAL, **asked)
+        made = dataclasses.replace(job, settings=settings, family=FAMILIES[family])
+        return PROGRAMS[program].followed(made)
+
+    rate = {"schedule": "cosine_restarts", "restarts": 3, "warmup_steps": 5}
+    done = followed("ai-toolkit", "sdxl", **rate, keep_trigger=False)
+    assert (done.schedule, done.warmup_steps, done.keep_trigger) == ("cosine", 0, True)
+    assert followed("ai-toolkit", "sdxl", schedule="constant", warmup_steps=5).warmup_steps == 5
+    done = followed("kohya", "sdxl", **rate, caption_dropout=0.1)
+    assert (done.schedule, done.warmup_steps, done.caption_dropout) == ("cosine_restarts", 5, 0.1)
+    assert not done.keep_trigger
+    done = followed("kohya", "flux", caption_dropout=0.1, shuffle_captions=True, min_snr_gamma=5.0, noise_offset=0.1)
+    assert (done.caption_dropout, done.shuffle_captions, done.min_snr_gamma, done.noise_offset) == (0.0, False, 0, 0)
+    assert followed("onetrainer", "sdxl", **rate).schedule == "cosine_restarts"
+
+
 def test_blocks_are_swapped_by_the_scripts_that_can(job: Job) -> None:
     swapping = asking("blocks_to_swap")
     for family in ("flux", "sd35"):

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.pickles.files import EVIL, joblib, legacy, tensor, torch_tar
-from twinloop.pickles import Blob, Kind, Limits, Policy, TensorRef
+from twinloop.pickles import Blob, Kind, Policy, TensorRef
+from twinloop.pickles.budget import Limits
 from twinloop.pickles.inspection import Inspection, Safety, inspect_blob
 
 THREE = np.array([1.5, -2.0, 3.25], dtype=np.float32)

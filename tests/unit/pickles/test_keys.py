@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from twinloop.errors import ModelFileError
-from twinloop.pickles import Limits, read_pickle
 from twinloop.pickles.broken import BrokenPickle
-from twinloop.pickles.budget import Budget
+from twinloop.pickles.budget import Budget, Limits
 from twinloop.pickles.builders import as_key
+from twinloop.pickles.reader import read_pickle
 
 
 def shared(width: int, levels: int) -> bytes:

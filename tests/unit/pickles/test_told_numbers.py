@@ -17,10 +17,11 @@ from tests.unit.pickles.files import MAGIC, joblib, legacy, tensor, torch_tar
 from tests.unit.pickles.polyglots import HONEST, zipped
 from tests.unit.pickles.polyglots import torch_tar as tar_of
 from twinloop.errors import ModelFileError
-from twinloop.pickles import Blob, Reader, TensorRef, read_torch_file
+from twinloop.pickles import Blob, TensorRef, read_torch_file
 from twinloop.pickles.inspection import Safety, inspect_blob
 from twinloop.pickles.kinds import Kind
 from twinloop.pickles.modelfile import read_value
+from twinloop.pickles.reader import Reader
 
 NONE, EMPTY, PLAIN = pickle.dumps(0, 2), pickle.dumps([], 2), b"\x80\x02}."
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from twinloop.report.thumbnails import Pictures
 from twinloop.report.trends import curve_of, metric_curves, round_curves
 from twinloop.report.words import METRICS
 from twinloop.stages.analyze import FacetCount, ValueCount
+from twinloop.store.run.catalog import Catalog
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=30), st.integers(0, 12))
@@ -56,6 +58,21 @@ def test_long_runs_show_fewer_images_per_sheet(record: RunRecord, finished: Path
     rounds = sheets.round_sheets(long, workspace_in(finished), Pictures(finished / "out"))
     assert sum(len(sheet.tiles) for entry in rounds for sheet in entry.sheets) <= sheets.ALL_SHEETS
     assert any(sheet.hidden for entry in rounds for sheet in entry.sheets)
+
+
+def test_photos_are_read_once_and_only_shown_images_are_compared(
+    record: RunRecord, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    get = Catalog.get
+    monkeypatch.setattr(Catalog, "get", lambda self, sha256, by: asked.append(sha256) or get(self, sha256, by))
+    monkeypatch.setattr(sheets, "PER_SHEET", 4)
+    rounds = sheets.round_sheets(record, workspace_in(finished), Pictures(finished / "out"))
+    tiles = [tile for entry in rounds for sheet in entry.sheets if sheet.outcome == "approved" for tile in sheet.tiles]
+    approved = [v for verdicts in record.verdicts for v in verdicts if v.outcome is Outcome.APPROVED]
+    assert len(approved) > len(tiles) > 0 and all(tile.nearest is not None for tile in tiles)
+    assert record.photos is not None
+    assert len(asked) == len(set(asked)) == len(record.photos.real) + len(tiles)
 
 
 def test_photos_say_which_are_held_out(record: RunRecord, finished: Path) -> None:

@@ -15,7 +15,7 @@ from twinloop.domain.facet import DefinedFacet, Phrase
 from twinloop.domain.model_roles import UNREAD_ON_DRAWINGS
 from twinloop.domain.observation import Observation, Reading
 from twinloop.errors import InputError
-from twinloop.facets import BUILTIN, composition, expression, face_angle, framing, setting
+from twinloop.facets import BUILTIN, composition, expression, face_angle, framing, lighting, register_builtin, setting
 from twinloop.stages.analyze import Analysis, analysis_json, analyze, check_shares, gaps_from_json
 
 ANGLES = (face_angle.FACET,)
@@ -121,7 +121,6 @@ def test_a_missing_model_is_not_measured_and_never_a_gap_or_no_gap() -> None:
     blind = [observation(n, measured=ALL_MEASURED - {"expression"}) for n in range(20)]
     result = analyze(blind, (expression.FACET,), {})
     assert result.gaps == ()
-    assert result.not_measured == ("expression",)
     assert as_json(result)["not_measured"] == {"expression": "no detector for: expression"}
 
 
@@ -164,6 +163,17 @@ def test_shares_that_fit_nothing_are_all_named() -> None:
         check_shares(ANGLES, {"face_angel": {"profile": 0.1}, "face_angle": {"profil": 0.1, "front": 0.9}})
     message = str(caught.value)
     assert "face_angel" in message and "'profil'" in message and "more than 1" in message
+
+
+def test_shares_of_what_needs_a_face_say_so_where_none_is_looked_for() -> None:
+    register_builtin()
+    facets = (lighting.FACET,)
+    with pytest.raises(InputError, match=r"'framing' cannot be told without a face") as told:
+        check_shares(facets, {"framing": {"portrait": 0.2}, "frame": {"a": 0.1}}, faces=False)
+    assert "validation.faces is false; remove 'framing' from analysis.shares" in str(told.value)
+    assert "'frame' is no facet" in str(told.value)
+    with pytest.raises(InputError, match="'framing' is no facet in force"):
+        check_shares(facets, {"framing": {"portrait": 0.2}})
 
 
 def test_shares_of_a_facet_that_are_too_many_by_themselves_are_not_the_users_mistake() -> None:

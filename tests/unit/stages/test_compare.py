@@ -29,6 +29,7 @@ class Painter:
     """Notes what it is asked for."""
 
     fingerprint = "painter"
+    own_sampler = ""
 
     def __init__(self) -> None:
         self.lora: Path | None = None

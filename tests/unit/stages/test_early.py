@@ -48,6 +48,7 @@ class Sketcher:
     """A generator of finished pictures and previews that agree; may die after some pictures."""
 
     fingerprint = "sketcher"
+    own_sampler = ""
 
     def __init__(self, lives: int = 1000) -> None:
         self.lives = lives

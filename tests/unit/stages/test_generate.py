@@ -47,6 +47,7 @@ class Painter:
     """Paints by seed; may die after some images."""
 
     fingerprint = "painter"
+    own_sampler = "euler_a"
 
     def __init__(self, lives: int = 1000) -> None:
         self.lives, self.made, self.loras, self.expected = lives, [], [], []  # type: ignore[var-annotated]
@@ -292,6 +293,14 @@ def test_steps_within_a_batch_are_told_beside_the_images(tmp_path: Path) -> None
         ("Generating (step 2 of 2)", 2.67, 3),
         ("Generating", 3, 3),
     ]
+
+
+def test_what_the_base_samples_with_by_itself_is_named_and_no_setting(tmp_path: Path) -> None:
+    name, *_ = made(tmp_path, Painter())
+    with Image.open(tmp_path / "synthetic_iter1" / name) as image:
+        assert ", Sampler: Euler a, " in image.info["parameters"]
+    kept = json.loads((tmp_path / "synthetic_iter1" / GENERATION_METADATA).read_text())["settings"]
+    assert not kept["scheduler"]
 
 
 def test_what_the_base_was_told_to_be_and_rescaled_guidance_are_on_record(tmp_path: Path) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +17,8 @@ from tests.unit.stages.persons import people, person
 from tests.unit.stages.same_picture.sprites import FACE, SIDE, SPRITES, sprite
 from tests.unit.things import face, observation, photo, unit_vector
 from twinloop.domain.likeness import USUAL, Likeness
+from twinloop.domain.observation import Observation
+from twinloop.stages import selection_rules
 from twinloop.stages.pixels import perceptual_hash
 from twinloop.stages.selection_rules import (
     Photo,
@@ -221,3 +226,64 @@ def test_files_that_are_gone_are_compared_by_their_hash(tmp_path: Path) -> None:
     photos = drawn(tmp_path, SPRITES[0], SPRITES[1])
     photos[0].path.unlink()
     assert len(near_duplicate(photos, character=True)) == 1
+
+
+class Counted:
+    """An observation that counts how often its hash is asked for."""
+
+    def __init__(self, seen: Observation) -> None:
+        self.seen, self.asked = seen, 0
+
+    def __getattr__(self, name: str) -> object:
+        self.asked += name == "phash"
+        return getattr(self.seen, name)
+
+
+def test_each_hash_is_read_once() -> None:
+    photos = [sharp(f"{n}.jpg", n, phash=f"{(n // 2) * 0x0101010101010101:016x}") for n in range(40)]
+    counted = [Counted(p.seen) for p in photos]
+    dropped = near_duplicate(
+        [Photo(p.path, seen) for p, seen in zip(photos, counted, strict=True)],  # type: ignore[arg-type]
+        character=False,
+    )
+    assert [seen.asked for seen in counted] == [1] * 40
+    assert dropped == near_duplicate(photos, character=False) and len(dropped) >= 20
+
+
+def test_a_face_is_grouped_by_looking_at_what_has_no_group_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, flatnonzero = [0], np.flatnonzero
+
+    def counting(values: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        places = flatnonzero(values)
+        found[0] += len(places)
+        return places
+
+    photos = people(60, 40)
+    monkeypatch.setattr(np, "flatnonzero", counting)
+    assert people_in(photos) == (60, 40)
+    assert found[0] == 100 - 2, "each is found once, but for the first of each group"
+
+
+def test_what_is_compared_takes_little_more_room_than_its_similarities() -> None:
+    photos = people(1200, 20)
+    tracemalloc.start()
+    try:
+        assert len(strangers_in(photos)) == 20
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 10 * len(photos) ** 2, "4 bytes a similarity, 2 for each pair's, 1 for a link; and one block of rows"
+
+
+@given(st.integers(0, 2**32), st.integers(2, 40), st.integers(1, 7))
+def test_medians_and_highest_are_those_of_the_whole_table(seed: int, many: int, most: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(many, 16)).astype(np.float32)
+    similarity = np.round(rows @ rows.T, 1)  # some are equal
+    group = sorted(rng.choice(many, size=min(most + 1, many), replace=False).tolist())
+    whole = similarity[np.ix_(group, group)][np.triu_indices(len(group), 1)]
+    assert selection_rules._usual_within(similarity, group) == np.median(whole)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selection_rules, "_ROWS", 7)
+        highest = selection_rules._highest(similarity, group)
+    assert np.array_equal(highest, np.sort(similarity[:, group], axis=1)[:, -5:])

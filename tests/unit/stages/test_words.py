@@ -122,6 +122,20 @@ def test_a_caption_leaves_out_what_is_as_usual_and_a_prompt_asks_for_it() -> Non
     assert "eyes open" in Voice("ohwx ana", "prose").prompt(BUILTIN, {"composition": {"eyes_visible": 0}})
 
 
+def test_closed_eyes_look_at_nobody() -> None:
+    shut, open_, hidden, untold = (
+        caption("ohwx ana", BUILTIN, observation(faces=[face(0)], measures=measures), "tags")
+        for measures in (
+            {"eyes_open": 0.0}, {"eyes_open": 1.0}, {"eyes_open": 0.1, "sunglasses": 0.9},
+            {"eyes_open": 0.0, "eyes_untold": 1.0},
+        )
+    )  # fmt: skip
+    assert "straight-on, facing viewer" in shut and "closed eyes" in shut and "looking at viewer" not in shut
+    assert all("straight-on, looking at viewer" in text for text in (open_, hidden, untold))
+    said = caption("ohwx ana", BUILTIN, observation(faces=[face(0)], measures={"eyes_open": 0.0}), "prose")
+    assert "front view, facing the camera" in said and "looking" not in said
+
+
 def test_a_caption_names_sunglasses() -> None:
     """Said nowhere, they would fuse with the trigger; called closed eyes, they would teach a wrong word."""
     text = caption("ohwx ana", BUILTIN, observation(measures={"eyes_open": 0.1, "sunglasses": 0.9}), "prose")

@@ -28,6 +28,7 @@ from twinloop.store.atomic import (
     remove_leftovers,
     remove_leftovers_of,
     sha256_file,
+    storage_errors,
     temporary_beside,
     whole_file,
     write_bytes,
@@ -75,6 +76,22 @@ def test_no_permission_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     fail_at(monkeypatch, "replace", PermissionError(errno.EACCES, "no"))
     with pytest.raises(StorageError, match="No permission to write"):
         write_bytes(tmp_path / "x", b"")
+
+
+@pytest.mark.parametrize(
+    ("code", "windows"),
+    [(errno.EACCES, 5), (errno.EACCES, 32), (errno.EACCES, 33), (errno.EINVAL, 1224)],
+)
+def test_a_file_that_another_program_has_open_is_called_so(code: int, windows: int, tmp_path: Path) -> None:
+    error = OSError(code, "no")
+    error.winerror = windows  # type: ignore[attr-defined,unused-ignore]
+    told = r"write .*x\. .*permissions, or close the program that has it open\.$"
+    with pytest.raises(StorageError, match=told), storage_errors(tmp_path / "x"):
+        raise error
+    error.winerror = 87  # type: ignore[attr-defined,unused-ignore]
+    with pytest.raises((StorageError, OSError)) as other, storage_errors(tmp_path / "x"):
+        raise error
+    assert "close the program" not in str(other.value)
 
 
 def test_other_errors_are_not_called_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from twinloop.errors import InputError, Locked
 from twinloop.store.fresh import fresh_folder
+from twinloop.store.lock import locked
 
 
 def images(folder: Path) -> bool:
@@ -47,14 +49,26 @@ def test_a_parent_that_somebody_else_uses_by_now_stays(tmp_path: Path) -> None:
     [
         (InputError("no"), ("1.png", "shots.json")),
         (KeyboardInterrupt(), ("shots.json",)),
-        (Locked("in use"), (".lock",)),
     ],
 )
-def test_images_an_interrupted_order_and_that_of_another_process_stay(
-    tmp_path: Path, error: BaseException, names: tuple[str, ...]
-) -> None:
+def test_images_and_an_interrupted_order_stay(tmp_path: Path, error: BaseException, names: tuple[str, ...]) -> None:
     work(tmp_path / "a", error, *names)
     assert {p.name for p in (tmp_path / "a").iterdir()} == set(names)
+
+
+def test_a_folder_that_another_process_holds_by_now_stays(tmp_path: Path) -> None:
+    with ExitStack() as theirs, pytest.raises(Locked), fresh_folder(tmp_path / "a", images):
+        theirs.enter_context(locked(tmp_path / "a"))
+        with locked(tmp_path / "a"):
+            pass
+    assert (tmp_path / "a" / ".lock").is_file()
+
+
+def test_what_is_refused_because_of_another_folder_leaves_none(tmp_path: Path) -> None:
+    fresh = fresh_folder(tmp_path / "a", images)
+    with locked(tmp_path / "theirs"), pytest.raises(Locked), fresh, locked(tmp_path / "a"), locked(tmp_path / "theirs"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
 
 
 def test_a_folder_that_was_there_is_left_alone(tmp_path: Path) -> None:

@@ -5,22 +5,28 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import stat
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from twinloop.errors import StorageError
-from twinloop.store.private_db import PrivateDb
+from twinloop.errors import StateError, StorageError
+from twinloop.store.private_db import Kind, PrivateDb
 from twinloop.store.run.catalog import Catalog
 from twinloop.store.vault.catalog import VaultCatalog
 from twinloop.store.vault.likeness_cache import LikenessCache
 
 Opening = Callable[[Path], PrivateDb]
-EACH = pytest.mark.parametrize(
-    "opened", [Catalog, VaultCatalog, lambda path: LikenessCache(path, "1")], ids=["run", "vault", "likeness"]
-)
+OPENED: dict[str, Opening] = {
+    "run": Catalog, "vault": VaultCatalog, "likeness": lambda path: LikenessCache(path, "1"),
+}  # fmt: skip
+EACH = pytest.mark.parametrize("opened", OPENED.values(), ids=OPENED)
+
+NAMES = frozenset({"word"})
+WORDS = Kind("list of words", b"word", NAMES, needed=NAMES, versions=range(1))
 
 
 def tables(database: sqlite3.Connection) -> None:
@@ -30,13 +36,13 @@ def tables(database: sqlite3.Connection) -> None:
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
     path = tmp_path / "words.sqlite"
-    with PrivateDb(path, tables) as database:
+    with PrivateDb(path, WORDS, tables) as database:
         database.run_many("INSERT INTO word VALUES (?)", [("one",), ("two",)])
     return path
 
 
 def words(path: Path) -> list[str]:
-    with PrivateDb(path, tables, reading=True) as database:
+    with PrivateDb(path, WORDS, tables, reading=True) as database:
         return [text for (text,) in database.each("SELECT text FROM word ORDER BY text")]
 
 
@@ -65,8 +71,9 @@ def test_a_file_in_the_place_of_its_folder_is_told(opened: Opening, tmp_path: Pa
 
 @EACH
 def test_a_folder_in_its_place_is_told(opened: Opening, tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"Cannot open .*move away what is in the way"):
-        opened(tmp_path)
+    for path in (tmp_path, Path()):
+        with pytest.raises(StorageError, match=r"Cannot open .*move away what is in the way"):
+            opened(path)
 
 
 @EACH
@@ -86,7 +93,7 @@ def test_where_its_tables_cannot_be_made_it_is_closed(tmp_path: Path, error: Bas
         raise error
 
     with pytest.raises((StorageError, KeyboardInterrupt)) as told:
-        PrivateDb(tmp_path / "a.sqlite", prepare)
+        PrivateDb(tmp_path / "a.sqlite", WORDS, prepare)
     assert isinstance(told.value, StorageError) == isinstance(error, sqlite3.Error)
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         handed[0].execute("SELECT 1")
@@ -102,7 +109,7 @@ def test_a_reader_of_what_is_not_there_yet_finds_nothing_and_makes_nothing(tmp_p
 
 
 def test_a_batch_is_written_whole_or_not_at_all(made: Path) -> None:
-    with PrivateDb(made, tables) as database:
+    with PrivateDb(made, WORDS, tables) as database:
         with pytest.raises(StorageError, match=r"Cannot write .*UNIQUE"), database.batch("write", at_once=True):
             database.run("INSERT INTO word VALUES ('three')")
             database.run("INSERT INTO word VALUES ('one')", verb="write")
@@ -113,14 +120,14 @@ def test_a_batch_is_written_whole_or_not_at_all(made: Path) -> None:
 
 def test_where_sqlite_ends_a_batch_itself_the_first_error_is_told(made: Path) -> None:
     """As it does on a full disk."""
-    with PrivateDb(made, tables) as database:
+    with PrivateDb(made, WORDS, tables) as database:
         with pytest.raises(StorageError, match="UNIQUE"), database.batch():
             database.run("INSERT OR ROLLBACK INTO word VALUES ('one')")
         assert database.value("SELECT count(*) FROM word") == 2
 
 
 def test_a_batch_that_takes_the_lock_at_once_says_what_it_could_not_do(made: Path) -> None:
-    with closing(sqlite3.connect(made, isolation_level=None)) as other, PrivateDb(made, tables) as database:
+    with closing(sqlite3.connect(made, isolation_level=None)) as other, PrivateDb(made, WORDS, tables) as database:
         other.execute("BEGIN IMMEDIATE")
         database.run("PRAGMA busy_timeout = 1")
         with database.batch():  # a reader need not wait
@@ -131,7 +138,7 @@ def test_a_batch_that_takes_the_lock_at_once_says_what_it_could_not_do(made: Pat
 
 
 def test_one_value(made: Path) -> None:
-    with PrivateDb(made, tables) as database:
+    with PrivateDb(made, WORDS, tables) as database:
         assert database.value("SELECT text FROM word WHERE text > ?", ("p",)) == "two"
         assert database.value("SELECT text FROM word WHERE text > ?", ("z",)) is None
         with pytest.raises(StorageError, match=r"Cannot read .*no such table"):
@@ -141,10 +148,84 @@ def test_one_value(made: Path) -> None:
 
 
 def test_what_is_deleted_is_overwritten(made: Path) -> None:
-    with PrivateDb(made, tables) as database:
+    with PrivateDb(made, WORDS, tables) as database:
         database.run("INSERT INTO word VALUES ('nobody is to find this again')")
         database.leave_nothing()
         assert b"find this" in made.read_bytes()
         database.run("DELETE FROM word WHERE text LIKE 'nobody%'")
         database.leave_nothing()
         assert b"find this" not in made.read_bytes()
+
+
+def database_of(path: Path, *statements: str) -> bytes:
+    """A database that somebody else made, with rights of its own."""
+    with closing(sqlite3.connect(path)) as database:
+        for statement in statements:
+            database.execute(statement)
+        database.commit()
+    path.chmod(0o644)
+    return path.read_bytes()
+
+
+@EACH
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("CREATE TABLE bookmark (url TEXT)", "INSERT INTO bookmark VALUES ('mine')"),
+        ("CREATE TABLE file (path TEXT, size INTEGER)", "PRAGMA user_version = 3"),
+        (
+            "CREATE TABLE observation (a)",
+            "CREATE TABLE file (a)",
+            "CREATE TABLE signature (a)",
+            "CREATE TABLE bird (a)",
+        ),
+        ("CREATE TABLE observation (a)", "CREATE TABLE file (a)", "PRAGMA user_version = 7"),
+        ("CREATE TABLE file (a)", "CREATE TABLE photo (a)", "CREATE TABLE face (a)", "PRAGMA user_version = 4"),
+        ("CREATE TABLE signature (a)", "CREATE VIEW whose AS SELECT a FROM signature"),
+        ("CREATE TABLE signature (a)", "CREATE TABLE observation (a)", "PRAGMA application_id = 252006674"),
+        ("PRAGMA application_id = 252006674",),
+        ("PRAGMA user_version = 1",),
+    ],
+)
+def test_nothing_is_changed_in_a_database_of_another_program(
+    opened: Opening, tmp_path: Path, statements: tuple[str, ...]
+) -> None:
+    path = tmp_path / "a.sqlite"
+    before = database_of(path, *statements)
+    with pytest.raises(StateError, match=r"a\.sqlite is no .*another program made it.*Name another path"):
+        opened(path)
+    assert path.read_bytes() == before and stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("reading", [False, True])
+def test_one_kind_is_not_taken_for_another(tmp_path: Path, reading: bool) -> None:
+    for name, opened in OPENED.items():
+        opened(tmp_path / name).close()
+        others: list[Opening] = [other for other in OPENED.values() if other is not opened]
+        if reading:
+            others = [partial(kind, reading=True) for kind in (Catalog, VaultCatalog) if kind is not opened]
+        before = (tmp_path / name).read_bytes()
+        for other in others:
+            with pytest.raises(StateError, match="is no "):
+                other(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == before
+
+
+@EACH
+def test_one_without_a_mark_is_known_by_its_tables_and_marked(opened: Opening, tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    with opened(path) as database:
+        mark = database.value("PRAGMA application_id")
+        database.run("PRAGMA application_id = 0")
+    with opened(path) as database:
+        assert mark and database.value("PRAGMA application_id") == mark
+
+
+@EACH
+def test_a_pipe_in_the_place_of_its_log_is_not_waited_for(opened: Opening, tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    opened(path).close()
+    os.mkfifo(tmp_path / "a.sqlite-journal")
+    with pytest.raises(StorageError, match=r"a\.sqlite-journal is no file.*move away"):
+        opened(path)

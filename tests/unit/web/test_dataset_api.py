@@ -13,10 +13,15 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.functional.vaults import command
+from tests.unit.web.conftest import BASE, TOKEN
 from tests.unit.web.page_requests import undo
+from twinloop import registry
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.store.vault.catalog import VaultCatalog
 from twinloop.store.vault.folder import Vault
+from twinloop.web.api import dataset as dataset_api
+from twinloop.web.app import create_app
+from twinloop.web.site import Site
 
 ANA = {"person": "ana"}
 
@@ -134,6 +139,31 @@ def test_only_pictures_of_the_training_set_as_they_were_written(vault_client: Te
     assert vault_client.get("/api/dataset/picture", params={**shown, "person": "p002"}).status_code == 404
     (vault_home / "outputs/facevault/organized/ana" / item["file"]).write_bytes(b"retouched")
     assert vault_client.get("/api/dataset/picture", params={**shown, "size": 1280}).status_code == 400
+
+
+def test_a_page_of_thumbnails_reads_the_decisions_once(
+    vault_client: TestClient, vault_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Path] = []
+    looked_into = dataset_api.looked_into
+    shown = [item["picture"] for item in dataset(vault_client)["captions"]]
+    monkeypatch.setattr(dataset_api, "looked_into", lambda root: looked.append(root) or looked_into(root))
+
+    def statuses() -> set[int]:
+        found = (vault_client.get("/api/dataset/picture", params={**ANA, "sha256": sha256}) for sha256 in shown)
+        return {answer.status_code for answer in found}
+
+    assert len(shown) == 10 and statuses() == {200} and len(looked) == 1
+    command("name", "p002", "bea")
+    assert statuses() == {200} and len(looked) == 2, "a decision came"
+    command("name", "p001", "zoe")
+    assert statuses() == {400}, "nobody is called ana"
+    command("name", "p001", "ana")
+    record = vault_home / "outputs/facevault/organized/ana/person.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "files": []}))
+    assert statuses() == {404}
+    record.unlink()
+    assert statuses() == {404}
 
 
 def test_one_change_to_many_captions_is_previewed_written_and_undone_as_one(vault_client: TestClient) -> None:
@@ -280,6 +310,54 @@ def test_only_configurations_that_were_found(vault_client: TestClient, config: P
         answer = vault_client.post("/api/dataset/targets", json={"config": name, "shares": {}})
         assert answer.status_code == 404
     assert vault_client.get("/api/dataset/shares", params={**ANA, "config": "../x.json"}).status_code == 404
+
+
+PLUGIN = """
+from pathlib import Path
+from twinloop.domain.facet import DefinedFacet, Phrase
+from twinloop.domain.observation import Reading
+from twinloop.registry import register_facet
+
+Path("ran").touch()
+words = {"on": Phrase(("a hat",), ("hat",))}
+register_facet(DefinedFacet("hat", ("on",), {"on": 0.1}, words, (), lambda seen: Reading.unknown()))
+"""
+
+
+def with_plugin(folder: Path) -> Path:
+    """A configuration with a plug-in beside it."""
+    folder.mkdir(exist_ok=True)
+    (folder / "look.py").write_text(PLUGIN)
+    config = folder / "bootstrap_config.json"
+    analysis = {"plugins": [str(folder / "look.py")], "facets": ["hat", "face_angle"]}
+    config.write_text(json.dumps({**CONFIG, "analysis": analysis}))
+    return config
+
+
+def test_looking_at_the_configuration_of_a_found_run_runs_no_plugin(vault_client: TestClient, vault_home: Path) -> None:
+    config = with_plugin(vault_home / "outputs/stranger")
+    name = "outputs/stranger/bootstrap_config.json"
+    found = shares(vault_client, name)
+    assert found["not_loaded"] == [str(vault_home / "outputs/stranger/look.py")]
+    assert {"face_angle", "expression"} <= {facet["facet"] for facet in found["targets"]}
+    wanted = {"config": name, "shares": {"face_angle": {"profile": 0.2}}}
+    assert vault_client.post("/api/dataset/targets", json=wanted).status_code == 200
+    assert json.loads(config.read_text())["analysis"]["shares"] == wanted["shares"]
+    assert not (vault_home / "ran").exists()
+
+
+@pytest.mark.parametrize("folder", [".", "outputs/mine"], ids=["in the working directory", "named"])
+def test_plugins_of_the_users_own_configurations_are_loaded(
+    folder: str, vault_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry.facets, "_items", dict(registry.facets._items))
+    config = with_plugin(vault_home / folder)
+    named = (Path("outputs/../outputs/mine", config.name),) if folder != "." else ()
+    site = Site(TOKEN, vault_home, named_configs=named)
+    with TestClient(create_app(site), base_url=BASE, headers={"origin": BASE}) as client:
+        client.get(f"/?token={TOKEN}")
+        found = shares(client, config.relative_to(vault_home).as_posix())
+    assert found["not_loaded"] == [] and [facet["facet"] for facet in found["targets"]] == ["hat", "face_angle"]
 
 
 def test_shares_come_from_a_runs_latest_round(vault_client: TestClient, vault_home: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,10 @@ def test_a_missing_or_broken_file_is_an_error_every_time(tmp_path: Path) -> None
     for _ in range(2):
         with pytest.raises(StateError):
             recorded(path)
+
+
+def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "panel.json"
+    os.mkfifo(path)
+    with pytest.raises(StateError, match="no file"):
+        recorded(path)

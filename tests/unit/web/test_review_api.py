@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
+
+from twinloop.domain.records import Dataset
+from twinloop.store.run.catalog import Catalog
 
 ROUND: dict[str, str | int] = {"run": "outputs/ana", "iteration": 1}
 
@@ -81,6 +86,36 @@ def test_the_nearest_photos_are_ranked_and_shown(client: TestClient) -> None:
     shown = images(client)["images"][0]
     made = client.get("/api/review/picture", params={**ROUND, "image": shown["image"], "sha256": shown["sha256"]})
     assert "immutable" in made.headers["cache-control"], "a made one, addressed by its content"
+
+
+def test_comparing_changes_nothing_in_the_run(client: TestClient, home: Path) -> None:
+    """Not even in a catalogue as another version of this program left it."""
+    with closing(sqlite3.connect(home / "outputs/ana/catalog.sqlite")) as catalog:
+        catalog.execute("PRAGMA user_version = 0")
+    before = {path: path.read_bytes() for path in (home / "outputs/ana").iterdir() if path.is_file()}
+    name = images(client)["images"][0]["image"]
+    assert client.get("/api/review/nearest", params={**ROUND, "image": name}).json()
+    assert {path: path.read_bytes() for path in (home / "outputs/ana").iterdir() if path.is_file()} == before
+
+
+def test_photos_are_read_once_until_the_catalogue_changes(
+    client: TestClient, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    get = Catalog.get
+    monkeypatch.setattr(Catalog, "get", lambda self, sha256, by: asked.append(sha256) or get(self, sha256, by))
+    shown = images(client)["images"][:3]
+    photos = Dataset.from_json(json.loads((home / "outputs/ana/dataset_iter0.json").read_text())).real
+
+    def nearest(image: str) -> Any:
+        return client.get("/api/review/nearest", params={**ROUND, "image": image}).json()
+
+    assert all(nearest(item["image"]) for item in shown)
+    assert len(asked) == len(photos) + len(shown)
+    first = nearest(shown[0]["image"])[0]
+    with Catalog(home / "outputs/ana/catalog.sqlite") as catalog:
+        catalog.run("DELETE FROM observation WHERE sha256 = ?", (first["sha256"],))
+    assert first["sha256"] not in [item["sha256"] for item in nearest(shown[0]["image"])]
 
 
 def test_a_made_picture_keeps_its_mark(client: TestClient) -> None:

@@ -18,6 +18,7 @@ from tests.functional.console import configuration
 from twinloop.cli.app import main
 from twinloop.report.answer import answer
 from twinloop.report.reading import read_run
+from twinloop.store import atomic
 from twinloop.store.atomic import read_json
 from twinloop.store.lock import locked
 from twinloop.store.run.workspace import Workspace
@@ -31,6 +32,19 @@ def test_runs_and_configurations_are_found(client: TestClient, home: Path) -> No
     found = client.get("/api/overview").json()
     assert [run["run"] for run in found["runs"]] == ["outputs/ana"] and found["runs"][0]["stop"] is not None
     assert [item["config"] for item in found["configs"]] == ["bootstrap_config.json"]
+
+
+def test_a_look_at_a_strangers_run_waits_for_no_pipe_and_empties_no_file(client: TestClient, home: Path) -> None:
+    (home / "thesis.txt").write_text("ten years of work\n")
+    stranger = home / "outputs/stranger"
+    stranger.mkdir()
+    (stranger / "run.json").write_text("{}")
+    (stranger / ".lock").symlink_to("../../thesis.txt")
+    for name in ("iteration_history.json", "started_with.json", "run_config.json"):
+        os.mkfifo(stranger / name)
+    found = client.get("/api/overview").json()
+    assert [run["run"] for run in found["runs"]] == ["outputs/ana", "outputs/stranger"]
+    assert (home / "thesis.txt").read_text() == "ten years of work\n"
 
 
 def test_a_run_shows_its_figures_as_recorded(client: TestClient, home: Path) -> None:
@@ -102,8 +116,12 @@ def test_each_record_is_read_once_however_many_runs_there_are(
     }
     assert sum(path.name.startswith("config") for path in asked) <= 2 * 40, "not each for each run"
     read.clear()
+    walked: list[Path] = []
+    walk = os.walk
+    monkeypatch.setattr(os, "walk", lambda path: walked.append(path) or walk(path))
     client.get("/api/overview")
     assert read == [], "the second time, from memory"
+    assert walked == [home / "outputs"], "searched for runs once"
 
 
 def of_ana(client: TestClient) -> Any:
@@ -151,8 +169,28 @@ def test_a_start_that_is_refused_does_not_become_the_run_s_own(home: Path) -> No
 def test_it_says_whether_the_lora_is_better_in_the_words_of_the_report(client: TestClient, home: Path) -> None:
     said = of_ana(client)["better_than_v1"]
     assert said == answer(read_run(Workspace(home / "outputs/ana", home / "outputs/loras"))).against_v1
-    (home / "outputs/ana/gaps_iter1.json").write_text("damaged")
+    (home / "outputs/ana/panel_v1.json").write_text("damaged")
     assert of_ana(client)["better_than_v1"] is None and of_ana(client)["stop"] is not None
+
+
+def test_a_look_at_a_run_reads_what_it_shows_and_nothing_else(
+    client: TestClient, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the verdicts, datasets and gaps of each round; and of the rounds that there are not, only the first is asked
+    for.
+    """
+    opened: list[str] = []
+    asked: list[int] = []
+    verdicts = Workspace.verdicts
+    monkeypatch.setattr(Workspace, "verdicts", lambda space, number: asked.append(number) or verdicts(space, number))
+    for module in (atomic, recording):
+        monkeypatch.setattr(module, "read_json", lambda path: opened.append(path.name) or read_json(path))
+    found = of_ana(client)
+    rounds = len(found["iterations"])
+    assert found["better_than_v1"] and found["reviews"] == list(range(1, rounds + 1))
+    assert len(asked) <= rounds + 2
+    records = {name for name in opened if re.search(r"_(iter|v)\d", name)}
+    assert records == {f"panel_v{lora['version']}.json" for lora in found["loras"]}
 
 
 def test_a_run_that_waits_for_a_review_is_known_from_its_files(client: TestClient, home: Path) -> None:
@@ -188,6 +226,32 @@ def test_samples_are_the_newest_images(client: TestClient) -> None:
     found = client.get("/api/run/samples", params={"run": "outputs/ana", "count": 3}).json()
     assert len(found) == 3
     assert client.get("/api/run/made", params={"run": "outputs/ana", **found[0]}).status_code == 200
+
+
+def test_only_the_newest_folders_are_looked_into_for_samples(
+    client: TestClient, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = home / "outputs/ana"
+    for number in range(20, 80):
+        folder = run / f"synthetic_iter{number}"
+        folder.mkdir()
+        for file in range(4):
+            (folder / f"{file}.png").touch()
+            os.utime(folder / f"{file}.png", (2_000_000_000 + 10 * number + file,) * 2)
+        os.utime(folder, (2_000_000_003 + 10 * number,) * 2)
+    looked: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: looked.append(Path(path).name) or scandir(path))
+    found = client.get("/api/run/samples", params={"run": "outputs/ana", "count": 8}).json()
+    assert [(item["folder"], item["file"]) for item in found] == [
+        (f"synthetic_iter{number}", f"{file}.png") for number in (79, 78) for file in (3, 2, 1, 0)
+    ]
+    assert [name for name in looked if name.startswith("synthetic_")] == ["synthetic_iter79", "synthetic_iter78"]
+    (run / "synthetic_iter20/new.png").touch()
+    os.utime(run / "synthetic_iter20/new.png", (2_100_000_000,) * 2)
+    os.utime(run / "synthetic_iter20", (2_100_000_000,) * 2)
+    found = client.get("/api/run/samples", params={"run": "outputs/ana", "count": 2}).json()
+    assert [item["file"] for item in found] == ["new.png", "3.png"]
 
 
 def test_what_a_training_draws_on_its_way_is_among_them(client: TestClient, home: Path) -> None:
@@ -266,7 +330,7 @@ def test_a_run_that_another_process_works_on_is_known_and_not_started_again(clie
         assert refused.status_code == 409
         assert f"in use by another run (process {os.getpid()}). Nothing was started" in refused.json()["error"]
     lock.write_text(" 12345\n")  # of a process that was killed
-    assert of_ana(client)["process"] is None and lock.read_bytes() == b""
+    assert of_ana(client)["process"] is None and lock.read_bytes() == b" 12345\n", "looked at, and not touched"
 
 
 def test_a_report_names_the_files_that_it_cannot_lead_to(client: TestClient, home: Path) -> None:

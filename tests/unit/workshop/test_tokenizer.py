@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from twinloop.nano import captions
+from workshop import captions
 from workshop.tokenizer import write_tokenizer
 
 

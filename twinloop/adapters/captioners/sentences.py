@@ -105,9 +105,12 @@ class SentenceCaptioner:
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
         def load() -> tuple[Any, Any]:
-            processor = getattr(transformers, self._kind.processor).from_pretrained(self._folder, local_files_only=True)
+            # untold, transformers asks at the terminal whether to run code that lies in the folder
+            processor = getattr(transformers, self._kind.processor).from_pretrained(
+                self._folder, local_files_only=True, trust_remote_code=False
+            )
             model = getattr(transformers, self._kind.model).from_pretrained(
-                self._folder, local_files_only=True, use_safetensors=True
+                self._folder, local_files_only=True, use_safetensors=True, trust_remote_code=False
             )
             return processor, model.to(self._device).eval()
 

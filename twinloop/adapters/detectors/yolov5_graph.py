@@ -36,16 +36,17 @@ def _focus(b: Builder, m: Module, x: str) -> str:
     return b.child(m, "conv", b.concat(slices))
 
 
-def _channels(m: Module, branch: str) -> int:
-    """Output channels of a branch: those of its last convolution."""
-    sizes = [part.needed("weight", 4).shape[0] for part in m.child(branch).children().values() if part.kind == "Conv2d"]
+def _channels(m: Module) -> int:
+    """Output channels of the second branch: those of its last convolution."""
+    branch = m.child("branch2").children().values()
+    sizes = [part.needed("weight", 4).shape[0] for part in branch if part.kind == "Conv2d"]
     if not sizes:
-        raise m.wrong(f"{branch} has no convolution")
+        raise m.wrong("branch2 has no convolution")
     return int(sizes[-1])
 
 
 def _shuffle(b: Builder, m: Module, x: str) -> str:
-    half = _channels(m, "branch2")
+    half = _channels(m)
     if m.child("branch1").children():  # the shrinking block runs both branches on everything
         left, right = b.child(m, "branch1", x), b.child(m, "branch2", x)
     else:

@@ -151,11 +151,6 @@ class YoloV8Parts:
         return self._kind
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The classes of the model; empty where an export does not say."""
-        return self._net.names
-
-    @property
     def fingerprint(self) -> str:
         return f"yolov8-{self._kind}{_VERSION}-{self._net.model.fingerprint}-{self._confidence:g}-{self._size}"
 

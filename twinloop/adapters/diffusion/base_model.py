@@ -98,6 +98,11 @@ class BaseModel:
         """Of the scheduler that came with the model, whatever is in use."""
         return self._own_scheduler.config
 
+    @property
+    def own_sampler(self) -> str:
+        """The name of the scheduler that came with the model, as `use_sampler` takes it; "" = it has none."""
+        return self.family.sampler_of(type(self._own_scheduler).__name__, self._own_scheduler.config)
+
     def use_sampler(self, name: str, spacing: str | None) -> None:
         """Generate with another sampler, which diffusers calls a scheduler; "" = the model's own.
 

@@ -14,6 +14,7 @@ import transformers
 from diffusers import GGUFQuantizationConfig
 from diffusers.loaders.single_file_utils import SingleFileComponentError
 from diffusers.models.attention_processor import AttnProcessor
+from transformers import dynamic_module_utils
 
 from twinloop.adapters.diffusion.base_files import BaseFiles
 from twinloop.adapters.diffusion.compute import Compute
@@ -46,6 +47,7 @@ def load_pipeline(files: BaseFiles, family: Family, compute: Compute) -> Any:
     """
     torch.set_num_threads(thread_count())
     _hush()
+    _refuse_code()
     parts = load_parts(files.parts, files.home, compute.dtype)
     made = _from_folder if files.is_folder else _from_file
     pipeline = made(files, family, compute, parts)
@@ -106,6 +108,15 @@ def _hush() -> None:
     warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")
     # to merge with; LoRAs stay apart here
     warnings.filterwarnings("ignore", message="TorchaoLoraLinear was instantiated without")
+
+
+def _refuse_code() -> None:
+    """Have code that lies in a model's folder be an error.
+
+    A tokenizer that the folder calls a processor is put together by transformers itself, which diffusers does not tell
+    whether to trust: it would ask at the terminal, and only for so many seconds.
+    """
+    dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
 
 
 def _options(kind: Any) -> dict[str, Any]:

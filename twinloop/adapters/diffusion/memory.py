@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import torch
 
 from twinloop.adapters.diffusion.compute import Compute
@@ -90,9 +90,8 @@ def main_memory_left() -> int | None:
     says.
     """
     left = list[int]()
-    with suppress(OSError):
-        found = re.search(r"MemAvailable:\s*(\d+) kB", Path("/proc/meminfo").read_text())
-        left += [int(found[1]) << 10] if found else []
+    with suppress(OSError, psutil.Error):
+        left.append(int(psutil.virtual_memory().available))
     with suppress(OSError, ValueError):  # "max" is no number
         group = Path("/sys/fs/cgroup")
         left.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))

@@ -133,7 +133,7 @@ def _index(path: Path, base: str) -> dict[str, Any]:
             f"base_model: {base} has no {INDEX}, so it is not a diffusers model. Give the folder that holds that file,"
             " or a single .safetensors file."
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelFileError(
             f"base_model: {path / INDEX} is not valid JSON ({error}). Fetch the model again."
         ) from error

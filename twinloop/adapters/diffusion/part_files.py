@@ -202,6 +202,6 @@ def part_configuration(name: str, folder: Path) -> dict[str, Any] | None:
         return None
     try:
         found = json.loads((folder / name / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

@@ -92,7 +92,7 @@ def _from_original(tensors: dict[str, Tensor], config: Any) -> dict[str, Tensor]
 
 
 def _text_encoder(made: Any, tensors: dict[str, Tensor], home: Path, dtype: torch.dtype) -> nn.Module:
-    config = made.config_class.from_pretrained(home, local_files_only=True)
+    config = made.config_class.from_pretrained(home, local_files_only=True, trust_remote_code=False)
     kind, told = _kind(tensors), json.loads((home / "config.json").read_text(encoding="utf-8"))
     shapes = _shapes(tensors)
     cut = is_cut(kind, shapes, told)
@@ -108,6 +108,7 @@ def _text_encoder(made: Any, tensors: dict[str, Tensor], home: Path, dtype: torc
             output_loading_info=True,
             local_files_only=True,
             use_safetensors=True,
+            trust_remote_code=False,
         )
     missing = set(report["missing_keys"])
     if cut:

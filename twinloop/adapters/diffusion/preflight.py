@@ -22,6 +22,7 @@ from twinloop.families.gguf_files import SUFFIX, holds_packed_weights
 from twinloop.families.recognise import lora_suits
 from twinloop.families.single_files import read_header
 from twinloop.loras.dora import check_outputs
+from twinloop.loras.lora import MAGNITUDES
 from twinloop.loras.whose import of_another_family
 from twinloop.ports import GenerationSettings
 
@@ -114,7 +115,6 @@ DORA_LAYER_BY_LAYER = (
     "generation.offload: 'sequential' brings layers to the GPU one by one, and the magnitudes of a DoRA take the whole"
     " layer at once. Set it to 'blocks'."
 )
-_MAGNITUDES = (".dora_scale", ".lora_magnitude_vector", ".lora_magnitude_vector.weight")
 _ENCODERS = ("lora_te", "text_encoder", "base_model.model.text_encoder")
 
 
@@ -130,7 +130,7 @@ def holds_dora(path: Path, *, denoiser: bool = False) -> bool:
         denoiser: of the denoiser, not of text encoders alone.
     """
     names = (name for name in _shapes(path) if not (denoiser and name.startswith(_ENCODERS)))
-    return any(name.endswith(_MAGNITUDES) for name in names)
+    return any(name.endswith(MAGNITUDES) for name in names)
 
 
 def _shapes(path: Path) -> Mapping[str, Sequence[int]]:

@@ -53,7 +53,9 @@ def seeing_processor(folder: Path, tokenizer: Any) -> SeeingProcessor:
     """
     home = folder / "processor"
     try:
-        return SeeingProcessor(AutoImageProcessor.from_pretrained(home, local_files_only=True), tokenizer)
+        # untold, transformers asks at the terminal whether to run code that lies in the folder
+        pictures = AutoImageProcessor.from_pretrained(home, local_files_only=True, trust_remote_code=False)
+        return SeeingProcessor(pictures, tokenizer)
     except (OSError, ValueError) as error:
         raise ModelFileError(
             f"base_model: {home} holds no image processor, which reads the photos for the text encoder. Fetch the model"

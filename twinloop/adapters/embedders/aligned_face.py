@@ -13,7 +13,7 @@ import numpy as np
 from twinloop.adapters.detectors.imaging import similarity, square_crop
 from twinloop.adapters.detectors.onnx_model import OnnxModel
 from twinloop.adapters.embedders.vector import unit
-from twinloop.domain.embedders import EMBEDDERS, TEMPLATE, FaceEmbedder, Points, embedder_of
+from twinloop.domain.embedders import EMBEDDERS, TEMPLATE, FaceEmbedder, embedder_of
 from twinloop.domain.faces import Face, FloatArray, ImageArray
 from twinloop.domain.likeness import Likeness
 from twinloop.errors import ModelFileError
@@ -23,19 +23,18 @@ _LEAST_SIDE = 16
 _VERSION = 1
 
 
-def aligned(image: ImageArray, face: Face, size: int = SIZE, template: Points = TEMPLATE) -> ImageArray:
+def aligned(image: ImageArray, face: Face) -> ImageArray:
     """The face as a square RGB crop with its landmarks at the template; without landmarks a plain square crop."""
     if face.landmarks is None:
-        return square_crop(image, face.box, 0.1, size)
-    matrix = similarity(face.landmarks, np.array(template, dtype=np.float32))
-    return np.asarray(cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR), dtype=np.uint8)
+        return square_crop(image, face.box, 0.1, SIZE)
+    matrix = similarity(face.landmarks, np.array(TEMPLATE, dtype=np.float32))
+    return np.asarray(cv2.warpAffine(image, matrix, (SIZE, SIZE), flags=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
 def tensor_of(crop: ImageArray, kind: FaceEmbedder) -> FloatArray:
-    """(1, 3, size, size) float32: the crop as the network was trained on it."""
-    pixels = crop if kind.channels == "RGB" else crop[:, :, ::-1]
+    """(1, 3, SIZE, SIZE) float32: the crop as the network was trained on it."""
     mean, std = np.array(kind.mean, dtype=np.float32), np.array(kind.std, dtype=np.float32)
-    scaled = (pixels.astype(np.float32) / np.float32(kind.divide) - mean) / std
+    scaled = (crop.astype(np.float32) / np.float32(kind.divide) - mean) / std
     return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])
 
 
@@ -70,7 +69,7 @@ class AlignedFaceEmbedder:
         """(D,) float32 of unit norm; None for a face under 16 pixels or a vector without length."""
         if min(face.box.width, face.box.height) < _LEAST_SIDE:
             return None
-        pixels = tensor_of(aligned(image, face, self.kind.size, self.kind.template), self.kind)
+        pixels = tensor_of(aligned(image, face), self.kind)
         return unit(np.ravel(next(iter(self._model.run(pixels).values()))))
 
     def _check(self) -> None:
@@ -78,7 +77,7 @@ class AlignedFaceEmbedder:
         what = f"a network of the kind {self.kind.name}"
         self._model.expect(1, 1, what)
         (taken,), (made,) = self._model.inputs.values(), self._model.made.values()
-        wanted = (None, 3, self.kind.size, self.kind.size)
+        wanted = (None, 3, SIZE, SIZE)
         if not _fits(taken, wanted):
             raise ModelFileError(
                 f"{self._model.source}: not {what}: its input is {_shape(taken)}, expected {_shape(wanted)}"

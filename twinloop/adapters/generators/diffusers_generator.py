@@ -70,6 +70,10 @@ class DiffusersGenerator:
     def fingerprint(self) -> str:
         return f"diffusers-{self._base.fingerprint}"
 
+    @property
+    def own_sampler(self) -> str:
+        return self._base.own_sampler
+
     def load_lora(self, path: Path | None) -> None:
         """Use this LoRA (None = the bare base) from now on; the base stays in memory.
 

@@ -24,9 +24,11 @@ class CvVideo:
     """
 
     def __init__(self, path: Path) -> None:
-        name = os.path.abspath(path)
-        if not _is_text(name):  # OpenCV crashes on it
-            raise UnreadableImage("has a name that is no UTF-8: rename it")
+        try:
+            # OpenCV hands a name on as UTF-8, whatever Python takes names for, and crashes on one that is none
+            name = os.fsencode(os.path.abspath(path)).decode("utf-8")
+        except UnicodeDecodeError:
+            raise UnreadableImage("has a name that is no UTF-8: rename it") from None
         try:
             self._capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, (cv2.CAP_PROP_N_THREADS, _THREADS))
             opened = self._capture.isOpened()
@@ -71,11 +73,3 @@ class CvVideo:
     def _number(self, what: int) -> float:
         value = float(self._capture.get(what))
         return value if 0 < value < float("inf") else 0.0
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

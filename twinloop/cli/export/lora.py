@@ -5,10 +5,12 @@ them.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop.cli import options
+from twinloop.cli.argument_types import between
 from twinloop.cli.command import Command
 from twinloop.cli.settings_from_flags import settings_from
 from twinloop.cli.terminal import Terminal
@@ -16,19 +18,6 @@ from twinloop.errors import InputError, StateError
 
 if TYPE_CHECKING:
     from twinloop.config import Settings
-
-HEAVIEST = 2.0
-
-
-def weight(text: str) -> float:
-    """A strength from 0 to 2, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= HEAVIEST:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to {HEAVIEST:g}, got {text!r}")
-    return value
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +33,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     strength = parser.add_mutually_exclusive_group()
     strength.add_argument(
-        "--weight", type=weight, default=1.0, metavar="X", help="strength to start with, 0-2 (default: 1)"
+        "--weight",
+        type=between(0, 2, "a number from 0 to 2"),
+        default=1.0,
+        metavar="X",
+        help="strength to start with, 0-2 (default: 1)",
     )
     strength.add_argument(
         "--strength-from",
@@ -139,17 +132,12 @@ def _best_image(settings: Settings, lora: Path) -> Path | None:
         return None
 
 
-def run_a1111(args: argparse.Namespace, terminal: Terminal) -> Any:
-    return _run("a1111", args, terminal)
-
-
-def run_comfyui(args: argparse.Namespace, terminal: Terminal) -> Any:
-    return _run("comfyui", args, terminal)
-
-
 COMMANDS = (
     Command(
-        "a1111", "A LoRA for A1111 and Forge: kohya's names, preview, trigger words on its card.", configure, run_a1111
+        "a1111",
+        "A LoRA for A1111 and Forge: kohya's names, preview, trigger words on its card.",
+        configure,
+        partial(_run, "a1111"),
     ),
-    Command("comfyui", "A LoRA for ComfyUI: its names, preview, trigger words.", configure, run_comfyui),
+    Command("comfyui", "A LoRA for ComfyUI: its names, preview, trigger words.", configure, partial(_run, "comfyui")),
 )

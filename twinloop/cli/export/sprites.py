@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import Any
 
 from twinloop.cli.command import Command
@@ -17,39 +18,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_pngtuber(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.exporters.sprites import PNGTUBER, export_sprites, talking_slots
-
-    candidates = candidates_of(args, terminal)
-    return write(
-        args.output,
-        export_sprites(PNGTUBER, talking_slots(), candidates, args.size, prefers_real(args)),
-        terminal,
-    )
-
-
-def run_vrm(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.exporters.sprites import VRM, VRM_NAMES, export_sprites, named_slots
+def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.exporters.sprites import TARGETS, export_sprites, slots_of
     from twinloop.registry import facets
 
-    candidates = candidates_of(args, terminal)
-    slots = named_slots(VRM, facets.get("expression"))
-    return write(args.output, export_sprites(VRM_NAMES, slots, candidates, args.size, prefers_real(args)), terminal)
-
-
-def run_sillytavern(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.exporters.sprites import SILLYTAVERN, SPRITES, export_sprites, named_slots
-    from twinloop.registry import facets
-
-    candidates = candidates_of(args, terminal)
-    slots = named_slots(SILLYTAVERN, facets.get("expression"))
-    return write(args.output, export_sprites(SPRITES, slots, candidates, args.size, prefers_real(args)), terminal)
+    target, candidates = TARGETS[name], candidates_of(args, terminal)
+    slots = slots_of(target, facets.get("expression"))
+    return write(args.output, export_sprites(target, slots, candidates, args.size, prefers_real(args)), terminal)
 
 
 COMMANDS = (
     Command(
-        "pngtuber", "Four states of a talking head: mouth open or closed, eyes open or shut.", configure, run_pngtuber
+        "pngtuber",
+        "Four states of a talking head: mouth open or closed, eyes open or shut.",
+        configure,
+        partial(_run, "pngtuber"),
     ),
-    Command("vrm", "Reference pictures named after VRM 1.0's expressions.", configure, run_vrm),
-    Command("sillytavern", "A ZIP of sprites named after emotions.", configure, run_sillytavern),
+    Command("vrm", "Reference pictures named after VRM 1.0's expressions.", configure, partial(_run, "vrm")),
+    Command("sillytavern", "A ZIP of sprites named after emotions.", configure, partial(_run, "sillytavern")),
 )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from twinloop.cli.command import Command, HelpFormatter, add_command
+from twinloop.cli.command import Command
 from twinloop.cli.vault import (
     by_hand,
     caption,
@@ -42,16 +40,3 @@ COMMANDS: tuple[Command, ...] = (
     status.COMMAND,
     forget.COMMAND,
 )
-
-
-def add_group(subparsers: Any) -> None:
-    """Make ``vault`` and its commands known."""
-    parser = subparsers.add_parser(
-        "vault",
-        help=SUMMARY,
-        description=SUMMARY,
-        formatter_class=HelpFormatter,
-    )
-    inner = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        add_command(inner, command)

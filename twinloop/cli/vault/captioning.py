@@ -11,7 +11,7 @@ from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import person_of
 from twinloop.domain.choices import Subject
 from twinloop.domain.wording import some
-from twinloop.errors import InputError
+from twinloop.errors import InputError, StateError
 
 if TYPE_CHECKING:
     from twinloop.domain.vault import Label, Person
@@ -37,6 +37,16 @@ def planned(
     cutting, wanted = _with_flags(args, *last_options(opened, person))
     choice = choose(opened, person, _copies_of(opened, person, terminal), cutting)
     return Captioning(person, label, choice, wanted, _writer_for(opened, args, wanted, label))
+
+
+def style_for(opened: OpenVault, person: Person, asked: str | None = None) -> str:
+    """The style of captions: as asked, else that of the last run."""
+    from twinloop.stages.vault.dataset.caption import CaptionOptions, last_options
+
+    try:
+        return asked or last_options(opened, person)[1].style
+    except StateError:  # who captions says what is wrong with the record
+        return CaptionOptions().style
 
 
 def _with_flags(

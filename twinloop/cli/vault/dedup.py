@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from twinloop.cli.argument_types import not_negative
+from twinloop.cli.argument_types import between, not_negative
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--burst-seconds",
-        type=_seconds,
+        type=between(0, 3600, "seconds from 0 to 3600"),
         metavar="S",
         help="between photos of one burst; 0 = no bursts (default: as in the last search, else 5)",
     )
@@ -88,16 +88,6 @@ def summary(found: Duplicates, vault: Vault) -> list[str]:
             f"  Scan again: {vault.command('scan')}",
         ]
     return [*lines, "Nothing was deleted or moved."]
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 3600:
-        raise argparse.ArgumentTypeError(f"expected seconds from 0 to 3600, got {text!r}")
-    return value
 
 
 COMMAND = Command(

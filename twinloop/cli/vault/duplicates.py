@@ -25,11 +25,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.vault.copies.dedup import current
-    from twinloop.stages.vault.opening import open_vault
+    from twinloop.stages.vault.copies.dedup import current, known
+    from twinloop.stages.vault.opening import looked_into, open_vault
 
-    with open_vault(args.vault) as opened:
-        found = current(opened, terminal)
+    with looked_into(args.vault) as opened:
+        found = known(opened)
+    if found is None:
+        with open_vault(args.vault) as opened:
+            found = current(opened, terminal)
     groups = found.groups if args.kind is None else found.of_kind(args.kind)
     for group in groups:
         for line in _group_lines(group):

@@ -27,6 +27,25 @@ def beside_lines(found: Captions) -> list[str]:
     return [f"Captions from files beside the photos: {found.beside}{more} ({ignore})"]
 
 
+def not_tags_lines(found: Captions) -> list[str]:
+    """Captions of the user's own that are no tags, where the others are: how many, in which way, and an example."""
+    from twinloop.domain.tag_form import other_than_tags
+    from twinloop.stages.vault.dataset.caption import BESIDE, EDITED
+
+    own = [item for item in found.captions if item.source in (BESIDE, EDITED)] if found.options.style == "tags" else []
+    told = [kinds for item in own if (kinds := other_than_tags(item.text, found.label.trigger))]
+    if not told:
+        return []
+    count = Counter(kind for kinds in told for kind in kinds)
+    first = {kind: f"'{words}'" for kinds in reversed(told) for kind, words in kinds.items()}
+    ways = ", ".join(f"{kind} in {number} (such as {first[kind]})" for kind, number in count.most_common())
+    they = agree(len(told), "It is", "They are")
+    return [
+        f"Note: {len(told)} of {plural(len(own), 'caption')} of your own {agree(len(told), 'is', 'are')} not in the"
+        f" form of tags (words with spaces, commas between, nothing else): {ways}. {they} used as written."
+    ]
+
+
 def unused_lines(found: Captions) -> list[str]:
     """Captions of the user's own that no picture has, because another copy of their photo is used."""
     if not found.unused:

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twinloop.cli.argument_types import not_negative, positive
+from twinloop.cli.argument_types import between, not_negative, positive
 from twinloop.cli.command import USAGE, Command, Finished
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.wording import plural, shown, some
@@ -17,8 +17,6 @@ from twinloop.system import shell
 if TYPE_CHECKING:
     from twinloop.stages.vault.frames.manifest import VideoRecord
     from twinloop.stages.vault.frames.take import TakenFrames
-
-MOST_PER_SECOND = 30.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--per-second",
-        type=_per_second,
+        type=between(0, 30, "a number up to 30 and above 0", above=True),
         default=2.0,
         metavar="N",
         help="so many pictures of a second, each the sharpest of its stretch, are compared (default: 2)",
@@ -117,16 +115,6 @@ def _of_video(record: VideoRecord) -> str:
     ]
     text = f"{plural(len(record.frames), 'picture')} of {record.seconds:.1f} s" + (f": {told}" if told else "")
     return text + (f"; left out: {', '.join(out)}" if out else "")
-
-
-def _per_second(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value <= MOST_PER_SECOND:
-        raise argparse.ArgumentTypeError(f"expected a number up to {MOST_PER_SECOND:g} and above 0, got {text!r}")
-    return value
 
 
 COMMAND = Command(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
+from twinloop.cli.vault import captioning
 from twinloop.cli.vault.options import add_person, add_vault
 from twinloop.domain.choices import CONSENTS
 from twinloop.errors import InputError
@@ -101,7 +102,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         before = label_of(opened.decisions, person.id)
         if before is None and args.trigger is None:
             raise InputError(f"{person.called} has no trigger yet. Say it with --trigger, as in 'ohwx alice'.")
-        made = label(opened, person, options_over(before, args, name=args.name))
+        style = captioning.style_for(opened, person)
+        made = label(opened, person, options_over(before, args, name=args.name), style)
     for text in made.warnings:
         terminal.warn(text)
     data = made.to_json()

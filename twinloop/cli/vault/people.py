@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop.cli.argument_types import positive
-from twinloop.cli.command import Command
+from twinloop.cli.command import Command, Run
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_person, add_vault
 
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from twinloop.stages.vault.people.edits import Edited
 
 
-def _editing(edit: Callable[[OpenVault, argparse.Namespace], Edited]) -> Callable[[argparse.Namespace, Terminal], Any]:
-    """Runs one edit and says what changed."""
+def _editing(edit: Callable[[Any, OpenVault, argparse.Namespace], Edited]) -> Run:
+    """Runs one edit, which is given the module of them all, and says what changed."""
 
     def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         from twinloop.stages.vault.opening import open_vault
+        from twinloop.stages.vault.people import edits
 
         with open_vault(args.vault) as opened:
-            done = edit(opened, args)
+            done = edit(edits, opened, args)
         terminal.line(f"{done.text} To take it back: {opened.vault.command('undo')}")
         return done.to_json()
 
@@ -41,21 +42,9 @@ def _configure_name(parser: argparse.ArgumentParser) -> None:
     add_vault(parser)
 
 
-def _name(opened: OpenVault, args: argparse.Namespace) -> Edited:
-    from twinloop.stages.vault.people.edits import name
-
-    return name(opened, args.person, args.name)
-
-
 def _configure_merge(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("people", nargs="+", metavar="PERSON", help="ids or names; all become the first")
     add_vault(parser)
-
-
-def _merge(opened: OpenVault, args: argparse.Namespace) -> Edited:
-    from twinloop.stages.vault.people.edits import merge
-
-    return merge(opened, args.people)
 
 
 def _configure_files(parser: argparse.ArgumentParser) -> None:
@@ -81,53 +70,21 @@ def _configure_assign(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _split(opened: OpenVault, args: argparse.Namespace) -> Edited:
-    from twinloop.stages.vault.people.edits import split
-
-    return split(opened, args.person, args.files, args.face)
-
-
-def _reject(opened: OpenVault, args: argparse.Namespace) -> Edited:
-    from twinloop.stages.vault.people.edits import reject
-
-    return reject(opened, args.person, args.files, args.face)
-
-
-def _assign(opened: OpenVault, args: argparse.Namespace) -> Edited:
-    from twinloop.stages.vault.people.edits import assign, assign_pictures
-
-    if args.without_face:
-        return assign_pictures(opened, args.person, args.files)
-    return assign(opened, args.person, args.files, args.face)
-
-
 def _configure_person(parser: argparse.ArgumentParser) -> None:
     add_person(parser)
     add_vault(parser)
 
 
-def _hide(opened: OpenVault, args: argparse.Namespace) -> Edited:
-    from twinloop.stages.vault.people.edits import hide
-
-    return hide(opened, args.person)
-
-
-def _show(opened: OpenVault, args: argparse.Namespace) -> Edited:
-    from twinloop.stages.vault.people.edits import hide
-
-    return hide(opened, args.person, hidden=False)
-
-
 def _undo(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.vault.history import history
+    from twinloop.stages.vault.history import last_said
     from twinloop.stages.vault.opening import open_vault
     from twinloop.stages.vault.people.edits import undo
 
     with open_vault(args.vault) as opened:
-        said = {item.decision.number: item for item in history(opened)}
+        said = last_said(opened)
         last = undo(opened)
-    terminal.line(f"Taken back: {said[last.number].text} (no. {last.number}, of {last.when})")
-    return {**said[last.number].to_json(), "undone": True}
+    terminal.line(f"Taken back: {said.text} (no. {last.number}, of {last.when})")
+    return {**said.to_json(), "undone": True}
 
 
 def _history(args: argparse.Namespace, terminal: Terminal) -> Any:
@@ -144,20 +101,29 @@ def _history(args: argparse.Namespace, terminal: Terminal) -> Any:
     return [item.to_json() for item in every]
 
 
+_name = _editing(lambda edits, opened, args: edits.name(opened, args.person, args.name))
+_merge = _editing(lambda edits, opened, args: edits.merge(opened, args.people))
+_split = _editing(lambda edits, opened, args: edits.split(opened, args.person, args.files, args.face))
+_reject = _editing(lambda edits, opened, args: edits.reject(opened, args.person, args.files, args.face))
+_assign = _editing(
+    lambda edits, opened, args: (
+        edits.assign_pictures(opened, args.person, args.files)
+        if args.without_face
+        else edits.assign(opened, args.person, args.files, args.face)
+    )
+)
+_hide = _editing(lambda edits, opened, args: edits.hide(opened, args.person))
+_show = _editing(lambda edits, opened, args: edits.hide(opened, args.person, hidden=False))
+
 COMMANDS = (
-    Command("name", "Give a person a name.", _configure_name, _editing(_name)),
-    Command("merge", "Make several people one: the first that is named.", _configure_merge, _editing(_merge)),
-    Command("split", "Make the faces of a person in some photos a new person.", _configure_files, _editing(_split)),
-    Command(
-        "reject",
-        "Not this person: the faces in these photos never come back to it.",
-        _configure_files,
-        _editing(_reject),
-    ),
-    Command("not-this-person", "The same as reject.", _configure_files, _editing(_reject)),
-    Command("assign", "Say that the faces in these photos are this person.", _configure_assign, _editing(_assign)),
-    Command("hide", "Leave a person out of lists and training sets.", _configure_person, _editing(_hide)),
-    Command("show", "Show a hidden person again.", _configure_person, _editing(_show)),
+    Command("name", "Give a person a name.", _configure_name, _name),
+    Command("merge", "Make several people one: the first that is named.", _configure_merge, _merge),
+    Command("split", "Make the faces of a person in some photos a new person.", _configure_files, _split),
+    Command("reject", "Not this person: the faces in these photos never come back to it.", _configure_files, _reject),
+    Command("not-this-person", "The same as reject.", _configure_files, _reject),
+    Command("assign", "Say that the faces in these photos are this person.", _configure_assign, _assign),
+    Command("hide", "Leave a person out of lists and training sets.", _configure_person, _hide),
+    Command("show", "Show a hidden person again.", _configure_person, _show),
     Command("undo", "Take the last decision back, whatever it was about.", add_vault, _undo),
     Command("history", "List every decision; those that were taken back are marked.", add_vault, _history),
 )

@@ -94,6 +94,7 @@ def lines(found: Prepared) -> list[str]:
     shown += [f"Yours from now on: {name}" for name in found.adopted]
     shown += [f"Left alone, because you changed it: {name}" for name in found.kept]
     shown += findings.beside_lines(captions)
+    shown += findings.not_tags_lines(captions)
     shown += findings.unused_lines(captions)
     shown += findings.date_lines(captions.cutting, found.undated)
     if found.taken_in or found.by_hand.left_out:

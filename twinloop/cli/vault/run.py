@@ -274,7 +274,7 @@ def _labelled(opened: OpenVault, person: Person, name: str, args: argparse.Names
 
     before = label_of(opened.decisions, person.id)
     options = label.options_over(before, args, f"ohwx {name}", _new_name(person, name))
-    done = write_down(opened, person, options)
+    done = write_down(opened, person, options, captioning.style_for(opened, person, args.style))
     for text in done.warnings:
         terminal.warn(text)
     terminal.line(f"{person.id}: prompts begin with '{done.to_json()['prompt']}'")

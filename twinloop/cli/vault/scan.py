@@ -13,7 +13,7 @@ from twinloop.cli.argument_types import not_negative, positive
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
-from twinloop.domain.wording import by_reason, plural, shown
+from twinloop.domain.wording import by_reason, plural
 from twinloop.system import shell
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def skipped_lines(skipped: list[tuple[str, str]], vault: Vault) -> list[str]:
         *(pairs if beside else []),
         "",
         f"Skipped: {len(skipped) - len(beside)}",
-        *(f"  - {shown(paths)}: {reason}" for paths, reason in others[:SHOWN]),
+        *(f"  - {paths}: {reason}" for paths, reason in others[:SHOWN]),
         *more,
     ]
 

@@ -17,5 +17,3 @@ WORKFLOWS: tuple[Workflow, ...] = (
     simple.DEMO,
     simple.DOCTOR,
 )
-
-__all__ = ["WORKFLOWS"]

@@ -55,9 +55,7 @@ def run(session: Session) -> None:
     )
     source = _from_pictures if target in PICTURES else _from_lora if target in LORAS else _from_captions
     given = source(session)
-    output = questions.expanded(
-        session.text(f"export.{target}.output", "Write to:", TARGETS[target].output, questions.not_empty)
-    )
+    output = session.new_path(f"export.{target}.output", "Write to:", TARGETS[target].output, questions.not_empty)
     session.run("Export", ["export", target, *given, "--output", output])
 
 
@@ -66,7 +64,7 @@ def _from_pictures(session: Session) -> list[str]:
 
 
 def _from_lora(session: Session) -> list[str]:
-    lora = questions.expanded(session.path("lora", "LoRA of the person:", "lora.safetensors", questions.existing_file))
+    lora = session.path("lora", "LoRA of the person:", "lora.safetensors", questions.existing_file)
     return ["--lora", lora, "--trigger", questions.known_trigger(session, lora)]
 
 

@@ -23,14 +23,14 @@ def run(session: Session) -> None:
     )  # fmt: skip
     if kind == "list":
         folder = session.path("models.folder", "Folder with the detector files:", "models", questions.not_empty)
-        session.run("Model files", ["models", "list", "--models-dir", questions.expanded(folder)])
+        session.run("Model files", ["models", "list", "--models-dir", folder])
         return
     if kind == "add":
-        source = questions.expanded(session.path("models.source", "File or folder to take in:", "", questions.existing))
-        folder = questions.expanded(session.path("models.folder", "Into which folder:", "models", questions.not_empty))
+        source = session.path("models.source", "File or folder to take in:", "", questions.existing)
+        folder = session.path("models.folder", "Into which folder:", "models", questions.not_empty)
         session.run("Take in", ["models", "add", source, "--models-dir", folder])
         return
-    path = questions.expanded(session.path("models.file", "File or folder:", "models", questions.existing))
+    path = session.path("models.file", "File or folder:", "models", questions.existing)
     convert = ["--convert"] if session.confirm("models.convert", "Write safe ones as .safetensors, too?", False) else []
     session.run("Inspect", ["inspect", path, *convert], findings=UNSAFE)
 

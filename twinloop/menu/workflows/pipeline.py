@@ -28,9 +28,7 @@ CONSENT = (
 
 def run(session: Session) -> None:
     """Ask for the folder, the person and the models; then one command after the other."""
-    photos = questions.expanded(
-        session.path("photos", "Folder with the photos (they are only read):", "", questions.folder_of_pictures)
-    )
+    photos = session.path("photos", "Folder with the photos (they are only read):", "", questions.folder_of_pictures)
     name = questions.person_name(session)
     trigger = questions.trigger(session, name)
     class_word = session.text(

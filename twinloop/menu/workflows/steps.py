@@ -13,7 +13,7 @@ from twinloop.menu.workflow import Workflow
 def analyze(session: Session) -> None:
     dataset = questions.dataset(session)
     models = questions.models(session)
-    output = questions.expanded(session.text("gaps.output", "Write the gaps to:", "gaps.json", questions.not_empty))
+    output = session.new_path("gaps.output", "Write the gaps to:", "gaps.json", questions.not_empty)
     session.run("Gap analysis", ["analyze", dataset, "--models-dir", models, "--output", output])
 
 
@@ -30,15 +30,11 @@ def generate(session: Session) -> None:
 
 
 def _compare(session: Session) -> None:
-    lora = questions.expanded(session.path("lora", "LoRA of the person:", "lora.safetensors", questions.existing_file))
+    lora = session.path("lora", "LoRA of the person:", "lora.safetensors", questions.existing_file)
     base = questions.base_model(session)
-    prompts = questions.expanded(
-        session.path("prompts", "Text file with one prompt a line:", "prompts.txt", questions.existing_file)
-    )
+    prompts = session.path("prompts", "Text file with one prompt a line:", "prompts.txt", questions.existing_file)
     strengths = session.text("strengths", "At which strengths:", "0.6,0.8,1.0,1.2", questions.not_empty)
-    output = questions.expanded(
-        session.text("comparison.output", "Folder for the comparison:", "comparison", questions.not_empty)
-    )
+    output = session.new_path("comparison.output", "Folder for the comparison:", "comparison", questions.not_empty)
     measured = session.confirm("comparison.measured", "Measure how like the person's photos the images are?")
     photos = ["--dataset", questions.dataset(session), "--models-dir", questions.models(session)] if measured else []
     asked = ["--lora", lora, "--base-model", base, "--prompts", prompts, "--strength", strengths, "--output", output]
@@ -46,13 +42,11 @@ def _compare(session: Session) -> None:
 
 
 def _fill_gaps(session: Session) -> None:
-    gaps = questions.expanded(session.path("gaps", "Gap analysis:", "gaps.json", questions.existing_file))
+    gaps = session.path("gaps", "Gap analysis:", "gaps.json", questions.existing_file)
     base = questions.base_model(session)
-    lora = questions.expanded(session.path("lora", "LoRA of the person:", "lora.safetensors", questions.existing_file))
+    lora = session.path("lora", "LoRA of the person:", "lora.safetensors", questions.existing_file)
     trigger = questions.known_trigger(session, lora)
-    output = questions.expanded(
-        session.text("synthetic.output", "Folder for the images:", "synthetic_1", questions.not_empty)
-    )
+    output = session.new_path("synthetic.output", "Folder for the images:", "synthetic_1", questions.not_empty)
     count = session.text("num_per_gap", "Images for each gap:", "5", _number)
     session.run(
         "Generate",
@@ -86,9 +80,7 @@ def validate(session: Session) -> None:
     if kind == "validate":
         _check(session)
         return
-    run = questions.expanded(
-        session.path("run", "Folder of the run (output_dir):", "outputs/bootstrap", questions.existing_folder)
-    )
+    run = session.path("run", "Folder of the run (output_dir):", "outputs/bootstrap", questions.existing_folder)
     session.run(
         "Review",
         ["ui", "--run", run] if kind == "page" else ["review", run],
@@ -97,15 +89,13 @@ def validate(session: Session) -> None:
 
 
 def _check(session: Session) -> None:
-    folder = questions.expanded(
-        session.path("synthetic", "Folder of generated images:", "synthetic_1", questions.folder_of_pictures)
-    )
+    folder = session.path("synthetic", "Folder of generated images:", "synthetic_1", questions.folder_of_pictures)
     models = questions.models(session)
-    approved = questions.expanded(
-        session.text("approved", "Folder for approved images:", _beside(folder, "approved"), questions.not_empty)
+    approved = session.new_path(
+        "approved", "Folder for approved images:", _beside(folder, "approved"), questions.not_empty
     )
-    rejected = questions.expanded(
-        session.text("rejected", "Folder for rejected images:", _beside(folder, "rejected"), questions.not_empty)
+    rejected = session.new_path(
+        "rejected", "Folder for rejected images:", _beside(folder, "rejected"), questions.not_empty
     )
     session.run(
         "Validate", ["validate", folder, "--models-dir", models, "--approved", approved, "--rejected", rejected]

@@ -105,19 +105,11 @@ def head_grid(lons: Array, lats: Array, offset: Array, face: Array) -> Array:
     return out
 
 
-def longitudes(count: int) -> Array:
-    """``count`` longitudes over the full circle, denser in front; first and last are the back seam."""
-    s = np.linspace(-1.0, 1.0, count)
-    return np.pi * (0.55 * s + 0.45 * s**3)
-
-
-def latitudes(count: int) -> Array:
-    """``count`` latitudes from pole to pole, denser over the face."""
-    s = np.linspace(-1.0, 1.0, count)
-    return np.pi / 2 * (0.8 * s + 0.2 * s**3)
-
-
-LONS, LATS = longitudes(109), latitudes(97)
+_ROUND, _UP = np.linspace(-1.0, 1.0, 109), np.linspace(-1.0, 1.0, 97)
+LONS: Array = np.pi * (0.55 * _ROUND + 0.45 * _ROUND**3)
+"""Longitudes over the full circle, denser in front; first and last are the back seam."""
+LATS: Array = np.pi / 2 * (0.8 * _UP + 0.2 * _UP**3)
+"""Latitudes from pole to pole, denser over the face."""
 _ZERO = np.zeros((LATS.size, LONS.size))
 _FACE_UV = np.stack([LONS[None, :] * np.cos(LATS)[:, None], np.repeat(LATS[:, None], LONS.size, 1)], axis=2)
 

@@ -8,8 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from twinloop.domain.embedders import embedder_of
-from twinloop.domain.model_roles import OTHER_HALF, PACKS, WORK, Role
+from twinloop.domain.model_roles import OTHER_HALF, PACKS, UNREAD_ON_DRAWINGS, WORK, Role
 from twinloop.domain.wording import agree
+from twinloop.ports import DetectorPack
 from twinloop.stages.model_files.check import complaint, danger, is_pickled
 from twinloop.stages.model_files.inspect import ENDINGS
 from twinloop.store.atomic import sha256_file
@@ -36,14 +37,16 @@ class FileState:
     detail: str
 
 
-def file_states(report: ModelsReport, opened: Collection[Path], pack: str) -> Iterator[FileState]:
+def file_states(
+    report: ModelsReport, opened: Collection[Path], pack: str, made: DetectorPack | None = None
+) -> Iterator[FileState]:
     """Every model file of the folder.
 
     Pickles that no pack opened go through the gate, so that a malicious one is not overlooked.
 
     Args:
         opened: files that a pack took, which therefore passed the gate. pack: the one that was asked for, a key of
-            `PACKS`.
+            `PACKS`. made: what it came to; None = nothing.
     """
     roles = {model.path: model for model in report.found}
     for path in model_paths(report.folder, ENDINGS):
@@ -59,7 +62,7 @@ def file_states(report: ModelsReport, opened: Collection[Path], pack: str) -> It
                 path, State.UNRECOGNISED, "no detector goes by this name; see docs/model-files.md for the names"
             )
         else:
-            yield FileState(path, State.NOT_NEEDED, f"{_told(model)}; {_why_closed(model, report, opened, pack)}")
+            yield FileState(path, State.NOT_NEEDED, f"{_told(model)}; {_why_closed(model, report, opened, pack, made)}")
 
 
 def _told(model: FoundModel) -> str:
@@ -70,10 +73,16 @@ def _told(model: FoundModel) -> str:
     return model.role.value if kind is None else "; ".join(filter(None, (kind.name, kind.notice)))
 
 
-def _why_closed(model: FoundModel, report: ModelsReport, opened: Collection[Path], pack: str) -> str:
+def _why_closed(
+    model: FoundModel, report: ModelsReport, opened: Collection[Path], pack: str, made: DetectorPack | None
+) -> str:
     """Why a sound file of a known role was not opened."""
     if model.role not in PACKS[pack]:
         return f"the pack {pack} does not use it"
+    if made is not None and made.faceless:
+        return "no face is looked for (validation.faces is false)"
+    if made is not None and WORK[model.role] in made.unread:
+        return f"expression and eyes are not measured of a drawn character: {UNREAD_ON_DRAWINGS}"
     other, name = OTHER_HALF.get(model.role, (model.role, ""))
     if not report.usable(other):
         return f"it works only together with {name}, which is missing"

@@ -62,11 +62,10 @@ class Copy:
     """How one picture repeats another.
 
     Attributes:
-        score: correlation that decided, 0..1. mirrored: left and right are swapped. turned: degrees, 0 = upright.
-        cut: share of the larger picture's area that the other lacks.
+        mirrored: left and right are swapped. turned: degrees, 0 = upright. cut: share of the larger picture's area that
+            the other lacks.
     """
 
-    score: float
     mirrored: bool = False
     turned: float = 0.0
     cut: float = 0.0
@@ -135,7 +134,7 @@ def _judged(pair: _Pair, window: Window) -> Copy | None:
     score = spared_correlation(detail(seen), pair.part.details)
     if score < COPY or correlation(seen, pair.part.whole(SIDE)) < LIKE or not _same_faces(pair, window):
         return None
-    return Copy(score, cut=1.0 - (window[2] - window[0]) * (window[3] - window[1]))
+    return Copy(cut=1.0 - (window[2] - window[0]) * (window[3] - window[1]))
 
 
 def spared_correlation(a: Grey, b: Grey) -> float:
@@ -221,4 +220,4 @@ def turned_copy(a: Thumbnail, b: Thumbnail) -> Copy | None:
     turned = match.degrees if abs(match.degrees) >= SMALLEST_TURN else 0.0
     if match.score < TURNED or not (match.mirrored or turned):
         return None
-    return Copy(match.score, match.mirrored, turned)
+    return Copy(match.mirrored, turned)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,24 @@ class Said:
 
 def history(opened: OpenVault) -> tuple[Said, ...]:
     """All decisions of a vault, undone ones too, oldest first."""
-    names, made = _names(opened), opened.decisions.all()
+    names, labels = _names(opened), _Labels()
     return tuple(
-        Said(one, describe(one, names, lambda sha256: _photo(opened, sha256), _label_before(made[:place], one)))
-        for place, one in enumerate(made)
+        Said(made, describe(made, names, lambda sha256: _photo(opened, sha256), labels.before(made)))
+        for made in opened.decisions.all()
     )
+
+
+def last_said(opened: OpenVault) -> Said:
+    """The last standing decision.
+
+    Raises:
+        NothingToDo: there is none.
+    """
+    last, before = opened.decisions.last(), None
+    if last.kind == "label":
+        labels = _Labels()
+        before = [labels.before(made) for made in opened.decisions.all() if made.number <= last.number][-1]
+    return Said(last, describe(last, _names(opened), lambda sha256: _photo(opened, sha256), before))
 
 
 def describe(
@@ -69,13 +82,26 @@ def describe(
     return words[made.kind]() if made.kind in words else made.kind
 
 
-def _label_before(earlier: Sequence[Decision], made: Decision) -> Mapping[str, Any] | None:
-    """Contents of the label that the person of a label had before."""
-    if made.kind != "label":
-        return None
-    said = [one for one in earlier if one.kind == "label" and one.data["person"] == made.data["person"]]
-    # what was taken back by now may have stood when another was made that was taken back, too
-    return next((one.data for one in reversed(said) if made.undone or not one.undone), None)
+class _Labels:
+    """Contents of the labels of people, while decisions are gone through from the oldest one on."""
+
+    def __init__(self) -> None:
+        self._standing: dict[str, Mapping[str, Any]] = {}
+        self._any: dict[str, Mapping[str, Any]] = {}
+
+    def before(self, made: Decision) -> Mapping[str, Any] | None:
+        """Contents of the label that the person of a label had before it, which is the next one's before from now
+        on.
+        """
+        if made.kind != "label":
+            return None
+        person = str(made.data["person"])
+        # what was taken back by now may have stood when another was made that was taken back, too
+        found = (self._any if made.undone else self._standing).get(person)
+        self._any[person] = made.data
+        if not made.undone:
+            self._standing[person] = made.data
+        return found
 
 
 def _consent(data: Mapping[str, Any], before: Mapping[str, Any]) -> str:

@@ -10,17 +10,23 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from twinloop.domain.file_names import is_on_network
 from twinloop.errors import TwinLoopError
 from twinloop.store.atomic import read_json
 
 BASE_NAME = "ss_sd_model_name"
+OUTPUT_NAME = "ss_output_name"
+"""What A1111 shows a LoRA as, and inserts into prompts."""
+TRAINED_AS = "twinloop.trained_as"
+"""`OUTPUT_NAME` of the training's own file, in files of another name that were made from it."""
 _ENDINGS = (".safetensors", ".sft", ".gguf", ".ckpt", ".pt", ".bin")
 _OF_A_TRAINING = re.compile(r"(-step\d{8})?(_kohya)?$")
 
 
 def base_name(base: str) -> str:
     """Of a file or folder the last part of its path; ids of the hub and models that are built in stay as they are."""
-    if base and Path(base).expanduser().exists():
+    # names of headers come here too, and those may come from anywhere
+    if base and not is_on_network(base) and Path(base).expanduser().exists():
         return Path(os.path.abspath(Path(base).expanduser())).name
     if PurePosixPath(base).is_absolute() or PureWindowsPath(base).is_absolute() or base.startswith(("~", ".")):
         return PureWindowsPath(base).name
@@ -41,7 +47,8 @@ def recorded_base(lora: Path, texts: Mapping[str, str]) -> str:
         texts: of the LoRA's header.
     """
     named = base_name(texts.get(BASE_NAME, ""))
-    stems = (lora.stem, _OF_A_TRAINING.sub("", lora.stem), PureWindowsPath(texts.get("ss_output_name", "")).name)
+    told = (PureWindowsPath(texts.get(key, "")).name for key in (OUTPUT_NAME, TRAINED_AS))
+    stems = (lora.stem, _OF_A_TRAINING.sub("", lora.stem), *told)
     for stem in filter(None, dict.fromkeys(stems)):
         found = _base_of(lora.with_name(f"{stem}.json"))
         if found and base_name(found) == named:

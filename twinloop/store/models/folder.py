@@ -10,7 +10,7 @@ from pathlib import Path
 
 from twinloop.domain.embedders import preference
 from twinloop.domain.known_models import UNSEEN
-from twinloop.domain.model_roles import NEEDS, Role, files_hint, missing_line, role_at, role_of
+from twinloop.domain.model_roles import NEEDS, Role, files_hint, role_at, role_of
 from twinloop.errors import InputError, ModelFileError
 from twinloop.store.models.content import Content, complaint, sniff
 from twinloop.system import shell
@@ -54,15 +54,6 @@ class ModelsReport:
     def problems(self) -> tuple[str, ...]:
         """One sentence for every broken file."""
         return tuple(f"{model.path.name}: {model.problem}." for model in self.found if model.problem is not None)
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """One line for every need that no file fills and that is not optional, with where to get one and what stays
-        unmeasured.
-        """
-        have = {model.role for model in self.found if model.problem is None}
-        wanted = (need for need in NEEDS if not need.optional)
-        return tuple(missing_line(need) for need in wanted if not any(choice <= have for choice in need.choices))
 
 
 def resolve_models_dir(folder: Path) -> ModelsReport:

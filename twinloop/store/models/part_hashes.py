@@ -35,6 +35,6 @@ def parts_in(texts: Mapping[str, str]) -> dict[str, str]:
     """
     try:
         found = json.loads(texts.get(BASE_PARTS, "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return {name: str(digest) for name, digest in found.items()} if isinstance(found, dict) else {}

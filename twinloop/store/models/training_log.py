@@ -39,5 +39,5 @@ def _parsed(line: bytes) -> Iterator[LoggedStep]:
         data = json.loads(line)
         step, loss = int(data["step"]), data["loss"]
         yield LoggedStep(step, None if loss is None else float(loss), validation_of(step, data))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return

@@ -17,9 +17,8 @@ from itertools import islice
 
 from twinloop.domain.faces import Box
 from twinloop.domain.names import JOINER, NON_JOINER, composed
+from twinloop.store.pictures.xmp_packets import LARGEST
 
-LARGEST = 4 << 20
-"""Bytes of a packet; develop settings of Lightroom can make some hundred thousand."""
 MOST = 200
 """Names that are read of one packet."""
 LONGEST = 120

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from twinloop.domain.faces import ImageArray
@@ -34,6 +35,11 @@ SUFFIXES = raw.SUFFIXES.union(".jpg .jpeg .jpe .jfif .mpo .png .webp .tif .tiff 
 MAX_PIXELS = 178_956_970
 """Where Pillow, too, sees a decompression bomb: half a gigabyte as RGB."""
 MAX_BYTES = 512 << 20
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom, in pixels."""
+
+_STRIP = 1 << 20
+"""Pixels that are computed with at a time."""
 
 _TIFF, _RAW_HEAD = (b"II*\0", b"MM\0*"), 16
 """What most raw photos and no other formats than TIFF begin with; bytes that tell the other raw ones."""
@@ -198,7 +204,12 @@ def _opened(data: bytes) -> Image.Image:
 
 def decoded(image: Image.Image) -> ImageArray:
     """The pixels of an opened image (uint8 HxWx3 RGB, upright), at full size or at the one it was drafted to."""
-    return np.ascontiguousarray(np.asarray(upright_rgb(image), dtype=np.uint8))
+    whole = upright_rgb(image)
+    pixels = np.empty((whole.height, whole.width, 3), np.uint8)
+    for box in _strips(whole):
+        pixels[box[1] : box[3]] = np.asarray(whole.crop(box))
+    pixels.setflags(write=False)
+    return pixels
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -281,10 +292,24 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         return _deep_grey(image).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or (image.mode == "P" and "transparency" in image.info):
-        layered = image.convert("RGBA")
-        white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, layered).convert("RGB")
+        return _on_white(image)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _strips(image: Image.Image) -> Iterator[Box]:
+    """Whole rows, one strip below the other: what is computed with a large picture needs many times its memory."""
+    rows = max(1, _STRIP // image.width)
+    for top in range(0, image.height, rows):
+        yield 0, top, image.width, min(top + rows, image.height)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    whole = Image.new("RGB", image.size)
+    for box in _strips(image):
+        layered = image.crop(box).convert("RGBA")
+        white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
+        whole.paste(Image.alpha_composite(white, layered).convert("RGB"), box)
+    return whole
 
 
 def _deep_grey(image: Image.Image) -> Image.Image:
@@ -292,8 +317,6 @@ def _deep_grey(image: Image.Image) -> Image.Image:
 
     16-bit ones are scaled by their format's range, so that exposure stays what it was; 32-bit ones do not say their
     range: it is the smallest usual one that holds them."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    highest = float(values.max())
     usual = (
         (65535.0,)
         if image.mode.startswith("I;16")
@@ -301,8 +324,17 @@ def _deep_grey(image: Image.Image) -> Image.Image:
         if image.mode == "I"
         else (1.0, 255.0, 65535.0)
     )
+    highest = max(float(_greys(image, box).max()) for box in _strips(image))
     top = next((limit for limit in usual if highest <= limit), highest)
-    return Image.fromarray(np.clip(values / top * 255.0, 0, 255).astype(np.uint8))
+    whole = Image.new("L", image.size)
+    for box in _strips(image):
+        scaled = np.clip(_greys(image, box) / top * 255.0, 0, 255).astype(np.uint8)
+        whole.paste(Image.fromarray(scaled), box)
+    return whole
+
+
+def _greys(image: Image.Image, box: Box) -> npt.NDArray[np.float64]:
+    return np.nan_to_num(np.asarray(image.crop(box), dtype=np.float64))
 
 
 _heif_ready = False

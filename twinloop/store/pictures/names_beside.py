@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinloop.store.pictures.face_regions import LARGEST
+from twinloop.store.pictures.xmp_packets import LARGEST
 from twinloop.system.files import BINARY, NO_WAIT
 
 XMP, JSON = ".xmp", ".json"

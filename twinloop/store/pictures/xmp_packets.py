@@ -9,7 +9,7 @@ from itertools import islice
 from typing import BinaryIO
 
 LARGEST = 4 << 20
-"""Bytes of all packets of a file; a longer one is none."""
+"""Bytes of all packets of a file; a longer one is none. Settings of Lightroom can make some hundred thousand."""
 MOST = 4
 """Packets that are read of a file; programs write one, or a few where they are long."""
 _STEPS = 1 << 16

@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Set
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from twinloop.domain.captions import Description
 from twinloop.domain.faces import Box, Face, HandShape, HeadPose, Part
 from twinloop.domain.observation import Observation
-from twinloop.store.private_db import PrivateDb, path_key
+from twinloop.store.private_db import Kind, PrivateDb, path_key
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS observation (
@@ -28,8 +29,10 @@ CREATE TABLE IF NOT EXISTS file (
     ctime_ns INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 """
-
-
+_KIND = Kind(
+    "catalogue of what was observed", b"TLrc", frozenset({"observation", "description", "file"}),
+    needed=frozenset({"observation"}), versions=range(2),
+)  # fmt: skip
 _ORIGINS = 1
 """Version of the rules by which a file is told to be made by a model (`twinloop.store.pictures.provenance`)."""
 
@@ -42,13 +45,14 @@ class Catalog(PrivateDb):
 
     Args:
         path: database file, or None for memory only.
+        reading: nothing is changed or made; where there is no file, nothing is known.
 
     Raises:
-        StorageError: the file cannot be created or is no database.
+        StorageError: the file cannot be created or is no database. StateError: it is another one.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        super().__init__(path, _prepare)
+    def __init__(self, path: Path | None, *, reading: bool = False) -> None:
+        super().__init__(path, _KIND, partial(_prepare, reading=reading), reading)
 
     def known_file(self, path: Path, stat: os.stat_result) -> tuple[str, str] | None:
         """(sha256, origin) of a file that still has this ``stat``, or None when it must be read."""
@@ -127,7 +131,9 @@ class Catalog(PrivateDb):
         self.leave_nothing("write")
 
 
-def _prepare(database: sqlite3.Connection) -> None:
+def _prepare(database: sqlite3.Connection, reading: bool) -> None:
+    if reading and database.execute("SELECT 1 FROM sqlite_master").fetchone():
+        return
     database.executescript(_SCHEMA)
     _add_ctime(database)
     _doubt_old_origins(database)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop.config import Settings
 from twinloop.errors import InputError, Locked
 from twinloop.store.atomic import storage_errors
-from twinloop.store.lock import locked
+from twinloop.store.lock import NAME, holder, locked
 from twinloop.store.noted_process import TRAINER, noted_process
+from twinloop.system.files import rename_over
 
 GENERATION_METADATA = "generation_metadata.json"
 """What lies beside made images, in any folder: the shot behind each."""
@@ -138,6 +140,11 @@ class Workspace:
         """A copy of the best measured version: the file to use."""
         return self.lora_dir / "lora.safetensors"
 
+    @property
+    def in_one_folder(self) -> bool:
+        """Whether the LoRAs lie in the output folder itself, not below it; it is there."""
+        return self.lora_dir.is_dir() and self.lora_dir.samefile(self.root)
+
     def in_the_way(self) -> list[Path]:
         """What `put_aside` would move: both folders, or of a folder of LoRAs that holds others' files too, as ComfyUI's
         does, those of a run alone.
@@ -157,36 +164,48 @@ class Workspace:
             if _same(self.root, self.lora_dir):
                 return roots
         loras = sorted(self.lora_dir.iterdir()) if self.lora_dir.is_dir() else []
+        loras = [path for path in loras if path.name != NAME]
         own = [path for path in loras if _OF_A_RUN.fullmatch(path.name)]
         whole = bool(loras) and own == loras and not _holds_this_command(self.lora_dir)
-        return [*([self.lora_dir] if whole else own), *roots]
+        return [*roots, *([self.lora_dir] if whole else own)]
 
     def put_aside(self) -> list[tuple[Path, Path]]:
         """Give what is there a new name, so that a run starts anew and nothing is lost; (old, new) for each folder.
 
+        All of it is moved or nothing. Killed in between, it leaves the output folder moved and LoRAs where they were:
+        called again, it moves those.
+
         Raises:
             InputError: as `in_the_way`. Locked: a run is going on there, or another program still trains for one that
-                was killed. StorageError: not permitted.
+                was killed. StorageError: not permitted, or open in another program.
         """
         if not self.in_the_way():
             return []
-        with locked(self.root), storage_errors(self.root):
+        with locked(self.root):
             self._check_nobody_trains()
             moving = self._by_folder()
             # all names first: nothing is moved where one cannot be found
             kept = [_free_name(folder) for folder, _ in moving]
-            for (folder, paths), name in zip(moving, kept, strict=True):
-                _put_aside(folder, paths, name)
-            return [(folder, name) for (folder, _), name in zip(moving, kept, strict=True)]
+        with ExitStack() as undo:
+            # out of the lock: Windows moves no folder that an open file lies in
+            _move(self.root, kept[0], undo)
+            with locked(kept[0]):  # refused where another run has taken the old lock in that instant
+                moved = [_put_aside(*each, undo) for each in zip(moving[1:], kept[1:], strict=True)]
+            undo.pop_all()
+        return [(self.root, kept[0]), *(pair for pair in moved if pair is not None)]
 
     def _by_folder(self) -> list[tuple[Path, list[Path]]]:
-        """Folders with what is to be moved of them: files of the LoRAs', or a folder as a whole."""
+        """Folders with what is to be moved of them: first the output folder, which its lock has made where there was
+        none; then that of the LoRAs, as a whole or files of it.
+        """
         paths = self.in_the_way()
         files = [path for path in paths if path not in (self.root, self.lora_dir)]
-        return [*([(self.lora_dir, files)] if files else []), *((path, [path]) for path in paths if path not in files)]
+        return [*((path, [path]) for path in paths if path not in files), *([(self.lora_dir, files)] if files else [])]
 
     def _check_nobody_trains(self) -> None:
         """Raises Locked."""
+        if not self.in_one_folder and (busy := holder(self.lora_dir)) is not None:
+            raise busy
         for note in self.lora_dir.glob(f".training_v*/{TRAINER}"):
             if (found := noted_process(note)) is not None:
                 raise Locked(
@@ -222,13 +241,37 @@ def _free_name(folder: Path) -> Path:
     return kept
 
 
-def _put_aside(folder: Path, paths: Sequence[Path], kept: Path) -> None:
-    if list(paths) == [folder]:
-        folder.rename(kept)
-        return
-    kept.mkdir()
-    for path in paths:
-        path.rename(kept / path.name)
+def _put_aside(moving: tuple[Path, Sequence[Path]], kept: Path, undo: ExitStack) -> tuple[Path, Path] | None:
+    """Move a folder, or paths in it to a new one; (old, new), or None where they have gone with a folder above them.
+
+    Args:
+        undo: what moves them back is added to it.
+    """
+    folder, paths = moving
+    there = [path for path in paths if os.path.lexists(path)]
+    if not there:
+        return None
+    if there == [folder]:
+        _move(folder, kept, undo)
+        return folder, kept
+    with storage_errors(kept):
+        kept.mkdir()
+    undo.callback(_try, kept.rmdir)
+    for path in there:
+        _move(path, kept / path.name, undo)
+    return folder, kept
+
+
+def _move(path: Path, kept: Path, undo: ExitStack) -> None:
+    undo.callback(_try, rename_over, kept, path)  # first: between the two comes no interruption
+    with storage_errors(path):
+        rename_over(path, kept)
+
+
+def _try(step: Callable[..., None], *paths: Path) -> None:
+    """What was not moved, or cannot be moved back, stays where it is: the first error is the one to tell."""
+    with suppress(OSError):
+        step(*paths)
 
 
 def _holds_this_command(folder: Path) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 from twinloop.domain.faces import Box, Face, FloatArray, HeadPose
 from twinloop.domain.vault import VaultFace, VaultPhoto
 from twinloop.errors import StorageError
-from twinloop.store.private_db import PrivateDb
+from twinloop.store.private_db import Kind, PrivateDb
 from twinloop.store.vault.files import IS_PHOTO, PRESENT, VaultFiles
 from twinloop.store.vault.folder import Vault
 
@@ -40,6 +40,10 @@ CREATE TABLE face (
     quality REAL NOT NULL, measures TEXT NOT NULL, PRIMARY KEY (sha256, fingerprint, number)
 );
 """
+_KIND = Kind(
+    "catalogue of a vault", b"TLvc", frozenset({"file", "photo", "face", "named", "named_source"}),
+    needed=frozenset({"file", "photo", "face"}), versions=range(1, 4),
+)  # fmt: skip
 
 
 class OtherVersion(StorageError):
@@ -62,11 +66,12 @@ class VaultCatalog(PrivateDb):
             lock.
 
     Raises:
-        StorageError: the file cannot be created or is no database. OtherVersion: of this program made it.
+        StorageError: the file cannot be created or is no database. OtherVersion: of this program made it. StateError:
+            it is another database.
     """
 
     def __init__(self, path: Path | None, *, reading: bool = False, any_version: bool = False) -> None:
-        super().__init__(path, partial(_prepare, path=path, reading=reading, any_version=any_version), reading)
+        super().__init__(path, _KIND, partial(_prepare, path=path, reading=reading, any_version=any_version), reading)
         self.files = VaultFiles(self)
 
     def has(self, sha256: str, fingerprint: str) -> bool:
@@ -178,8 +183,8 @@ def _make_tables(database: sqlite3.Connection) -> None:
     """Of another version of this program nothing is migrated: a cache is made anew."""
     database.execute("BEGIN IMMEDIATE")
     if not _is_current(database):  # another process may have been faster
-        for name in _tables(database):
-            database.execute(f'DROP TABLE "{name}"')
+        for name in _KIND.tables:
+            database.execute(f"DROP TABLE IF EXISTS {name}")
         for statement in _TABLES.split(";"):
             database.execute(statement)
         database.execute(f"PRAGMA user_version = {VERSION}")

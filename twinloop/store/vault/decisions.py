@@ -53,12 +53,20 @@ class DecisionLog:
         Raises:
             NothingToDo: there is none.
         """
+        last = self.last()
+        self.add("undo", {"number": last.number})
+        return dataclasses.replace(last, undone=True)
+
+    def last(self) -> Decision:
+        """The last standing decision.
+
+        Raises:
+            NothingToDo: there is none.
+        """
         standing = self._standing()
         if not standing:
             raise NothingToDo("There is no decision to undo.")
-        last = standing[-1]
-        self.add("undo", {"number": last.number})
-        return dataclasses.replace(last, undone=True)
+        return standing[-1]
 
     def redact(self, numbers: Iterable[int], less: Mapping[int, Mapping[str, Any]] | None = None) -> None:
         """Take the contents of these decisions out of the file for good: each stays as a numbered one of the kind

@@ -49,17 +49,12 @@ class FaceTable:
     """All faces with an embedding, as columns.
 
     Attributes:
-        keys: n. embeddings: (n, D) float32 of unit norm. quality: (n,) 0..1. confidence: (n,). height: (n,) of the box
-            in pixels.
-        yaw: (n,) degrees, NaN where not measured.
+        keys: n. embeddings: (n, D) float32 of unit norm. quality: (n,) 0..1.
     """
 
     keys: tuple[FaceKey, ...]
     embeddings: FloatArray
     quality: FloatArray
-    confidence: FloatArray
-    height: FloatArray
-    yaw: FloatArray
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -94,18 +89,15 @@ def count_embedded(catalog: VaultCatalog, fingerprint: str) -> int:
 def face_table(catalog: VaultCatalog, fingerprint: str) -> FaceTable:
     """All faces with an embedding, of photos that are there, by content hash and number."""
     rows = catalog.run(
-        "SELECT f.sha256, f.x0, f.y0, f.x1, f.y1, f.confidence, f.yaw, f.embedding, f.quality, p.width, p.height"
+        "SELECT f.sha256, f.x0, f.y0, f.x1, f.y1, f.embedding, f.quality, p.width, p.height"
         " FROM face f JOIN photo p ON p.sha256 = f.sha256 AND p.fingerprint = f.fingerprint WHERE f.fingerprint = ?"
         f" AND f.embedding IS NOT NULL AND f.sha256 IN ({PRESENT}) ORDER BY f.sha256, f.number",
         (fingerprint,),
     )
-    keys = tuple(FaceKey.of(row[0], Box(*row[1:5]), row[9], row[10]) for row in rows)
-    vectors = [np.frombuffer(row[7], np.float32) for row in rows]
+    keys = tuple(FaceKey.of(row[0], Box(*row[1:5]), row[7], row[8]) for row in rows)
+    vectors = [np.frombuffer(row[5], np.float32) for row in rows]
     return FaceTable(
         keys,
         np.stack(vectors) if vectors else np.zeros((0, 0), np.float32),
-        np.array([row[8] for row in rows], np.float32),
-        np.array([row[5] for row in rows], np.float32),
-        np.array([row[4] - row[2] for row in rows], np.float32),
-        np.array([np.nan if row[6] is None else row[6] for row in rows], np.float32),
+        np.array([row[6] for row in rows], np.float32),
     )

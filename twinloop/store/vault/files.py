@@ -39,14 +39,11 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Counts:
-    """photos: different contents. faces: of these. files: that hold photos. skipped: files that were not readable as
-    photos.
-    """
+    """photos: different contents. faces: of these. files: that hold photos."""
 
     photos: int
     faces: int
     files: int
-    skipped: int
 
 
 class VaultFiles:
@@ -176,10 +173,8 @@ class VaultFiles:
         faces = self._database.value(
             f"SELECT count(*) FROM face WHERE fingerprint = ? AND sha256 IN ({PRESENT})", (fingerprint,)
         )
-        files, skipped = self._database.run(
-            f"SELECT count(*) FILTER (WHERE {IS_PHOTO}), count(*) FILTER (WHERE problem <> '') FROM file"
-        )[0]
-        return Counts(photos, faces, files, skipped)
+        files = self._database.value(f"SELECT count(*) FROM file WHERE {IS_PHOTO}")
+        return Counts(photos, faces, files)
 
 
 def below(root: Path) -> tuple[bytes, bytes, bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinloop.domain.names import composed, problem_of
+from twinloop.domain.names import as_folder, composed, problem_of
 from twinloop.errors import InputError
 from twinloop.store.atomic import storage_errors
 from twinloop.system import shell
@@ -85,7 +85,8 @@ class Vault:
         return self.root / "vault.json"
 
     def person(self, name: str) -> Path:
-        """The folder of a person's training set; of one name, however it is composed, it is one folder.
+        """The folder of a person's training set; of one name, however it is composed, and with dots at its end or
+        without, it is one folder.
 
         Raises:
             InputError: a name that cannot be a folder's.
@@ -93,7 +94,7 @@ class Vault:
         problem = problem_of(composed(name))
         if problem:
             raise InputError(problem)
-        return self.root / "organized" / composed(name)
+        return self.root / "organized" / as_folder(name)
 
     def person_record(self, name: str) -> Path:
         """Trigger, class word, consent and provenance of a person's training set."""

@@ -10,10 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinloop.store.private_db import PrivateDb
+from twinloop.store.private_db import Kind, PrivateDb
 
 _SIGN = 1 << 63
 """SQLite knows signed whole numbers only."""
+_TABLE = frozenset({"signature"})
+_KIND = Kind("cache of the duplicate search", b"TLlk", _TABLE, needed=_TABLE, versions=range(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,11 @@ class LikenessCache(PrivateDb):
     """Signatures by content hash and version of the code that made them.
 
     Raises:
-        StorageError: the file cannot be created or is no database.
+        StorageError: the file cannot be created or is no database. StateError: it is another one.
     """
 
     def __init__(self, path: Path, version: str) -> None:
-        super().__init__(path, _prepare)
+        super().__init__(path, _KIND, _prepare)
         self.version = version
 
     def known(self) -> dict[str, Signature]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from twinloop.stages.vault.opening import looked_into
 from twinloop.stages.vault.people.record import find_person, read_people
 from twinloop.web.api.shared import Sent, TheSite, changing, private
 from twinloop.web.pictures import picture
+from twinloop.web.recorded import identity
 from twinloop.web.site import Site
 
 router = APIRouter(prefix="/dataset")
@@ -88,12 +90,46 @@ def _groups(opened: OpenVault, photos: set[str]) -> list[dict[str, Any]] | None:
 @router.get("/picture")
 def prepared_picture(person: str, sha256: str, site: TheSite, size: int = 256) -> Response:
     """One picture of the person's training set, by its content as it was written."""
-    with looked_into(site.vault.root) as opened:
+    found = _pictures(site, person)
+    if sha256 not in found.files:
+        raise NothingToDo("No such picture in this person's training set.")
+    return private(picture(found.folder / found.files[sha256], size, sha256))
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """Of a training set.
+
+    Attributes:
+        files: name in the folder by content. known_by: the files that this was read from, each with its identity.
+    """
+
+    folder: Path
+    files: Mapping[str, str]
+    known_by: Mapping[Path, tuple[int, ...]]
+
+
+_KEPT = 16
+_pictures_of: dict[tuple[Path, str], _Pictures] = {}
+"""By vault and what a person was called in the address: every thumbnail of a page asks for the same."""
+
+
+def _pictures(site: Site, person: str) -> _Pictures:
+    """The pictures of a person's training set; read again when a file that says whose they are has changed."""
+    vault = site.vault
+    kept = _pictures_of.get((vault.root, person))
+    if kept is not None and all(identity(path) == known for path, known in kept.known_by.items()):
+        return kept
+    known_by = {path: identity(path) for path in (vault.scan_record, vault.people, vault.decisions)}
+    with looked_into(vault.root) as opened:
         who = find_person(read_people(opened.vault), person)
+        record = opened.vault.person_record(who.folder_name)
+        known_by[record] = identity(record)
         files = {item["sha256"]: item["file"] for item in _prepared(opened, who).get("files", ()) if item["key"]}
-        if sha256 not in files:
-            raise NothingToDo("No such picture in this person's training set.")
-        return private(picture(opened.vault.person(who.folder_name) / files[sha256], size, sha256))
+    if len(_pictures_of) >= _KEPT:
+        _pictures_of.clear()
+    made = _pictures_of[vault.root, person] = _Pictures(record.parent, files, known_by)
+    return made
 
 
 class NewLabel(Sent):
@@ -227,18 +263,24 @@ def no_duplicates(body: SomeFiles, site: TheSite) -> dict[str, Any]:
 @router.get("/shares")
 def shares(person: str, site: TheSite, config: str | None = None) -> dict[str, Any]:
     """The shares of a person's training set as last measured, and the targets of a configuration (None = the facets'
-    own).
+    own). ``not_loaded``: its plug-ins, where looking at it does not run them.
     """
     with looked_into(site.vault.root) as opened:
         who = find_person(read_people(opened.vault), person)
         folder = opened.vault.person(who.folder_name)
-    written = [path for space in site.runs().values() for path in space.root.glob("gaps_iter*.json")]
+    runs = site.runs()
+    written = [path for space in runs.values() for path in space.root.glob("gaps_iter*.json")]
     found = measured_shares(folder, [*written, site.vault.gaps(who.id)], site.home)
-    settings = load_settings(_config(site, config)) if config else None
-    facets = _facets(settings) if settings is not None else wiring.chosen_facets((), None)[0]
+    settings, facets = None, wiring.chosen_facets((), None)[0]
+    not_loaded: tuple[str, ...] = ()
+    if config:
+        path = _config(site, config)
+        settings = load_settings(path)
+        not_loaded, facets = _not_loaded(settings, path, site), _facets(settings, path, site)
     return {
-        "configs": list(site.configs()),
+        "configs": list(site.configs(runs)),
         "config": config,
+        "not_loaded": list(not_loaded),
         "targets": targets_json(facets, settings.analysis.shares if settings is not None else {}),
         "measured": (
             None
@@ -265,11 +307,20 @@ class Targets(Sent):
 @router.post("/targets")
 def save(body: Targets, site: TheSite) -> dict[str, Any]:
     """Write wanted shares into a configuration."""
-    settings = save_targets(_config(site, body.config), body.shares, _facets)
+    path = _config(site, body.config)
+    settings = save_targets(path, body.shares, lambda settings: _facets(settings, path, site))
     return {"config": body.config, "shares": settings.analysis.shares}
 
 
-def _facets(settings: Settings) -> tuple[Facet, ...]:
+def _not_loaded(settings: Settings, path: Path, site: Site) -> tuple[str, ...]:
+    """The plug-ins that a configuration names and the page does not run: it may have come from somebody else."""
+    return () if site.is_the_users(path) else settings.analysis.plugins
+
+
+def _facets(settings: Settings, path: Path, site: Site) -> tuple[Facet, ...]:
+    """The facets in force; the usual ones where plug-ins are not run, since the named ones may be theirs."""
+    if _not_loaded(settings, path, site):
+        return wiring.chosen_facets((), None)[0]
     analysis = settings.analysis
     return wiring.chosen_facets(analysis.plugins, analysis.facets, settings.validation.faces)[0]
 

@@ -14,7 +14,7 @@ from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.ports import SilentReporter
 from twinloop.stages.vault.copies.dedup import current
 from twinloop.stages.vault.copies.edits import KINDS as DUPLICATES
-from twinloop.stages.vault.history import history
+from twinloop.stages.vault.history import history, last_said
 from twinloop.stages.vault.opening import looked_into
 from twinloop.stages.vault.people import edits
 from twinloop.stages.vault.people.listing import ListedPerson, clusters
@@ -196,13 +196,13 @@ def undo(body: Last, site: TheSite) -> dict[str, Any]:
         StateError: another one is the last by now: it was decided elsewhere meanwhile, or taken back already.
     """
     with changing(site) as opened:
-        text = {said.decision.number: said.text for said in history(opened) if not said.decision.undone}
-        if text and (newest := max(text)) != body.number:
+        said = last_said(opened)
+        if said.decision.number != body.number:
             raise StateError(
-                f"Nothing was taken back: the last decision is another one now ({text[newest]}). Look at it, then undo"
+                f"Nothing was taken back: the last decision is another one now ({said.text}). Look at it, then undo"
                 " again."
             )
         last = edits.undo(opened)
         if last.kind in DUPLICATES and opened.vault.duplicates.exists():
             current(opened, SilentReporter())
-        return {"number": last.number, "kind": last.kind, "text": text[last.number]}
+        return {"number": last.number, "kind": last.kind, "text": said.text}

@@ -11,17 +11,20 @@ from fastapi import APIRouter, Response
 from twinloop.domain.records import Dataset
 from twinloop.domain.verdicts import Outcome
 from twinloop.errors import InputError, NothingToDo
-from twinloop.stages.nearest import nearest_photos
+from twinloop.stages.nearest import MeasuredPhotos
 from twinloop.stages.review import Review, finish, say, to_look_at, wanted
 from twinloop.store.run.catalog import Catalog
 from twinloop.store.run.workspace import GENERATION_METADATA, Workspace
 from twinloop.web.api.shared import Sent, TheSite, made, private
 from twinloop.web.pictures import picture
-from twinloop.web.recorded import recorded
+from twinloop.web.recorded import identity, recorded
 
 router = APIRouter(prefix="/review")
 _writing = threading.Lock()
 """Decisions come faster than they are written; each is added to those before it."""
+_reading = threading.Lock()
+_read: dict[Path, tuple[tuple[object, ...], MeasuredPhotos]] = {}
+"""The photos that images were compared with last, by the folder of the run."""
 
 
 @router.get("")
@@ -107,13 +110,26 @@ def nearest(run: str, iteration: int, image: str, site: TheSite, count: int = 3)
     if sha256 is None:
         raise InputError(f"No image {image} in round {iteration}.")
     fingerprint = str(recorded(space.run_record).get("observer", ""))
-    photos = Dataset.from_json(recorded(space.dataset(0))).real
-    with Catalog(space.catalog) as catalog:
-        found = nearest_photos(sha256, photos, catalog, fingerprint, min(count, 12))
+    with Catalog(space.catalog, reading=True) as catalog:
+        made_one = catalog.get(sha256, fingerprint)
+        found = _measured(space, catalog, fingerprint).nearest(made_one, min(count, 12)) if made_one is not None else ()
     return [
         {"sha256": m.sha256, "name": Path(m.path).name, "similarity": round(value, 4), "by": by}
         for m, value, by in found
     ]
+
+
+def _measured(space: Workspace, catalog: Catalog, fingerprint: str) -> MeasuredPhotos:
+    """What is known of the run's photos; kept for the next image while neither they nor the catalogue change."""
+    log = space.catalog.with_name(f"{space.catalog.name}-wal")
+    known_by = (fingerprint, *(identity(path) for path in (space.dataset(0), space.catalog, log)))
+    with _reading:
+        kept = _read.get(space.root)
+        if kept is None or kept[0] != known_by:
+            _read.clear()  # of one run only: what tells faces apart is not heaped up
+            photos = Dataset.from_json(recorded(space.dataset(0))).real
+            kept = _read[space.root] = known_by, MeasuredPhotos(photos, catalog, fingerprint)
+        return kept[1]
 
 
 @router.get("/picture")

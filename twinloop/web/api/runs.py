@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import html
+import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count as numbers
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -16,8 +19,8 @@ from twinloop import steps
 from twinloop.config import Settings, load_settings
 from twinloop.domain.shots import Shot
 from twinloop.errors import ConfigError, InputError, NothingToDo, StateError
-from twinloop.report.answer import answer
-from twinloop.report.reading import read_run
+from twinloop.report.answer import better_than_v1
+from twinloop.report.reading import read_versions
 from twinloop.stages import review as reviewing
 from twinloop.stages.pick import picked
 from twinloop.store.atomic import read_object
@@ -49,7 +52,8 @@ _OF_A_RUN = re.compile(r"synthetic_iter\d+|panel_v\d+|(samples|checkpoints)_v\d+
 @router.get("/overview")
 def overview(site: TheSite, jobs: TheJobs) -> dict[str, Any]:
     """All runs and configurations of the working directory."""
-    runs, configs = site.runs(), site.configs()
+    runs = site.runs()
+    configs = site.configs(runs)
     begun_by = _begun_by(site, runs.values(), configs)
     return {
         "home": site.home.name,
@@ -168,17 +172,15 @@ def run(run: str, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
         },
         "panel": [{"number": number, "prompt": Shot.from_json(item).prompt} for number, item in enumerate(panel)],
         "panel_versions": [version for version in versions if space.panel_images(version).is_dir()],
-        "reviews": [number for number in range(1, 1000) if space.verdicts(number).exists()]
-        if space.verdicts(1).exists()
-        else [],
+        "reviews": list(takewhile(lambda number: space.verdicts(number).exists(), numbers(1))),
     }
 
 
 def _better_than_v1(space: Workspace) -> str | None:
-    """The sentence of the report; None where no LoRA was measured, or a record is damaged."""
+    """The sentence of the report; None where no LoRA was measured, or what it says is damaged."""
     with contextlib.suppress(NothingToDo, StateError):
-        record = read_run(found_run(space.root))
-        return answer(record).against_v1 if record.scores else None
+        versions = read_versions(found_run(space.root))
+        return better_than_v1(versions) if versions.scores else None
     return None
 
 
@@ -198,16 +200,32 @@ def panel_picture(run: str, version: int, number: int, site: TheSite, size: int 
 @router.get("/run/samples")
 def samples(run: str, site: TheSite, count: int = 12) -> list[dict[str, Any]]:
     """The images made last, newest first: what a running generation looks like."""
-    space = site.run(run)
+    space, wanted = site.run(run), max(0, min(count, 100))
     folders = [folder for pattern in MADE for folder in space.root.glob(pattern) if folder.is_dir()]
-    files: list[tuple[int, str, Path]] = []
-    for path in (path for folder in folders for path in folder.glob("*.png") if not path.name.startswith(".")):
-        with contextlib.suppress(OSError):  # the run goes on meanwhile: it may have moved this one
-            files.append((-path.stat().st_mtime_ns, path.name, path))
-    return [
-        {"folder": path.parent.relative_to(space.root).as_posix(), "file": name}
-        for _, name, path in sorted(files)[: max(0, min(count, 100))]
-    ]
+    newest: list[tuple[int, str, Path]] = []
+    for changed, folder in sorted(((_changed(folder), folder) for folder in folders), reverse=True):
+        # a folder is as new as the image that was put there last, so older ones have nothing newer
+        if len(newest) >= wanted and (not wanted or -newest[-1][0] > changed):
+            break
+        newest = sorted([*newest, *_images(folder)])[:wanted]
+    return [{"folder": path.parent.relative_to(space.root).as_posix(), "file": name} for _, name, path in newest]
+
+
+def _changed(path: Path) -> int:
+    """When it was changed last, in nanoseconds; 0 where it is gone by now."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _images(folder: Path) -> Iterator[tuple[int, str, Path]]:
+    """The images of a folder, the newest first when sorted."""
+    with contextlib.suppress(OSError), os.scandir(folder) as found:
+        for entry in found:
+            if entry.name.endswith(".png") and not entry.name.startswith("."):
+                with contextlib.suppress(OSError):  # the run goes on meanwhile: it may have moved this one
+                    yield -entry.stat().st_mtime_ns, entry.name, folder / entry.name
 
 
 @router.get("/run/made")

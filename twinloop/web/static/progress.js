@@ -10,16 +10,45 @@ const ENDS = { done: "Done", failed: "Failed", stopped: "Stopped", waiting: "It 
 
 export const working = (job) => ["running", "stopping"].includes(job?.state);
 
-// Progress with the time that is left, worked out from the pace since the step began.
+// The pace of a step is that of so many milliseconds, and of so many units at least. When the last marks, one a second at most, go so many times faster or slower than those before, those count no more: what a step that goes on finds done passes at once.
+const WINDOW = 30000;
+const UNITS = 3;
+const MARK = 900; // a little less than the time between two questions
+const LATE = 4;
+const OTHER = 5;
+const each = (mark, later) => (later.at - mark.at) / (later.done - mark.done);
+
+class Pace {
+  constructor(name, total, done, at) { Object.assign(this, { name, total, marks: [{ done, at }] }); }
+
+  note(done, at) {
+    const marks = this.marks;
+    if (done <= marks.at(-1).done || at - marks.at(-1).at < MARK) return;
+    marks.push({ done, at });
+    while (marks.length > LATE && marks[1].at <= at - WINDOW && done - marks[1].done >= UNITS) marks.shift();
+    if (marks.length <= LATE) return;
+    const quicker = each(marks[0], marks.at(-LATE)) / each(marks.at(-LATE), marks.at(-1));
+    if (quicker <= 1 / OTHER || quicker >= OTHER) marks.splice(0, marks.length - LATE);
+  }
+
+  // Seconds; null where nothing was done yet.
+  left(done, at) {
+    const made = done - this.marks[0].done;
+    return made > 0 ? Math.round(((this.total - done) * (at - this.marks[0].at)) / made / 1000) : null;
+  }
+}
+
+// Progress with the time that is left, worked out from the pace of late.
 export class Bar {
   draw(job) {
     const progress = job?.progress;
     if (!progress) { this.pace = null; return null; }
     const name = progress.label.split(" (")[0];
     const now = performance.now();
-    if (!this.pace || this.pace.name !== name || progress.done < this.pace.done) this.pace = { name, done: progress.done, at: now };
-    const made = progress.done - this.pace.done;
-    const left = made > 0 ? Math.round(((progress.total - progress.done) * (now - this.pace.at)) / made / 1000) : null;
+    const pace = this.pace;
+    if (!pace || pace.name !== name || pace.total !== progress.total || progress.done < pace.marks[0].done) this.pace = new Pace(name, progress.total, progress.done, now);
+    this.pace.note(progress.done, now);
+    const left = this.pace.left(progress.done, now);
     const clock = left === null ? "" : `, ${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")} left`;
     return el("p", { class: "progress" }, el("label", {}, `${progress.label}: ${Math.floor(progress.done)} of ${progress.total}${clock}`,
       el("progress", { max: String(progress.total), value: String(progress.done) })));

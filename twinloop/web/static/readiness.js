@@ -55,6 +55,8 @@ class Charts {
       el("div", { class: "bar" }, configs.length
         ? [choice("Configuration", configs.map((name) => [name, name]), this.config, (name) => this.load(name)), this.save, el("span", { class: "quiet" }, "Drag a target, or move it with the arrow keys.")]
         : el("p", {}, "No configuration to save targets in. Write one: ", el("code", {}, "twinloop init --output bootstrap_config.json"))),
+      this.data.not_loaded.length ? el("p", { class: "quiet" }, `Facets of its own are not shown: its plug-ins were not loaded: ${this.data.not_loaded.join(", ")}. `,
+        "A configuration from somebody else can run code through them; read it first. To have them loaded, name it: ", el("code", {}, "twinloop ui --config FILE")) : null,
       this.data.targets.map((facet) => this.facet(facet)));
   }
 

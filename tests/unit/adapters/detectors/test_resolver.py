@@ -58,7 +58,7 @@ def test_a_complete_folder(models: Path) -> None:
         QUALITY: Role.FACE_QUALITY,
         "model.onnx": Role.TAGGER,
     }
-    assert report.missing == () and report.problems == ()
+    assert report.problems == ()
     pack = open_real_pack(models)
     assert pack.missing == () and pack.optional == ()
     assert isinstance(pack.faces, YuNet)  # the half-width nano YOLO is only a fallback
@@ -77,7 +77,6 @@ def test_what_is_missing_names_a_source_and_a_consequence(weights: Path, tmp_pat
     ]
     assert [line.partition(":")[0] for line in pack.optional] == ["face quality", "setting"], "no reason to warn"
     assert "not measured: hands, eyes, expression, face quality, identity, setting" in pack.brief
-    assert not {"face quality", "setting"} & {line.partition(":")[0] for line in resolve_models_dir(tmp_path).missing}
     for needle in (
         "five landmarks",
         "fsanet",

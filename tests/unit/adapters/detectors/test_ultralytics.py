@@ -21,7 +21,8 @@ from twinloop.adapters.detectors.part_classes import exported_names, part_classe
 from twinloop.adapters.detectors.ultralytics_graph import convert
 from twinloop.adapters.detectors.yolov8 import YoloV8Parts, decode, decode_head
 from twinloop.errors import ModelFileError, UnsafeModelFile
-from twinloop.pickles import Global, Inert, StorageRef, TensorRef
+from twinloop.pickles import Inert, TensorRef
+from twinloop.pickles.values import Global, StorageRef
 
 pytest.importorskip("torch")
 from tests.helpers import ultralytics_files as ultra

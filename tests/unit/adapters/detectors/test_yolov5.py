@@ -16,7 +16,8 @@ from twinloop.adapters.detectors.onnx_writer import NOTES, GraphWriter
 from twinloop.adapters.detectors.yolov5_face import ANCHORS, STRIDES, YoloV5Face, decode
 from twinloop.adapters.detectors.yolov5_graph import convert
 from twinloop.errors import ModelFileError, UnsafeModelFile
-from twinloop.pickles import Global, Inert, StorageRef, TensorRef
+from twinloop.pickles import Inert, TensorRef
+from twinloop.pickles.values import Global, StorageRef
 
 
 def test_checkpoint_and_export_find_the_same_boxes(weights: Path) -> None:

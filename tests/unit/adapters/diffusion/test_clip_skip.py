@@ -20,7 +20,7 @@ from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa:
 from twinloop.adapters.diffusion.preflight import Wanted, checks  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
-from twinloop.adapters.trainers.distributed.job import NamedFamily, SharedTraining  # noqa: E402
+from twinloop.adapters.trainers.distributed.job import SHARED, NamedFamily, SharedTraining  # noqa: E402
 from twinloop.errors import InputError  # noqa: E402
 from twinloop.families import FAMILIES, clip  # noqa: E402
 from twinloop.store.models.lora_file import header_texts  # noqa: E402
@@ -137,4 +137,4 @@ def test_there_are_only_so_many_layers(folder: Path) -> None:
 
 def test_processes_that_share_a_training_are_told(folder: Path, tmp_path: Path) -> None:
     job = SharedTraining(choice(folder, 2), NamedFamily("sd15", ()), (), LEARNS, tmp_path, tmp_path, {})
-    assert SharedTraining.from_json(job.to_json()).choice.clip_skip == 2
+    assert SHARED.validate_python(SHARED.dump_python(job, mode="json")).choice.clip_skip == 2

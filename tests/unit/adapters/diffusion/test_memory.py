@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -41,18 +43,23 @@ GIB = 1 << 30
 
 
 @pytest.mark.parametrize(
-    ("files", "left"),
+    ("available", "files", "left"),
     [
-        ({}, None),
-        ({"meminfo": "MemTotal: 9 kB\nMemAvailable:    2048 kB\n"}, 2 << 20),
-        ({"meminfo": "MemAvailable: 2048 kB\n", "max": "max\n", "current": "5"}, 2 << 20),
-        ({"meminfo": "MemAvailable: 2048 kB\n", "max": "1000", "current": "400"}, 600),
-        ({"max": "1000", "current": "1400"}, 0),
+        (None, {}, None),
+        (2 << 20, {}, 2 << 20),  # Windows and macOS have no such files
+        (2 << 20, {"max": "max\n", "current": "5"}, 2 << 20),
+        (2 << 20, {"max": "1000", "current": "400"}, 600),
+        (None, {"max": "1000", "current": "1400"}, 0),
     ],
 )
 def test_how_much_main_memory_there_is(
-    files: dict[str, str], left: int | None, monkeypatch: pytest.MonkeyPatch
+    available: int | None, files: dict[str, str], left: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def whole() -> SimpleNamespace:
+        if available is None:
+            raise psutil.AccessDenied
+        return SimpleNamespace(available=available)
+
     def read_text(path: Path) -> str:
         try:
             return files[path.name.removeprefix("memory.")]
@@ -60,6 +67,7 @@ def test_how_much_main_memory_there_is(
             raise FileNotFoundError(path) from error
 
     monkeypatch.setattr(Path, "read_text", read_text)
+    monkeypatch.setattr("psutil.virtual_memory", whole)
     assert main_memory_left() == left
 
 

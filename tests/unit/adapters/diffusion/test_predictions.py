@@ -21,7 +21,7 @@ from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.diffusion.preflight import Wanted, checks  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
-from twinloop.adapters.trainers.distributed.job import NamedFamily, SharedTraining  # noqa: E402
+from twinloop.adapters.trainers.distributed.job import SHARED, NamedFamily, SharedTraining  # noqa: E402
 from twinloop.adapters.trainers.loss.noise_schedule import NoiseSchedule  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.errors import InputError  # noqa: E402
@@ -118,4 +118,4 @@ def test_no_image_is_made_without_what_was_asked_for(tmp_path: Path) -> None:
 
 def test_processes_that_share_a_training_are_told(tmp_path: Path) -> None:
     shared = SharedTraining(choice(tmp_path, ZERO), NamedFamily("sdxl"), (), TRAINING, tmp_path, tmp_path, {})
-    assert SharedTraining.from_json(shared.to_json()) == shared
+    assert SHARED.validate_python(SHARED.dump_python(shared, mode="json")) == shared

@@ -128,7 +128,7 @@ def test_workers_and_this_process_say_the_same(tmp_path: Path) -> None:
     here = HereScanner(PhotoMeasurer(fake_pack(), 20))
     mine = {made.listed.path: plain(made) for made in here.scan(files, len(files), lambda sha256: sha256 != known)}
     fake = {"models_dir": "fake", "min_face": 20}
-    with Supervisor[ListedFile]("twinloop.wiring:scan_worker", fake, 2, Limits()) as supervisor:
+    with Supervisor[ListedFile]("twinloop.wiring.scanning:scan_worker", fake, 2, Limits()) as supervisor:
         workers = WorkerScanner(supervisor)
         theirs = {
             made.listed.path: plain(made) for made in workers.scan(files, len(files), lambda sha256: sha256 != known)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -56,3 +59,23 @@ def test_a_file_without_its_index_is_no_video(tmp_path: Path) -> None:
 def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableImage, match="no UTF-8"):
         CvVideo(tmp_path / "a\udcff.mp4")
+
+
+def test_a_name_in_utf8_is_read_whatever_python_takes_names_for(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "höhle.mp4", stripes(8))
+    code = "import sys\nfrom pathlib import Path\nfrom twinloop.adapters.videos.decoder import CvVideo\n"
+    code += "with CvVideo(Path(sys.argv[1])) as video: print(sys.getfilesystemencoding(), video.seconds > 0)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, path],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={
+            **os.environ,
+            "LC_ALL": "POSIX",
+            "PYTHONUTF8": "0",
+            "PYTHONCOERCECLOCALE": "0",
+            "PYTHONPATH": str(Path.cwd()),
+        },
+    )
+    assert done.stdout.split()[1:] == ["True"], done.stderr

@@ -5,24 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.unit.adapters.detectors.onnx_files import small_onnx
 from twinloop.domain.known_models import KNOWN_MODELS, by_hash
 from twinloop.domain.model_roles import PACKS
+from twinloop.ports import DetectorPack
 from twinloop.stages.model_files.state import State, file_states
 from twinloop.store.models.folder import resolve_models_dir
 
 YUNET, YOLO = "face_detection_yunet_2026may.onnx", "yolov5n-face.onnx"
 ARCFACE, FACENET = "w600k_r50.onnx", "MobileFaceNet.onnx"
 PALM, HAND, HAND_YOLO = "palm_detection_lite.onnx", "hand_landmark_lite.onnx", "hand_yolov8n.onnx"
+EYES = "eyes_yolov8n.onnx"
 
 
-def told(folder: Path, names: list[str], opened: list[str], pack: str = "auto") -> dict[str, str]:
+def told(folder: Path, names: list[str], opened: list[str], pack: str = "auto", **made: Any) -> dict[str, str]:
     for name in names:
         (folder / name).write_bytes(small_onnx())
-    found = file_states(resolve_models_dir(folder), {folder / name for name in opened}, pack)
+    found = file_states(
+        resolve_models_dir(folder), {folder / name for name in opened}, pack, DetectorPack(pack, **made)
+    )
     states = {state.path.name: state for state in found}
     assert all((states[name].state is State.IN_USE) is (name in opened) for name in names)
     return {name: state.detail for name, state in states.items()}
@@ -41,6 +46,13 @@ def test_the_other_half_is_named(tmp_path: Path) -> None:
 def test_the_half_of_a_pair_beside_a_yolo(tmp_path: Path) -> None:
     said = told(tmp_path, [YUNET, PALM, HAND, HAND_YOLO], [YUNET, PALM, HAND])
     assert said[HAND_YOLO] == f"YOLOv8 hands; {HAND} and {PALM} do its work"
+
+
+def test_what_is_not_asked_of_a_drawn_character(tmp_path: Path) -> None:
+    said = told(tmp_path, [YUNET, EYES], [YUNET], unread=frozenset({"eyes", "expression"}))
+    assert said[EYES].startswith("YOLOv8 eyes; expression and eyes are not measured of a drawn character: these")
+    said = told(tmp_path, [YUNET, EYES], [], faceless=True)
+    assert said[YUNET] == "YuNet; no face is looked for (validation.faces is false)"
 
 
 def test_a_pack_that_leaves_it_aside(tmp_path: Path) -> None:

@@ -73,10 +73,10 @@ def test_what_was_cut_off_is_told() -> None:
 @pytest.mark.parametrize(
     ("copy", "how"),
     [
-        (Copy(0.98), ""),
-        (Copy(0.98, turned=-29.6), ", turned by 30 degrees"),
-        (Copy(0.98, mirrored=True, turned=90.0, cut=0.2), ", mirrored, turned by 90 degrees, 20 % cut off"),
-        (Copy(0.98, cut=0.014), ""),
+        (Copy(), ""),
+        (Copy(turned=-29.6), ", turned by 30 degrees"),
+        (Copy(mirrored=True, turned=90.0, cut=0.2), ", mirrored, turned by 90 degrees, 20 % cut off"),
+        (Copy(cut=0.014), ""),
     ],
 )
 def test_how_a_copy_differs_in_words(copy: Copy, how: str) -> None:

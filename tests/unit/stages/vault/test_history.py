@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.stages.vault.people.makers import album, clustered, vault_of
 from twinloop.domain.vault import NOT_RECORDED, Consent, Decision
+from twinloop.errors import NothingToDo
+from twinloop.stages.vault import history as telling
 from twinloop.stages.vault.dataset.label import LabelOptions, label
-from twinloop.stages.vault.history import describe, history
+from twinloop.stages.vault.history import describe, history, last_said
 from twinloop.stages.vault.people.edits import undo
 from twinloop.stages.vault.people.record import read_people
+from twinloop.store.vault.decisions import DecisionLog
 
 FACES = [{"sha256": "0" * 64, "box": [0.2, 0.2, 0.6, 0.6]}] * 2
 WHOLE = [{"sha256": "0" * 64, "box": [0, 0, 1, 1]}]
@@ -73,3 +79,59 @@ def test_a_label_tells_a_consent_that_it_changes(tmp_path: Path) -> None:
         undo(opened)
         assert say("zz s", given) == "zz s"
         assert say("zz s", NOT_RECORDED) == "zz s; consent: not recorded"
+
+
+def test_what_is_taken_back_is_described_alone_in_the_words_of_the_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = Consent("written", "Ana", "2024-05-01")
+    with vault_of(tmp_path, album(1, 4, "ana")) as opened:
+        person = clustered(opened).people.persons[0]
+        with pytest.raises(NothingToDo, match="There is no decision to undo"):
+            last_said(opened)
+        for trigger, consent in (("a", NOT_RECORDED), ("b", written), ("c", written), ("d", NOT_RECORDED)):
+            label(opened, person, LabelOptions(trigger, "woman", consent))
+        described: list[Decision] = []
+        monkeypatch.setattr(telling, "describe", lambda made, *rest: described.append(made) or describe(made, *rest))
+        for _ in range(4):
+            told = max((said for said in history(opened) if not said.decision.undone), key=lambda s: s.decision.number)
+            described.clear()
+            assert last_said(opened) == told and len(described) == 1
+            undo(opened)
+
+
+class Counted(dict[str, Any]):
+    """Contents of a decision that count how often they are looked at."""
+
+    looked = 0
+
+    def __getitem__(self, name: str) -> Any:
+        Counted.looked += 1
+        return super().__getitem__(name)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["p1", "p2"]), st.booleans(), st.sampled_from(["", "Ana", "Bea"]))))
+def test_each_label_is_told_by_the_one_before_it(made: list[tuple[str, bool, str]]) -> None:
+    """Of a label that stands the last that stands, of one that was taken back the last of all."""
+    decisions = [
+        Decision(
+            number, "label", {"person": person, "trigger": "t", "consent": {"kind": "written", "who": who}}, "", gone
+        )
+        for number, (person, gone, who) in enumerate(made)
+    ]
+    labels = telling._Labels()
+    for place, one in enumerate(decisions):
+        earlier = [
+            other.data
+            for other in decisions[:place]
+            if other.data["person"] == one.data["person"] and (one.undone or not other.undone)
+        ]
+        assert labels.before(one) is (earlier[-1] if earlier else None)
+
+
+def test_a_long_history_is_gone_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = [Decision(n, "label", Counted(person=f"p{n % 3}", trigger="t"), "", n % 5 == 0) for n in range(400)]
+    monkeypatch.setattr(DecisionLog, "all", lambda _: every)
+    with vault_of(tmp_path, album(1, 1, "ana")) as opened:
+        Counted.looked = 0
+        assert len(history(opened)) == 400 and Counted.looked <= 400 * 3

@@ -42,6 +42,8 @@ def test_the_record_beside_it_knows_where_the_base_lies(name: str, tmp_path: Pat
     assert recorded_base(tmp_path / name, texts) == "/models/base.safetensors"
     assert recorded_base(tmp_path / name, {BASE_NAME: "other.safetensors"}) == ""
     assert recorded_base(tmp_path / "lora.safetensors", texts) == "/models/base.safetensors"
+    renamed = {BASE_NAME: "base.safetensors", "ss_output_name": "small", "twinloop.trained_as": "ana"}
+    assert recorded_base(tmp_path / "small.safetensors", renamed) == "/models/base.safetensors"
     assert recorded_base(tmp_path / "lora.safetensors", {BASE_NAME: "base.safetensors"}) == ""
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.functional.console import ROOT, interpreter
 from twinloop.domain.faces import ImageArray
 from twinloop.errors import InputError, UnreadableImage
 from twinloop.store.pictures import images
@@ -165,6 +166,65 @@ def test_float_greys_in_both_usual_ranges(top: float) -> None:
     values = decode(buffer.getvalue())
     assert values.min() == 0 and values.max() == 255
     assert abs(float(values.mean()) - 127.5) < 1
+
+
+def _whole(image: Image.Image) -> ImageArray:
+    """What a picture becomes, computed at once with all of it."""
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        limits = {"I": (255.0, 65535.0), "F": (1.0, 255.0, 65535.0)}.get(image.mode, (65535.0,))
+        top = next((limit for limit in limits if values.max() <= limit), float(values.max()))
+        image = Image.fromarray(np.clip(values / top * 255.0, 0, 255).astype(np.uint8))
+    elif image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        layered = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layered.size, (255, 255, 255, 255)), layered)
+    return np.asarray(image.convert("RGB"))
+
+
+@pytest.mark.parametrize("kind", "RGB L 1 CMYK RGBA LA PA P I;16 I;16B I F unit-F huge-I huge-F nan-F".split())
+@pytest.mark.parametrize("strip", [1, 3 * W, 1 << 20])
+def test_strip_by_strip_a_picture_becomes_what_it_does_at_once(
+    kind: str, strip: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large one would need many times its memory at once."""
+    monkeypatch.setattr(images, "_STRIP", strip)
+    random = np.random.default_rng(0)
+    if kind.startswith("I;16"):
+        data = random.integers(0, 65536, (H, W)).astype("<u2" if kind == "I;16" else ">u2").tobytes()
+        image = Image.frombytes(kind, (W, H), data)
+    elif kind[-1] in "IF":
+        top = {"unit-F": 1, "huge-I": 1 << 30, "huge-F": 1e9}.get(kind, 255)
+        values = random.uniform(-0.1 * top, top, (H, W)).astype(np.float32 if kind[-1] == "F" else np.int32)
+        values[-1, -1] = top
+        if kind == "nan-F":
+            values[0, :3] = np.nan, np.inf, -np.inf
+        image = Image.fromarray(values)
+    else:
+        image = Image.fromarray(random.integers(0, 256, (H, W, 4), dtype=np.uint8))
+        if kind == "P":
+            image = image.convert("RGB").quantize(8)
+            image.info["transparency"] = bytes([0, 64, 255, 128])
+        elif kind != "RGBA":
+            image = (image.convert("P") if kind == "PA" else image).convert(kind)
+    expected, found = _whole(image.copy()), images.decoded(image)
+    assert found.dtype == np.uint8 and np.array_equal(found, expected) and len(np.unique(found)) > 1
+    assert found.flags.c_contiguous and not found.flags.writeable
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells it so")
+def test_a_large_picture_needs_no_more_than_a_few_times_its_own_memory(tmp_path: Path) -> None:
+    """4000 x 4000: 48 MB as what comes out of it, 64 MB as Pillow holds colours."""
+    Image.new("I;16", (4000, 4000)).save(tmp_path / "deep.png")
+    Image.new("RGBA", (4000, 4000)).save(tmp_path / "layers.png")
+    program = (
+        "import sys, pathlib\nfrom twinloop.store.pictures.images import load_image\n"
+        # the most memory ever; what `resource` tells is at first that of the process which started this one
+        "most = lambda: int(pathlib.Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0]) >> 10\n"
+        "before = most()\nload_image(pathlib.Path(sys.argv[1]))\nprint(most() - before)"
+    )
+    for name in ("deep.png", "layers.png"):
+        done = interpreter("-c", program, tmp_path / name, cwd=ROOT)
+        assert 48 <= int(done.out) < 240, name
 
 
 def test_a_scan_in_cmyk_keeps_light_and_dark() -> None:

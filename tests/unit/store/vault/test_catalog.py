@@ -82,6 +82,16 @@ def test_one_of_another_version_is_kept_until_a_scan_makes_it_anew(path: Path, v
         assert catalog.files.any()
 
 
+def test_a_scan_makes_nothing_anew_that_is_not_this_programs(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE diary (day TEXT)")
+        database.execute("INSERT INTO diary VALUES ('one')")
+        database.commit()
+    of_version(path, VERSION - 1)
+    with VaultCatalog(path, any_version=True) as catalog:
+        assert catalog.run("SELECT day FROM diary") == [("one",)] and not catalog.files.any()
+
+
 def test_a_catalogue_in_use_is_not_to_be_deleted(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other, VaultCatalog(path) as catalog:
         other.execute("BEGIN IMMEDIATE")

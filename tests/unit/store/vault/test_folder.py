@@ -17,6 +17,11 @@ def test_one_name_is_one_folder_however_it_is_composed(tmp_path: Path, name: str
     assert folders == {tmp_path / "organized" / unicodedata.normalize("NFC", name)}
 
 
+@pytest.mark.parametrize(("name", "folder"), [("Ana Jr.", "Ana Jr"), ("Ana .", "Ana"), ("J. R.", "J. R")])
+def test_no_folder_is_asked_for_that_windows_would_call_otherwise(tmp_path: Path, name: str, folder: str) -> None:
+    assert Vault(tmp_path).person(name) == tmp_path / "organized" / folder
+
+
 @pytest.mark.parametrize("name", ["", "..", "../alice", "a/b", ".a", " a", "a\x00", "x" * 121])
 def test_no_other_folder_is_ever_meant(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="name of a folder"):

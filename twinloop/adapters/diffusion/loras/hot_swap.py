@@ -60,7 +60,7 @@ def _one_alpha(path: Path, denoiser: str) -> float | None:
     try:
         said: Any = json.loads(header_texts(path).get(ADAPTER_TEXT, "{}"))
         found = {str(key).removeprefix(f"{denoiser}."): value for key, value in said.items()}
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return None
     special = any(found.get(name) for name in ("alpha_pattern", "rank_pattern", "use_dora", "use_rslora"))
     alpha = found.get("lora_alpha")

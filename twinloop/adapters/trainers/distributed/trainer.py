@@ -14,7 +14,7 @@ from twinloop import errors
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.repeatability import thread_count
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
-from twinloop.adapters.trainers.distributed.job import NamedFamily, SharedTraining, parse_message
+from twinloop.adapters.trainers.distributed.job import SHARED, NamedFamily, SharedTraining, parse_message
 from twinloop.adapters.trainers.execution.process_group import check_processes
 from twinloop.domain.forecast import Forecast
 from twinloop.domain.records import TrainingSample
@@ -23,6 +23,7 @@ from twinloop.errors import StateError, TwinLoopError
 from twinloop.ports import Progress, Trained, TrainingSettings, nobody_listens
 from twinloop.store.atomic import write_json
 from twinloop.system import processes
+from twinloop.system.pipes import read_aside
 
 JOB = "job.json"
 LAST_LINES = 15
@@ -85,14 +86,15 @@ class DistributedTrainer:
         job = work.with_name(f"{work.name}_{JOB}")
         shared = SharedTraining(self._choice, self._family, tuple(samples), settings, output, work, metadata)
         with processes.cleared_up_when_ended(), _removed_at_the_end(job):
-            write_json(job, shared.to_json())
+            write_json(job, SHARED.dump_python(shared, mode="json"))
             return self._run(job, progress)
 
     def _run(self, job: Path, progress: Progress) -> Trained:
         output: deque[str] = deque(maxlen=LAST_LINES)
         trained: Trained | None = None
         with _processes(job, self._count) as process:
-            for line in process.stdout or ():
+            assert process.stdout is not None
+            for line in read_aside(process.stdout.readline):
                 message = parse_message(line)
                 if message is None:
                     output.append(line.rstrip())

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
-from twinloop.adapters.trainers.distributed.job import SharedTraining, message
+from twinloop.adapters.trainers.distributed.job import SHARED, message
 from twinloop.adapters.trainers.execution.process_group import process_group
 from twinloop.domain.validation_loss import validation_json
 from twinloop.errors import TwinLoopError
@@ -17,7 +17,7 @@ from twinloop.store.atomic import read_json
 
 def main(path: Path) -> int:
     """Take part in the training of a job file; the main process reports how far it is."""
-    shared = SharedTraining.from_json(read_json(path))
+    shared = SHARED.validate_python(read_json(path))
     family = shared.family.find(shared.choice.base)
     with process_group(shared.choice.device) as workers:
         try:

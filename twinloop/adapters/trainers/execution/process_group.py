@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from twinloop.errors import InputError
+from twinloop.system import WINDOWS
 
 BUCKET = 25 << 20
 """Bytes that are sent at once, as PyTorch's DistributedDataParallel does."""
@@ -96,8 +97,13 @@ def check_processes(count: int, pictures: int) -> None:
     """Whether so many processes can share a step.
 
     Raises:
-        InputError: its pictures cannot be divided among them.
+        InputError: its pictures cannot be divided among them, or the system cannot start them.
     """
+    if WINDOWS and count > 1:
+        raise InputError(
+            f"training.processes: {count} processes cannot share a training on Windows, whose builds of PyTorch lack"
+            " what torchrun needs (libuv). Leave processes at 1, or train on Linux (also in WSL)."
+        )
     if pictures % count:
         raise InputError(
             f"training.processes: {count} processes cannot share the {pictures} pictures of a step evenly. "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from twinloop.adapters.trainers.external.process import Command
@@ -25,8 +25,9 @@ class AiToolkit:
     url = "https://github.com/ostris/ai-toolkit"
     main = "run.py"
 
-    def check(self, job: Job, arguments: tuple[str, ...]) -> None:
+    def check(self, job: Job, arguments: tuple[str, ...], given: Collection[str] = ()) -> None:
         """Raises InputError for what its configuration has no word for."""
+        aitoolkit.check_captions(job, given)
         self.program.files(job)
 
     def header_texts(self, job: Job) -> Mapping[str, str]:

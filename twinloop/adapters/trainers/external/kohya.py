@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from twinloop.adapters.trainers.external.process import Command
@@ -27,12 +27,13 @@ class Kohya:
     url = "https://github.com/kohya-ss/sd-scripts"
     main = "train_network.py"
 
-    def check(self, job: Job, arguments: tuple[str, ...]) -> None:
+    def check(self, job: Job, arguments: tuple[str, ...], given: Collection[str] = ()) -> None:
         """Raises InputError where there is no script for the family, a part of the model is not named, or its
         configuration has no word for a setting.
         """
         kohya.check_parts(job, arguments)
         kohya.check_swapping(job)
+        kohya.check_captions(job, given)
         self.program.files(job)
 
     def header_texts(self, job: Job) -> Mapping[str, str]:

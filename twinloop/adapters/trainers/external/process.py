@@ -16,6 +16,7 @@ from twinloop.errors import MissingTool
 from twinloop.store.atomic import storage_errors
 from twinloop.store.noted_process import note_process
 from twinloop.system import processes
+from twinloop.system.pipes import read_aside
 
 GRACE = (20.0, 10.0)
 """Seconds after the polite signal (as Ctrl-C) until the firm one, and after that until it is killed."""
@@ -83,7 +84,7 @@ def _start(command: Command) -> subprocess.Popen[bytes]:
 
 def _lines(stream: IO[bytes], log: IO[bytes]) -> Iterator[str]:
     left = b""
-    while block := os.read(stream.fileno(), _BLOCK):
+    for block in read_aside(lambda: os.read(stream.fileno(), _BLOCK)):
         log.write(block)
         log.flush()
         *whole, left = _BREAK.split(left + block)

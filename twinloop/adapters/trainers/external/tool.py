@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -87,8 +87,11 @@ class Tool(Protocol):
         """A file in its folder by which the folder is known."""
         ...
 
-    def check(self, job: Job, arguments: tuple[str, ...]) -> None:
+    def check(self, job: Job, arguments: tuple[str, ...], given: Collection[str] = ()) -> None:
         """Whether it can be told of a training, whose pictures need not be there yet.
+
+        Args:
+            given: fields of ``training`` that the configuration sets itself.
 
         Raises InputError for what it does not train.
         """

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
@@ -43,7 +43,8 @@ class ExternalTrainer:
         choice: the program may fetch what it lacks from the hub where that allows it; device and precision are its own
             affair.
         make_room: called before the program starts; leaves it the GPU. float16: asked then, too; whether it shall
-            compute in that (`Job.float16`). notice: told when an earlier training's steps are lost.
+            compute in that (`Job.float16`). notice: told when an earlier training's steps are lost, and once what the
+            program does otherwise than it is asked to.
 
     Raises:
         InputError: the program does not know that quantization.
@@ -61,6 +62,7 @@ class ExternalTrainer:
         notice: Callable[[str], None] = nobody_listens,
     ) -> None:
         self._make_room, self._float16, self._notice = make_room, float16, notice
+        self._noted: set[str] = set()
         self._title = tool.program.title
         self._tool, self._installed, self._choice, self._family = tool, installed, choice, family
         self._environment = network(choice.allow_download)
@@ -73,14 +75,32 @@ class ExternalTrainer:
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
         self.fingerprint = f"{tool.program.name}-{family.name}-{digest}"
 
-    def check(self, settings: TrainingSettings) -> None:
+    def check(self, settings: TrainingSettings, given: Collection[str] = ()) -> None:
         """Whether the program can be told of such a training, before any photo is looked at.
+
+        Args:
+            given: fields of ``training`` that the configuration sets itself.
 
         Raises:
             InputError: it does not train this family, does not know a setting, or lacks a model file.
         """
         self._known(settings)
-        self._tool.check(self._job(_ANY_FOLDERS, settings, Home(Path()), "lora", {}), self._installed.arguments)
+        self._tool.check(self._imagined(settings), self._installed.arguments, given)
+
+    def notes(self, settings: TrainingSettings, prior: bool) -> list[str]:
+        """What the program does otherwise than such settings ask for, a sentence each.
+
+        Args:
+            prior: there are prior images.
+        """
+        return self._sentences(self._imagined(settings, _ANY_PRIOR if prior else ()))
+
+    def _sentences(self, job: Job) -> list[str]:
+        return [f"With {self._title}, {note}." for note in self._tool.program.notes(job)]
+
+    def _imagined(self, settings: TrainingSettings, prior: tuple[Folder, ...] = ()) -> Job:
+        """The job before there is a dataset."""
+        return self._job((*_ANY_FOLDERS, *prior), settings, Home(Path()), "lora", {})
 
     def steps_done(self, work: Path) -> int:
         """0: no other program is asked to pause, so nobody needs to know."""
@@ -116,6 +136,10 @@ class ExternalTrainer:
         folders = folders_of(samples, metadata.get(TRIGGER, "") or "person", settings.class_word)
         job = dataclasses.replace(self._job(folders, settings, home, output.stem, metadata), float16=float16)
         self._tool.prepare(job, home, self._installed.arguments)
+        for note in self._sentences(job):
+            if note not in self._noted:
+                self._noted.add(note)
+                self._notice(note)
         write_folders(home.dataset, job.folders)
         _write_masks(job, home)
         watch = _Watch(settings.steps, self._tool.start(job, home), progress, job.in_turns(1))
@@ -128,7 +152,8 @@ class ExternalTrainer:
         given = {
             **self._tool.header_texts(job), **architecture_header(self._family, {}, self._choice.base), **metadata
         }  # fmt: skip
-        texts = lora_header(settings, self._family, self._prediction.kind, job.subject_pictures, date, given)
+        followed = self._tool.program.followed(job)
+        texts = lora_header(followed, self._family, self._prediction.kind, job.subject_pictures, date, given)
         self._collect(adapter, output, texts)
         return Trained(settings.last_step, loss)
 
@@ -224,6 +249,7 @@ class ExternalTrainer:
 
 _ANY_FOLDERS = (Folder("1_person", 1, (Picture("0", Path("0.png"), "person", as_it_is=True),)),)
 """Stands for the dataset until there is one."""
+_ANY_PRIOR = (Folder("1_class", 1, (Picture("1", Path("1.png"), "person", as_it_is=True),), prior=True),)
 
 
 def _has_trained(home: Home) -> bool:

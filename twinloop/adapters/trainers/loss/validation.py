@@ -60,4 +60,4 @@ class Validation:
             seed = derive_seed("validation", self._photos.sha256[number], place)
             noise = torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed))
             losses.append(self._objective.unweighted(batch, StepNoise(time[None], noise)))
-        return torch.stack([times.double(), torch.cat(losses).double().cpu()])
+        return torch.stack([times.double(), torch.cat(losses).cpu().double()])

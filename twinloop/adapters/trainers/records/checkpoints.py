@@ -37,7 +37,7 @@ class Checkpoints:
         data = save({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()})
         write_bytes(self._folder / f"step_{step:08d}.checkpoint", hashlib.sha256(data).digest() + data)
         for old in self._files()[KEPT:]:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # open in another program, say: the next one to be saved drops it
                 old.unlink()
 
     @property

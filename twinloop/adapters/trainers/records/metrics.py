@@ -88,7 +88,7 @@ def _step_of(line: bytes) -> int:
     """The step of a whole line, else 0."""
     try:
         return int(json.loads(line)["step"]) if line.endswith(b"\n") else 0
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return 0
 
 

@@ -109,10 +109,24 @@ def current(opened: OpenVault, reporter: Reporter) -> Duplicates:
         NothingToDo: there was no search yet, or no photo is left.
     """
     last = read_duplicates(opened.vault)
-    photos = list(summaries(opened.catalog, opened.fingerprint))
-    if last.inputs == _inputs(opened, photos, _copies(opened, _away(opened))):
+    if _is_current(last, opened):
         return last
     return dedup(opened, DedupOptions(last.distance, last.burst_seconds), reporter)
+
+
+def known(opened: OpenVault) -> Duplicates | None:
+    """The groups as the last search left them; None where they are to be searched again. Nothing is written.
+
+    Raises:
+        NothingToDo: there was no search yet.
+    """
+    last = read_duplicates(opened.vault)
+    return last if _is_current(last, opened) else None
+
+
+def _is_current(last: Duplicates, opened: OpenVault) -> bool:
+    photos = list(summaries(opened.catalog, opened.fingerprint))
+    return last.inputs == _inputs(opened, photos, _copies(opened, _away(opened)))
 
 
 def _inputs(opened: OpenVault, photos: Sequence[PhotoSummary], copies: Mapping[str, Sequence[str]]) -> str:

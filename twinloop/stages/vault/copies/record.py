@@ -28,20 +28,6 @@ class DuplicateFile:
     reason: str
     score: Mapping[str, Any]
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "path": self.path,
-            "sha256": self.sha256,
-            "kept": self.kept,
-            "instead": self.instead,
-            "reason": self.reason,
-            "score": dict(self.score),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> DuplicateFile:
-        return cls(data["path"], data["sha256"], data["kept"], data["instead"], data["reason"], data["score"])
-
 
 @dataclass(frozen=True)
 class DuplicateGroup:
@@ -63,11 +49,11 @@ class DuplicateGroup:
         return frozenset(file.sha256 for file in self.files if file.instead not in (None, file.sha256))
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "reason": self.reason, "files": [file.to_json() for file in self.files]}
+        return {**vars(self), "files": [dict(vars(file)) for file in self.files]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> DuplicateGroup:
-        return cls(data["kind"], data["reason"], tuple(DuplicateFile.from_json(file) for file in data["files"]))
+        return cls(data["kind"], data["reason"], tuple(DuplicateFile(**file) for file in data["files"]))
 
 
 @dataclass(frozen=True)
@@ -114,30 +100,12 @@ class Duplicates:
         return self.photos - len(dropped(self))
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "distance": self.distance,
-            "burst_seconds": self.burst_seconds,
-            "photos": self.photos,
-            "files": self.files,
-            "without_thumbnail": self.without_thumbnail,
-            "flat": self.flat,
-            "inputs": self.inputs,
-            "groups": [group.to_json() for group in self.groups],
-        }
+        numbers = {name: value for name, value in vars(self).items() if name != "groups"}
+        return {**numbers, "groups": [group.to_json() for group in self.groups]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Duplicates:
-        groups = tuple(DuplicateGroup.from_json(group) for group in data["groups"])
-        numbers = (
-            data["distance"],
-            data["burst_seconds"],
-            data["photos"],
-            data["files"],
-            data["without_thumbnail"],
-            data["flat"],
-            data["inputs"],
-        )
-        return cls(groups, *numbers)
+        return cls(**{**data, "groups": tuple(DuplicateGroup.from_json(group) for group in data["groups"])})
 
 
 def read_duplicates(vault: Vault) -> Duplicates:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -196,19 +196,30 @@ def pictures_of_gone(opened: OpenVault, person: Person) -> frozenset[str]:
 
 def _photo_meant(opened: OpenVault, person: Person, file: Path, sources: Mapping[str, str]) -> str:
     mine = {key.sha256 for key in person.faces}
-    source = sources.get(os.path.abspath(file), "")
-    if source and source not in mine and unavailable(opened, {source}):
-        return source
-    of_shot = mine & opened.decisions.same_shot.of(source)
-    if of_shot:
-        return source if source in mine else min(of_shot)
-    named = photo_named(opened, file, mine)
+    if found := _source_meant(opened, mine, sources.get(os.path.abspath(file), "")):
+        return found
+    try:
+        named = photo_named(opened, file, mine)
+    except InputError:  # a picture is called as `prep` called it; a path that is not known is a mistake
+        bare = file.name == os.fspath(file)
+        pictures = {Path(picture).name: source for picture, source in sources.items()} if bare else {}
+        if found := _source_meant(opened, mine, pictures.get(file.name, "")):
+            return found
+        raise
     if named.sha256 not in mine:
         raise InputError(
             f"{file} has no face of {person.called}, so it cannot be in this training set. If the person is on it:"
             f" {opened.vault.command(f'assign {person.id} FILE')}"
         )
     return named.sha256
+
+
+def _source_meant(opened: OpenVault, mine: Set[str], source: str) -> str:
+    """The photo of the person from which a picture was prepared, or the one that its shot has now; "" = none."""
+    if not source or (source not in mine and unavailable(opened, {source})):
+        return source
+    of_shot = mine & opened.decisions.same_shot.of(source)
+    return source if source in mine else min(of_shot, default="")
 
 
 def prepared_record(opened: OpenVault, person: Person) -> dict[str, Any]:

@@ -69,15 +69,8 @@ class CaptionOptions:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CaptionOptions:
-        return cls(
-            str(data["style"]),
-            str(data["captioner"]),
-            str(data["model"]),
-            str(data.get("own_captions", OWN_CAPTIONS[0])),
-            str(data.get("captioner_url", "")),
-            str(data.get("captioner_prompt", "")),
-            int(data.get("max_words", CAPTION_WORDS)),
-        )
+        usual = asdict(cls())
+        return cls(**{name: type(value)(data.get(name, value)) for name, value in usual.items()})
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinloop.domain.wording import plural
+from twinloop.stages.faceless import FINDING, NO_FACES
 
 STOP, LACK, HINT, FINE = "stop", "lack", "hint", "fine"
 GRADES = {STOP: "not yet", LACK: "usable", HINT: "ready", FINE: "ready"}
@@ -17,7 +18,7 @@ class Finding:
 
     Attributes:
         about: ``photos``, ``angle``, a facet's name, ``faces``, ``shoots``, ``years``, ``origin``, ``duplicates``,
-            ``by hand``.
+            ``by hand``, `faceless.FINDING`.
         level: ``stop`` (do not train yet), ``lack`` (the LoRA will be weak there), ``hint``, ``fine``.
         text: what is, and what to do. have, of: the counts behind it. low, high: 95 % interval of the share, where one
             is meant.
@@ -67,6 +68,10 @@ class Readiness:
     @property
     def text(self) -> str:
         lacks = f"{plural(len(self.weak), 'thing')} to improve" if self.weak else "nothing lacks"
+        bare = next((finding for finding in self.findings if finding.about == FINDING), None)
+        if bare is not None:
+            found = f"no face was found in {bare.have} of {bare.of}, so a run needs {NO_FACES}"
+            lacks = f"{lacks}, {found}" if self.weak else found
         return f"{self.grade}: {plural(self.photos, 'photo')}, {lacks}"
 
     def to_json(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ they are written.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +41,9 @@ class KnownCaption:
         return bool(self.file) and (self.waiting or self.text != self.written)
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "sha256": self.sha256,
-            "name": self.name,
-            "text": self.text,
-            "edited": self.edited,
-            "waiting": self.waiting,
-            "file": self.file,
-            "picture": self.picture,
-            "newer": self.newer,
-        }
+        found = asdict(self)
+        del found["written"]
+        return {**found, "newer": self.newer}
 
 
 def known_captions(opened: OpenVault, person: Person, prepared: Mapping[str, Any]) -> tuple[KnownCaption, ...]:

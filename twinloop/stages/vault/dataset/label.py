@@ -35,23 +35,27 @@ class LabelOptions:
 
 @dataclass(frozen=True)
 class Labelled:
-    """The outcome. ``name`` = how the person is called now, None = by the id alone."""
+    """The outcome. ``name`` = how the person is called now, None = by the id alone; ``style``: of the captions."""
 
     label: Label
     name: str | None
     warnings: tuple[str, ...]
+    style: str = "prose"
 
     def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
             **label_json(self.label),
-            "prompt": head_of(self.label, "prose"),
+            "prompt": head_of(self.label, self.style),
             "warnings": list(self.warnings),
         }
 
 
-def label(opened: OpenVault, person: Person, options: LabelOptions) -> Labelled:
+def label(opened: OpenVault, person: Person, options: LabelOptions, style: str = "prose") -> Labelled:
     """Write the label of a person down, and the name where one is given.
+
+    Args:
+        style: of the person's captions, for what prompts begin with.
 
     Raises:
         InputError: a trigger, class word, name or consent that cannot be; nothing was written.
@@ -70,6 +74,7 @@ def label(opened: OpenVault, person: Person, options: LabelOptions) -> Labelled:
             *_sharing(opened, made),
             *_consent_warnings(options.consent),
         ),
+        style,
     )
 
 

@@ -64,38 +64,49 @@ def beside_copies(opened: OpenVault, photos: Iterable[str], label: Label) -> tup
     return None
 
 
-def edit(opened: OpenVault, label: Label, sha256: str, text: str, as_is: bool = False) -> str:
-    """Write the user's own caption of a photo down; returns it. "" = back to the measured one.
-
-    Args:
-        as_is: leave it without the trigger, where that is missing: the words lie in a file of the user's.
-    """
-    full = one_line(text) if as_is else as_written(label, text)
-    if _new(opened, label, {sha256: full}):
-        opened.decisions.add("caption", {"person": label.person, "sha256": sha256, "text": full})
-    return full
+def edit(opened: OpenVault, label: Label, sha256: str, text: str) -> str:
+    """Write the user's own caption of a photo down; returns it. "" = back to the measured one."""
+    edit_many(opened, label, {sha256: text})
+    return as_written(label, text)
 
 
-def edit_many(opened: OpenVault, label: Label, texts: Mapping[str, str]) -> dict[str, str]:
+def edit_many(opened: OpenVault, label: Label, texts: Mapping[str, str], as_is: bool = False) -> dict[str, str]:
     """Several captions as one decision, which is undone as one; returns what was written, by photo.
 
     Texts as in `edit`.
+
+    Args:
+        as_is: leave them without the trigger, where that is missing: the words lie in files of the user's.
     """
-    full = {sha256: as_written(label, text) for sha256, text in texts.items()}
+    full = {sha256: one_line(text) if as_is else as_written(label, text) for sha256, text in texts.items()}
     changed = _new(opened, label, full)
     if len(changed) == 1:
         sha256, text = next(iter(changed.items()))
-        edit(opened, label, sha256, text)
+        opened.decisions.add("caption", {"person": label.person, "sha256": sha256, "text": text})
     elif changed:
         opened.decisions.add("captions", {"person": label.person, "texts": changed})
     return changed
 
 
 def _new(opened: OpenVault, label: Label, texts: Mapping[str, str]) -> dict[str, str]:
-    """The captions that are not yet what stands of the photo itself; "" must also take back what a copy of it says."""
-    own = edits_of(opened.decisions, label.person)
-    shared = own if all(texts.values()) else edits_of(opened.decisions, label.person, alike_in(opened.vault))
-    return {sha256: text for sha256, text in texts.items() if (own if text else shared).get(sha256, "") != text}
+    """The captions that are not yet what stands of the photo itself; "" must also take back what a copy of it says.
+    Each counts as said after those before it.
+    """
+    if not texts:
+        return {}
+    own = shared = edits_of(opened.decisions, label.person)
+    alike: Alike = {}
+    if not all(texts.values()):
+        alike = alike_in(opened.vault)
+        shared = edits_of(opened.decisions, label.person, alike)
+    now: dict[str, str] = {}
+    changed = {}
+    for sha256, text in texts.items():
+        stands = now.get(sha256, (own if text else shared).get(sha256, ""))
+        if stands != text or (not text and any(now.get(copy) for copy in alike.get(sha256, ()))):
+            changed[sha256] = text
+            now.update(dict.fromkeys(opened.decisions.same_shot.of(sha256), text))
+    return changed
 
 
 def photo_meant(opened: OpenVault, person: Person, name: str) -> str:

@@ -19,7 +19,6 @@ from twinloop.domain.vault import WHOLE
 from twinloop.errors import InputError, UnreadableImage
 from twinloop.ports import Reporter
 from twinloop.stages.vault.copies.of_gone import shown_elsewhere
-from twinloop.stages.vault.dataset.audit import Constant
 from twinloop.stages.vault.dataset.by_hand import ByHand, by_hand
 from twinloop.stages.vault.dataset.caption import (
     BESIDE,
@@ -160,10 +159,6 @@ class Prepared:
         """Names of carried pictures whose caption is the user's own and lacks the trigger."""
         own, trigger = (item for item in self.carried if item.edited), self.captions.label.trigger
         return tuple(item.file for item in own if not holds_trigger(item.text, trigger))
-
-    @property
-    def audit(self) -> tuple[Constant, ...]:
-        return self.captions.audit
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:

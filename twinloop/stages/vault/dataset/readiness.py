@@ -17,6 +17,7 @@ from twinloop.domain.wording import plural
 from twinloop.facets.face_angle import FACET as ANGLE
 from twinloop.facets.face_angle import FILM
 from twinloop.stages.analyze import Analysis, analyze
+from twinloop.stages.faceless import FINDING, NO_FACES, mostly_faceless
 from twinloop.stages.vault.dataset.caption import Captioned
 from twinloop.stages.vault.dataset.choose import angle_and_side
 from twinloop.stages.vault.dataset.cut import CutOptions, cut_of
@@ -133,7 +134,14 @@ def _angles(made: Sequence[Captioned]) -> list[Finding]:
             f"{bare} of {len(made)} pictures are used whole, without a face: angles and expressions are not counted."
             " See to the variety yourself."
         )
-        return [Finding(about="angle", level=HINT, text=text, have=len(made) - bare, of=len(made))]
+        need = (
+            f"No face was found in {bare} of {len(made)} pictures, and a run leaves such pictures out: set {NO_FACES}"
+            " in its configuration."
+        )
+        return [
+            Finding(about="angle", level=HINT, text=text, have=len(made) - bare, of=len(made)),
+            Finding(about=FINDING, level=HINT, text=need, have=bare, of=len(made)),
+        ]
     if not measured:
         return [
             Finding(
@@ -154,7 +162,7 @@ def _angles(made: Sequence[Captioned]) -> list[Finding]:
 
 def _mostly_whole(made: Sequence[Captioned]) -> bool:
     """Whether most of the pictures are a character's as a whole, so that figures of faces say little of the set."""
-    return 2 * sum(item.cut.number is None for item in made) > len(made)
+    return mostly_faceless(sum(item.cut.number is None for item in made), len(made))
 
 
 def _angle(words: str, left: int, right: int, of: int, share: float, film: str) -> Finding:

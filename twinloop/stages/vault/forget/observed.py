@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 
-from twinloop.errors import StorageError
+from twinloop.errors import StateError, StorageError
 from twinloop.stages.vault.dataset.folder.own_files import written
 from twinloop.stages.vault.forget.removing import with_journals
 from twinloop.store.atomic import read_object
@@ -23,18 +23,16 @@ def pictures_in(vault: Vault, folders: Iterable[Path]) -> frozenset[str]:
     """sha256 of the pictures of training sets: as they were written, and as another command saw them there."""
     wanted = list(folders)
     found = {digest for folder in wanted for _, digest, _ in written(folder)}
-    for path in _catalogues(vault):
-        with Catalog(path) as catalog:
-            found |= catalog.contents_below(wanted)
+    for catalog in _catalogues(vault):
+        found |= catalog.contents_below(wanted)
     return frozenset(found)
 
 
 def observations(vault: Vault, contents: Set[str]) -> int:
     """Of how many of these pictures a shared catalogue knows something."""
     seen: set[str] = set()
-    for path in _catalogues(vault):
-        with Catalog(path) as catalog:
-            seen |= catalog.observed(contents)
+    for catalog in _catalogues(vault):
+        seen |= catalog.observed(contents)
     return len(seen)
 
 
@@ -44,9 +42,8 @@ def forget_observations(vault: Vault, contents: Set[str]) -> None:
     Raises:
         StorageError: one cannot be written, or another program reads what is to go.
     """
-    for path in _catalogues(vault):
-        with Catalog(path) as catalog:
-            catalog.forget(contents)
+    for catalog in _catalogues(vault):
+        catalog.forget(contents)
 
 
 def notes_on_runs(vault: Vault, contents: Set[str], folders: Iterable[Path]) -> tuple[str, ...]:
@@ -68,9 +65,17 @@ def _outputs(vault: Vault) -> list[str]:
     return list(dict.fromkeys([os.path.realpath(OUTPUTS), *([str(around)] if around.name == OUTPUTS.name else [])]))
 
 
-def _catalogues(vault: Vault) -> list[Path]:
+def _catalogues(vault: Vault) -> Iterator[Catalog]:
+    """The shared catalogues, one after the other; a database of that name that is none is left alone."""
     found = [Path(folder, COMMON_CATALOG.name) for folder in _outputs(vault)]
-    return [path for path in found if path.is_file() and path != Path(os.path.realpath(vault.catalog))]
+    for path in found:
+        if path.is_file() and path != Path(os.path.realpath(vault.catalog)):
+            try:
+                catalog = Catalog(path)
+            except StateError:
+                continue
+            with catalog:
+                yield catalog
 
 
 def _runs(vault: Vault) -> Iterator[Workspace]:
@@ -90,7 +95,7 @@ def _is_of(space: Workspace, contents: Set[str]) -> bool:
     listed = {member.get("sha256") for member in members if isinstance(member, dict)} if members else set()
     if listed & contents or not space.catalog.is_file():
         return bool(listed & contents)
-    with contextlib.suppress(StorageError), Catalog(space.catalog) as catalog:
+    with contextlib.suppress(StateError, StorageError), Catalog(space.catalog, reading=True) as catalog:
         return bool(catalog.observed(contents))
     return False
 

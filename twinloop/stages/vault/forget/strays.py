@@ -12,7 +12,7 @@ from typing import Any
 from twinloop.domain.vault import FaceKey
 from twinloop.stages.vault.dataset.folder.own_files import remove_empty, written
 from twinloop.stages.vault.dataset.folder.owner import owner_of
-from twinloop.stages.vault.dataset.folder.whose import GIVING, is_cut_of, said_last
+from twinloop.stages.vault.dataset.folder.whose import GIVING, SaidOfFaces, is_cut_of
 from twinloop.stages.vault.forget.removing import remove
 from twinloop.stages.vault.people.membership import ids_merged_into
 from twinloop.stages.vault.people.record import people_of, read_found
@@ -81,14 +81,14 @@ def _strays_in(
     owner = owner_of(folder)
     if owner is None or owner in ids:
         return None
-    merges, said = decisions.active("merge"), decisions.active(*GIVING)
+    merges, said = decisions.active("merge"), SaidOfFaces(decisions.active(*GIVING))
     record = read_object(folder / PERSON)
     theirs = _photos_of(vault, decisions, owner)
     photos = set()
     for photo, picture in _pictures(record).items():
         if theirs is not None and photo in theirs:
             continue
-        last = said_last(said, photo, picture, ids_merged_into(merges, owner))
+        last = said.last(photo, picture, ids_merged_into(merges, owner))
         is_face = any(key.sha256 == photo and is_cut_of(picture, key) for key in faces)
         if last in ids or (not last and theirs is not None and is_face):
             photos.add(photo)

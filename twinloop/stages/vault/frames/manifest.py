@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from twinloop.domain.file_names import is_bare
 from twinloop.store.atomic import read_as, write_json
 
 NAME = "frames.json"
@@ -57,7 +58,7 @@ class Manifest:
     """The file in its folder, written as a whole whenever a video is begun or finished.
 
     Raises:
-        StateError: a file of that name is there, and another program's.
+        StateError: a file of that name is there, and another program's, or it names files outside of the folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -92,9 +93,19 @@ class Manifest:
 
 def _videos(data: Any) -> list[VideoRecord]:
     return [
-        VideoRecord(**{**video, "frames": tuple(FrameRecord(**frame) for frame in video["frames"])})
+        VideoRecord(**{**video, "frames": tuple(_frame(frame) for frame in video["frames"])})
         for video in data["videos"]
     ]
+
+
+def _frame(data: Any) -> FrameRecord:
+    """Raises ValueError for a picture outside of the folder: those that are not there are written, and a manifest may
+    come from anywhere.
+    """
+    record = FrameRecord(**data)
+    if not is_bare(record.file):
+        raise ValueError(f"{record.file!r} is not the name of a file in its folder")
+    return record
 
 
 def iso(seconds: float) -> str:

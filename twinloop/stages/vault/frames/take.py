@@ -26,6 +26,8 @@ FOLDER = Use(
 CUT_OFF = 0.9
 """A video that can be read for less than this share of its length, and a second less, is cut off."""
 _PERCENT = 100
+_NO_PATH = str.maketrans("\\:", "__")
+"""What makes a path of a name on Windows."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,8 @@ class _Taking:
     def _named(self, task: VideoTask, frames: Sequence[SeenFrame]) -> tuple[FrameRecord, ...]:
         """Records with names that no file of the folder has."""
         taken = self._manifest.names
-        stem = f"{task.path.stem.lstrip('.')[:60]}_{task.sha256[:8]}"
+        plain = task.path.stem.lstrip(".").translate(_NO_PATH)[:60]
+        stem = f"{plain}_{task.sha256[:8]}"
         records = []
         for frame in frames:
             name = _free(self._plan.output, f"{stem}_{round(1000 * frame.second):07d}ms", taken)

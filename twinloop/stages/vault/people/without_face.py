@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +59,7 @@ class Account:
     forgotten: int
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "photos": self.photos,
-            "used": self.used,
-            "left_out": self.left_out,
-            "without_face": self.without_face,
-            "elsewhere": dict(self.elsewhere),
-            "forgotten": self.forgotten,
-        }
+        return asdict(self)
 
 
 def account(opened: OpenVault, people: People, person: Person, used: Set[str], folders: Sequence[Path]) -> Account:

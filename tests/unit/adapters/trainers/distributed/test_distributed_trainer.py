@@ -24,9 +24,16 @@ from safetensors.torch import load_file  # noqa: E402
 from tests.contract.makers import TRAINING, samples  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
-from twinloop.adapters.trainers.distributed.job import NamedFamily, SharedTraining, message, parse_message  # noqa: E402
+from twinloop.adapters.trainers.distributed.job import (  # noqa: E402
+    SHARED,
+    NamedFamily,
+    SharedTraining,
+    message,
+    parse_message,
+)
 from twinloop.adapters.trainers.distributed.trainer import DistributedTrainer  # noqa: E402
 from twinloop.adapters.trainers.execution.process_group import Workers, check_processes  # noqa: E402
+from twinloop.adapters.trainers.preflight import training_checks  # noqa: E402
 from twinloop.domain.faces import Box  # noqa: E402
 from twinloop.domain.records import Mask  # noqa: E402
 from twinloop.errors import InputError, OutOfMemory, StateError, TwinLoopError  # noqa: E402
@@ -193,6 +200,19 @@ def test_pictures_are_shared_without_rest() -> None:
         check_processes(3, 4)
 
 
+def test_windows_cannot_start_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said before anything long begins, and names the field."""
+    choice = BaseChoice("any", "cpu", "float32")
+    settings = replace(TRAINING, batch_size=2)
+    for check in training_checks(settings, choice, 2):
+        check()
+    monkeypatch.setattr("twinloop.adapters.trainers.execution.process_group.WINDOWS", True)
+    with pytest.raises(InputError, match=r"^training\.processes: 2 .* on Windows, .*Leave processes at 1"):
+        for check in training_checks(settings, choice, 2):
+            check()
+    check_processes(1, 4)
+
+
 def test_a_job_survives_its_file(tmp_path: Path) -> None:
     photos = samples(tmp_path / "photos")
     given = (
@@ -209,7 +229,7 @@ def test_a_job_survives_its_file(tmp_path: Path) -> None:
         tmp_path / "work",
         {"title": "ä"},
     )
-    assert SharedTraining.from_json(json.loads(json.dumps(shared.to_json()))) == shared
+    assert SHARED.validate_python(json.loads(json.dumps(SHARED.dump_python(shared, mode="json")))) == shared
 
 
 @pytest.mark.parametrize("line", ["", "twinloop:", "twinloop:[1]", "Traceback (most recent call last):"])

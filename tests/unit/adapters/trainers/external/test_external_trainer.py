@@ -108,6 +108,23 @@ def test_ai_toolkits_lora_comes_home(photos: tuple[TrainingSample, ...], tmp_pat
     assert copy.texts["ss_network_module"] == "networks.lora_flux"
 
 
+def test_what_the_program_does_otherwise_is_said_once_and_not_claimed(
+    photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    said: list[str] = []
+    trainer = ai_toolkit_trainer(tmp_path / "ai-toolkit", notice=said.append)
+    asked = dataclasses.replace(SETTINGS, schedule="cosine_restarts", restarts=2, warmup_steps=1)
+    for name in ("v1", "v2"):
+        output = tmp_path / name / "lora.safetensors"
+        trainer.train(photos, asked, output, tmp_path / name / "work", TEXTS, lambda *step: None)
+    about = ("alpha is", "not warmed up", "falls once, without restarts")
+    assert len(said) == 3 and all(words in one for words, one in zip(about, said, strict=True)), said
+    assert said == trainer.notes(asked, prior=False)
+    assert "12 steps instead of 6" in trainer.notes(asked, prior=True)[0]
+    texts = read_lora(output).texts
+    assert (texts["ss_lr_scheduler"], texts["ss_lr_warmup_steps"], texts["ss_min_snr_gamma"]) == ("cosine", "0", "0.0")
+
+
 def test_a_lora_whose_layers_do_not_tell_its_base_is_read_as_what_was_trained(
     photos: tuple[TrainingSample, ...], tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ import json
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -302,3 +303,31 @@ def test_a_rise_is_told_once_also_over_a_kill(tmp_path: Path, monkeypatch: pytes
     told = [text for text in said if "validation loss has risen 3 times in a row" in text]
     assert len(told) == 1 and "at step 1 to" in told[0] and "at step 4:" in told[0]
     assert [one.step for one in logged_steps(tmp_path / "home" / "lora.metrics.jsonl")] == list(range(1, 8))
+
+
+class OnDevice(torch.Tensor):
+    """Stands for a tensor on a device without float64, as Apple's are."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.cpu:
+            return args[0].as_subclass(torch.Tensor)
+        made = super().__torch_function__(func, types, args, kwargs or {})
+        if isinstance(made, torch.Tensor) and made.dtype is torch.float64:
+            raise TypeError(
+                "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64."
+            )
+        return made
+
+
+def test_devices_that_know_no_float64_are_given_none() -> None:
+    """The losses come to the CPU as they are."""
+    with pytest.raises(TypeError, match="MPS"):
+        torch.ones(1).as_subclass(OnDevice).double()
+    photos = SimpleNamespace(
+        sha256=("ab",), batches=SimpleNamespace(alone=lambda _: SimpleNamespace(latents=torch.zeros(1, 4, 8, 8)))
+    )
+    objective = SimpleNamespace(unweighted=lambda batch, drawn: torch.full((1,), 0.25).as_subclass(OnDevice))
+    schedule = SimpleNamespace(times=lambda places, shape: places * 1000)
+    found = Validation(photos, objective, schedule, 2, Workers()).measure(3)  # type: ignore[arg-type]
+    assert found.step == 3 and [one.loss for one in found.by_time] == [0.25, 0.25]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,27 @@ def test_the_newest_two_are_kept(tmp_path: Path) -> None:
     newest = Checkpoints(tmp_path).newest()
     assert newest is not None and newest.step == 4
     assert torch.equal(newest.tensors["weight"], torch.full((3,), 4.0)) and newest.tensors["count"] == 4
+
+
+def test_an_old_one_that_another_program_has_open_goes_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a virus scanner or a backup has it on Windows."""
+    real, held = os.unlink, {tmp_path / "step_00000001.checkpoint"}
+
+    def unlink(path: Path) -> None:
+        if path in held:
+            raise PermissionError(13, "The process cannot access the file because it is being used by another process")
+        real(path)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    assert len(fill(tmp_path)) == 3
+    held.clear()
+    Checkpoints(tmp_path).save(5, {"weight": torch.zeros(3)})
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [
+        "step_00000004.checkpoint",
+        "step_00000005.checkpoint",
+    ]
 
 
 def test_an_empty_folder_has_none(tmp_path: Path) -> None:

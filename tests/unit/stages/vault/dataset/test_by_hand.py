@@ -107,6 +107,21 @@ def test_photos_are_meant_by_path_by_name_and_by_their_prepared_picture(tmp_path
             photos_meant(opened, others, [files[0]])
 
 
+def test_a_prepared_picture_is_meant_by_its_bare_name(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 3) as (opened, person):
+        wanted = sha_of(opened, person, "IMG_0001.png")
+        found = prep(opened, work_on(opened, person, LABEL), PrepOptions(layout="kohya"), Recording())
+        record = found.folder / "person.json"
+        told = record.read_text().replace("IMG_0001.png", "Alice_0001.png")
+        record.write_text(told.replace("photos/Alice_", "photos/IMG_"))
+        assert photos_meant(opened, person, [Path("Alice_0001.png")]) == [wanted]
+        with pytest.raises(InputError, match="not a photo of this vault"):
+            photos_meant(opened, person, [Path("elsewhere/Alice_0001.png")])
+        others = Person("p001", None, tuple(key for key in person.faces if key.sha256 != wanted))
+        with pytest.raises(InputError, match="not a photo of this vault"):
+            photos_meant(opened, others, [Path("Alice_0001.png")])
+
+
 def test_a_prepared_set_is_behind_until_it_is_prepared_again(tmp_path: Path) -> None:
     def behind() -> int:
         return chosen_since(opened, person, prepared_record(opened, person))

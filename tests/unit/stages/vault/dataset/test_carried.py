@@ -13,9 +13,12 @@ import pytest
 from tests.unit.stages.vault.dataset.preparing import LABEL, lose, prepare, tree
 from tests.unit.stages.vault.makers import fake_vault, work_on
 from tests.unit.things import Recording
+from twinloop.stages.vault.dataset.folder import prepared, whose
 from twinloop.stages.vault.dataset.folder.carried import Words
+from twinloop.stages.vault.dataset.folder.owner import read_record
 from twinloop.stages.vault.dataset.label import label_json
 from twinloop.stages.vault.dataset.prep import PrepOptions, prep
+from twinloop.stages.vault.people.membership import faces_of
 from twinloop.store import atomic
 
 
@@ -169,3 +172,36 @@ def test_a_carried_picture_is_not_left_out_as_well(tmp_path: Path) -> None:
         written = json.loads(opened.vault.captions("p001").read_text())
     assert (len(found.carried), found.unread) == (1, 1)
     assert found.left_out == () and record["left_out"] == written["left_out"] == []
+
+
+@pytest.mark.parametrize("assigned", [0, 20])
+def test_the_record_and_the_decisions_are_read_once_for_all_that_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assigned: int
+) -> None:
+    class Counted(dict[str, Any]):
+        """A person.json that counts how often its pictures are asked for."""
+
+        def get(self, name: str, other: Any = None) -> Any:
+            asked[0] += name == "pictures"
+            return super().get(name, other)
+
+    def read_faces(data: Any) -> Any:
+        parsed[0] += 1
+        return faces_of(data)
+
+    asked, parsed, counts = [0], [0], list[tuple[int, int]]()
+    monkeypatch.setattr(prepared, "read_record", lambda path: Counted(read_record(path)))
+    monkeypatch.setattr(whose, "faces_of", read_faces)
+    for gone in (1, 5):
+        with fake_vault(tmp_path / str(gone), 8) as (opened, person):
+            prepare(opened, person)
+            for _ in range(assigned):
+                data = {"person": person.id, "faces": [key.to_json() for key in person.faces]}
+                opened.decisions.add("assign", data)
+            now = person
+            for number in range(gone):
+                now = lose(opened, now, tmp_path / str(gone), f"IMG_000{number}.png")
+            asked[0] = parsed[0] = 0
+            assert len(prepare(opened, now).carried) == gone
+            counts.append((asked[0], parsed[0]))
+    assert counts[0] == counts[1] and counts[0][1] == assigned

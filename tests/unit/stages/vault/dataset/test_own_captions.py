@@ -61,6 +61,32 @@ def test_changes_in_the_usual_folder_become_decisions_without_a_prep(tmp_path: P
         assert adopt_edits(opened, person, LABEL) == []
 
 
+def test_all_changes_in_the_folder_are_one_decision_as_they_are_written(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 4) as (opened, person):
+        folder = prep(opened, work_on(opened, person, LABEL), PrepOptions(), Recording()).folder
+        before = len(opened.decisions.all())
+        for number in range(3):
+            (folder / f"IMG_000{number}.txt").write_text(f"my own\nwords {number}")
+        names = [f"IMG_000{number}.txt" for number in range(3)]
+        assert adopt_edits(opened, person, LABEL) == names
+        made = opened.decisions.all()[before:]
+        assert [one.kind for one in made] == ["captions"], "written once, and undone as one"
+        assert sorted(edits_of(opened.decisions, person.id).values()) == [f"my own words {n}" for n in range(3)]
+        opened.decisions.undo()
+        assert edits_of(opened.decisions, person.id) == {} and adopt_edits(opened, person, LABEL) == []
+
+
+def test_in_one_go_each_caption_is_said_after_those_before_it(tmp_path: Path) -> None:
+    label, alike = Label("p001", "ohwx", "woman"), dict.fromkeys("abc", ("a", "b", "c"))
+    files = tuple(DuplicateFile(f"/{one}", one, one == "a", None if one == "a" else "a", "", {}) for one in "abc")
+    found = Duplicates((DuplicateGroup("near", "alike", files),), 6, 10.0, 3, 3)
+    with fake_vault(tmp_path, 1) as (opened, _):
+        write_json(opened.vault.duplicates, found.to_json())
+        assert edit_many(opened, label, {"a": "own words", "b": ""}, as_is=True) == {"a": "own words", "b": ""}
+        said = edits_of(opened.decisions, "p001", alike)
+        assert "b" not in said and said["c"] == "own words", "emptied: it gets no words of the copy said before it"
+
+
 def test_several_captions_are_one_decision(tmp_path: Path) -> None:
     label = Label("p001", "ohwx alice", "woman")
     with fake_vault(tmp_path, 1) as (opened, _):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -29,7 +30,9 @@ from twinloop.stages.vault.dataset.own_captions import edit, edits_of
 from twinloop.stages.vault.dataset.prep import PrepOptions, prep
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.opening import open_vault
+from twinloop.stages.vault.people.record import people_of, read_people, write_people
 from twinloop.store import atomic
+from twinloop.store.journal import Journal
 from twinloop.store.pictures.images import load_image
 from twinloop.store.pictures.provenance import is_marked_synthetic, synthetic_xmp
 from twinloop.store.vault.files import FileEntry
@@ -396,6 +399,36 @@ def test_an_unknown_layout_and_a_strange_person_json_are_refused(tmp_path: Path)
 # the folder and the person
 
 
+OUTSIDE = ("../private/me.png", "..\\private\\me.png", "C:me.png", "\\\\server\\share\\me.png", "")
+
+
+@pytest.mark.parametrize("name", [*OUTSIDE, "{home}/private/me.png"])
+@pytest.mark.parametrize("kind", ["files", "pictures", "notes"])
+def test_a_record_that_names_files_elsewhere_is_refused(tmp_path: Path, kind: str, name: str) -> None:
+    """It may come from anywhere, and what it names would be removed, or taken into the training set."""
+    folder, private = tmp_path / "fetched", tmp_path / "private"
+    for made in (folder, private):
+        made.mkdir()
+    Image.new("RGB", (64, 64)).save(private / "me.png")
+    (private / "me.txt").write_text("private words")
+    digest = hashlib.sha256((private / "me.png").read_bytes()).hexdigest()
+    file = {"file": name.format(home=tmp_path), "sha256": digest, "photo": "f" * 64, "key": ""}
+    picture = {"file": file["file"], "text": "", "source": {"sha256": "f" * 64}}
+    record: dict[str, Any] = {"files": [], "pictures": []}
+    if kind == "notes":
+        Journal(folder / ".prep.jsonl").record("1", [file["file"], digest, file["photo"], ""])
+    else:
+        record[kind].append(file if kind == "files" else picture)
+    (folder / "person.json").write_text(json.dumps(record))
+    before = tree(tmp_path / "private") | tree(folder)
+    with (
+        vault(tmp_path) as (opened, person),
+        pytest.raises(StateError, match=r"names .*, which leads out of its folder"),
+    ):
+        prepare(opened, person, output=folder)
+    assert tree(tmp_path / "private") | tree(folder) == before
+
+
 def renamed(person: Person, name: str, id: str | None = None) -> Person:
     return dataclasses.replace(person, name=name, id=id or person.id)
 
@@ -412,6 +445,28 @@ def test_the_folder_follows_the_name_with_everything_in_it(tmp_path: Path) -> No
         changed = {name for name, digest in tree(found.folder).items() if before.get(name) != digest}
         assert changed == {"person.json"}
         assert prepare(opened, renamed(person, "Hanna")).was is None
+
+
+def test_a_folder_with_two_names_is_no_second_one(tmp_path: Path) -> None:
+    """As one whose name differs in case is on macOS and Windows: nobody is told to delete it."""
+    with vault(tmp_path, 3) as (opened, person):
+        first = prepare(opened, person).folder
+        first.with_name("Alice").symlink_to(first)
+        found = prepare(opened, renamed(person, "Alice"))
+        assert (found.folder, found.was, found.also) == (first.with_name("Alice"), None, ())
+
+
+def test_a_folder_that_a_dot_ends_is_found_and_moved(tmp_path: Path) -> None:
+    with vault(tmp_path, 3) as (opened, person):
+        old = prepare(opened, person).folder.rename(opened.vault.root / "organized" / "Alice Jr.")
+        before = tree(old)
+        found = prepare(opened, renamed(person, "Alice Jr."))
+        assert (found.folder.name, found.was, found.also, found.written) == ("Alice Jr", old, (), 0)
+        assert tree(found.folder).keys() == before.keys() and not old.exists()
+        opened.decisions.add("name", {"person": "p001", "name": "Alice Jr.", "anchors": {}})
+        write_people(opened.vault, people_of(read_people(opened.vault).found, opened.decisions.active()))
+        with pytest.raises(StateError, match=r"of p001, of whose name it is the folder, too\. .*vault name p002 NAME"):
+            prepare(opened, renamed(person, "Alice Jr", id="p002"))
 
 
 def test_a_folder_of_somebody_else_goes_to_its_own_place(tmp_path: Path) -> None:

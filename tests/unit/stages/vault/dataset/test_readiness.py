@@ -12,6 +12,7 @@ from tests.unit.things import digest, face, observation
 from twinloop.domain.faces import Box
 from twinloop.domain.vault import VaultFace, VaultPhoto
 from twinloop.facets import BUILTIN
+from twinloop.stages.faceless import FINDING
 from twinloop.stages.vault.dataset.caption import Captioned
 from twinloop.stages.vault.dataset.cut import CutOptions, cut_of
 from twinloop.stages.vault.dataset.grade import Finding, Readiness
@@ -180,4 +181,8 @@ def test_pictures_without_a_face_are_not_asked_for_profiles() -> None:
     found = judged([*(whole(number) for number in range(24)), made(30, 0)])
     assert found.grade == "ready"
     assert about(found, "angle").text.startswith("24 of 25 pictures are used whole")
+    assert '"validation": {"faces": false}' in about(found, FINDING).text
+    assert found.text == (
+        'ready: 25 photos, no face was found in 24 of 25, so a run needs "validation": {"faces": false}'
+    )
     assert not [finding for finding in found.findings if finding.about in ("expression", "framing", "face_angle")]

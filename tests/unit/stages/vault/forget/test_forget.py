@@ -638,6 +638,29 @@ def test_a_damaged_catalogue_does_not_keep_everything_from_being_forgotten(close
     assert forget_everything(Vault(closed), really=True).done and not (closed / "catalog.sqlite").exists()
 
 
+def another_programs(path: Path) -> bytes:
+    """A database of another program in the place of one of this program's."""
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE file (path TEXT)")
+    return path.read_bytes()
+
+
+def test_a_database_of_another_program_is_not_forgotten(closed: Path) -> None:
+    catalog = closed / "catalog.sqlite"
+    theirs = another_programs(catalog)
+    with pytest.raises(StateError, match=r"catalog\.sqlite is no catalogue of a vault"):
+        forget_everything(Vault(closed), really=True)
+    assert catalog.read_bytes() == theirs and (closed / "decisions.jsonl").exists()
+
+
+def test_a_database_of_another_program_among_the_outputs_stays(closed: Path) -> None:
+    theirs = another_programs(COMMON_CATALOG)
+    assert forget_everything(Vault(closed), really=True).done
+    assert COMMON_CATALOG.read_bytes() == theirs
+
+
 def run_in(folder: Path, dataset_dir: Path | str, *members: str) -> Path:
     write_json(folder / "run.json", {"settings": {"dataset_dir": str(dataset_dir)}})
     write_json(folder / "dataset_iter0.json", {"members": [{"sha256": sha256} for sha256 in members]})

@@ -68,3 +68,18 @@ def test_pictures_of_others_on_the_same_photo_stay(tmp_path: Path) -> None:
         assert given(opened, [dataclasses.replace(gone, box=(0.0, 0.0, 0.1, 0.1))]) == (), "another face of the photo"
         assert [one.photos for one in given(opened, [gone])] == [{gone.sha256}]
         assert strays_of(opened.vault, opened.decisions, {"p001"}, person.faces) == (), "its own set is not another's"
+
+
+def test_files_outside_of_a_training_set_are_nobodys(tmp_path: Path) -> None:
+    """The record of a set may come from anywhere, and what it names is removed."""
+    with fake_vault(tmp_path, 3) as (opened, person):
+        folder = prepare(opened, person).folder
+        (tmp_path / "me.txt").write_text("private words")
+        record = json.loads((folder / "person.json").read_text())
+        entry = record["files"][0]
+        record["files"].append({**entry, "file": "../../../me.txt"})
+        (folder / "person.json").write_text(json.dumps(record))
+        assert (folder / "../../../me.txt").is_file()
+        (face,) = (key for key in person.faces if key.sha256 == entry["photo"])
+        (found,) = given(opened, [face])
+    assert found.ours and all(path.parent == folder for path in (*found.ours, *found.others))

@@ -163,3 +163,26 @@ def test_what_is_no_file_is_named_and_not_waited_for(films: Path) -> None:
     done = take(Reader(), films / "pipe.mp4", films / "a.mp4")
     assert [(path.name, reason) for path, reason in done.failed] == [("pipe.mp4", "is no regular file")]
     assert [path.name for path, _ in done.videos] == ["a.mp4"]
+
+
+@pytest.mark.parametrize("name", ["../autostart.desktop", "..\\a.jpg", "C:a.jpg", "below/a.jpg", "/tmp/a.jpg", "", 5])
+def test_a_list_that_names_pictures_elsewhere_is_refused(films: Path, name: str | int) -> None:
+    """It may come with the folder from anywhere, and a picture that is not there is written."""
+    with pytest.raises(KeyboardInterrupt):
+        take(Reader(stops_after=2), films / "a.mp4")
+    manifest = films.parent / "out" / "frames.json"
+    data = json.loads(manifest.read_text())
+    data["videos"][0]["frames"][4]["file"] = name
+    manifest.write_text(json.dumps(data))
+    before = sorted(films.parent.rglob("*"))
+    with pytest.raises(StateError, match=r"frames\.json does not hold what this program writes there"):
+        take(Reader(), films / "a.mp4")
+    assert sorted(films.parent.rglob("*")) == before
+
+
+def test_a_video_whose_name_is_a_path_on_windows_is_gone_on_with(films: Path) -> None:
+    (films / "a.mp4").rename(films / "c:\\12:30.mp4")
+    with pytest.raises(KeyboardInterrupt):
+        take(Reader(stops_after=2), films / "c:\\12:30.mp4")
+    assert take(Reader(), films / "c:\\12:30.mp4").written == 3
+    assert len(pictures(films)) == 5 and all(name.startswith("c__12_30_") for name in pictures(films))

@@ -94,11 +94,12 @@ def carry(folder: PreparedFolder, layout: Layout, words: Words, photos: Set[str]
         if name.endswith(".png") and folder.photo_of(name) in photos and folder.is_there(name):
             found[folder.photo_of(name)].append(name)
     texts, there = _texts(folder), set(folder.current.values())
+    known = {item["file"]: item for item in folder.record.get("pictures", ())}
     carried = []
     for photo, names in found.items():
         digest = next((sha256_file(folder.root / name) for name in names if folder.untouched(name)), "")
         if digest not in there:
-            carried.append(_carried(folder, layout, words, photo, names, texts))
+            carried.append(_carried(folder, layout, words, photo, names, texts, known))
             there |= {digest} - {""}
     return tuple(carried)
 
@@ -121,9 +122,11 @@ def _carried(
     photo: str,
     names: Sequence[str],
     texts: Mapping[str, str],
+    known: Mapping[str, Mapping[str, Any]],
 ) -> Carried:
-    """One picture, by its ``names``: two where a change of the layout was interrupted."""
-    known = {item["file"]: item for item in folder.record.get("pictures", ())}
+    """One picture, by its ``names``: two where a change of the layout was interrupted. ``known``: what person.json
+    said of pictures, by file.
+    """
     record = next((known[one] for one in names if one in known), None) or _record(folder.root / names[0], photo)
     before = next((texts[one] for one in names if texts.get(one)), record["text"])
     edit = words.edits.get(photo)

@@ -5,9 +5,11 @@ else.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from twinloop.domain.names import composed, folded
 from twinloop.domain.vault import Person
 from twinloop.errors import StateError
 from twinloop.stages.vault.dataset.folder.apart import check_apart
@@ -15,9 +17,11 @@ from twinloop.stages.vault.dataset.folder.owner import Owner, folders_of, owner_
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.membership import ids_merged_into
 from twinloop.stages.vault.people.record import read_people
+from twinloop.stages.vault.second_names import identity
 from twinloop.store.atomic import fsync_folder, storage_errors
 from twinloop.store.vault.folder import Vault
 from twinloop.store.vault.vault_id import vault_id
+from twinloop.system.files import rename_over
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,25 @@ def usual(opened: OpenVault, person: Person) -> Path:
 def found(opened: OpenVault, person: Person) -> PersonFolder:
     """The folder as it lies now: of the usual name, else of an earlier one; nothing is moved."""
     root, ids = usual(opened, person), _ids(opened, person)
-    earlier = [folder for folder in folders_of(opened.vault, ids) if folder != root]
+    folders = folders_of(opened.vault, ids)
+    here = [folder for folder in folders if identity(folder) == identity(root)]
+    earlier = [folder for folder in folders if folder not in here]
     own = [folder for folder in earlier if owner_of(folder) == person.id]
     if root.exists() or not own:
-        return PersonFolder(root, None, tuple(earlier))
+        return PersonFolder(_listed(root, here), None, tuple(earlier))
     return PersonFolder(own[0], None, tuple(folder for folder in earlier if folder != own[0]))
+
+
+def _listed(root: Path, names: Sequence[Path]) -> Path:
+    """A folder as the disk lists it. Where case makes no difference, one of an earlier name may be there under the new
+    one, too.
+
+    Args:
+        names: all that the folder is called.
+    """
+    if root.name in {composed(path.name) for path in names}:
+        return root
+    return next((path for path in names if folded(path.name) == folded(root.name)), root)
 
 
 def settled(opened: OpenVault, person: Person, output: Path | None) -> PersonFolder:
@@ -91,6 +109,11 @@ def _way_for(opened: OpenVault, person: Person, output: Path | None) -> tuple[st
     if owner is None or owner in _ids(opened, person):
         return None
     place = _place_of(opened, owner)
+    if identity(place) == identity(root):
+        raise StateError(
+            f"{root} holds the training set of {owner}, of whose name it is the folder, too. Give one of the two"
+            f" another name: {opened.vault.command(f'name {person.id} NAME')}"
+        )
     if place.exists():
         raise StateError(
             f"{root} holds the training set of {owner}, who has another in {place}. Move it away, or choose another"
@@ -141,8 +164,8 @@ def _place_of(opened: OpenVault, owner: str) -> Path:
 
 
 def _move(folder: Path, place: Path) -> None:
-    with storage_errors(place):
-        folder.rename(place)
+    with storage_errors(folder):
+        rename_over(folder, place)
     fsync_folder(place.parent)
 
 

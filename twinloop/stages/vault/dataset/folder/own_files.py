@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinloop.domain.file_names import is_inside
 from twinloop.errors import StateError
 from twinloop.stages.vault.dataset.folder.owner import owner_of
 from twinloop.store.atomic import fsync_folder, read_json, sha256_file, storage_errors
@@ -111,7 +112,11 @@ def remove_empty(folder: Path) -> None:
 
 
 def written(folder: Path) -> Iterator[Written]:
-    """All that person.json and the notes say; where one cannot be read, it says nothing."""
+    """All that person.json and the notes say of files in the folder; where one cannot be read, it says nothing."""
+    return (entry for entry in _said(folder) if isinstance(entry[0], str) and is_inside(entry[0]))
+
+
+def _said(folder: Path) -> Iterator[Written]:
     with contextlib.suppress(StateError, KeyError, TypeError):
         record = read_json(folder / PERSON) if (folder / PERSON).is_file() else {}
         yield from recorded(record if isinstance(record, dict) else {})

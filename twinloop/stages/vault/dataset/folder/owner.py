@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinloop.domain.file_names import is_inside
 from twinloop.errors import StateError
 from twinloop.store.atomic import read_as, read_json
 from twinloop.store.pictures.sidecar import PERSON
@@ -26,7 +27,8 @@ def owner_of(folder: Path) -> str | None:
 
 
 def read_record(path: Path) -> Any:
-    """A person.json whose entries are what `prep` writes there; whose it is, if anybody's, is for the caller.
+    """A person.json whose entries are what `prep` writes there, each in the folder itself or below; whose it is, if
+    anybody's, is for the caller.
 
     Raises:
         StateError: damaged; names the file and the next step.
@@ -38,9 +40,19 @@ def _checked(data: Any) -> Any:
     if isinstance(data, dict):
         for item in data.get("pictures", ()):
             str(item["file"] + item["source"]["sha256"])
+            _check_inside(item["file"])
         for item in data.get("files", ()):
             str(item["file"] + item["sha256"] + item["photo"] + item["key"])
+            _check_inside(item["file"])
     return data
+
+
+def _check_inside(name: str) -> None:
+    """Raises ValueError for a file outside of the folder: `prep` removes what a record names, and takes it for training
+    on, and a record may come from anywhere.
+    """
+    if not is_inside(name):
+        raise ValueError(f"it names {name!r}, which leads out of its folder")
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.domain.captions import one_line
+from twinloop.domain.file_names import is_inside
 from twinloop.domain.vault import Label, Person
 from twinloop.errors import StateError
 from twinloop.stages.vault.dataset.folder import location
 from twinloop.stages.vault.dataset.folder.own_files import Origin, noted, recorded
 from twinloop.stages.vault.dataset.folder.owner import read_record
-from twinloop.stages.vault.dataset.own_captions import edit
+from twinloop.stages.vault.dataset.own_captions import edit_many
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.store.atomic import sha256_file, storage_errors, write_bytes, write_json
 from twinloop.store.journal import Journal
 from twinloop.store.pictures.images import SUFFIXES
 from twinloop.store.pictures.sidecar import METADATA, NOTES, PERSON, json_lines
+
+_REMEDY = "Delete it: it only remembers a preparation that was interrupted."
 
 
 class PreparedFolder:
@@ -39,7 +42,7 @@ class PreparedFolder:
         is_original: whether a file of the folder is one that was scanned: it is never ours, whatever is on record.
 
     Raises:
-        StateError: person.json is not ours.
+        StateError: person.json is not ours, or it or the notes name a file outside of the folder.
     """
 
     def __init__(self, root: Path, is_original: Callable[[Path], bool] = lambda path: False) -> None:
@@ -50,9 +53,11 @@ class PreparedFolder:
             raise StateError(
                 f"{path} is in the way: it was not written by this program. Move it away, or choose another --output."
             )
-        self._notes = Journal(root / NOTES, remedy="Delete it: it only remembers a preparation that was interrupted.")
+        self._notes = Journal(root / NOTES, remedy=_REMEDY)
         self._known: dict[str, dict[str, Origin]] = {}
         for name, digest, origin in itertools.chain(recorded(self.record), noted(self._notes)):
+            if not is_inside(name):  # in the notes: a record has been looked through
+                raise StateError(f"{root / NOTES} names {name!r}, which leads out of its folder. {_REMEDY}")
             self._know(name, digest, origin)
         self.current: dict[str, str] = {}
         self.kept: list[str] = []
@@ -178,10 +183,11 @@ class PreparedFolder:
     # words that the user changed
 
     def adopt_edits(self, opened: OpenVault, label: Label) -> list[str]:
-        """Make every caption that was changed in this folder a decision of the user's; returns
-        the names of the files.
+        """Make all captions that were changed in this folder one decision of the user's; returns the names of the
+        files.
         """
-        found = []
+        found: dict[str, str] = {}
+        changed = []
         for name in sorted(self._known):
             path = self.root / name
             if not name.endswith(".txt") or not path.is_file():
@@ -189,30 +195,36 @@ class PreparedFolder:
             data = path.read_bytes()
             digest = hashlib.sha256(data).hexdigest()
             if digest not in self._known[name]:
-                self._adopt(opened, label, name, _text(data))
-                self._note(name, digest, Origin(self.photo_of(name)))
-                found.append(name)
-        return [*found, *self._adopt_lines(opened, label)]
+                self._say(found, name, _text(data))
+                changed.append((name, digest, Origin(self.photo_of(name))))
+        lines = self._changed_lines(found, changed)
+        edit_many(opened, label, found, as_is=True)
+        texts = [name for name, *_ in changed if name != METADATA]
+        for name, digest, origin in changed:
+            self._note(name, digest, origin)
+        return [*texts, *lines]
 
-    def _adopt_lines(self, opened: OpenVault, label: Label) -> list[str]:
-        """The same for metadata.jsonl, line by line."""
+    def _changed_lines(self, found: dict[str, str], changed: list[tuple[str, str, Origin]]) -> list[str]:
+        """The same for metadata.jsonl, line by line: what was said goes into the one, the file into the other."""
         path = self.root / METADATA
         if METADATA not in self._known or not path.is_file() or sha256_file(path) in self._known[METADATA]:
             return []
         written = {item["file"]: item["text"] for item in self.record.get("pictures", ())}
-        found = []
+        names = []
         for line in lines_of(path):
             name, text = str(line["file_name"]), str(line.get("text", ""))
             if name in self._known and one_line(text) != one_line(written.get(name, "")):
-                self._adopt(opened, label, name, one_line(text))
-                found.append(f"{METADATA}: {name}")
-        self._note(METADATA, sha256_file(path), Origin())
-        return found
+                self._say(found, name, one_line(text))
+                names.append(f"{METADATA}: {name}")
+        changed.append((METADATA, sha256_file(path), Origin()))
+        return names
 
-    def _adopt(self, opened: OpenVault, label: Label, name: str, text: str) -> None:
+    def _say(self, found: dict[str, str], name: str, text: str) -> None:
+        """Add what a file says of its photo; the last file counts."""
         photo = self.photo_of(name)
         if photo:
-            edit(opened, label, photo, text, as_is=True)
+            found.pop(photo, None)
+            found[photo] = text
 
     def foreign_lines(self) -> list[dict[str, Any]]:
         """Lines of metadata.jsonl about pictures that are not ours: the user's own, which stay."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from twinloop.domain.vault import Person
 from twinloop.stages.vault.dataset.folder.carried import pictures_of
 from twinloop.stages.vault.dataset.folder.prepared import PreparedFolder
-from twinloop.stages.vault.dataset.folder.whose import GIVING, said_last
+from twinloop.stages.vault.dataset.folder.whose import GIVING, SaidOfFaces
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.passed_over import Exclusions
 from twinloop.stages.vault.people.membership import ids_merged_into
@@ -20,13 +20,13 @@ def still_theirs(opened: OpenVault, person: Person, folder: PreparedFolder, gone
     replaced, where they lay.
     """
     ids = ids_merged_into(opened.decisions.active("merge"), person.id)
-    said = opened.decisions.active(*GIVING)
+    said = SaidOfFaces(opened.decisions.active(*GIVING))
     exclusions = Exclusions(opened.record.exclude)
     listed = pictures_of(folder)
     found = set()
     for photo in gone:
         picture = listed(photo)
-        owner = said_last(said, photo, picture, ids)
+        owner = said.last(photo, picture, ids)
         path = str(picture["source"]["path"])
         if (owner is None or owner in ids) and not (path and _is_passed_over(opened, exclusions, path)):
             found.add(photo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
@@ -26,17 +27,30 @@ def is_cut_of(picture: Mapping[str, Any], key: FaceKey) -> bool:
     return bool(x0 <= x <= x1 and y0 <= y <= y1)
 
 
-def said_last(decisions: Iterable[Decision], photo: str, picture: Mapping[str, Any], person: Set[str]) -> str | None:
-    """The id of whose the face on a picture is by the last standing decision about it; "" = not of this person; None =
-    nothing was said.
+class SaidOfFaces:
+    """What standing decisions say of whose faces are, by photo: asked for many photos, each decision is read once."""
 
-    Args:
-        photo: sha256. person: the ids of the one in whose training set the picture lies.
-    """
-    found: str | None = None
-    for made in decisions:
-        if made.kind not in GIVING or (made.kind == "reject" and made.data["person"] not in person):
-            continue
-        if any(key.sha256 == photo and is_cut_of(picture, key) for key in faces_of(made.data)):
-            found = "" if made.kind == "reject" else made.data["new" if made.kind == "split" else "person"]
-    return found
+    def __init__(self, decisions: Iterable[Decision]) -> None:
+        self._said: dict[str, list[tuple[Decision, list[FaceKey]]]] = defaultdict(list)
+        for made in decisions:
+            if made.kind in GIVING:
+                faces: dict[str, list[FaceKey]] = defaultdict(list)
+                for key in faces_of(made.data):
+                    faces[key.sha256].append(key)
+                for photo, keys in faces.items():
+                    self._said[photo].append((made, keys))
+
+    def last(self, photo: str, picture: Mapping[str, Any], person: Set[str]) -> str | None:
+        """The id of whose the face on a picture is by the last of them about it; "" = not of this person; None =
+        nothing was said.
+
+        Args:
+            photo: sha256. person: the ids of the one in whose training set the picture lies.
+        """
+        found: str | None = None
+        for made, keys in self._said.get(photo, ()):
+            if made.kind == "reject" and made.data["person"] not in person:
+                continue
+            if any(is_cut_of(picture, key) for key in keys):
+                found = "" if made.kind == "reject" else made.data["new" if made.kind == "split" else "person"]
+        return found

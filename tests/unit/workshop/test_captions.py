@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from twinloop.facets import composition, expression, face_angle, framing, lighting, setting
-from twinloop.nano import captions
 from twinloop.nano.world.params import Identity, Scene, sample_identity, sample_scene
+from workshop import captions
 
 
 def test_phrases_are_the_facets_own() -> None:
