@@ -18,6 +18,7 @@ from twinloop.domain.records import Mask, TrainingSample
 from twinloop.domain.wording import NO_PHOTO_TO_TRAIN_ON
 from twinloop.errors import NothingToDo, StateError
 from twinloop.store.atomic import sha256_file, storage_errors, write_bytes
+from twinloop.store.pictures.colours import has_other_colours
 from twinloop.store.pictures.images import load_image
 from twinloop.store.pictures.provenance import clean_png
 
@@ -110,12 +111,20 @@ def _picture(number: int, sample: TrainingSample) -> Picture:
 
 
 def _ready(path: Path) -> bool:
-    """Whether other programs see the same picture: a common format, and no turn that only EXIF tells."""
+    """Whether other programs see the same picture: a common format, no turn that only EXIF tells, no colours that only
+    a profile tells, nothing transparent, no more than 8 bits.
+    """
     if path.suffix.lower() not in READ_EVERYWHERE:
         return False
     try:
         with Image.open(path) as image:
-            return image.format in ("JPEG", "PNG", "WEBP") and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+            return (
+                image.format in ("JPEG", "PNG", "WEBP")
+                and image.mode in ("RGB", "L")
+                and not image.has_transparency_data
+                and not has_other_colours(image)
+                and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+            )
     except (OSError, ValueError, SyntaxError):
         return False
 

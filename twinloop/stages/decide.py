@@ -63,14 +63,16 @@ class StopRule(Protocol):
 
 @dataclass(frozen=True)
 class HighApproval:
-    """Approval above the rate for so many rounds running."""
+    """Approval above the rate for so many rounds running, none of which was rolled back."""
 
     rate: float
     rounds: int
 
     def __call__(self, rounds: Sequence[RoundFacts]) -> Stop | None:
         last = rounds[-self.rounds :]
-        if len(last) < self.rounds or any(r.total == 0 or r.approved / r.total <= self.rate for r in last):
+        if len(last) < self.rounds or any(r.drifted or r.total == 0 for r in last):
+            return None
+        if any(r.approved / r.total <= self.rate for r in last):
             return None
         return Stop("approval", f"approval above {percent(self.rate)} in {self.rounds} rounds running", True)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 
 from tests.contract.makers import samples
 from tests.helpers.raw_files import dng
@@ -76,9 +76,16 @@ def test_prior_images_come_once_each_and_change_no_repeats_of_the_subject(tmp_pa
 
 
 def test_what_others_would_see_differently_is_made_anew(tmp_path: Path) -> None:
-    """A turn that only EXIF tells, and formats that not every trainer reads; the mark of a synthetic picture goes
-    along.
+    """A turn that only EXIF tells, formats that not every trainer reads, transparency, 16 bits, a profile; the mark of
+    a synthetic picture goes along.
     """
+    clear, deep, wide = tmp_path / "clear.png", tmp_path / "deep.png", tmp_path / "wide.jpg"
+    Image.fromarray(PIXELS).convert("RGBA").save(clear)
+    Image.new("I;16", (60, 40), 25700).save(deep)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    Image.fromarray(PIXELS).save(wide, icc_profile=profile)
+    (folder,) = folders_of([sample(clear), sample(deep), sample(wide)], "ana")
+    assert not any(picture.as_it_is for picture in folder.pictures)
     turned, odd, made = tmp_path / "turned.jpg", tmp_path / "odd.bmp", tmp_path / "made.png"
     exif = Image.Exif()
     exif[274] = 6

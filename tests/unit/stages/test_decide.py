@@ -46,6 +46,7 @@ def test_high_approval_twice_running() -> None:
     assert rule([low, high]) is None
     assert rule([high, exactly]) is None, "above 90 %, not at 90 %"
     assert rule([high, facts(0, 0)]) is None, "a round without images approves nothing"
+    assert rule([high, facts(10, 10, drifted=("identity",))]) is None, "a round that was rolled back is no success"
     decision = rule([low, high, high])
     assert decision is not None and decision.converged and decision.reason == "approval above 90% in 2 rounds running"
 

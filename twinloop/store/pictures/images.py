@@ -30,7 +30,9 @@ from twinloop.store.pictures.signatures import what_else
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
 """Pillow's names. JPEG takes the MPO of iPhones and Samsungs in: a JPEG with further pictures behind the first, which
 counts."""
-SUFFIXES = raw.SUFFIXES.union(".jpg .jpeg .jpe .jfif .mpo .png .webp .tif .tiff .bmp .gif .avif .heic .heif".split())
+SUFFIXES = raw.SUFFIXES.union(
+    ".jpg .jpeg .jpe .jfif .mpo .png .webp .tif .tiff .bmp .gif .avif .heic .heif .hif".split()
+)
 """Of photos, raw ones included, which may be anything of this by their content."""
 MAX_PIXELS = 178_956_970
 """Where Pillow, too, sees a decompression bomb: half a gigabyte as RGB."""
@@ -291,6 +293,8 @@ def _upright(image: Image.Image) -> Image.Image:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         return _deep_grey(image).convert("RGB")
+    if image.mode in ("RGB", "L") and "transparency" in image.info:  # one colour of the file stands for none
+        image = image.convert("RGBA")
     if image.mode in ("RGBA", "LA", "PA") or (image.mode == "P" and "transparency" in image.info):
         return _on_white(image)
     return image if image.mode == "RGB" else image.convert("RGB")

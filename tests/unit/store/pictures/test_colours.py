@@ -28,24 +28,27 @@ def lab_profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 
 
-def linear() -> bytes:
+def linear(name: str = "mine") -> bytes:
     """sRGB's primaries with another curve: an sRGB profile whose tone curves say gamma 1.0."""
     data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     at = data.find(b"para")
     assert at > 0, "the built-in sRGB profile has parametric curves"
     size = {0: 1, 1: 3, 2: 4, 3: 5, 4: 7}[int.from_bytes(data[at + 8 : at + 10], "big")]
     data[at + 12 : at + 12 + 4 * size] = (65536).to_bytes(4, "big") * 1 + data[at + 16 : at + 12 + 4 * size]
-    name = data.find("sRGB".encode("utf-16-be"))
-    while name >= 0:
-        data[name : name + 8] = "mine".encode("utf-16-be")
-        name = data.find("sRGB".encode("utf-16-be"))
-    return bytes(data)
+    return bytes(data).replace("sRGB".encode("utf-16-be"), name.encode("utf-16-be"))
 
 
 def test_pixels_of_another_space_become_srgb() -> None:
     plain, changed = colour(with_profile(None)), colour(with_profile(linear()))
     assert plain == [200, 60, 40]
     assert changed != plain and changed[1] > plain[1] + 10  # less steep a curve: darks are lighter than they look
+
+
+def test_a_profile_is_judged_by_what_it_does_and_not_by_its_name() -> None:
+    """Phones call theirs "Display P3 Gamut with sRGB Transfer", GIMP "built-in Linear sRGB"."""
+    called_so = linear("sRGB")
+    assert "sRGB" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(called_so)))
+    assert colour(with_profile(called_so)) == colour(with_profile(linear())) != [200, 60, 40]
 
 
 def test_srgb_itself_and_no_profile_change_nothing() -> None:

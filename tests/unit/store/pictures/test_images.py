@@ -424,3 +424,19 @@ def test_a_folder_that_may_not_be_read_is_not_an_empty_one(tmp_path: Path, monke
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(InputError, match=r"Cannot look into the folder .*Permission denied"):
         find_images(tmp_path)
+
+
+@pytest.mark.parametrize(("mode", "colour", "key"), [("RGB", (255, 0, 255), (255, 0, 255)), ("L", 0, 0)])
+def test_the_one_colour_that_stands_for_nothing_is_laid_on_white(mode: str, colour: object, key: object) -> None:
+    picture = Image.new(mode, (8, 8), colour)  # type: ignore[arg-type]
+    picture.paste(Image.new(mode, (4, 8), (10, 20, 30) if mode == "RGB" else 20), (4, 0))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", transparency=key)
+    pixels = decode(buffer.getvalue())
+    assert pixels[0, 0].tolist() == [255, 255, 255]
+    assert pixels[0, 7].tolist() == ([10, 20, 30] if mode == "RGB" else [20, 20, 20])
+
+
+def test_heif_of_cameras_is_found_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "DSC0001.HIF").write_bytes(b"x")
+    assert [path.name for path in find_images(tmp_path)] == ["DSC0001.HIF"]
