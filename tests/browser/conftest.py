@@ -151,6 +151,8 @@ def visit(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..
         for watched in pages:
             sys.stdout.write(watched.seen())
     for context in contexts:
+        for page in context.pages:
+            page.unroute_all(behavior="ignoreErrors")  # a question under way would end in the next test
         context.close()
 
 
