@@ -15,6 +15,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -93,11 +94,11 @@ def main() -> None:
                 for one in every:
                     catalog.put(one)
             run, pictures = run_of(seen, made, args.rounds), Pictures(space.root)
-            told(count, "report", lambda run=run, space=space, pictures=pictures: round_sheets(run, space, pictures))
+            told(count, "report", partial(round_sheets, run, space, pictures))
         photos = [Photo(Path(f"{one.sha256}.jpg"), one) for one in seen]
-        told(count, "near_duplicate", lambda photos=photos: near_duplicate(photos, character=False))
-        told(count, "other_person", lambda photos=photos: other_person(photos, likeness=USUAL))
-        told(count, "several_people", lambda photos=photos: several_people(photos, USUAL))
+        told(count, "near_duplicate", partial(near_duplicate, photos, character=False))
+        told(count, "other_person", partial(other_person, photos, likeness=USUAL))
+        told(count, "several_people", partial(several_people, photos, USUAL))
 
 
 if __name__ == "__main__":
