@@ -20,7 +20,7 @@ pytest.importorskip("diffusers")
 from PIL import Image  # noqa: E402
 
 from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
-from tests.contract.tiny_bases import LORA, TinyBase, both_files, offline  # noqa: E402
+from tests.contract.tiny_bases import CLIP_ALONE, LORA, TinyBase, both_files, offline  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from tests.helpers.training_memory import demand_of  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
@@ -34,7 +34,6 @@ from twinloop.domain.shots import Shot  # noqa: E402
 from twinloop.families import FAMILIES, clip  # noqa: E402
 from twinloop.store.models.lora_file import header_texts  # noqa: E402
 
-CLIP_ALONE = sorted(name for name, family in FAMILIES.items() if family.clip_alone)
 ROOM = 14
 ONE, TWO, THREE = "photo of ohwx ana", "photo of ohwx ana smiling " * 4, "a photo of a woman indoors profile " * 6
 """4, 20 and 42 tokens."""

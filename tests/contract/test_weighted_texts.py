@@ -13,12 +13,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from tests.contract.makers import GENERATION, SIZE, samples, shots  # noqa: E402
-from tests.contract.tiny_bases import TinyBase, offline  # noqa: E402
+from tests.contract.tiny_bases import CLIP_ALONE, TinyBase, offline  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.domain.weighted_text import read_weights  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
-CLIP_ALONE = sorted(name for name, family in FAMILIES.items() if family.clip_alone)
 TOKENS = 16
 """Of a chunk of the tiny models, those that open and close it included."""
 

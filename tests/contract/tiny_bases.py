@@ -23,13 +23,15 @@ from twinloop.adapters.diffusion.base_model import BaseModel, open_base
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
 from twinloop.domain.records import TrainingSample
-from twinloop.families import Family
+from twinloop.families import FAMILIES, Family
 from twinloop.ports import TrainingSettings
 from twinloop.store.models.lora_file import kohya_path
 
 LORA = Path("lora.safetensors")
 OF_A_KIND = ("flux", "flux2", "qwen-image", "sd15", "sd35", "sdxl", "zimage")
 """One family for each class of denoiser: what a LoRA's layers see depends on that alone."""
+CLIP_ALONE = sorted(name for name, family in FAMILIES.items() if family.clip_alone)
+"""Families whose words come from CLIP alone."""
 
 
 @dataclass(frozen=True)

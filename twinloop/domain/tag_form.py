@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 
 from twinloop.domain.captions import parts_of, plain
+from twinloop.domain.weighted_text import WeightedText, read_weights
 
 _KINDS: Mapping[str, re.Pattern[str]] = {
     "scores or ratings": re.compile(r"(?:score|rating|source)[_:]\w+", re.IGNORECASE),
-    "weights": re.compile(r"[(\[][^()\[\]]+:\s*\d*\.?\d+\s*[)\]]"),
     "escaped brackets": re.compile(r"\\[()]"),
     # not in the faces among the tags, such as o_o and ^_^
     "underscores": re.compile(r"[^\W_]{2,}_+\w|[^\W_]_+[^\W_]{2,}|_\("),
@@ -30,7 +30,8 @@ def other_than_tags(caption: str, trigger: str) -> dict[str, str]:
     parts = [part for part in parts_of(caption) if plain(part) not in names]
     found: dict[str, str] = {}
     for part in parts:
-        kind = next((kind for kind, pattern in _KINDS.items() if pattern.search(part)), None)
+        weighted = isinstance(read_weights(part), WeightedText)
+        kind = "weights" if weighted else next((kind for kind, form in _KINDS.items() if form.search(part)), None)
         if kind is not None:
             found.setdefault(kind, part)
     if len(parts) == 1 and len(parts[0].split()) > _ONE_TAG:
