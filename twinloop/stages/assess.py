@@ -61,7 +61,7 @@ def assess(
             samples["quality"].append(quality(observation))
     ordered = {name: samples[name] for name in METRICS if name in samples}
     ordered["overall"] = overall(ordered)
-    metrics = {name: bootstrap_mean(values, seed=version) for name, values in ordered.items()}
+    metrics = {name: _with_interval(name, bootstrap_mean(values, seed=version)) for name, values in ordered.items()}
     hits = {facet.name: [found.get(facet.name) for found in asked] for facet in observer.facets}
     return PanelScore(version, metrics, ordered, {name: row for name, row in hits.items() if set(row) != {None}})
 
@@ -144,4 +144,9 @@ def compare(before: PanelScore, after: PanelScore, metric: str = "overall") -> E
     """
     if metric not in before.samples or metric not in after.samples:
         return None
-    return paired_difference(before.samples[metric], after.samples[metric], seed=after.version)
+    difference = paired_difference(before.samples[metric], after.samples[metric], seed=after.version)
+    return _with_interval(metric, difference)
+
+
+def _with_interval(metric: str, estimate: Estimate) -> Estimate:
+    return estimate.of_pairs() if metric == "diversity" else estimate

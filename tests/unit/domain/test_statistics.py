@@ -139,3 +139,17 @@ def test_an_estimate_survives_json_to_four_digits(value: float, low: float, high
     assert back.n == n
     assert back.value == pytest.approx(value, abs=5.1e-5)
     assert Estimate.from_json(back.to_json()) == back
+
+
+def test_a_mean_over_pairs_is_in_its_interval_as_often_as_it_should_be() -> None:
+    """The mean distance of any two of some points on a line, whose own values each image's mean is taken of."""
+    rng, size, wanted = np.random.default_rng(0), 24, 2 / math.sqrt(math.pi)  # of two standard normal numbers
+    inside = {"values": 0, "pairs": 0}
+    draws = 400
+    for seed in range(draws):
+        points = rng.normal(size=size)
+        values = np.abs(points[:, None] - points).sum(axis=1) / (size - 1)
+        alone = bootstrap_mean(values.tolist(), seed)
+        for name, estimate in (("values", alone), ("pairs", alone.of_pairs())):
+            inside[name] += estimate.low <= wanted <= estimate.high
+    assert inside["values"] / draws < 0.8 and 0.91 < inside["pairs"] / draws < 0.98

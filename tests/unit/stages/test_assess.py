@@ -230,6 +230,15 @@ def test_versions_are_compared_image_by_image() -> None:
     assert compare(score(1, overall=[0.1]), score(2, quality=[0.1]), "quality") is None
 
 
+def test_diversity_is_a_mean_over_pairs() -> None:
+    values = {"before": [0.5, 0.6, 0.4, 0.5, 0.7, 0.6], "after": [0.6, 0.6, 0.5, 0.7, 0.7, 0.5]}
+    changes = [
+        compare(score(1, **{name: values["before"]}), score(2, **{name: values["after"]}), name)
+        for name in ("quality", "diversity")
+    ]
+    assert changes[0] is not None and changes[1] == changes[0].widened(2)
+
+
 def test_fakes_carry_their_truth() -> None:
     """What this file leans on."""
     from twinloop.adapters.fakes import FakeTruth
