@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -201,7 +202,7 @@ def _open_to_read(path: Path, kind: Kind) -> sqlite3.Connection | None:
         StateError: it is a database of another kind.
     """
     for name in (path, *(Path(f"{path}-{log}") for log in ("journal", "wal", "shm"))):
-        if name.exists() and not name.is_file():
+        if _is_no_file(name):
             raise StorageError(f"Cannot open {path}: {name} is no file. {_IN_THE_WAY}")
     if not path.is_file():
         return None
@@ -219,6 +220,14 @@ def _open_to_read(path: Path, kind: Kind) -> sqlite3.Connection | None:
         raise
     connection.close()
     return None
+
+
+def _is_no_file(path: Path) -> bool:
+    # one look: whoever closes the database last takes its logs away, between two looks if need be
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _is_of(connection: sqlite3.Connection, kind: Kind) -> bool:

@@ -229,3 +229,13 @@ def test_a_pipe_in_the_place_of_its_log_is_not_waited_for(opened: Opening, tmp_p
     os.mkfifo(tmp_path / "a.sqlite-journal")
     with pytest.raises(StorageError, match=r"a\.sqlite-journal is no file.*move away"):
         opened(path)
+
+
+@EACH
+def test_a_log_may_go_while_it_is_looked_at(opened: Opening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever closes the database last takes it away: of two looks the first may find it and the second not."""
+    path = tmp_path / "a.sqlite"
+    opened(path).close()
+    seen = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda self: self.name.endswith("-shm") or seen(self))
+    opened(path).close()
