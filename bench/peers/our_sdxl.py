@@ -62,12 +62,15 @@ def train(
     import json
     from dataclasses import replace
 
-    from twinloop.adapters.diffusion.base_choice import BaseChoice
-    from twinloop.adapters.diffusion.base_model import open_base
-    from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
-    from twinloop.domain.records import TrainingSample
-    from twinloop.families import FAMILIES
-    from twinloop.store.atomic import sha256_file
+    from twinloop.system.collector import importing
+
+    with importing():  # as `wiring.extras.with_extra`
+        from twinloop.adapters.diffusion.base_choice import BaseChoice
+        from twinloop.adapters.diffusion.base_model import open_base
+        from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
+        from twinloop.domain.records import TrainingSample
+        from twinloop.families import FAMILIES
+        from twinloop.store.atomic import sha256_file
 
     CLOCK.mark("imports")
     family = replace(FAMILIES["sdxl"], targets=targets or FAMILIES["sdxl"].targets)

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from twinloop.domain.extras import EXTRAS, MODULES, OPTIONAL
 from twinloop.errors import MissingExtra, TwinLoopError
+from twinloop.system.collector import importing
 
 T = TypeVar("T")
 
@@ -19,7 +20,8 @@ def with_extra(what: str, extra: str, load: Callable[[], T]) -> T:
         MissingExtra: naming the extra.
     """
     try:
-        return load()
+        with importing():
+            return load()
     except (ImportError, RuntimeError) as error:
         name = _missing_library(error)
         if name is None:

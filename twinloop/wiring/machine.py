@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from twinloop.errors import InputError
 from twinloop.ports import Reporter
+from twinloop.system.collector import importing
 
 if TYPE_CHECKING:
     from twinloop.adapters.diffusion.base_choice import BaseChoice
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 def device_name(device: str = "auto") -> str:
     """Where models would run: the GPU's name, ``mps``, or ``cpu``; says so when PyTorch is missing."""
     try:
-        from twinloop.adapters.diffusion.compute import device_name as found
+        with importing():
+            from twinloop.adapters.diffusion.compute import device_name as found
     except ModuleNotFoundError:
         return "cpu (PyTorch is not installed; needed for generating and training)"
     return found(device)
