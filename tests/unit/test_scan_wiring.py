@@ -23,7 +23,7 @@ from twinloop.wiring import scanning
 from twinloop.wiring.workers import worker_count
 
 VERSIONS = {
-    "aligned_face._VERSION": 1,
+    "aligned_face._VERSION": 2,
     "blaze_face._VERSION": 2,
     "fsanet._VERSION": 1,
     "landmark_pose._VERSION": 1,
@@ -35,7 +35,7 @@ VERSIONS = {
     "yolov8._EYES_VERSION": 3,
     "yunet._VERSION": 1,
     "place_tags._VERSION": 1,
-    "face_quality._VERSION": 1,
+    "face_quality._VERSION": 2,
 }
 
 
@@ -94,7 +94,7 @@ def test_the_stamp_rises_with_the_versions_of_the_detectors() -> None:
         for target in statement.targets
         if isinstance(target, ast.Name) and target.id in ("VERSION", "_VERSION", "_EYES_VERSION")
     }
-    assert (scanning._DETECTORS, found) == (4, VERSIONS)
+    assert (scanning._DETECTORS, found) == (5, VERSIONS)
 
 
 def test_no_models_is_told_when_the_scanner_is_entered_with_and_without_workers(tmp_path: Path) -> None:

@@ -208,15 +208,18 @@ def _largest(region: Box, picture: tuple[int, int], head: Box) -> tuple[int, int
     if scale < SAME_SCALE or min(region.width - picture[0], region.height - picture[1]) < FINE_STEP:
         scale = 1.0
     across, down = int(picture[0] * scale), int(picture[1] * scale)
-    x = _offset(region.x0, region.x1, across, head.x0, head.x1)
-    y = _offset(region.y0, region.y1, down, head.y0, head.y1)
+    x = start_around(region.x0, region.x1, across, head.x0, head.x1)
+    y = start_around(region.y0, region.y1, down, head.y0, head.y1)
     return x, y, x + across, y + down
 
 
-def _offset(low: float, high: float, length: int, first: float, last: float) -> int:
-    """Where a stretch of ``length`` begins: in the middle of low..high, moved until first..last is in it."""
-    start = (low + high - length) / 2
-    start = min(max(start, last - length), first) if last - first <= length else (first + last - length) / 2
+def start_around(low: float, high: float, length: int, first: float, last: float) -> int:
+    """Where a stretch of ``length`` pixels of low..high begins: in the middle, moved no further than until first..last
+    is in it, or is cut off alike at both ends where it is longer.
+    """
+    if last - first > length:
+        return int(min(max((first + last - length) // 2, low), high - length))
+    start = min(max((low + high - length) / 2, last - length), first)
     whole = first // 1 if start >= first else -(-start // 1) if start < last - length + 1e-9 else start // 1
     return int(min(max(whole, low), high - length))
 

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from twinloop.domain.faces import Box
+
 
 @dataclass(frozen=True)
 class Gap:
@@ -73,6 +75,8 @@ class Shot:
         source: a real photo to start from (image-to-image), or None.
         references: other real photos of the person, which a model that looks at several is shown after ``source``.
         face_prompt: what is asked of the face alone where it is redrawn (`stages.face_detail`), "" = it is not.
+        source_faces: the person's face in ``source``, then in each of ``references``, in pixels of the upright photo;
+            None = not known. Empty = in none of them.
     """
 
     key: str
@@ -86,6 +90,11 @@ class Shot:
     source: str | None = None
     references: tuple[str, ...] = ()
     face_prompt: str = ""
+    source_faces: tuple[Box | None, ...] = ()
+
+    def face_in(self, number: int) -> Box | None:
+        """The face in a photo that the shot names, 0 = its source."""
+        return self.source_faces[number] if number < len(self.source_faces) else None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -100,6 +109,7 @@ class Shot:
             "source": self.source,
             **({"references": list(self.references)} if self.references else {}),
             **({"face_prompt": self.face_prompt} if self.face_prompt else {}),
+            **({"source_faces": [box and box.to_list() for box in self.source_faces]} if self.source_faces else {}),
         }
 
     @classmethod
@@ -116,4 +126,5 @@ class Shot:
             source=data["source"],
             references=tuple(data.get("references", ())),
             face_prompt=data.get("face_prompt", ""),
+            source_faces=tuple(box and Box(*box) for box in data.get("source_faces", ())),
         )

@@ -71,6 +71,7 @@ def _shot(gap: Gap, index: int, gaps: Sequence[Gap], facets: Sequence[Facet], se
     if settings.photos and rng.random() < settings.from_photos:
         angle, turn = next(iter(wanted.get("face_angle", {}).items()), ("", 0))
         sources = choose(settings.photos, angle, turn % 2, settings.references, rng)
+    known = {photo.path: photo.face for photo in settings.photos if photo.face is not None}
     return Shot(
         key=f"{gap.facet}_{gap.value}_{index:03d}", facet=gap.facet, value=gap.value, index=index,
         prompt=settings.voice.prompt(facets, wanted),
@@ -78,6 +79,7 @@ def _shot(gap: Gap, index: int, gaps: Sequence[Gap], facets: Sequence[Facet], se
         seed=seed, traits=tuple(sorted(traits.items())),
         source=sources[0] if sources else None, references=sources[1:],
         face_prompt=settings.voice.face_prompt(facets, wanted) if settings.faces else "",
+        source_faces=tuple(known.get(path) for path in sources) if known.keys() & set(sources) else (),
     )  # fmt: skip
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+from twinloop.domain.faces import Box
 from twinloop.domain.observation import Observation
 from twinloop.facets import face_angle
 
@@ -25,22 +26,31 @@ class Source:
     """A real photo to start from.
 
     Attributes:
-        yaw: of the head in degrees, more than 0 = to the viewer's right. quality: of the face, 0..1. None = not
-            measured.
+        yaw: of the head in degrees, more than 0 = to the viewer's right. quality: of the face, 0..1. face: in pixels.
+            None = not measured.
     """
 
     path: str
     yaw: float | None = None
     quality: float | None = None
+    face: Box | None = None
 
 
 def sources_json(photos: Sequence[Source]) -> dict[str, Any]:
     """sources.json."""
-    return {"photos": [asdict(photo) for photo in photos]}
+    return {"photos": [_written(photo) for photo in photos]}
+
+
+def _written(photo: Source) -> dict[str, Any]:
+    face = {} if photo.face is None else {"face": photo.face.to_list()}
+    return {"path": photo.path, "yaw": photo.yaw, "quality": photo.quality, **face}
 
 
 def sources_from_json(data: Any) -> tuple[Source, ...]:
-    return tuple(Source(item["path"], item["yaw"], item["quality"]) for item in data["photos"])
+    return tuple(
+        Source(item["path"], item["yaw"], item["quality"], Box(*item["face"]) if item.get("face") else None)
+        for item in data["photos"]
+    )
 
 
 def source_of(path: str, seen: Observation) -> Source:
@@ -53,6 +63,7 @@ def source_of(path: str, seen: Observation) -> Source:
         path,
         None if face.pose is None else round(face.pose.yaw, 1),
         None if quality is None else round(quality, 3),
+        Box(*face.box.to_list()),
     )
 
 

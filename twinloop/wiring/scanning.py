@@ -26,7 +26,7 @@ from twinloop.wiring.names import nano_detectors_path
 from twinloop.wiring.workers import MIN_FACE, MODELS, worker_count
 
 _MOST_WORKERS = 16
-_DETECTORS = 4
+_DETECTORS = 5
 """Raised with the version in any detector's own fingerprint."""
 
 

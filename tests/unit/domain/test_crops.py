@@ -65,6 +65,26 @@ def test_a_cut_lies_in_the_photo_holds_the_face_and_is_never_enlarged(
     assert x0 <= face.x0 + slack and y0 <= face.y0 + slack and x1 >= face.x1 - slack and y1 >= face.y1 - slack
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "face"),
+    [
+        (112, 1279, Box(61, 125, 109, 189)),
+        (586, 557, Box(114, 6, 580, 538)),
+        (558, 599, Box(53, 48, 552, 589)),
+    ],
+)
+def test_a_head_too_large_for_the_cut_is_cut_off_alike_and_its_face_is_whole(
+    width: int, height: int, face: Box
+) -> None:
+    window = cut(width, height, face, [], "keep", 1024)
+    assert window is not None
+    x0, y0, x1, y1 = window.box
+    slack = 1 + crops.SLACK * face.height
+    assert x0 <= face.x0 + slack and y0 <= face.y0 + slack and x1 >= face.x1 - slack and y1 >= face.y1 - slack
+    head = head_of(face, width, height)
+    assert head.width > x1 - x0 and abs((head.x0 + head.x1) - (x0 + x1)) <= 2
+
+
 @given(photos(), SIZES, st.sampled_from(FRAMINGS))
 def test_the_head_is_whole_wherever_the_photo_has_room(photo: tuple[int, int, Box], size: int, framing: str) -> None:
     width, height, face = photo

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit import things
+from twinloop.domain.faces import Box
 from twinloop.domain.shots import Shot, derive_seed, images_needed
 
 
@@ -94,6 +95,7 @@ def test_a_gap_is_a_recommendation() -> None:
         seed=st.integers(0, 2**63 - 1),
         source=st.none() | st.text(),
         traits=st.dictionaries(st.text(), st.text(), max_size=4).map(lambda traits: tuple(sorted(traits.items()))),
+        source_faces=st.lists(st.none() | st.builds(Box, *[st.integers(0, 9999)] * 4), max_size=3).map(tuple),
     )
 )
 def test_a_shot_comes_back_from_json(shot: Shot) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.things import gap
+from twinloop.domain.faces import Box
 from twinloop.domain.shots import Shot, derive_seed
 from twinloop.facets import BUILTIN
 from twinloop.stages.fixed_shots import plan_panel
@@ -120,6 +121,16 @@ def test_a_share_starts_from_real_photos(share: float, low: int, high: int) -> N
     started = [shot.source for shot in shots if shot.source is not None]
     assert low <= len(started) <= high
     assert set(started) <= {"a.jpg", "b.jpg"}
+
+
+def test_a_shot_says_where_the_face_is_in_each_photo_it_names() -> None:
+    faces = {"a.jpg": Box(1, 2, 30, 40), "b.jpg": None, "c.jpg": Box(5, 6, 70, 80)}
+    photos = tuple(Source(path, face=face) for path, face in faces.items())
+    for shot in plan([gap()], BUILTIN, settings(num_per_gap=9, from_photos=1.0, photos=photos, references=3)):
+        assert shot.source is not None
+        assert shot.source_faces == tuple(faces[path] for path in (shot.source, *shot.references))
+    unknown = settings(num_per_gap=3, from_photos=1.0, photos=(Source("a.jpg"),))
+    assert all(shot.source_faces == () for shot in plan([gap()], BUILTIN, unknown))
 
 
 def test_a_shot_starts_from_the_pose_it_asks_for_and_names_as_many_photos_as_wanted() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.things import face, observation
+from twinloop.domain.faces import Box
 from twinloop.stages.sources import NEAR, Source, choose, source_of, sources_from_json, sources_json
 
 YAWS = (0.0, 5.0, -8.0, 25.0, -30.0, 44.0, 62.0, -70.0, -66.0, 12.0, -15.0, 3.0)
 PHOTOS = tuple(Source(f"{number:02d}.jpg", yaw, 0.8) for number, yaw in enumerate(YAWS))
+BOX = Box(20, 20, 70, 80)
+"""Of `things.face`."""
 BY_PATH = {photo.path: photo for photo in PHOTOS}
 numbers = st.one_of(st.none(), st.floats(-90, 90))
 sources = st.lists(
@@ -90,13 +94,15 @@ def test_at_least_a_few_are_near() -> None:
 
 
 def test_what_was_measured_decides() -> None:
-    assert source_of("a.jpg", observation(faces=[face(31.26, 0.7)])) == Source("a.jpg", 31.3), (
+    assert source_of("a.jpg", observation(faces=[face(31.26, 0.7)])) == Source("a.jpg", 31.3, face=BOX), (
         "a detector's confidence is no quality"
     )
-    assert source_of("a.jpg", observation(measures={"face_quality": 0.25})) == Source("a.jpg", 0.0, 0.25)
-    assert source_of("a.jpg", observation(faces=[face(None)])) == Source("a.jpg")
+    assert source_of("a.jpg", observation(measures={"face_quality": 0.25})) == Source("a.jpg", 0.0, 0.25, BOX)
+    assert source_of("a.jpg", observation(faces=[face(None)])) == Source("a.jpg", face=BOX)
     assert source_of("a.jpg", observation(faces=[])) == Source("a.jpg", None, 0.0)
 
 
 def test_they_are_read_as_they_were_written() -> None:
-    assert sources_from_json(sources_json(PHOTOS)) == PHOTOS
+    photos = (*PHOTOS, Source("a.jpg", None, 0.5, BOX))
+    assert sources_from_json(json.loads(json.dumps(sources_json(photos)))) == photos
+    assert "face" not in sources_json(PHOTOS)["photos"][0]

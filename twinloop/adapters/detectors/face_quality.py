@@ -19,7 +19,7 @@ from twinloop.domain.faces import Face, ImageArray
 from twinloop.errors import ModelFileError
 
 _LEAST_SIDE = 16
-_VERSION = 1
+_VERSION = 2
 
 
 class EDifFiqa:

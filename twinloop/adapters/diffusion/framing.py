@@ -1,4 +1,4 @@
-"""Photos of any size -> pictures of a few training sizes: aspect buckets, scaling, centre crop."""
+"""Photos of any size -> pictures of a few training sizes: aspect buckets, scaling, a crop around the face."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from twinloop.domain.faces import ImageArray
+from twinloop.domain.crops import start_around
+from twinloop.domain.faces import Box, ImageArray
 
 WIDEST = 2.0
 """Longest side over shortest side of a bucket."""
@@ -69,14 +70,26 @@ def own_bucket(width: int, height: int, resolution: int, step: int) -> tuple[int
     return (long, short) if width > height else (short, long)
 
 
-def cover(width: int, height: int, wide: int, tall: int) -> Framing:
-    """Scale a photo until it covers ``wide`` x ``tall``, then crop the middle."""
+def cover(width: int, height: int, wide: int, tall: int, face: Box | None = None) -> Framing:
+    """Scale a photo until it covers ``wide`` x ``tall``, then crop the middle, moved no further than until the face is
+    in it.
+
+    Args:
+        face: in pixels of the photo; None = not known.
+    """
     factor = max(wide / width, tall / height)
     scaled = max(wide, round(width * factor)), max(tall, round(height * factor))
-    return Framing(wide, tall, (scaled[0] - wide) // 2, (scaled[1] - tall) // 2, scaled, (width, height))
+    wanted = Box(0, 0, *scaled) if face is None else _scaled(face, scaled[0] / width, scaled[1] / height)
+    left = start_around(0, scaled[0], wide, wanted.x0, wanted.x1)
+    top = start_around(0, scaled[1], tall, wanted.y0, wanted.y1)
+    return Framing(wide, tall, left, top, scaled, (width, height))
 
 
-def frame(width: int, height: int, resolution: int, step: int, *, buckets: bool) -> Framing:
+def _scaled(box: Box, across: float, down: float) -> Box:
+    return Box(box.x0 * across, box.y0 * down, box.x1 * across, box.y1 * down)
+
+
+def frame(width: int, height: int, resolution: int, step: int, *, buckets: bool, face: Box | None = None) -> Framing:
     """How a photo is brought to its bucket, or to the square of ``resolution``.
 
     A photo smaller than its bucket keeps about its own size: enlarged ones teach their blur. The square is that of a
@@ -84,11 +97,11 @@ def frame(width: int, height: int, resolution: int, step: int, *, buckets: bool)
     """
     if not buckets:
         side = max(step, resolution // step * step)
-        return cover(width, height, side, side)
+        return cover(width, height, side, side, face)
     wide, tall = bucket_for(width, height, resolution, step)
     if wide > width or tall > height:
         wide, tall = own_bucket(width, height, resolution, step)
-    return cover(width, height, wide, tall)
+    return cover(width, height, wide, tall, face)
 
 
 def remark_on_sizes(framings: Sequence[Framing], resolution: int, step: int) -> str:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from twinloop.adapters.diffusion.framing import cover
 from twinloop.adapters.diffusion.prompts import Shown
+from twinloop.domain.faces import Box
 from twinloop.domain.shots import Shot
 from twinloop.families.base import Editing
 from twinloop.ports import GenerationSettings
@@ -20,13 +21,14 @@ LONGEST = 4
 
 
 def start_photo(shot: Shot, settings: GenerationSettings) -> Image.Image:
-    """The photo that a shot starts from, scaled and cropped in the middle to the size to be made.
+    """The photo that a shot starts from, scaled and cropped to the size to be made: the middle, and the face in it.
 
     Raises:
         UnreadableImage.
     """
     image = load_image(Path(shot.source or "")).pixels
-    return Image.fromarray(cover(image.shape[1], image.shape[0], settings.width, settings.height).apply(image))
+    framing = cover(image.shape[1], image.shape[0], settings.width, settings.height, shot.face_in(0))
+    return Image.fromarray(framing.apply(image))
 
 
 def shown_photos(shot: Shot, editing: Editing, at_once: int, settings: GenerationSettings) -> list[Shown]:
@@ -36,15 +38,16 @@ def shown_photos(shot: Shot, editing: Editing, at_once: int, settings: Generatio
         UnreadableImage.
     """
     named = [shot.source or "", *shot.references][: min(at_once, max(1, settings.references))]
-    return [_shown(Path(path), editing, settings) for path in named]
+    return [_shown(Path(path), shot.face_in(number), editing, settings) for number, path in enumerate(named)]
 
 
-def _shown(path: Path, editing: Editing, settings: GenerationSettings) -> Shown:
+def _shown(path: Path, face: Box | None, editing: Editing, settings: GenerationSettings) -> Shown:
     image = load_image(path)
     height, width = image.pixels.shape[:2]
     wide, tall = _allowed(width, height) if editing.scales else (settings.width, settings.height)
-    photo = Image.fromarray(cover(width, height, wide, tall).apply(image.pixels))
-    return Shown(f"{image.sha256} {wide}x{tall}", photo)
+    framing = cover(width, height, wide, tall, face)
+    moved = f" at {framing.left},{framing.top}" if framing != cover(width, height, wide, tall) else ""
+    return Shown(f"{image.sha256} {wide}x{tall}{moved}", Image.fromarray(framing.apply(image.pixels)))
 
 
 def _allowed(width: int, height: int) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from twinloop.adapters.detectors.imaging import similarity, square_crop
 from twinloop.adapters.detectors.onnx_model import OnnxModel
@@ -20,7 +21,7 @@ from twinloop.errors import ModelFileError
 
 SIZE = 112
 _LEAST_SIDE = 16
-_VERSION = 1
+_VERSION = 2
 
 
 def aligned(image: ImageArray, face: Face) -> ImageArray:
@@ -28,7 +29,28 @@ def aligned(image: ImageArray, face: Face) -> ImageArray:
     if face.landmarks is None:
         return square_crop(image, face.box, 0.1, SIZE)
     matrix = similarity(face.landmarks, np.array(TEMPLATE, dtype=np.float32))
+    image, matrix = _not_much_larger(image, matrix)
     return np.asarray(cv2.warpAffine(image, matrix, (SIZE, SIZE), flags=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def _not_much_larger(image: ImageArray, matrix: FloatArray) -> tuple[ImageArray, FloatArray]:
+    """What a warp by ``matrix`` shows, in a picture less than twice as fine as the crop, and the matrix from there.
+
+    A warp looks at four pixels for each of its own: of a much finer picture it would pass most over, and let noise
+    through.
+    """
+    times = int(1 / max(float(np.hypot(*matrix[:, 0])), 1e-6))
+    if times < 2:
+        return image, matrix
+    corners = np.array([[[0, 0], [SIZE, 0], [0, SIZE], [SIZE, SIZE]]], np.float32)
+    there = cv2.transform(corners, cv2.invertAffineTransform(matrix))[0]
+    size = np.array(image.shape[1::-1])
+    low = np.clip(there.min(axis=0) - times, 0, size - 1).astype(int)
+    high = np.clip(there.max(axis=0) + times, low + 1, size).astype(int)
+    small = Image.fromarray(image[low[1] : high[1], low[0] : high[0]]).reduce(times)
+    x, y = low + (times - 1) / 2  # the middle of the pixels that became the first one
+    back = np.array([[times, 0, x], [0, times, y], [0, 0, 1]])
+    return np.asarray(small, np.uint8), np.asarray(matrix @ back, np.float32)
 
 
 def tensor_of(crop: ImageArray, kind: FaceEmbedder) -> FloatArray:

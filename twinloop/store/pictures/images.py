@@ -17,11 +17,12 @@ from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from twinloop.domain.faces import ImageArray
 from twinloop.errors import InputError, UnreadableImage
 from twinloop.store.pictures import raw
+from twinloop.store.pictures.cicp import remember_code_points
 from twinloop.store.pictures.colours import to_srgb
 from twinloop.store.pictures.provenance import is_marked_synthetic
 from twinloop.store.pictures.raw_pairs import without_pairs
@@ -183,6 +184,7 @@ def opened_image(data: bytes) -> Iterator[Image.Image]:
             with _opened(data) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise UnreadableImage(f"has {image.width} x {image.height} pixels, more than this tool opens")
+                remember_code_points(image)
                 yield image
     except UnreadableImage:
         raise
@@ -217,7 +219,8 @@ def decoded(image: Image.Image) -> ImageArray:
 def upright_rgb(image: Image.Image) -> Image.Image:
     """The same as a picture: a quarter of a large one can be had without ever holding all of it twice."""
     image.load()
-    return _to_rgb(to_srgb(_upright(image)))
+    upright = _upright(image)
+    return _to_rgb(to_srgb(_inverted(upright) if _is_negative(image) else upright))
 
 
 def upright_size(data: bytes) -> tuple[int, int]:
@@ -288,6 +291,16 @@ def stored_orientation(file: BinaryIO) -> int | None:
 def _upright(image: Image.Image) -> Image.Image:
     turn = turn_of(image)
     return image if turn is None else image.transpose(turn)
+
+
+def _is_negative(image: Image.Image) -> bool:
+    """Whether 0 stands for white, and Pillow leaves it so: it inverts 8 bits only."""
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+    return image.mode == "I;16" and tags.get(ExifTags.Base.PhotometricInterpretation) == 0
+
+
+def _inverted(image: Image.Image) -> Image.Image:
+    return image.point(lambda value: value * -1 + 65535)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -101,7 +101,7 @@ def test_an_embedder_is_part_of_the_ruler(tmp_path: Path) -> None:
 def test_the_embedder_is_the_last_of_the_packs_fingerprint(tmp_path: Path) -> None:
     slow = FakeDetectors()
     pack = replace(chosen(tmp_path, [R50]), slow=(slow,))
-    assert embedder_in(f"scan|{pack.fingerprint}").startswith("arcface1-") and slow.fingerprint in pack.fingerprint
+    assert embedder_in(f"scan|{pack.fingerprint}").startswith("arcface2-") and slow.fingerprint in pack.fingerprint
     assert embedder_in(replace(pack, embedder=None).fingerprint) == "-"
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twinloop.adapters.diffusion.framing import WIDEST, bucket_for, cover, frame, own_bucket, remark_on_sizes
+from twinloop.domain.faces import Box
 
 SIDES = st.integers(16, 6000)
 RESOLUTIONS = st.sampled_from([(256, 32), (512, 64), (768, 32), (1024, 64)])
@@ -91,6 +92,45 @@ def test_the_middle_is_kept() -> None:
     image[:, 64:128] = 255
     made = cover(192, 64, 64, 64).apply(image)
     assert made.shape == (64, 64, 3) and made.min() == 255
+
+
+@given(SIDES, SIDES, RESOLUTIONS, st.booleans(), st.data())
+@settings(max_examples=200, deadline=None)
+def test_the_face_is_in_the_crop_and_the_crop_moves_no_further_than_for_that(
+    width: int, height: int, size: tuple[int, int], buckets: bool, data: st.DataObject
+) -> None:
+    wide, tall = data.draw(st.integers(1, width)), data.draw(st.integers(1, height))
+    x, y = data.draw(st.integers(0, width - wide)), data.draw(st.integers(0, height - tall))
+    face = Box(x, y, x + wide, y + tall)
+    middle = frame(width, height, *size, buckets=buckets)
+    made = frame(width, height, *size, buckets=buckets, face=face)
+    assert (made.bucket, made.scaled) == (middle.bucket, middle.scaled)
+    across, down = made.scaled[0] / width, made.scaled[1] / height
+    for start, usual, kept, whole, first, last in (
+        (made.left, middle.left, made.width, made.scaled[0], x * across, (x + wide) * across),
+        (made.top, middle.top, made.height, made.scaled[1], y * down, (y + tall) * down),
+    ):
+        assert 0 <= start <= whole - kept
+        if last - first <= kept - 1:
+            assert start <= first + 1 and start + kept >= last - 1
+            if usual <= first and usual + kept >= last:
+                assert start == usual
+
+
+def test_a_face_at_the_end_of_a_panorama_is_kept() -> None:
+    image = np.zeros((500, 3000, 3), np.uint8)
+    image[100:300, 2700:2850] = 255
+    face = Box(2700, 100, 2850, 300)
+    made = frame(3000, 500, 512, 64, buckets=True, face=face)
+    assert made.apply(image).sum() > 0.9 * image.sum() * (made.scaled[1] / 500) ** 2
+    assert frame(3000, 500, 512, 64, buckets=True).apply(image).sum() == 0, "the middle shows nobody"
+    assert frame(3000, 500, 512, 64, buckets=True, face=Box(1400, 100, 1550, 300)) == frame(
+        3000, 500, 512, 64, buckets=True
+    )
+
+
+def test_of_a_face_larger_than_the_crop_the_middle_is_kept() -> None:
+    assert cover(400, 100, 100, 100, Box(0, 0, 200, 100)).left == 50
 
 
 def test_small_photos_are_named() -> None:

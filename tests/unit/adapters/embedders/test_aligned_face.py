@@ -84,9 +84,9 @@ def test_arcface_sees_what_insightface_shows_it(picture: ImageArray) -> None:
 @pytest.mark.parametrize(
     ("name", "dimensions", "key"),
     [
-        ("w600k_r50.onnx", 512, "arcface1-"),
-        ("face_recognition_sface_2021dec.onnx", 128, "sface1-"),
-        ("MobileFaceNet.onnx", 128, "mobilefacenet1-"),
+        ("w600k_r50.onnx", 512, "arcface2-"),
+        ("face_recognition_sface_2021dec.onnx", 128, "sface2-"),
+        ("MobileFaceNet.onnx", 128, "mobilefacenet2-"),
     ],
 )
 def test_a_unit_vector_of_its_own_length(
@@ -153,3 +153,43 @@ def test_a_narrow_face_is_too_small(tmp_path: Path, picture: ImageArray) -> None
 def test_another_content_is_another_ruler(tmp_path: Path) -> None:
     first = AlignedFaceEmbedder(written(tmp_path, "w600k_r50.onnx", seed=0)).fingerprint
     assert AlignedFaceEmbedder(written(tmp_path, "w600k_r50.onnx", seed=1)).fingerprint != first
+
+
+def larger(picture: ImageArray, times: int) -> tuple[ImageArray, Face]:
+    """The picture with each pixel ``times`` x ``times`` times, and the face in it."""
+    landmarks = ((LANDMARKS + 0.5) * times - 0.5).astype(np.float32)
+    box = Box(*(times * side for side in (25, 25, 100, 125)))
+    return picture.repeat(times, 0).repeat(times, 1), Face(box, 0.9, landmarks)
+
+
+@pytest.mark.parametrize("times", [2, 3, 5, 8])
+def test_a_large_face_is_cut_where_a_small_one_is(picture: ImageArray, times: int) -> None:
+    smooth = cv2.GaussianBlur(picture, (0, 0), 3)
+    difference = aligned(*larger(smooth, times)).astype(int) - aligned(smooth, FACE)
+    assert np.abs(difference).mean() < 0.6
+
+
+def test_the_noise_of_a_large_face_is_averaged_away(picture: ImageArray) -> None:
+    smooth = cv2.GaussianBlur(picture, (0, 0), 5)
+    large, face = larger(smooth, 8)
+    noise = np.random.default_rng(0).normal(0, 40, large.shape)
+    noisy = np.clip(large + noise, 0, 255).astype(np.uint8)
+    assert np.abs(aligned(noisy, face).astype(int) - aligned(smooth, FACE)).mean() < 8  # 40 / 8, and what a warp adds
+
+
+def test_a_large_face_at_the_edge_is_black_beyond_it(picture: ImageArray) -> None:
+    small, (large, face) = aligned(picture[:, 40:], shifted(FACE, 40)), larger(picture, 4)
+    crop = aligned(large[:, 160:], shifted(face, 160))
+    assert (small[56, :8] == 0).all() and (crop[56, :8] == 0).all()
+    assert np.abs(crop.astype(int) - small).mean() < 12
+
+
+def test_landmarks_that_are_one_point_or_far_outside_stop_nothing(picture: ImageArray) -> None:
+    for landmarks in (np.full((5, 2), 60.0), LANDMARKS * 50 + 9000, LANDMARKS * 50 - 20000):
+        assert aligned(picture, Face(FACE.box, 0.9, landmarks.astype(np.float32))).shape == (112, 112, 3)
+
+
+def shifted(face: Face, left: float) -> Face:
+    box, landmarks = face.box, face.landmarks
+    assert landmarks is not None
+    return Face(Box(box.x0 - left, box.y0, box.x1 - left, box.y1), 0.9, landmarks - np.float32([left, 0]))

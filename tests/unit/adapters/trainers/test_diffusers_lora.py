@@ -33,6 +33,7 @@ from twinloop.adapters.trainers.data.batches import Batches, time_ids  # noqa: E
 from twinloop.adapters.trainers.data.cache import CacheSettings, TrainingCache  # noqa: E402
 from twinloop.adapters.trainers.data.prepare import prepare_batches  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer, applicable  # noqa: E402
+from twinloop.domain.faces import Box  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
 from twinloop.errors import InputError, NothingToDo, StateError, TrainingDiverged  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -138,6 +139,22 @@ def test_orientation_is_applied_once(base: BaseModel, tmp_path: Path) -> None:
     )
     assert torch.equal(made[0].latents, made[1].latents)
     assert made[0].framing.original == made[1].framing.original == (64, 96)
+
+
+def test_latents_show_the_face_of_a_panorama(base: BaseModel, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(2).integers(0, 255, (64, 384, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "wide.png")
+    middle = sample_of(tmp_path / "wide.png")
+    aside = replace(middle, face=Box(330, 10, 370, 50))
+    cache = TrainingCache(tmp_path / "cache", base, CACHE)
+    before, after = cache.prepare([middle, aside])
+    later = cache.prepare([aside], lazily=True)[0]
+    assert before.framing.left + before.framing.width < 330 * before.framing.scaled[0] / 384
+    assert after.framing == later.framing and after.framing.left + after.framing.width >= 369 * (
+        after.framing.scaled[0] / 384
+    )
+    assert torch.equal(after.latents, encode(base, after.framing.apply(pixels)))
+    assert torch.equal(later.latents, after.latents)
 
 
 def sample_of(path: Path) -> TrainingSample:

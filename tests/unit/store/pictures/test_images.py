@@ -24,6 +24,8 @@ from twinloop.store.pictures import images
 from twinloop.store.pictures.images import decode, find_images, load_image, upright_size
 
 ORIENTATION = 0x0112
+WHITE_IS_ZERO = (262, 0)
+"""Tag of a TIFF and its value."""
 W, H = 48, 32
 
 
@@ -225,6 +227,20 @@ def test_a_large_picture_needs_no_more_than_a_few_times_its_own_memory(tmp_path:
     for name in ("deep.png", "layers.png"):
         done = interpreter("-c", program, tmp_path / name, cwd=ROOT)
         assert 48 <= int(done.out) < 240, name
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_greys_whose_zero_is_white_are_inverted(compression: str, orientation: int) -> None:
+    """Scanners write them so; Pillow inverts those of 8 bits only."""
+    greys = np.linspace(0, 255, W)[None].repeat(H, 0)
+    negative = ((255 - greys) * 257).round().astype(np.uint16)
+    buffer = io.BytesIO()
+    tags = {ORIENTATION: orientation, WHITE_IS_ZERO[0]: WHITE_IS_ZERO[1]}
+    Image.fromarray(negative).save(buffer, "TIFF", tiffinfo=tags, compression=compression)
+    seen = decode(buffer.getvalue())
+    upright = seen if orientation == 1 else np.rot90(seen)
+    assert near(upright, greys.round().astype(np.uint8)[..., None].repeat(3, 2), 1.5)
 
 
 def test_a_scan_in_cmyk_keeps_light_and_dark() -> None:

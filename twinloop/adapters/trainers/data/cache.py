@@ -133,7 +133,7 @@ class TrainingCache:
         cached = _read(path)
         if cached is None and lazily:
             return PreparedSample(
-                self._frame(*self._size(sample)),
+                self._frame(*self._size(sample), sample.face),
                 sample.caption,
                 sample.face,
                 lambda: self._encoded(sample, path),
@@ -141,7 +141,8 @@ class TrainingCache:
             )
         found = self._encoded(sample, path) if cached is None else cached
         width, height = (int(value) for value in found["size"])
-        return PreparedSample(self._frame(width, height), sample.caption, sample.face, lambda: found, sample.mask)
+        framing = self._frame(width, height, sample.face)
+        return PreparedSample(framing, sample.caption, sample.face, lambda: found, sample.mask)
 
     def _encoded(self, sample: TrainingSample, path: Path) -> dict[str, Tensor]:
         made = self._encode(sample)
@@ -167,7 +168,7 @@ class TrainingCache:
             raise _unreadable(sample, str(error)) from error
         _check_unchanged(sample, image.sha256)
         height, width = image.pixels.shape[:2]
-        framed = self._frame(width, height).apply(image.pixels)
+        framed = self._frame(width, height, sample.face).apply(image.pixels)
         made = {"size": torch.tensor([width, height]), "latents": self._latents(framed)}
         if self._settings.flip:
             made["mirror"] = self._latents(framed[:, ::-1])
@@ -177,8 +178,9 @@ class TrainingCache:
         self.encoded += 1
         return encode(self._base, framed, tiled=self._settings.tiled)
 
-    def _frame(self, width: int, height: int) -> Framing:
-        return frame(width, height, self._settings.resolution, self._settings.step, buckets=self._settings.buckets)
+    def _frame(self, width: int, height: int, face: Box | None) -> Framing:
+        settings = self._settings
+        return frame(width, height, settings.resolution, settings.step, buckets=settings.buckets, face=face)
 
     def embeddings(self, texts: Sequence[str]) -> dict[str, Embedding]:
         """Each distinct text, embedded."""
@@ -191,7 +193,9 @@ class TrainingCache:
         return {text: found for text, found in cached.items() if found is not None}
 
     def _photo_path(self, sample: TrainingSample) -> Path:
-        return self._path("latents", sample.sha256, self._settings.name)
+        # a photo is cropped around its face
+        face = [] if sample.face is None else [str(sample.face.to_list())]
+        return self._path("latents", sample.sha256, self._settings.name, *face)
 
     def _text_path(self, text: str) -> Path:
         """By the chunks that are read of it too, so that no text is taken for itself cut off."""
