@@ -57,7 +57,7 @@ def run_loop(settings: Settings, toolbox: Toolbox, workspace: Workspace, config:
         while True:
             iteration = len(rounds) + 1
             gaps = steps.find_gaps(run, dataset, iteration)
-            stop = steps.decide_on(run, rounds, gaps)
+            stop = steps.decide_on(run, rounds, dataset, gaps)
             best = decide.best(standing(scores, rounds))
             result = RunResult(stop, best.version, tuple(loras), tuple(scores), tuple(rounds), gaps_left=len(gaps))
             steps.record(run, result)

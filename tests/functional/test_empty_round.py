@@ -44,3 +44,17 @@ def test_approved_images_that_may_not_join_are_counted_with_the_reason(
     assert approved and outcome.rounds[0].merged == 0
     (merged,) = (line for line in reporter.lines if "Merged:" in line)
     assert merged.startswith(f"  - Merged: 0 images into dataset ({approved} approved left out: made images are 0%")
+
+
+def test_no_round_is_begun_whose_images_could_not_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    chosen = {"merge": {"max_synthetic_share": 0.1}, "convergence_threshold": 0.0, "stop": {"drift_rounds": 9}}
+    outcome = loops.run(loops.settings(max_iterations=4, **chosen))
+    assert outcome.stop is not None and outcome.stop.rule == "full" and not outcome.stop.converged
+    assert len(outcome.rounds) < 4 and outcome.rounds[-1].merged
+    made = sorted(Path("out").glob("**/*.png"))
+    again = Recording()
+    more = loops.run(loops.settings(max_iterations=9, **chosen), reporter=again)
+    assert more.stop == outcome.stop and sorted(Path("out").glob("**/*.png")) == made
+    assert any(line.startswith("  To run anew") for line in again.lines), "no setting lets it go on"

@@ -263,14 +263,14 @@ def analysed(lacking: dict[str, str], measured: int) -> Run:
 
 def test_no_gaps_stop_the_run_before_any_rule() -> None:
     run = analysed({}, 6)
-    assert steps.decide_on(run, [], []) is decide.NO_GAPS
-    assert steps.decide_on(run, [], [gap()]) is None
+    assert steps.decide_on(run, [], dataset(), []) is decide.NO_GAPS
+    assert steps.decide_on(run, [], dataset(), [gap()]) is None
 
 
 def test_rounds_on_record_are_gone_through_whatever_the_rules_say_today() -> None:
     run = analysed({}, 6)
     write_json(run.workspace.history, {"iterations": [{"iteration": 1}]})
-    assert steps.decide_on(run, [], []) is None
+    assert steps.decide_on(run, [], dataset(), []) is None
 
 
 def test_fewer_gaps_than_before_are_told() -> None:
@@ -291,10 +291,10 @@ def test_what_could_not_be_measured_is_no_success() -> None:
     has not converged.
     """
     lacking = {"expression": "no detector for: expression", "setting": "no detector for: setting"}
-    some = steps.decide_on(analysed(lacking, 4), [], [])
+    some = steps.decide_on(analysed(lacking, 4), [], dataset(), [])
     assert some is not None and (some.rule, some.converged) == ("no_gaps", True)
     assert "in what was measured; not measured: expression (no detector for: expression); setting" in some.reason
-    blind = steps.decide_on(analysed(lacking, 1), [], [])
+    blind = steps.decide_on(analysed(lacking, 1), [], dataset(), [])
     assert blind is not None and not blind.converged
 
 

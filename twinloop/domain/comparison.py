@@ -253,7 +253,8 @@ def _has_faces(columns: Sequence[Drawn]) -> bool:
 def _best(columns: Sequence[Drawn]) -> Best:
     top = max(columns, key=lambda drawn: (drawn.metrics[LIKENESS].value, -drawn.column.strength))
     others = [drawn for drawn in columns if drawn is not top]
-    as_good = tuple(drawn.column.strength for drawn in others if not _worse(drawn, top, len(others)))
+    pairs = len(columns) * len(others) // 2
+    as_good = tuple(drawn.column.strength for drawn in others if not _worse(drawn, top, pairs))
     return Best(top.column.name, top.sha256, top.column.strength, top.metrics[LIKENESS], as_good, len(others))
 
 

@@ -45,6 +45,16 @@ class Estimate:
         low, high = (self.value + times * (end - self.value) for end in (self.low, self.high))
         return Estimate(self.value, low, high, self.n)
 
+    def moved_by(self, deviation: float) -> Estimate:
+        """The same figure where something that the images do not show moves it as well, independently of them.
+
+        Args:
+            deviation: standard deviation of what it adds.
+        """
+        more = NormalDist().inv_cdf(SURE) * deviation
+        low, high = math.hypot(self.value - self.low, more), math.hypot(self.high - self.value, more)
+        return Estimate(self.value, self.value - low, self.value + high, self.n)
+
     def of_pairs(self) -> Estimate:
         """The same figure as a mean over pairs of images, of which each image's value is the mean over its own pairs.
 

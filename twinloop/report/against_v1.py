@@ -11,7 +11,7 @@ from twinloop.domain.records import PanelScore
 from twinloop.domain.statistics import Estimate
 from twinloop.domain.wording import agree
 from twinloop.report.model import Compared
-from twinloop.report.words import METRICS, listed
+from twinloop.report.words import METRICS, change_with_interval, listed
 from twinloop.stages import decide
 from twinloop.stages.assess import compare
 
@@ -21,6 +21,9 @@ JUDGED = ("on_target", "identity")
 The version held against v1 was chosen because it scores best, on one of two metrics: a yes asks for an interval that is
 widened for every figure that could have given one. A loss is not what a version is chosen for, and is told from its
 plain interval."""
+
+
+_OVERALL = next(metric for metric in METRICS if metric.name == "overall")
 
 
 def result(change: Estimate) -> str:
@@ -52,7 +55,7 @@ def verdict(run: Compared, changes: Mapping[str, Estimate]) -> tuple[str, str]:
     if run.best is None:
         return "none", "Nothing has been measured yet, so nothing can be compared."
     if run.best == 1:
-        return _best_is_v1(run)
+        return _best_is_v1(run, changes.get("overall"))
     name = f"v{run.best}"
     judged = [(m.label.lower(), changes[m.name]) for m in METRICS if m.name in JUDGED and m.name in changes]
     looks = len(judged) * len(_kept_later(run))
@@ -106,7 +109,7 @@ def _in_part(name: str, better: list[str], worse: list[str]) -> tuple[str, str]:
     return "no", f"No: {name} is below v1 on {listed(worse)}, beyond the interval."
 
 
-def _best_is_v1(run: Compared) -> tuple[str, str]:
+def _best_is_v1(run: Compared, change: Estimate | None) -> tuple[str, str]:
     if len(run.scores) < 2:
         return "none", "v1 is the only LoRA that was measured, so there is nothing to compare it with."
     kept, out = len(_kept_later(run)), rolled_back_later(run)
@@ -117,7 +120,15 @@ def _best_is_v1(run: Compared) -> tuple[str, str]:
     stayed = f" that {agree(kept, 'was', 'were')} kept" if out else ""
     has = agree(kept, "does not have", "has")
     than = f"a higher overall score than v1{f' ({rolled_back})' if out else ''}"
-    return "no", f"No: {ones}{stayed} {has} {than}. The loop did not make the LoRA better."
+    return "no", f"No: {ones}{stayed} {has} {than}. The loop did not make the LoRA better{_measured(change)}."
+
+
+def _measured(change: Estimate | None) -> str:
+    """The change of the overall score, and whether it says anything."""
+    if change is None:
+        return ""
+    chance = ", so it may be chance" if result(change) == "open" else ""
+    return f": the score changed by {change_with_interval(_OVERALL, change)}{chance}"
 
 
 def _kept_later(run: Compared) -> list[PanelScore]:

@@ -23,6 +23,12 @@ NEAREST = 3
 NOT_ITSELF = -np.inf
 """Stands for the cosine of a photo to itself, which says nothing."""
 FEWEST_PER_BAND = 5
+FEW = 10
+"""Photos, below which two of somebody else could still spread the limit down to strangers."""
+ODD_BELOW = 2.5
+"""Standard deviations above strangers. A photo that is less like the others than that may show somebody else."""
+ODD_SHARE = 0.25
+"""Odd photos that may be left out of what a person's photos teach; where more are, the photos do differ so much."""
 HOLD_OUT_FROM = 20
 HOLD_OUT_SHARE = 0.15
 
@@ -96,6 +102,9 @@ class IdentityReference:
         Photos of one camera and one hour can be more alike than any generator gets; an image that is nearer to them
         than to any stranger, and that far above every one, is of the person all the same.
 
+        Of a few photos, one or two that show somebody else would spread so far that every stranger passed: with fewer
+        than `FEW`, the limit is never nearer to strangers than that.
+
         A band with few photos takes the overall spread and the lower of its own and the overall mean; one without any
         photo the lowest mean that is known, because a turned head scores lower in every embedder.
         """
@@ -110,8 +119,11 @@ class IdentityReference:
         if self.strangers is None:
             return max(0.0, own)
         stranger, deviation = self.strangers
+        above = stranger + tolerance * deviation
+        if len(self.sha256) < FEW:
+            own = max(own, above)
         halfway = (stranger + mean) / 2 if len(self.sha256) > 1 else 0.0
-        return max(0.0, min(own, max(halfway, stranger + tolerance * deviation)))
+        return max(0.0, min(own, max(halfway, above)))
 
 
 def freeze_reference(
@@ -133,14 +145,15 @@ def freeze_reference(
     # a single photo has no other to be alike: what strangers look like is then the only limit
     scores = nearest_mean(similarity) if len(known) > 1 else np.ones(1)
     angles = [angle_of(p.pose.yaw) if p.pose is not None else "unknown" for p in known]
-    bands = {angle: _spread(scores[[a == angle for a in angles]]) for angle in sorted(set(angles))}
+    odd = -np.inf if strangers is None else strangers[0] + ODD_BELOW * strangers[1]
+    bands = {angle: _spread(scores[[a == angle for a in angles]], odd) for angle in sorted(set(angles))}
     sharp = [p.measures["face_sharpness"] for p in known if "face_sharpness" in p.measures]
     return IdentityReference(
         embeddings=rows,
         sha256=tuple(p.sha256 for p in known),
         held_out=_hold_out(known, angles),
         bands=bands,
-        overall=_spread(scores),
+        overall=_spread(scores, odd),
         highest_pair=float(similarity.max()) if len(known) > 1 else 1.0,
         fingerprint=fingerprint,
         sharpness=float(np.median(sharp)) if sharp else None,
@@ -158,7 +171,13 @@ def learned(photos: Sequence[Observation], observer: Observer, wanted: bool) -> 
     )
 
 
-def _spread(scores: npt.NDArray[Any]) -> tuple[float, float, int]:
+def _spread(scores: npt.NDArray[Any], odd: float) -> tuple[float, float, int]:
+    """Mean, standard deviation and number of photos' similarities, without the few below ``odd``: one photo of somebody
+    else among ten would lower the limit so far that a third of all strangers passed (docs/log.md).
+    """
+    usual = scores[scores >= odd]
+    if len(scores) - len(usual) <= ODD_SHARE * len(scores):
+        scores = usual
     return float(np.mean(scores)), float(np.std(scores)), len(scores)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twinloop.config import Settings
-from twinloop.domain.records import LoRA, PanelScore
+from twinloop.domain.records import Dataset, LoRA, PanelScore
 from twinloop.domain.shots import Gap
 from twinloop.domain.wording import percent
 from twinloop.report.answer import answer
@@ -14,6 +14,7 @@ from twinloop.report.page import write_report
 from twinloop.report.reading import read_run
 from twinloop.stages import decide
 from twinloop.stages.decide import Stop
+from twinloop.stages.merge import room
 from twinloop.stages.pick import make_final, picked
 from twinloop.stages.rounds import Round, RunResult, as_recorded, finished_round, history_json
 from twinloop.stages.validate import Judged, tally
@@ -31,7 +32,7 @@ MORE_ROUNDS = {
 """What lets a run go on that a rule has ended; after the others there is nothing to go on with."""
 
 
-def decide_on(run: Run, rounds: Sequence[Round], gaps: Sequence[Gap]) -> Stop | None:
+def decide_on(run: Run, rounds: Sequence[Round], dataset: Dataset, gaps: Sequence[Gap]) -> Stop | None:
     """Stop, and why, or go on, once the gaps of the next round are known. A run that is gone through again stops in
     none of the rounds that it has on record, whatever the rules say today.
     """
@@ -40,7 +41,8 @@ def decide_on(run: Run, rounds: Sequence[Round], gaps: Sequence[Gap]) -> Stop | 
     if not gaps:
         measured = what_was_measured(run, len(rounds) + 1)
         return decide.no_gaps(measured.lacking, measured.facets)
-    facts, rules = [entry.facts for entry in rounds], stop_rules(run.settings)
+    facts, share = [entry.facts for entry in rounds], run.settings.merge.max_synthetic_share
+    rules = (*stop_rules(run.settings), decide.Full(room(dataset, share), share))
     if (stop := _recorded_stop(run, len(rounds))) is not None:
         return decide.decide_again(stop, facts, rules)
     return decide.decide(facts, rules) if rounds else None

@@ -23,7 +23,7 @@ def ended(settings: Settings, workspace: Workspace) -> RunResult | None:
         return None
     with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
         result = result_from_json(read_json(workspace.history))
-        if result.stop is not None and result.stop.rule != decide.NO_GAPS.rule:
+        if result.stop is not None and result.stop.rule not in (decide.NO_GAPS.rule, decide.FULL):
             rounds = [entry.facts for entry in result.rounds]
             result = replace(result, stop=decide.decide_again(result.stop, rounds, stop_rules(settings)))
         return None if result.stop is None else result

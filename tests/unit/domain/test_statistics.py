@@ -153,3 +153,13 @@ def test_a_mean_over_pairs_is_in_its_interval_as_often_as_it_should_be() -> None
         for name, estimate in (("values", alone), ("pairs", alone.of_pairs())):
             inside[name] += estimate.low <= wanted <= estimate.high
     assert inside["values"] / draws < 0.8 and 0.91 < inside["pairs"] / draws < 0.98
+
+
+def test_what_the_images_do_not_show_widens_an_interval() -> None:
+    known = Estimate(0.5, 0.4, 0.53, 24)
+    moved = known.moved_by(0.05)
+    more = 1.959964 * 0.05
+    assert (moved.value, moved.n) == (0.5, 24)
+    assert moved.low == pytest.approx(0.5 - math.hypot(0.1, more))
+    assert moved.high == pytest.approx(0.5 + math.hypot(0.03, more))
+    assert known.moved_by(0.0) == Estimate(0.5, pytest.approx(0.4), pytest.approx(0.53), 24)

@@ -8,10 +8,12 @@ import pytest
 
 from tests.unit.things import score
 from twinloop.domain.statistics import Estimate
+from twinloop.stages.assess import compare
 from twinloop.stages.decide import (
     NO_GAPS,
     Budget,
     Drifting,
+    Full,
     HighApproval,
     NothingApproved,
     RoundFacts,
@@ -76,8 +78,11 @@ def test_a_round_that_made_it_worse_is_not_called_unchanged() -> None:
     assert "made it worse" in decision.reason and "not to be told" not in decision.reason
     unchanged = SmallImprovement(0.05, 1)([facts(better=gain(0.042, -0.01, 0.09))])
     assert unchanged is not None and unchanged.reason == (
-        "improvement 4.2% is below the 5% threshold, and cannot be told from zero (95% interval -1.0% to 9.0%, n=24)"
+        "improvement 4.2% is below the 5% threshold, and cannot be told from zero (95% interval -1.0% to 9.0%, n=24;"
+        " too few images to rule out a gain of 5%: panel.images)"
     )
+    enough = SmallImprovement(0.05, 1)([facts(better=gain(0.01, -0.01, 0.03))])
+    assert enough is not None and enough.reason.endswith("(95% interval -1.0% to 3.0%, n=24)")
 
 
 def test_patience_counts_rounds_running() -> None:
@@ -119,6 +124,13 @@ def test_the_budget() -> None:
     assert Budget(2)([facts()]) is None
     decision = Budget(2)([facts(), facts()])
     assert decision is not None and not decision.converged and "2 iterations" in decision.reason
+
+
+def test_a_dataset_that_takes_no_more_images() -> None:
+    assert Full(0, 0.5)([]) is None, "the first round is made whatever comes of it"
+    assert Full(1, 0.5)([facts()]) is None
+    decision = Full(0, 0.5)([facts()])
+    assert decision is not None and not decision.converged and "merge.max_synthetic_share (50%)" in decision.reason
 
 
 def test_the_first_rule_that_speaks_decides() -> None:
@@ -165,6 +177,16 @@ def test_the_drift_alarm(metric: str, after: float, alarm: bool) -> None:
         name: wobble(0.6) for name in ("identity", "diversity", "quality", "on_target", "overall")
     }
     assert drift(score(1, **others), score(2, **{**others, metric: wobble(after)})) == ((metric,) if alarm else ())
+
+
+def test_what_another_training_seed_may_give_is_no_alarm() -> None:
+    """A fall beyond the interval of the panel's images, which says nothing of how trainings differ."""
+    before = score(1, identity=wobble(0.6, 0.0))
+    for fall, alarm in ((0.0192, ()), (0.03, ("identity",))):
+        after = score(2, identity=[0.6 - fall + 0.0278 * (-1) ** n for n in range(24)])
+        change = compare(before, after, "identity")
+        assert change is not None and change.high < 0 and change.value < -0.03 * 0.6
+        assert drift(before, after) == alarm
 
 
 def test_a_metric_that_jumps_about_is_no_alarm() -> None:

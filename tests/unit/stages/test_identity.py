@@ -117,6 +117,30 @@ def test_photos_alike_as_twins_do_not_ask_more_than_being_no_stranger() -> None:
     assert again is not None and again.strangers == (0.03, 0.26)
 
 
+@pytest.mark.parametrize(("count", "wrong"), [(2, 1), (3, 1), (5, 2), (9, 1), (20, 1)])
+def test_a_photo_of_somebody_else_lets_no_strangers_in(count: int, wrong: int) -> None:
+    known = (0.0, 0.13)  # of random vectors of 64 numbers
+    listed = photos(count, spread=0.5)
+    clean = reference_of(listed, "r", strangers=known)
+    others = [observation(f"wrong{n}", faces=[face(embedding=person(90 + n, 1)[0])]) for n in range(wrong)]
+    mixed = reference_of([*listed[:-wrong], *others], "r", strangers=known)
+    assert clean is not None and mixed is not None
+    seen = listed[0]
+    assert mixed.lower_limit(seen, 2.5) >= 2.5 * 0.13 - 1e-9
+    assert mixed.lower_limit(seen, 2.5) <= clean.lower_limit(seen, 2.5) + 0.03
+
+
+def test_photos_that_do_differ_so_much_keep_their_own_limit() -> None:
+    """Where a quarter and more lie below, as profiles do, nobody is odd."""
+    half = [
+        *photos(8, spread=0.3),
+        *(observation(f"far{n}", faces=[face(embedding=person(70 + n, 1)[0])]) for n in range(6)),
+    ]
+    reference = reference_of(half, "r", strangers=(0.0, 0.13))
+    assert reference is not None and reference.overall[2] == 14
+    assert reference.lower_limit(half[0], 2.5) < 0.1
+
+
 def test_the_limit_lets_the_persons_own_photos_in_and_strangers_out() -> None:
     reference = frozen(20, 10, 6)
     own = [(reference.similarity(o), reference.lower_limit(o, 2.5)) for o in photos(20, 10, 6)]
