@@ -172,7 +172,13 @@ class Locked(StateError):
 
 
 class StorageError(TwinLoopError):
-    """The disk is full or refuses to be written."""
+    """The disk is full or refuses to be written.
+
+    Attributes:
+        denied: what may not be written, where permission for it is lacking.
+    """
+
+    denied: Path | None = None
 
 
 class OutOfMemory(TwinLoopError):

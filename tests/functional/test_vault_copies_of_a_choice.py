@@ -275,3 +275,21 @@ def test_photos_on_a_disk_that_is_away_are_used_and_not_left_out(
     told = vault(capsys, "run", *flags).data
     assert (told["account"]["used"], told["account"]["left_out"], told["prep"]["left_out"]) == (12, 0, [])
     assert len(told["prep"]["pictures"]) == 12
+
+
+def test_a_training_set_elsewhere_is_named_with_the_command_that_brings_it_up_to_date(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = home / "my sets"
+    vault(capsys, "prep", "alice", "--size", 256, "--output", "my sets")
+    picture = next(mine.glob("*.png"))
+    said = vault(capsys, "exclude", "alice", picture).out
+    next_step = f"twinloop vault prep p001 --output '{mine}' --vault v"
+    assert f"The training set in {mine} is older than that. Next: {next_step}\n" in said
+    assert "The training set is older than that. Next: twinloop vault prep p001 --vault v\n" in said
+    assert f"training set {mine}: 1 photo was chosen otherwise by hand" in vault(capsys, "status").out
+    vault(capsys, "prep", "p001", "--output", mine)
+    assert not picture.exists()
+    again = vault(capsys, "exclude", "alice", next(mine.glob("*.png")), "--json").data
+    assert again["behind"] == 2 and again["behind_outside"] == {str(mine): 1}
+    assert f"  - {mine}\n" in vault(capsys, "forget", "alice").out

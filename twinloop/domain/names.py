@@ -33,6 +33,11 @@ def as_folder(name: str) -> str:
     return composed(name).rstrip(" .")
 
 
+def share_folder(name: str, other: str) -> bool:
+    """Whether the folders of two names would be one on some disk, though the names may be two."""
+    return folded(as_folder(name)) == folded(as_folder(other))
+
+
 def folded(name: str) -> str:
     """What two names share that count as one: case, composition and invisible characters make no difference."""
     plain = "".join(char for char in unicodedata.normalize("NFD", name.strip()) if not _invisible(char))

@@ -50,7 +50,25 @@ violation, a lock violation, a mapped section."""
 
 def _not_permitted(path: Path, held: bool = False, instead: str = _INSTEAD) -> StorageError:
     close = ", or close the program that has it open" if held else ""
-    return StorageError(f"No permission to write {path}. {instead} or change the permissions{close}.")
+    error = StorageError(f"No permission to write {path}. {instead} or change the permissions{close}.")
+    error.denied = path
+    return error
+
+
+@contextmanager
+def denied_within(folder: Path, instead: str) -> Iterator[None]:
+    """Where there is no permission to write ``folder``, or something in it, say this of what to do, beside changing
+    that: nobody chose the folder as one of outputs.
+    """
+    try:
+        yield
+    except StorageError as error:
+        inside = error.denied is not None and Path(os.path.abspath(error.denied)).is_relative_to(
+            os.path.abspath(folder)
+        )
+        if not inside or _INSTEAD not in str(error):
+            raise
+        raise StorageError(str(error).replace(_INSTEAD, instead)) from error
 
 
 def check_writable(path: Path) -> None:

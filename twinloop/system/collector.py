@@ -12,7 +12,7 @@ from contextlib import contextmanager
 def importing() -> Iterator[None]:
     """For imports of libraries as large as PyTorch: the collector rests inside, and never looks at what they made.
 
-    They make a million objects, and nearly none of them is garbage. The collector would go through all of them again
+    They make half a million objects, and nearly none of them is garbage. The collector would go through them again
     and again meanwhile, a quarter of the time that the imports take (docs/performance.md), and once more with every
     full collection later. What is garbage at the end stays, so this is for imports, not for work.
     """

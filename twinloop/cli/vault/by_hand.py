@@ -11,6 +11,7 @@ from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_person, add_vault, person_of
 from twinloop.domain.wording import agree, plural
+from twinloop.system import shell
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +42,7 @@ def _saying(kind: str) -> Callable[[argparse.Namespace, Terminal], Any]:
             copies = copies_left_out(opened, person, changed)
             gone = by_hand.gone_photos(opened, person).intersection(changed)
             behind = by_hand.chosen_since(opened, person, by_hand.prepared_record(opened, person))
+            outside = by_hand.behind_outside(opened, person)
         which = plural(len(changed), "photo is", "photos are")
         text = f"{which} {by_hand.STANDS[made.kind]} from now on ({person.called})."
         terminal.line(f"{text} To take it back: {opened.vault.command('undo')}")
@@ -56,11 +58,15 @@ def _saying(kind: str) -> Callable[[argparse.Namespace, Terminal], Any]:
             )
         if behind:
             terminal.line(f"The training set is older than that. Next: {opened.vault.command(f'prep {person.id}')}")
+        for folder in outside:
+            step = opened.vault.command(f"prep {person.id} --output {shell.quote(folder)}")
+            terminal.line(f"The training set in {folder} is older than that. Next: {step}")
         return {
             "changed": text,
             "decision": {"number": made.number, "kind": made.kind, "data": dict(made.data)},
             "left_out": [item.to_json() for item in (*left_out, *copies)],
             "behind": behind,
+            "behind_outside": outside,
         }
 
     return run

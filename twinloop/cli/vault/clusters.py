@@ -34,7 +34,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault.people.record import read_people, stale
     from twinloop.stages.vault.people.sheets import write_sheets
 
-    with looked_into(args.vault) as opened:
+    with looked_into(args.vault, terminal.warn) as opened:
         if args.sheets is not None:
             check_apart(opened.vault, opened.record.folders, args.sheets, "--sheets", "the contact sheets")
         people = read_people(opened.vault)

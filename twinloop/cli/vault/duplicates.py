@@ -28,7 +28,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault.copies.dedup import current, known
     from twinloop.stages.vault.opening import looked_into, open_vault
 
-    with looked_into(args.vault) as opened:
+    with looked_into(args.vault, terminal.warn) as opened:
         found = known(opened)
     if found is None:
         with open_vault(args.vault) as opened:

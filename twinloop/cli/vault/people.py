@@ -91,7 +91,7 @@ def _history(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault.history import history
     from twinloop.stages.vault.opening import looked_into
 
-    with looked_into(args.vault) as opened:
+    with looked_into(args.vault, terminal.warn) as opened:
         every = history(opened)
     for item in every:
         made = item.decision

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault.opening import looked_into
     from twinloop.stages.vault.status import status
 
-    with looked_into(args.vault) as opened:
+    with looked_into(args.vault, terminal.warn) as opened:
         found = status(opened)
     for line in lines_of(found, opened.vault):
         terminal.line(line)

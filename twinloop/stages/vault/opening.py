@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from twinloop.stages.vault.forget.promise import Kept, keep_promises
+from twinloop.errors import Locked, StorageError
+from twinloop.stages.vault.forget.promise import Kept, Promise, keep_promises, unkept
 from twinloop.stages.vault.opened import OpenVault, ScanRecord
-from twinloop.store.atomic import remove_leftovers
+from twinloop.store.atomic import denied_within, remove_leftovers
 from twinloop.store.lock import VAULT, locked
 from twinloop.store.vault.catalog import VaultCatalog
 from twinloop.store.vault.decisions import DecisionLog
@@ -30,7 +31,11 @@ def open_vault(root: Path, told: Callable[[Kept], object] | None = None) -> Iter
     """
     vault = Vault(root)
     record = ScanRecord.read(vault)
-    with locked(vault.root, VAULT), VaultCatalog(vault.catalog) as catalog:
+    with (
+        denied_within(vault.root, VAULT.instead),
+        locked(vault.root, VAULT),
+        VaultCatalog(vault.catalog) as catalog,
+    ):
         remove_leftovers(vault.root)  # what a killed process was just writing
         decisions = DecisionLog(vault.decisions)
         for kept in keep_promises(vault, catalog, decisions):
@@ -40,14 +45,35 @@ def open_vault(root: Path, told: Callable[[Kept], object] | None = None) -> Iter
 
 
 @contextmanager
-def looked_into(root: Path) -> Iterator[OpenVault]:
+def looked_into(root: Path, told: Callable[[str], object] | None = None) -> Iterator[OpenVault]:
     """Open a vault that was scanned only to read in it: also while another process works there, and where nothing can
     be written.
+
+    What a killed process had promised to forget is removed first, where that can be done now.
+
+    Args:
+        told: is given a line on each promise that is not kept now, with the reason: what is read may hold the person.
 
     Raises:
         NothingToDo: nothing was scanned yet. OtherVersion: of this program made the catalogue.
     """
     vault = Vault(root)
     record = ScanRecord.read(vault)
-    with VaultCatalog(vault.catalog, reading=True) as catalog:
+    _keep_if_possible(vault, told)
+    with denied_within(vault.root, VAULT.instead), VaultCatalog(vault.catalog, reading=True) as catalog:
         yield OpenVault(vault, catalog, DecisionLog(vault.decisions, reading=True), record)
+
+
+def _keep_if_possible(vault: Vault, told: Callable[[str], object] | None) -> None:
+    decisions = DecisionLog(vault.decisions, reading=True)
+    promised = unkept(decisions)
+    if not promised:
+        return
+    try:
+        with open_vault(vault.root):
+            pass
+    except (Locked, StorageError) as error:
+        for made in promised:
+            if told is not None:
+                called = Promise.of(made, decisions).person.called
+                told(f"{called} is to be forgotten, and may still be in what is shown: {error}")

@@ -34,6 +34,7 @@ from twinloop.stages.vault.passed_over import Exclusions
 from twinloop.stages.vault.people.photo_names import read_names
 from twinloop.stages.vault.second_names import called_in, remark, second_names
 from twinloop.stages.vault.walk import Walk
+from twinloop.store.atomic import denied_within
 from twinloop.store.lock import VAULT, locked
 from twinloop.store.pictures import raw
 from twinloop.store.vault.catalog import VaultCatalog
@@ -146,7 +147,11 @@ def scan(vault: Vault, plan: ScanPlan, reporter: Reporter) -> Scanned:
     _check_patterns(vault, plan)
     look_into(vault, plan.add, Exclusions(patterns_of(vault, plan)), reporter)
     vault.create()
-    with locked(vault.root, VAULT), VaultCatalog(vault.catalog, any_version=True) as catalog:
+    with (
+        denied_within(vault.root, VAULT.instead),
+        locked(vault.root, VAULT),
+        VaultCatalog(vault.catalog, any_version=True) as catalog,
+    ):
         keep_promises(vault, catalog, DecisionLog(vault.decisions))
         return _Scan(vault, catalog, plan, reporter).run()
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from twinloop.stages.vault.dataset.by_hand import chosen_since
+from twinloop.stages.vault.dataset.by_hand import behind_outside, chosen_since
+from twinloop.stages.vault.dataset.folder.outside import folders_outside
 from twinloop.stages.vault.dataset.folder.owner import owner_of, read_record
 from twinloop.stages.vault.offline_folders import is_there, renamed
 from twinloop.stages.vault.opened import OpenVault
@@ -31,8 +32,9 @@ class Status:
             with_embedding: faces that clustering can use.
         skipped: files with the reasons. without_face: paths of photos on which no face was found.
         people, duplicate_groups: None before the step that finds them.
-        prepared: folders of training sets. behind: those of them that were prepared before something else was said of
-            some photos -> of how many. notes: about models that are missing or broken.
+        prepared: folders of training sets: names, and paths of those outside of the vault. behind: those of them that
+            were prepared before something else was said of some photos -> of how many. notes: about models that are
+            missing or broken.
     """
 
     folders: tuple[str, ...]
@@ -103,7 +105,7 @@ def status(opened: OpenVault) -> Status:
         people=_length(vault.people, "people"),
         duplicate_groups=_length(vault.duplicates, "groups"),
         decisions=len(opened.decisions.active()),
-        prepared=tuple(folder.name for folder in prepared),
+        prepared=(*(folder.name for folder in prepared), *map(os.fspath, folders_outside(vault))),
         behind=_behind(opened, prepared),
         notes=record.notes,
     )
@@ -117,6 +119,8 @@ def _behind(opened: OpenVault, folders: Sequence[Path]) -> dict[str, int]:
         owner = known.get(owner_of(folder) or "")
         if owner is not None and (count := chosen_since(opened, owner, read_record(folder / PERSON))):
             found[folder.name] = count
+    for person in people:
+        found |= behind_outside(opened, person)
     return found
 
 

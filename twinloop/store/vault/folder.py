@@ -8,6 +8,7 @@ from pathlib import Path
 from twinloop.domain.names import as_folder, composed, problem_of
 from twinloop.errors import InputError
 from twinloop.store.atomic import storage_errors
+from twinloop.store.lock import VAULT
 from twinloop.system import shell
 
 OUTPUTS = Path("outputs")
@@ -34,7 +35,7 @@ class Vault:
         Raises:
             StorageError: it may not be made.
         """
-        with storage_errors(self.root):
+        with storage_errors(self.root, VAULT.instead):
             self.root.parent.mkdir(parents=True, exist_ok=True)
             self.root.mkdir(mode=0o700, exist_ok=True)
 

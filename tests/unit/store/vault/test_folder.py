@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from twinloop.errors import InputError
+from twinloop.errors import InputError, StorageError
 from twinloop.store.vault.folder import Vault
 
 
@@ -26,3 +26,14 @@ def test_no_folder_is_asked_for_that_windows_would_call_otherwise(tmp_path: Path
 def test_no_other_folder_is_ever_meant(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="name of a folder"):
         Vault(tmp_path).person(name)
+
+
+def test_a_vault_that_cannot_be_made_is_not_called_an_output_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(StorageError, match=r"Name another vault \(--vault\)"):
+        Vault(tmp_path / "vault").create()

@@ -47,6 +47,11 @@ class Candidates:
         self._near = _Lists.of(np.concatenate([first, second]), np.concatenate([second, first]), len(different))
         self._which = dict(zip(photos.tolist(), which.tolist(), strict=True))
 
+    def any(self, photo: int) -> bool:
+        """Whether some photo is near this one."""
+        which = self._which.get(photo)
+        return which is not None and (len(self._photos[which]) > 1 or len(self._near[which]) > 0)
+
     def of(self, photo: int) -> list[int]:
         """The photos near this one; [] also for a photo without a hash."""
         which = self._which.get(photo)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
@@ -19,17 +20,19 @@ from typing import TypeVar
 
 import numpy as np
 
+from twinloop.domain.wording import plural
 from twinloop.errors import InputError, NothingToDo
 from twinloop.ports import Reporter
 from twinloop.stages.same_picture.likeness import Copy, turned_copy, upright_copy
 from twinloop.stages.vault.copies import moment, signing
 from twinloop.stages.vault.copies.candidates import Candidates, Numbers
+from twinloop.stages.vault.copies.crowd import Crowd
 from twinloop.stages.vault.copies.edits import apart, chosen
 from twinloop.stages.vault.copies.group_writer import GroupWriter
 from twinloop.stages.vault.copies.ranking import Ranking
 from twinloop.stages.vault.copies.record import Duplicates, last_duplicates, read_duplicates
 from twinloop.stages.vault.copies.stars import Star, stars
-from twinloop.stages.vault.copies.views import Views
+from twinloop.stages.vault.copies.views import Views, read_thumbnail
 from twinloop.stages.vault.offline_folders import is_offline, online_and_offline
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.second_names import one_name_each
@@ -46,6 +49,9 @@ TURNED_DISTANCE = 8
 STILL_UPRIGHT = 20
 """Bits of the perceptual hash by which two pictures with near disc hashes may differ and still be copies with the same
 side up (cut ones)."""
+PATIENCE = 100
+"""Look-alikes that may turn out to be no copies of a photo before no others are compared with it: of a fixed camera's
+thousand photos each is near each other, and a comparison takes milliseconds."""
 RECOGNISABLE = 45.0
 """Degrees from which a picture is turned so far that its faces say nothing: embedders know upright ones, and one that
 lies on its side, or is upside down, looks like somebody else to them."""
@@ -193,13 +199,27 @@ class _Search:
         self._discs = discs
         upright = Candidates(hashes, self._options.distance, _numbers(clear))
         turned = Candidates(np.array(list(discs.values()), np.uint64), TURNED_DISTANCE, _numbers(discs))
+        crowd = Crowd(lambda place: read_thumbnail(self._opened.catalog, self._photos[place].sha256))
+        crowded: set[int] = set()
 
         def near(place: int) -> list[int]:
-            return sorted({*upright.of(place), *turned.of(place)})
+            found = {*upright.of(place), *turned.of(place)}
+            if len(found) <= PATIENCE:
+                return sorted(found)
+            crowded.add(place)
+            # of what is mirrored or turned, details as they lie say nothing
+            only_turned = found.difference(upright.of(place))
+            by_disc = sorted(only_turned, key=lambda other: ((discs[other] ^ discs[place]).bit_count(), other))
+            return [*by_disc, *crowd.nearest_first(place, found - only_turned)]
 
-        return self._stars(
-            self._ordered(place for place in clear if near(place)), near, self._copy, "Comparing look-alikes"
-        )
+        things = self._ordered(place for place in clear if upright.any(place) or turned.any(place))
+        found = self._stars(things, near, self._copy, "Comparing look-alikes", PATIENCE)
+        if crowded:
+            self._reporter.line(
+                f"{plural(len(crowded), 'photo has', 'photos have')} more than {PATIENCE} look-alikes. Each is compared"
+                f" with those that agree most with it, until {PATIENCE} were no copies."
+            )
+        return found
 
     def _bursts(self, places: Sequence[int]) -> list[Star[int, bool]]:
         """Photos of one moment, in the order of time; only those with a face."""
@@ -214,11 +234,12 @@ class _Search:
         near: Callable[[int], Iterable[int]],
         alike: Callable[[int, int], R | None],
         label: str,
+        patience: float = math.inf,
     ) -> list[Star[int, R]]:
         """Groups, in the order of their best photo's path."""
         found = stars(
             places, near, lambda a, b: alike(min(a, b), max(a, b)), self._ordered,
-            lambda done: self._reporter.progress(label, done, len(places)),
+            lambda done: self._reporter.progress(label, done, len(places)), patience,
         )  # fmt: skip
         self._reporter.progress(label, len(places), len(places))
         return sorted(found, key=lambda star: (self._photos[star.best].path, star.best))

@@ -21,6 +21,7 @@ from twinloop.stages.vault.copies.edits import chosen
 from twinloop.stages.vault.copies.of_person import Alike, alike_in
 from twinloop.stages.vault.dataset.folder import location
 from twinloop.stages.vault.dataset.folder.carried import unavailable
+from twinloop.stages.vault.dataset.folder.outside import folders_outside
 from twinloop.stages.vault.dataset.folder.owner import owner_of, read_record
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.membership import ids_merged_into
@@ -178,20 +179,34 @@ def photos_meant(opened: OpenVault, person: Person, files: Sequence[Path]) -> li
         InputError: a file that is no photo of the vault, or one without a face of the person.
     """
     root = location.found(opened, person).root
-    written = prepared_record(opened, person).get("files", ())
-    sources = {os.path.abspath(root / item["file"]): str(item["photo"]) for item in written if item["photo"]}
+    records = {root: prepared_record(opened, person), **records_outside(opened, person)}
+    sources = {
+        os.path.abspath(folder / item["file"]): str(item["photo"])
+        for folder, record in records.items()
+        for item in record.get("files", ())
+        if item["photo"]
+    }
     return list(dict.fromkeys(_photo_meant(opened, person, file, sources) for file in files))
 
 
 def gone_photos(opened: OpenVault, person: Person) -> frozenset[str]:
     """sha256 of the photos that are no longer there nor known as the person's, of which there are pictures."""
-    return pictures_of_gone(opened, person) - {key.sha256 for key in person.faces}
+    records = (prepared_record(opened, person), *records_outside(opened, person).values())
+    return frozenset().union(*(_gone_of(opened, person, record) for record in records))
+
+
+def _gone_of(opened: OpenVault, person: Person, prepared: Mapping[str, Any]) -> frozenset[str]:
+    """The same, of which one training set has pictures."""
+    return _unavailable_of(opened, prepared) - {key.sha256 for key in person.faces}
 
 
 def pictures_of_gone(opened: OpenVault, person: Person) -> frozenset[str]:
     """sha256 of the photos that are no longer there, of which the training set has pictures."""
-    written = prepared_record(opened, person).get("files", ())
-    return unavailable(opened, {str(item["photo"]) for item in written} - {""})
+    return _unavailable_of(opened, prepared_record(opened, person))
+
+
+def _unavailable_of(opened: OpenVault, prepared: Mapping[str, Any]) -> frozenset[str]:
+    return unavailable(opened, {str(item["photo"]) for item in prepared.get("files", ())} - {""})
 
 
 def _photo_meant(opened: OpenVault, person: Person, file: Path, sources: Mapping[str, str]) -> str:
@@ -228,6 +243,21 @@ def prepared_record(opened: OpenVault, person: Person) -> dict[str, Any]:
     return read_record(path) if path.is_file() and owner_of(path.parent) == person.id else {}
 
 
+def records_outside(opened: OpenVault, person: Person) -> dict[Path, dict[str, Any]]:
+    """The ``person.json`` of each finished training set of the person that lies outside of the vault, by its folder."""
+    folders = folders_outside(opened.vault, {person.id})
+    return {folder: read_record(folder / PERSON) for folder in folders if (folder / PERSON).is_file()}
+
+
+def behind_outside(opened: OpenVault, person: Person) -> dict[str, int]:
+    """Folder of a training set outside of the vault -> as `chosen_since`, where that is not 0."""
+    counts = {
+        os.fspath(folder): chosen_since(opened, person, record)
+        for folder, record in records_outside(opened, person).items()
+    }
+    return {folder: count for folder, count in counts.items() if count}
+
+
 def chosen_since(opened: OpenVault, person: Person, prepared: Mapping[str, Any]) -> int:
     """Of how many photos something else is said than when the training set was prepared.
 
@@ -239,7 +269,7 @@ def chosen_since(opened: OpenVault, person: Person, prepared: Mapping[str, Any])
     before, shots = prepared.get("by_hand", {}), opened.decisions.same_shot
     pictured = _pictured(opened.decisions, prepared)
     then = ByHand(shots.all_of(before.get("left_out", ())), shots.all_of(before.get("taken_in", ())))
-    gone = gone_photos(opened, person)
+    gone = _gone_of(opened, person, prepared)
     now = by_hand(opened.decisions, person, _alike_for(opened, prepared), gone, prepared)
     # copies that a scan brought in since are no choice, unless prep would remove their pictures
     changed = shots.all_of(before.get("copies", ())) - {*now.copies_out, *now.copies_in}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +147,12 @@ def cut_of(photo: VaultPhoto, number: int | None, framing: str, size: int) -> Cu
         everything = crops.whole(photo.width, photo.height, size)
         return None if everything is None else Cut(photo, None, everything)
     face = photo.faces[number].face
-    others = [other.face.box for n, other in enumerate(photo.faces) if n != number]
-    window = crops.cut(photo.width, photo.height, face.box, others, framing, size)
+    others = tuple(other.face.box for n, other in enumerate(photo.faces) if n != number)
+    window = _window(photo.width, photo.height, face.box, others, framing, size)
     return None if window is None else Cut(photo, number, window)
+
+
+@lru_cache(20_000)
+def _window(width: int, height: int, face: Box, others: tuple[Box, ...], framing: str, size: int) -> Window | None:
+    """`crops.cut`, remembered: the page asks for all photos of a person after everything that is said of one."""
+    return crops.cut(width, height, face, others, framing, size)

@@ -49,7 +49,7 @@ from twinloop.stages.vault.people.record import read_people
 from twinloop.stages.vault.people.without_face import beside
 from twinloop.store.atomic import remove_leftovers, storage_errors
 from twinloop.store.pictures.sidecar import METADATA
-from twinloop.store.vault.vault_id import made_vault_id
+from twinloop.store.vault.vault_id import made_vault_id, note_outside
 
 REPEATS = 10
 FORMAT = "png-1"
@@ -203,6 +203,8 @@ def prep(opened: OpenVault, work: Captioning, options: PrepOptions, reporter: Re
     choice, label = work.choice, work.label
     place = location.settled(opened, work.person, options.output)
     folder = _opened_folder(opened, place.root)
+    if options.output is not None:
+        note_outside(opened.vault, work.person.id, options.output)
     layout, repeats = _layout(options, folder)
     adopted = folder.adopt_edits(opened, label)
     placed = layout_of(layout, label, repeats)

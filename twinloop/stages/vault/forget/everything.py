@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop.errors import StorageError
+from twinloop.stages.vault.dataset.folder.outside import folders_gone, folders_outside
 from twinloop.stages.vault.dataset.folder.own_files import OwnFiles, is_prepared, remove_empty
 from twinloop.stages.vault.forget.observed import forget_observations, notes_on_runs, observations, pictures_in
-from twinloop.stages.vault.forget.promise import Forgotten
+from twinloop.stages.vault.forget.promise import Forgotten, notes_on_gone
 from twinloop.stages.vault.forget.removing import remove, with_journals
-from twinloop.store.atomic import is_leftover, remove_leftovers
+from twinloop.store.atomic import denied_within, is_leftover, remove_leftovers
 from twinloop.store.lock import VAULT, locked
 from twinloop.store.vault.catalog import VaultCatalog
 from twinloop.store.vault.folder import Vault
@@ -28,7 +29,7 @@ def forget_everything(vault: Vault, really: bool) -> Forgotten:
     """
     if not really or not _holds_something(vault):
         return _Everything.of(vault).told(done=really)
-    with locked(vault.root, VAULT):
+    with denied_within(vault.root, VAULT.instead), locked(vault.root, VAULT):
         remove_leftovers(vault.root)  # half-written pictures of a preparation that was killed
         found = _Everything.of(vault)
         forget_observations(vault, found.contents)
@@ -42,8 +43,7 @@ class _Everything:
 
     Attributes:
         prepared: training sets. by_hand: other things between them. files: what the vault keeps beside them.
-        contents: sha256 of every photo and every prepared picture. observed, runs: as `Forgotten` has the first, and
-            notes about the others.
+        contents: sha256 of every photo and every prepared picture. observed, notes: as `Forgotten` has them.
     """
 
     organized: Path
@@ -52,13 +52,14 @@ class _Everything:
     files: tuple[Path, ...]
     contents: frozenset[str]
     observed: int
-    runs: tuple[str, ...]
+    notes: tuple[str, ...]
 
     @classmethod
     def of(cls, vault: Vault) -> _Everything:
         organized = vault.root / "organized"
         folders = sorted(path for path in organized.glob("*") if not is_leftover(path))
-        prepared = tuple(OwnFiles.of(folder) for folder in folders if is_prepared(folder))
+        inside = [folder for folder in folders if is_prepared(folder)]
+        prepared = tuple(OwnFiles.of(folder) for folder in (*inside, *folders_outside(vault)))
         by_hand = tuple(folder for folder in folders if not is_prepared(folder))
         own = [one.folder for one in prepared]
         contents = _photos(vault) | pictures_in(vault, own)
@@ -69,7 +70,7 @@ class _Everything:
             tuple(_own_files(vault)),
             contents,
             observations(vault, contents),
-            notes_on_runs(vault, contents, own),
+            (*notes_on_runs(vault, contents, own), *notes_on_gone(folders_gone(vault))),
         )
 
     def remove(self) -> None:
@@ -88,7 +89,7 @@ class _Everything:
             (*folders, *self.files),
             done=done,
             kept=(*others, *self.by_hand),
-            notes=(*self.runs, *Forgotten.notes),
+            notes=(*self.notes, *Forgotten.notes),
             observed=self.observed,
         )
 

@@ -15,6 +15,7 @@ from twinloop.domain.names import folded
 from twinloop.domain.vault import Decision, FaceKey, Person
 from twinloop.stages.vault.copies.record import last_duplicates, without_faces
 from twinloop.stages.vault.dataset import by_hand
+from twinloop.stages.vault.dataset.folder.outside import folders_gone, folders_outside
 from twinloop.stages.vault.dataset.folder.own_files import OwnFiles, is_prepared
 from twinloop.stages.vault.dataset.folder.owner import folders_of, owner_of
 from twinloop.stages.vault.forget.names import ForgottenNames
@@ -32,12 +33,13 @@ from twinloop.store.vault.decisions import DecisionLog
 from twinloop.store.vault.folder import Vault
 from twinloop.store.vault.forget import forget_faces, forget_unseen, unseen_faces
 from twinloop.store.vault.photo_names import PhotoNames
+from twinloop.store.vault.vault_id import drop_outside
 
 _PERSONAL = ("name", "label", "caption", "captions", *by_hand.KINDS)
 """Kinds of decisions that hold words about a person, or say what the training set was made of; the others hold ids and
 places in photos."""
 _OUTSIDE = (
-    "LoRAs, exported packages, made images and training sets outside of the vault are not known to it: delete those"
+    "LoRAs, exported packages, made images and copies of training sets are not known to the vault: delete those"
     " yourself."
 )
 _FOR_GOOD = (
@@ -168,7 +170,7 @@ def _planned(
         paths,
         done=False,
         kept=tuple(kept),
-        notes=(*runs, _OUTSIDE, _FOR_GOOD),
+        notes=(*runs, *notes_on_gone(folders_gone(vault, promise.ids)), _OUTSIDE, _FOR_GOOD),
         unseen=unseen_faces(catalog, _fingerprint(vault)),
         observed=observations(vault, promise.contents),
     )
@@ -201,6 +203,7 @@ def keep(vault: Vault, catalog: VaultCatalog, decisions: DecisionLog, made: Deci
     PhotoNames(catalog).forget(promise.person.faces, promise.called)
     if people is not None:
         write_people(vault, people_of(_without(people, promise.person.faces, promise.called), decisions.active()))
+    drop_outside(vault, promise.ids)
     catalog.leave_nothing()
     # the name goes last, and with it the mark that something is left to do: until then the person can be told by it
     decisions.redact(_personal(decisions, promise), {made.number: promise.kept_json(ForgottenNames(decisions))})
@@ -212,8 +215,21 @@ def keep_promises(vault: Vault, catalog: VaultCatalog, decisions: DecisionLog) -
 
     Costs a look through the decisions where there is none.
     """
-    unkept = [made for made in decisions.active("forget") if not made.data["kept"]]
-    return tuple((Promise.of(made, decisions), keep(vault, catalog, decisions, made)) for made in unkept)
+    return tuple((Promise.of(made, decisions), keep(vault, catalog, decisions, made)) for made in unkept(decisions))
+
+
+def notes_on_gone(folders: Iterable[Path]) -> tuple[str, ...]:
+    """A line for each folder with a training set that cannot be reached now."""
+    return tuple(
+        f"A training set was written to {folder}, which is not there now. Where it was moved, or its disk is away,"
+        " delete it yourself."
+        for folder in folders
+    )
+
+
+def unkept(decisions: DecisionLog) -> list[Decision]:
+    """The standing promises that are not kept yet."""
+    return [made for made in decisions.active("forget") if not made.data["kept"]]
 
 
 def _fingerprint(vault: Vault) -> str:
@@ -227,12 +243,13 @@ def _personal(decisions: DecisionLog, promise: Promise) -> list[int]:
 
 def _folders(vault: Vault, promise: Promise) -> tuple[OwnFiles, ...]:
     """The person's prepared folders: those whose person.json says so, and the usual one where the first `prep` was
-    killed before it wrote one.
+    killed before it wrote one; and those outside of the vault.
     """
     usual = vault.person(promise.person.folder_name)
     found = folders_of(vault, promise.ids)
     begun = owner_of(usual) is None and is_prepared(usual)
-    return tuple(OwnFiles.of(folder) for folder in (*found, *([usual] if begun else [])))
+    outside = folders_outside(vault, promise.ids)
+    return tuple(OwnFiles.of(folder) for folder in (*found, *([usual] if begun else []), *outside))
 
 
 def _strays(vault: Vault, decisions: DecisionLog, promise: Promise) -> tuple[Strays, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.domain.vault import FaceKey
+from twinloop.stages.vault.dataset.folder.outside import folders_outside
 from twinloop.stages.vault.dataset.folder.own_files import remove_empty, written
 from twinloop.stages.vault.dataset.folder.owner import owner_of
 from twinloop.stages.vault.dataset.folder.whose import GIVING, SaidOfFaces, is_cut_of
@@ -65,13 +66,15 @@ class Strays:
 
 
 def strays_of(vault: Vault, decisions: DecisionLog, ids: Set[str], faces: Sequence[FaceKey]) -> tuple[Strays, ...]:
-    """The pictures of a person in the training sets of others below organized/: those that were cut around a face that
-    the user then gave to this person, or that is this person's now. Others of a photo that shows several people stay.
+    """The pictures of a person in the training sets of others, below organized/ and outside of the vault: those that
+    were cut around a face that the user then gave to this person, or that is this person's now. Others of a photo that
+    shows several people stay.
 
     Args:
         ids: of the person, and of those merged into it. faces: the person's.
     """
-    found = (_strays_in(vault, decisions, ids, faces, path) for path in sorted((vault.root / "organized").glob("*")))
+    folders = (*sorted((vault.root / "organized").glob("*")), *folders_outside(vault))
+    found = (_strays_in(vault, decisions, ids, faces, path) for path in folders)
     return tuple(strays for strays in found if strays is not None)
 
 

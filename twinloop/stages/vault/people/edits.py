@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from twinloop.domain.names import folded, normal
+from twinloop.domain.names import as_folder, folded, normal, share_folder
 from twinloop.domain.vault import Decision, FaceKey, Person
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError, NothingToDo
@@ -49,7 +49,12 @@ def name(opened: OpenVault, text: str, called: str) -> Edited:
                 f"{other.id} is called {wanted} already. If they are one person:"
                 f" {opened.vault.command(f'merge {other.id} {person.id}')}"
             )
-    if looks_like_id(wanted):
+        if other.id != person.id and share_folder(wanted, other.folder_name):
+            raise InputError(
+                f"The training sets of {wanted} and of {other.called} would lie in one folder: a dot at the end of a"
+                " name does not tell folders apart. Choose another name."
+            )
+    if looks_like_id(as_folder(wanted)):
         raise InputError(f"'{wanted}' looks like the id of a person. Choose another name.")
     before = f" (was {person.name})" if person.name else ""
     return decided(

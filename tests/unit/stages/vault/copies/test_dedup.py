@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from tests.unit.stages.vault.copies.makers import face, picture, save, scanned, 
 from tests.unit.things import Recording, unit_vector
 from twinloop.domain.faces import Box
 from twinloop.errors import InputError, NothingToDo, StateError
+from twinloop.stages.same_picture.likeness import Copy, upright_copy
+from twinloop.stages.vault.copies import dedup as searching
 from twinloop.stages.vault.copies.dedup import DedupOptions, current, dedup, options_for
 from twinloop.stages.vault.copies.record import Duplicates, dropped, read_duplicates
 from twinloop.stages.vault.opened import ScanRecord
@@ -102,6 +105,36 @@ def test_exact_and_near_groups_with_the_best_first(tmp_path: Path) -> None:
     assert modes == {"duplicates.json": 0, "likeness.sqlite": 0}, "they tell what private photos look like"
     assert reasons["second.jpg"] == "the larger file"
     assert reasons["second_mirrored.jpg"] == "the same picture as second.jpg, mirrored"
+
+
+def test_in_a_crowd_of_look_alikes_copies_are_still_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a patience of a few, each is compared with a few that agree with it; all are near each other."""
+    photos = [Image.blend(picture(0), picture(number), 0.25) for number in range(1, 25)]
+    files = [save(photo, tmp_path / f"{number:02}.jpg") for number, photo in enumerate(photos)]
+    files += [
+        save(photos[7].resize((160, 120)), tmp_path / "z_small.jpg"),
+        save(photos[11].crop((6, 5, 314, 235)), tmp_path / "z_cut.jpg"),
+        save(ImageOps.mirror(photos[14]), tmp_path / "z_mirrored.jpg", 70),
+    ]
+    compared = 0
+
+    def counted(*given: Any) -> Copy | None:
+        nonlocal compared
+        compared += 1
+        return upright_copy(*given)
+
+    monkeypatch.setattr(searching, "upright_copy", counted)
+    monkeypatch.setattr(searching, "PATIENCE", 3)
+    with vault_of(tmp_path / "vault", files) as opened:
+        said = Recording()
+        few = dedup(opened, DedupOptions(), said)
+        few_compared, compared = compared, 0
+        monkeypatch.setattr(searching, "PATIENCE", 100)
+        assert dedup(opened, DedupOptions(), unsaid := Recording()).groups == few.groups
+    assert names(few, "near") == [["07.jpg", "z_small.jpg"], ["11.jpg", "z_cut.jpg"], ["14.jpg", "z_mirrored.jpg"]]
+    assert few_compared <= 4 * len(files) < 200 < compared
+    assert [line for line in said.lines if "more than 3 look-alikes" in line]
+    assert not [line for line in unsaid.lines if "look-alikes" in line]
 
 
 def test_dropped_photos_name_the_one_that_is_kept(tmp_path: Path) -> None:

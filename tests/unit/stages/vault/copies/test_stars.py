@@ -46,3 +46,18 @@ def test_whoever_is_left_is_like_no_one_else_who_is_left(things: list[int], reac
 def test_a_long_chain_falls_into_short_groups() -> None:
     groups = grouped(sorted(range(9)), 1)
     assert max(len(group.others) for group in groups) <= 2
+
+
+def test_who_meets_too_many_that_are_not_like_it_gives_up() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def alike(a: int, b: int) -> bool | None:
+        asked.append((a, b))
+        return True if a % 10 == b % 10 else None
+
+    near = {0: [10, 1, 20, 2, 30, 3, 40], 5: [1, 2, 15, 3]}
+    groups = stars([0, 5, 15, 40], lambda thing: near.get(thing, ()), alike, sorted, lambda _: None)
+    assert [(group.best, [other for other, _ in group.others]) for group in groups] == [(0, [40]), (5, [15])]
+    things = [0, 10, 1, 20, 2, 30, 3, 40]
+    (group,) = stars(things, lambda thing: near.get(thing, ()), alike, sorted, lambda _: None, patience=2)
+    assert [other for other, _ in group.others] == [10, 20], "of the likes none counts"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.same_shot import note_same_shot
+from tests.unit.stages.vault.dataset.preparing import lose, prepare
 from tests.unit.stages.vault.makers import fake_vault, work_on
 from tests.unit.things import Recording
 from twinloop.domain.vault import Label, Person
@@ -16,6 +17,7 @@ from twinloop.stages.vault.copies.of_person import alike_in, copies_of
 from twinloop.stages.vault.copies.record import DuplicateFile, DuplicateGroup, Duplicates
 from twinloop.stages.vault.dataset.by_hand import (
     ByHand,
+    behind_outside,
     by_hand,
     chosen_since,
     photos_meant,
@@ -315,3 +317,32 @@ def test_a_picture_whose_photo_is_gone_can_be_left_out(tmp_path: Path) -> None:
         found = prep(opened, work_on(opened, now, LABEL), PrepOptions(), Recording())
         assert sorted(found.removed) == ["IMG_0001.png", "IMG_0001.txt"] and found.carried == ()
         assert found.by_hand.left_out == {lost.sha256} and chosen_since(opened, now, prepared_record(opened, now)) == 0
+
+
+def test_a_training_set_outside_of_the_vault_falls_behind_by_itself(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    with fake_vault(tmp_path, 4) as (opened, person):
+        prepare(opened, person, output=mine)
+        picture = next(mine.glob("*.png"))
+        photos = photos_meant(opened, person, [picture])
+        assert not behind_outside(opened, person) and status(opened).prepared == (str(mine),)
+        say(opened, person, "exclude", photos)
+        assert behind_outside(opened, person) == {str(mine): 1}
+        assert status(opened).behind == {str(mine): 1}
+        prepare(opened, person)
+        assert chosen_since(opened, person, prepared_record(opened, person)) == 0
+        assert behind_outside(opened, person) == {str(mine): 1}
+        prepare(opened, person, output=mine)
+        assert not picture.exists() and not behind_outside(opened, person)
+
+
+def test_a_picture_outside_of_the_vault_whose_photo_is_gone_can_be_left_out(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    with fake_vault(tmp_path, 4) as (opened, person):
+        prepare(opened, person, output=mine)
+        picture = mine / "IMG_0001.png"
+        person = lose(opened, person, tmp_path, "IMG_0001.png")
+        say(opened, person, "exclude", photos_meant(opened, person, [picture]))
+        assert behind_outside(opened, person) == {str(mine): 1}
+        prepare(opened, person, output=mine)
+        assert not picture.exists() and not behind_outside(opened, person)

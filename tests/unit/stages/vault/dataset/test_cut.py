@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.things import digest, face
+from twinloop.domain import crops
 from twinloop.domain.faces import Box
 from twinloop.domain.vault import VaultFace, VaultPhoto
 from twinloop.stages.vault.dataset.cut import Cut, cut_of
@@ -41,6 +42,14 @@ def test_a_picture_that_lost_pixels_of_few_says_it(side: int, said: tuple[str, .
 @pytest.mark.parametrize("face", [(0.3, 0.3, 0.6, 0.7), (0.25, 0.25, 0.5, 0.5), (0.4, 0.2, 0.6, 0.4)])
 def test_no_pixel_is_lost_to_rounding(side: int, face: tuple[float, float, float, float]) -> None:
     assert cut(side, side, Box(*(share * side for share in face))).window.box == (0, 0, side, side)
+
+
+def test_the_same_cut_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, work = [], crops.cut
+    monkeypatch.setattr(crops, "cut", lambda *given: asked.append(given) or work(*given))
+    one, other = (Box(301.5, 200, 520, 480), Box(700, 210, 900, 480))
+    assert cut(1111, 977, one, other).window == cut(1111, 977, one, other).window
+    assert cut(1111, 977, one).window != cut(1111, 977, one, other).window and len(asked) == 2
 
 
 def test_faces_that_were_cut_off_have_a_place_beside_the_picture() -> None:

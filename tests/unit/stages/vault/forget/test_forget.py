@@ -19,6 +19,7 @@ import pytest
 
 from tests.functional.console import twinloop
 from tests.helpers.same_shot import note_same_shot
+from tests.unit.stages.vault.dataset.preparing import prepare
 from tests.unit.stages.vault.makers import FINGERPRINT, clustered, fake_vault
 from tests.unit.things import digest, face, observation
 from twinloop.domain.faces import Box
@@ -44,7 +45,7 @@ from twinloop.stages.vault.people.record import (
     write_people,
 )
 from twinloop.stages.vault.scan import ScanPlan, scan
-from twinloop.store.atomic import sha256_file, write_json
+from twinloop.store.atomic import read_json, sha256_file, write_json
 from twinloop.store.journal import Journal
 from twinloop.store.lock import VAULT, locked
 from twinloop.store.pictures.sidecar import NOTES
@@ -53,6 +54,7 @@ from twinloop.store.vault.decisions import REDACTED, DecisionLog
 from twinloop.store.vault.faces import face_table
 from twinloop.store.vault.files import FileEntry
 from twinloop.store.vault.folder import COMMON_CATALOG, Vault
+from twinloop.store.vault.vault_id import note_outside, sets_outside, vault_id
 
 
 @pytest.fixture(autouse=True)
@@ -257,6 +259,58 @@ def forgotten_in(root: Path, everything: bool, really: bool) -> Forgotten:
         return forget_person(opened, find_person(read_people(opened.vault), "Zaphodia"), really)
 
 
+def outside(root: Path, folder: Path, who: str, vault: str | None = None) -> Path:
+    """A training set in a folder of the user's own, as `prep --output` leaves it."""
+    note_outside(Vault(root), who, folder)
+    prepared_by(folder, who, **{"a.png": who.encode(), "a.txt": b"words"})
+    record = read_json(folder / "person.json")
+    write_json(folder / "person.json", {**record, "vault": vault or vault_id(Vault(root))})
+    (folder / "mine.jpg").write_bytes(b"the only one")
+    return folder
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_training_sets_outside_of_the_vault_go_too(closed: Path, tmp_path: Path, everything: bool) -> None:
+    theirs = outside(closed, tmp_path / "zaphodia", "p001")
+    gone = outside(closed, tmp_path / "moved", "p001")
+    others = outside(closed, tmp_path / "trillian", "p002")
+    of_another_vault = outside(closed, tmp_path / "elsewhere", "p001", vault="0" * 16)
+    begun = tmp_path / "begun"
+    note_outside(Vault(closed), "p001", begun)
+    begun.mkdir()
+    (begun / "b.png").write_bytes(b"cut")
+    Journal(begun / NOTES).record("1", ["b.png", hashlib.sha256(b"cut").hexdigest(), "", ""])
+    shutil.rmtree(gone)
+    planned = forgotten_in(closed, everything, really=False)
+    done = forgotten_in(closed, everything, really=True)
+    for found in (planned, done):
+        assert {theirs, begun} <= set(found.paths) and of_another_vault not in found.paths
+        assert [note for note in found.notes if str(gone) in note and "not there now" in note]
+        assert (others in found.paths) is everything and theirs / "mine.jpg" in found.kept
+    assert names_in(theirs) == {"mine.jpg"} and not begun.exists()
+    assert names_in(of_another_vault) == {"mine.jpg", "a.png", "a.txt", "person.json"}
+    assert (others / "person.json").exists() is not everything
+    left = [(one.person, one.folder) for one in sets_outside(Vault(closed))]
+    assert left == ([] if everything else [("p002", others)])
+
+
+def test_a_training_set_outside_of_the_vault_is_noted_before_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "mine"
+
+    def kill(*_: object) -> None:
+        assert not any(mine.glob("*.png"))
+        raise Killed
+
+    monkeypatch.setattr("twinloop.stages.vault.dataset.folder.prepared.PreparedFolder.put", kill)
+    with fake_vault(tmp_path / "home") as (opened, person):
+        for _ in range(2):
+            with pytest.raises(Killed):
+                prepare(opened, person, output=mine)
+        assert sets_outside(opened.vault) == [("p001", mine)]
+
+
 def test_everything_leaves_folders_that_were_made_by_hand(closed: Path) -> None:
     by_hand = closed / "organized" / "by hand"
     by_hand.mkdir()
@@ -380,6 +434,7 @@ STEPS = (
     "forget_observations",
     "last_duplicates",
     "write_people",
+    "drop_outside",
     "VaultCatalog.leave_nothing",
     "DecisionLog.redact",
 )
@@ -465,6 +520,30 @@ def test_a_scan_removes_the_rest_too(closed: Path, monkeypatch: pytest.MonkeyPat
 
     scan(Vault(closed), ScanPlan((), (), "fake", 0, "", "", no_scanner), SilentReporter())
     assert_forgotten(closed, embedding)
+
+
+def test_a_list_removes_the_rest_too(
+    closed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    embedding = forget_killed_at("forget_faces", closed, monkeypatch)
+    said = twinloop(capsys, "vault", "status", "--vault", closed)
+    assert said.code == 0 and "to be forgotten" not in said.err
+    assert_forgotten(closed, embedding)
+
+
+@pytest.mark.parametrize("command", ["status", "clusters", "duplicates", "history"])
+def test_a_list_that_may_not_write_says_who_is_still_in_it(
+    command: str, closed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forget_killed_at("forget_faces", closed, monkeypatch)
+    monkeypatch.setattr("twinloop.stages.vault.copies.dedup._is_current", lambda last, opened: True)
+    before = bytes_of(closed)
+    with locked(closed, VAULT):
+        said = twinloop(capsys, "vault", command, "--vault", closed)
+    assert said.code == 0
+    assert "p001 (Zaphodia) is to be forgotten, and may still be in what is shown: " in said.err
+    assert "in use by another command" in said.err
+    assert bytes_of(closed) == before
 
 
 def test_a_promise_that_was_taken_back_is_not_kept(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:

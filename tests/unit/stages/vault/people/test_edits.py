@@ -50,6 +50,17 @@ def test_a_name_is_one_name_however_its_letters_are_composed(opened: OpenVault, 
         edits.name(opened, "p002", apart)
 
 
+def test_two_people_never_have_one_folder(opened: OpenVault) -> None:
+    edits.name(opened, "p001", "Ana")
+    for called in ("Ana.", "ANA..", "ana ."):
+        with pytest.raises(InputError, match="one folder: a dot at the end"):
+            edits.name(opened, "p002", called)
+    with pytest.raises(InputError, match="looks like the id"):
+        edits.name(opened, "p002", "p001.")
+    edits.name(opened, "p002", "Ana B.")
+    edits.name(opened, "p001", "Ana.")  # of one person, both names are the same folder anyway
+
+
 def test_split_takes_the_persons_face_of_a_group_photo(opened: OpenVault) -> None:
     done = edits.split(opened, "p002", photos("both.jpg", "bea1.jpg"))
     assert (
