@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import importlib
 import sys
@@ -253,6 +254,11 @@ def test_a_missing_library_is_one_line() -> None:
 
     with pytest.raises(MissingExtra, match=r'pip install -c constraints\.txt -e "\.\[train\]"'):
         with_extra("Generating images", "train", load)
+
+
+def test_python_does_not_look_for_garbage_while_libraries_are_imported() -> None:
+    assert with_extra("Generating images", "train", gc.isenabled) is False
+    assert gc.isenabled()
 
 
 def test_a_missing_library_is_known_inside_of_other_errors() -> None:
