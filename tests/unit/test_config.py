@@ -750,3 +750,15 @@ def test_what_is_no_text_names_how_this_process_reads_names(
     monkeypatch.setattr(sys, "getfilesystemencoding", lambda: encoding)
     (line,) = problems({**LEAST, "person_name": "J\udcc3\udcbcrgen"})
     assert line.startswith("person_name: is no text") and (("in ascii" in line and "LC_ALL=C.UTF-8" in line) == named)
+
+
+@pytest.mark.parametrize(
+    ("training", "says"),
+    [
+        ({"prior_images": "others", "prior_weight": 0}, "prior_weight of 0 change nothing"),
+        ({"steps": 4, "warmup_steps": 500}, "a warm-up of 500 of 4 steps never reaches the learning rate"),
+    ],
+)
+def test_settings_that_undo_others_are_named(training: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        parse_settings({"person_name": "a", "person_trigger": "ohwx a", "dataset_dir": "d", "training": training}, "x")

@@ -94,9 +94,9 @@ def image_lines(verdicts: Mapping[str, Verdict], review: Review) -> list[str]:
 def _state(space: Workspace, review: Review) -> str:
     """Whether the run goes on with the review, and what lets it."""
     from twinloop.stages.review import wanted
-    from twinloop.store.atomic import read_json
+    from twinloop.store.atomic import read_object
 
-    settings = read_json(space.run_record).get("settings", {}) if space.run_record.exists() else {}
+    settings = read_object(space.run_record).get("settings", {}) if space.run_record.exists() else {}
     if not wanted(settings.get("review", "never"), review.iteration):
         run = (
             "this round is over and did not wait"

@@ -143,6 +143,17 @@ def _said_in_vain(training: TrainingConfig) -> Iterator[Clash]:
         yield Clash(("conv_alpha", "conv_rank"), "conv_alpha says nothing without a conv_rank of 1 or more")
     if _in_vain(training, "prior_weight"):
         yield Clash(("prior_weight", "prior_images"), "prior_weight says nothing without prior_images")
+    elif training.prior_weight == 0 and training.prior_images is not None:
+        yield Clash(
+            ("prior_weight", "prior_images"),
+            "prior_images with a prior_weight of 0 change nothing and take as long as others: leave them out",
+        )
+    if training.warmup_steps and training.steps is not None and training.warmup_steps >= training.steps:
+        yield Clash(
+            ("warmup_steps", "steps"),
+            f"a warm-up of {training.warmup_steps} of {training.steps} steps never reaches the learning rate; a tenth"
+            " of the steps is usual",
+        )
     if _in_vain(training, "mask_floor"):
         yield Clash(("mask_floor", "masks"), "mask_floor says nothing without masks")
     if vain := [name for name in ("huber_c", "huber_schedule") if _in_vain(training, name)]:

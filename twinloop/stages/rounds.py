@@ -55,16 +55,22 @@ def finished_round(
 
 
 def as_recorded(done: Round, entry: Mapping[str, Any]) -> Round:
-    """The round with what was decided of it when it ended: later rounds build on that, also where this version would
-    decide otherwise.
+    """The round with what was found and decided of it when it ended: later rounds build on that, also where this
+    version would decide otherwise, or where files were changed since.
     """
-    gain = entry["improvement"]
+    counts, gain = _tally_from_json(entry), entry["improvement"]
     facts = replace(
         done.facts,
+        gaps=int(entry["gap_count"]),
+        approved=counts.approved,
+        total=counts.total,
         improvement=None if gain is None else Estimate.from_json(gain),
         drifted=tuple(entry["drifted"]),
     )
-    return replace(done, facts=facts, rolled_back=bool(entry["rolled_back"]))
+    gaps = gaps_from_json({"recommendations": entry["gaps"]})
+    return replace(
+        done, facts=facts, gaps=gaps, tally=counts, merged=int(entry["merged"]), rolled_back=bool(entry["rolled_back"])
+    )
 
 
 def standing(scores: Sequence[PanelScore], rounds: Sequence[Round]) -> list[PanelScore]:
@@ -107,11 +113,7 @@ def result_from_json(data: Mapping[str, Any]) -> RunResult:
 
 def _round_from_json(data: Mapping[str, Any], loras: Sequence[LoRA], scores: Sequence[PanelScore]) -> Round:
     version, started_from = int(data["lora_version"]), int(str(data["generated_with"]).removeprefix("v"))
-    counts = Tally(
-        int(data["approved"]), int(data["rejected"]), int(data["unsure"]), float(data["quality_score"]),
-        int(data.get("rejected_early", 0)),
-    )  # fmt: skip
-    gain = data["improvement"]
+    counts, gain = _tally_from_json(data), data["improvement"]
     facts = RoundFacts(
         int(data["iteration"]), int(data["gap_count"]), counts.approved, counts.total,
         None if gain is None else Estimate.from_json(gain), tuple(data["drifted"]), trained=version != started_from,
@@ -119,6 +121,13 @@ def _round_from_json(data: Mapping[str, Any], loras: Sequence[LoRA], scores: Seq
     return Round(
         facts, gaps_from_json({"recommendations": data["gaps"]}), counts, int(data["merged"]),
         _of_version(loras, version), _of_version(scores, version), started_from, bool(data["rolled_back"]),
+    )  # fmt: skip
+
+
+def _tally_from_json(data: Mapping[str, Any]) -> Tally:
+    return Tally(
+        int(data["approved"]), int(data["rejected"]), int(data["unsure"]), float(data["quality_score"]),
+        int(data.get("rejected_early", 0)),
     )  # fmt: skip
 
 

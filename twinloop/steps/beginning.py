@@ -19,6 +19,7 @@ from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json, remove_leftovers, write_json
 from twinloop.store.models.lora_file import kohya_path
 from twinloop.store.models.part_hashes import hashes_of_parts
+from twinloop.store.run.owner import check_own
 from twinloop.store.run.workspace import Workspace, shown_path
 from twinloop.store.versions import versions
 
@@ -35,12 +36,14 @@ def begin(run: Run) -> RunResult | None:
         nothing to do, and nothing of it may be looked at again. None = go on.
 
     Raises:
-        StateError: other settings; names the fields. Or other detectors, and the run has not ended.
+        StateError: other settings; names the fields. Or other detectors, and the run has not ended. Or the folder of
+            LoRAs is another run's.
     """
     for folder in (run.workspace.root, run.workspace.lora_dir):
         remove_leftovers(folder)
     record = _record(run.settings, run.toolbox)
     analyze.check_shares(run.toolbox.observer.facets, run.settings.analysis.shares, run.settings.validation.faces)
+    check_own(run.workspace)
     if not run.workspace.run_record.exists():
         _check_nothing_in_the_way(run)
     kept = run.artefact("run", run.workspace.run_record, lambda: record)
@@ -58,6 +61,7 @@ def check_same_run(settings: Settings, toolbox: Toolbox, workspace: Workspace) -
     Raises:
         StateError: as `begin`.
     """
+    check_own(workspace)
     if workspace.run_record.exists():
         _check_same(read_json(workspace.run_record), settings, toolbox, workspace)
 

@@ -52,8 +52,11 @@ def merge(
     run.artefact(f"iter{iteration}.dataset", path, merged.to_json)
     kept = read_as(path, Dataset.from_json)
     count = len(kept.members) - len(dataset.members)
-    spare = len(approved) - count
-    left = f" ({spare} approved left out: {_why_left_out(dataset, limits)})" if spare else ""
+    gone = sum(item.seen is None for item in approved)
+    spare = len(approved) - gone - count
+    why = [f"{spare} approved left out: {_why_left_out(dataset, limits)}"] if spare > 0 else []
+    why += [f"of {gone} approved the file is gone"] if gone else []
+    left = f" ({'; '.join(why)})" if why else ""
     run.say(f"  {sign(count)} Merged: {plural(count, 'image')} into dataset{left}")
     return kept, count
 

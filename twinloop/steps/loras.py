@@ -29,6 +29,7 @@ from twinloop.steps.run import Run
 from twinloop.store.atomic import read_as
 from twinloop.store.pictures.dataset_folders import subject_images
 from twinloop.store.pictures.images import upright_sizes
+from twinloop.store.run.owner import make_own
 
 SAMPLED = 100
 """Photos whose sizes tell how long a training takes."""
@@ -91,6 +92,7 @@ def train(run: Run, dataset: Dataset, version: int, best: LoRA | None = None) ->
         best: the version that a later one begins from, where the settings ask for a warm start.
     """
     given, chosen = run.settings.training.initial_lora, run.workspace.checkpoint_choice(version)
+    make_own(run.workspace)
     if version == 1 and given:
         lora = training.adopt(Path(given), dataset, run.workspace, run.toolbox)
     else:
@@ -199,7 +201,14 @@ def _trial(
             run,
             person,
             panel,
-            PanelRun(key=f"checkpoint_v{version}_{step}", version=step, lora=lora, images=images, score=score),
+            PanelRun(
+                key=f"checkpoint_v{version}_{step}",
+                version=step,
+                called=f"LoRA v{version}, step {step}",
+                lora=lora,
+                images=images,
+                score=score,
+            ),
         )
 
     return Trial(steps, measured, record, wanted.early_stop)

@@ -30,10 +30,13 @@ class Panel:
 
 @dataclass(frozen=True, kw_only=True)
 class PanelRun:
-    """One LoRA on a panel: journal key, number that its score carries, file, and where images and score go."""
+    """One LoRA on a panel: journal key, number that its score carries, how people call it, file, and where images and
+    score go.
+    """
 
     key: str
     version: int
+    called: str
     lora: Path
     images: Path
     score: Path
@@ -50,6 +53,7 @@ def measure(run: Run, reference: IdentityReference | None, lora: LoRA) -> PanelS
         PanelRun(
             key=f"panel_v{version}",
             version=version,
+            called=f"LoRA v{version}",
             lora=space.lora(version),
             images=space.panel_images(version),
             score=space.panel_score(version),
@@ -91,7 +95,7 @@ def measured_on(run: Run, reference: IdentityReference | None, panel: Panel, pan
         lora=panel_run.lora,
         settings=toolbox.makers.generation,
         stamped=False,
-        doing=f"Drawing the panel with LoRA v{panel_run.version}",
+        doing=f"Drawing the panel with {panel_run.called}",
     )
     made = generating.generate(shots, context, toolbox.makers.generator, run.journal, toolbox.clock, toolbox.reporter)
     run.artefact(

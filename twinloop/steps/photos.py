@@ -124,7 +124,7 @@ def _say_dataset(run: Run, dataset: Dataset, data: Mapping[str, Any]) -> None:
     path, pack = run.workspace.dataset(0), run.toolbox.observer.pack
     character = run.settings.subject == "character"
     used = _counted(dataset, "picture" if character else "photo")
-    run.say(f"Dataset: {used} used, {len(data['left_out'])} left out (see {run.workspace.show(path)})")
+    run.say(f"Dataset: {used} used, {len(data.get('left_out', ()))} left out (see {run.workspace.show(path)})")
     elsewhere, all_made = int(data.get("made_elsewhere", 0)), bool(data.get("drawn"))
     if made := select.made_message(len(dataset.members), elsewhere, all_made, character):
         run.say(made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from tests.unit.things import gap, score
 from twinloop.domain.records import LoRA
@@ -75,15 +76,20 @@ def test_an_unfinished_run_has_no_stop_and_a_best_v1_no_gain() -> None:
 def test_what_was_decided_of_a_round_stays_so() -> None:
     """Later rounds lie on disk that build on it: another version of the statistics must not undo it."""
     done = finished(1, 0.6)
-    entry = {
+    scores = (score(1, overall=[0.5]), score(2, overall=[0.6]))
+    (entry,) = history_json(RunResult(None, 1, (lora(1), lora(2)), scores, (done,), 3), "ana", "nano")["iterations"]
+    entry |= {
         "improvement": {"value": -0.1, "low": -0.2, "high": -0.05, "n": 6},
         "drifted": ["quality"],
         "rolled_back": True,
     }
-    kept = as_recorded(done, entry)
+    changed = replace(done, gaps=(), tally=Tally(0, 1, 0, 0.0), merged=0)  # files of the round were changed since
+    kept = as_recorded(changed, entry)
+    assert (kept.gaps, kept.tally, kept.merged) == (done.gaps, done.tally, done.merged)
+    assert (kept.facts.approved, kept.facts.total) == (done.tally.approved, done.tally.total)
     assert (
         kept.rolled_back
         and kept.facts.drifted == ("quality",)
         and kept.facts.improvement == Estimate(-0.1, -0.2, -0.05, 6)
     )
-    assert as_recorded(kept, {"improvement": None, "drifted": [], "rolled_back": False}).facts.improvement is None
+    assert as_recorded(kept, {**entry, "improvement": None}).facts.improvement is None

@@ -11,13 +11,15 @@ from pathlib import Path
 
 from twinloop.config import Settings
 from twinloop.errors import InputError, Locked
-from twinloop.store.atomic import storage_errors
+from twinloop.store.atomic import read_object, storage_errors
 from twinloop.store.lock import NAME, holder, locked
 from twinloop.store.noted_process import TRAINER, noted_process
 from twinloop.system.files import rename_over
 
 GENERATION_METADATA = "generation_metadata.json"
 """What lies beside made images, in any folder: the shot behind each."""
+OWNER = ".run.json"
+"""What says in a folder of LoRAs which run they are of."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,14 @@ class Workspace:
         """Whether the LoRAs lie in the output folder itself, not below it; it is there."""
         return self.lora_dir.is_dir() and self.lora_dir.samefile(self.root)
 
+    def another_run(self) -> Path | None:
+        """The output folder of another run that is there and has its LoRAs in this one's folder of LoRAs."""
+        mark = self.lora_dir / OWNER
+        told = None if _same(self.root, self.lora_dir) or not mark.is_file() else read_object(mark).get("output_dir")
+        if not isinstance(told, str) or not Workspace(Path(told), self.lora_dir).run_record.is_file():
+            return None  # nobody's, or of a run that was deleted or moved
+        return None if _same(Path(told), self.root) else Path(told)
+
     def in_the_way(self) -> list[Path]:
         """What `put_aside` would move: both folders, or of a folder of LoRAs that holds others' files too, as ComfyUI's
         does, those of a run alone.
@@ -163,6 +173,8 @@ class Workspace:
             roots = [self.root]
             if _same(self.root, self.lora_dir):
                 return roots
+        if self.another_run() is not None:
+            return roots
         loras = sorted(self.lora_dir.iterdir()) if self.lora_dir.is_dir() else []
         loras = [path for path in loras if path.name != NAME]
         own = [path for path in loras if _OF_A_RUN.fullmatch(path.name)]
@@ -227,7 +239,8 @@ def workspace_of(settings: Settings) -> Workspace:
 
 
 _OF_A_RUN = re.compile(
-    r"lora(_v\d+(-step\d+)?)?(_kohya)?\.(safetensors|json|metrics\.jsonl)|final\.json|\.training_v\d+|tensorboard"
+    r"lora(_v\d+(-step\d+)?)?(_kohya)?\.(safetensors|json|metrics\.jsonl)|final\.json|\.run\.json"
+    r"|\.training_v\d+|tensorboard"
 )
 """Names of what a run writes into its folder of LoRAs."""
 

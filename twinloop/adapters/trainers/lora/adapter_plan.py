@@ -79,7 +79,8 @@ class AdapterPlan:
             InputError: it has none of the target layers, or none of them is wanted.
         """
         there = adapted_layers(denoiser, self.targets, self.blocks)
-        there += around_attentions(denoiser) if self.conv_rank else []
+        around = around_attentions(denoiser) if self.conv_rank else []
+        there += around
         if not there:
             raise InputError(
                 f"This base model has no layers named {', '.join(self.targets)}. Choose the preset that fits"
@@ -90,6 +91,11 @@ class AdapterPlan:
             raise InputError(
                 f"training.only_layers and skip_layers leave none of the {len(there)} layers that a LoRA adapts here,"
                 f" such as {there[0]} and {there[-1]}."
+            )
+        if around and not any(self._wants(name) for name in around):
+            raise InputError(
+                "training.only_layers and skip_layers leave none of the convolutions that conv_rank is about, such as"
+                f" {around[0]}. Leave conv_rank out, or name them."
             )
         if self.lokr:
             add_for_training(denoiser, layers, self.rank, self.alpha, self.lokr, ADAPTER)

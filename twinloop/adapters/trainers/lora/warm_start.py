@@ -6,9 +6,8 @@ import numpy as np
 import torch
 
 from twinloop.adapters.trainers.lora.adapted_model import AdaptedModel
-from twinloop.adapters.trainers.lora.warm_start_file import Start
+from twinloop.adapters.trainers.lora.warm_start_file import Start, changing
 from twinloop.errors import ModelFileError
-from twinloop.loras.components import DENOISER
 
 
 def begin_from(start: Start, model: AdaptedModel) -> None:
@@ -36,11 +35,8 @@ def begin_from(start: Start, model: AdaptedModel) -> None:
         with torch.no_grad():
             down[:rank].copy_(torch.from_numpy(first.astype(np.float32)).reshape(down[:rank].shape))
             up[:, :rank].copy_(torch.from_numpy(second.astype(np.float32)).reshape(up[:, :rank].shape))
-    # the copy for other programs fills up fused layers with parts that no training adapted
-    left = {place: layer for place, layer in left.items() if layer.down.values().any() and layer.up.values().any()}
-    if left:
-        place = min(left)
-        what = "its text encoders too: set training.text_encoder to true" if place.component != DENOISER else (
-            f"{len(left)} layers that this training leaves alone, such as {place.path}: train the same ones"
-        )  # fmt: skip
-        raise ModelFileError(f"{start.path} adapts {what}, or begin from another LoRA.")
+    if lost := changing(left):
+        raise ModelFileError(
+            f"{start.path} adapts {len(lost)} layers that this training leaves alone, such as {min(lost).path}: train"
+            " the same ones, or begin from another LoRA."
+        )

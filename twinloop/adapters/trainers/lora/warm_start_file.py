@@ -11,6 +11,7 @@ from twinloop.adapters.trainers.lora.given_file import given_file
 from twinloop.errors import InputError, ModelFileError
 from twinloop.families.base import Family
 from twinloop.loras.adapter import Adapter, Place, understood
+from twinloop.loras.components import DENOISER
 from twinloop.loras.lora import Layer, LoraFile, is_wide_shape, read_lora
 from twinloop.ports import TrainingSettings
 
@@ -59,10 +60,22 @@ def _readable(settings: TrainingSettings) -> LoraFile:
 
 
 def _start(file: LoraFile, adapter: Adapter, settings: TrainingSettings) -> Start:
-    """Raises InputError: a rank that the training has no room for."""
+    """Raises InputError: a rank that the training has no room for, or parts that it does not train."""
     start = Start(file.path, {place: layer for place, layer in adapter.layers.items() if isinstance(layer, Layer)})
     _check_ranks(start, settings)
+    if not settings.text_encoder and any(place.component != DENOISER for place in changing(start.layers)):
+        raise InputError(
+            f"training.start_from: {start.path} adapts its text encoders too: set training.text_encoder to true, or"
+            " begin from another LoRA."
+        )
     return start
+
+
+def changing(layers: Mapping[Place, Layer]) -> list[Place]:
+    """The layers that change something: the copy for other programs fills up fused ones with parts that no training
+    adapted.
+    """
+    return [place for place, layer in layers.items() if layer.down.values().any() and layer.up.values().any()]
 
 
 def _check_ranks(start: Start, settings: TrainingSettings) -> None:

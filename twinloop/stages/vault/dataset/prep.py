@@ -35,7 +35,7 @@ from twinloop.stages.vault.dataset.cut import Cut
 from twinloop.stages.vault.dataset.cut_picture import CutPicture
 from twinloop.stages.vault.dataset.folder import location
 from twinloop.stages.vault.dataset.folder.apart import originals_in
-from twinloop.stages.vault.dataset.folder.carried import Carried, Words, carry, unavailable
+from twinloop.stages.vault.dataset.folder.carried import Carried, Words, carry, no_longer_there, unavailable
 from twinloop.stages.vault.dataset.folder.layouts import Layout, layout_of, metadata_bytes, stems
 from twinloop.stages.vault.dataset.folder.own_files import Origin
 from twinloop.stages.vault.dataset.folder.prepared import PreparedFolder
@@ -211,11 +211,12 @@ def prep(opened: OpenVault, work: Captioning, options: PrepOptions, reporter: Re
     shelf = _Shelf(folder, placed, stems(choice.cuts, placed, folder, _is_cut, opened.decisions.same_shot))
     captions = captions_of(opened, work, reporter, shelf.put)
     unread = {item.photo.sha256 for item in captions.left_out[len(choice.left_out) :]}
-    gone = unavailable(opened, {folder.photo_of(name) for name in folder.names} - {""})
+    used = [item.cut.photo.sha256 for item in captions.captions]
+    pictured = {folder.photo_of(name) for name in folder.names} - {""}
+    gone = unavailable(opened, pictured) | no_longer_there(opened, pictured.difference(used))
     said = by_hand(opened.decisions, work.person, choice.alike, gone, folder.record)
     edits = edits_of(opened.decisions, label.person)
     words = Words.of(opened.decisions, label, work.options.style, folder.record, edits)
-    used = [item.cut.photo.sha256 for item in captions.captions]
     theirs = still_theirs(opened, work.person, folder, gone - said.left_out - said.copies_out.keys())
     theirs -= shown_elsewhere(opened, theirs, {*used, *said.in_any_form}, choice.alike)
     carried = carry(folder, placed, words, theirs | unread)

@@ -13,6 +13,8 @@ import pytest
 from tests.unit.stages.vault.dataset.preparing import LABEL, lose, prepare, tree
 from tests.unit.stages.vault.makers import fake_vault, work_on
 from tests.unit.things import Recording
+from twinloop.stages.vault.copies.of_person import Copies
+from twinloop.stages.vault.dataset.choose import CutOptions, choose
 from twinloop.stages.vault.dataset.folder import prepared, whose
 from twinloop.stages.vault.dataset.folder.carried import Words
 from twinloop.stages.vault.dataset.folder.owner import read_record
@@ -52,6 +54,19 @@ def test_killed_around_every_rename_it_ends_the_same(
             except Killed:
                 deaths += 1
     assert deaths > 2 and tree(found.folder) == wanted and found.kept == () and found.pictures == 3
+
+
+def test_one_whose_photo_is_gone_without_a_scan_stays_where_others_are_chosen(tmp_path: Path) -> None:
+    """It could not be cut again: --max-photos is for once, and later runs use all again."""
+    with fake_vault(tmp_path, 4) as (opened, person):
+        folder = prepare(opened, person).folder
+        few = choose(opened, person, Copies(), CutOptions(size=256, max_photos=1))
+        (left, *others) = [Path(item.photo.paths[0]) for item in few.left_out]
+        left.unlink()
+        work = dataclasses.replace(work_on(opened, person, LABEL), choice=few)
+        found = prep(opened, work, PrepOptions(), Recording())
+        assert (folder / f"{left.stem}.png").is_file() and found.pictures == 2
+        assert not any((folder / f"{other.stem}.png").exists() for other in others)
 
 
 def test_one_that_the_user_retouched_stays_where_it_is_with_its_words(tmp_path: Path) -> None:

@@ -54,6 +54,16 @@ def unavailable(opened: OpenVault, photos: Collection[str]) -> frozenset[str]:
     )
 
 
+def no_longer_there(opened: OpenVault, photos: Collection[str]) -> frozenset[str]:
+    """Which of these photos (sha256) lie nowhere any more, whatever the last scan found: a picture of one that is not
+    chosen now could not be cut again.
+    """
+    known = ((photo, opened.catalog.photo(photo, opened.fingerprint)) for photo in photos)
+    return frozenset(
+        photo for photo, found in known if found is not None and not any(Path(path).exists() for path in found.paths)
+    )
+
+
 @dataclass(frozen=True)
 class Words:
     """The captions of these pictures: ``edits`` = the user's own by photo; ``heads`` = what captions began with in

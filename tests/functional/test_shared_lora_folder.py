@@ -1,0 +1,43 @@
+"""Two runs that name one folder for their LoRAs: the second is refused before it does anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.functional.console import configuration, twinloop
+
+
+def contents(folder: str) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()}
+
+
+def test_another_runs_loras_are_neither_taken_nor_written_over(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configuration(home, max_iterations=1)
+    assert twinloop(capsys, "run", "--config", config).code == 0
+    assert json.loads(Path("loras/.run.json").read_text()) == {"output_dir": "out"}
+    before, other = contents("loras"), json.loads(config.read_text()) | {"output_dir": "second", "max_iterations": 2}
+    config.write_text(json.dumps(other))
+    for flags, code in ((["--dry-run"], 0), ([], 2), (["--restart"], 2)):
+        said = twinloop(capsys, "run", "--config", config, *flags)
+        assert said.code == code and "loras holds the LoRAs of the run in out" in said.err, flags
+        assert contents("loras") == before and not Path("loras.old1").exists()
+    assert not (Path("second") / "run.json").exists()
+
+
+def test_a_run_that_was_moved_or_deleted_owns_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configuration(home, max_iterations=1)
+    assert twinloop(capsys, "run", "--config", config).code == 0
+    Path("out").rename("moved")
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"output_dir": "moved"}))
+    assert twinloop(capsys, "run", "--config", config).code == 0
+    assert json.loads(Path("loras/.run.json").read_text()) == {"output_dir": "moved"}
+
+
+def test_a_restart_takes_the_mark_along(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configuration(home, max_iterations=1)
+    assert twinloop(capsys, "run", "--config", config).code == 0
+    assert twinloop(capsys, "run", "--config", config, "--restart").code == 0
+    assert Path("loras.old1/.run.json").is_file() and Path("loras/.run.json").is_file()

@@ -1,0 +1,28 @@
+"""Whose the LoRAs of a folder are: runs of two output folders may name the same ``lora_output_dir``."""
+
+from __future__ import annotations
+
+from twinloop.errors import StateError
+from twinloop.store.atomic import read_object, write_json
+from twinloop.store.run.workspace import OWNER, Workspace, shown_path
+
+
+def check_own(workspace: Workspace) -> None:
+    """Raises StateError: the folder of LoRAs is another run's."""
+    other = workspace.another_run()
+    if other is not None:
+        raise StateError(
+            f"{workspace.lora_dir} holds the LoRAs of the run in {other}, which this run would take for its own or"
+            " write over. Name another lora_output_dir."
+        )
+
+
+def make_own(workspace: Workspace) -> None:
+    """Note in the folder of LoRAs whose they are.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    told, mark = {"output_dir": shown_path(workspace.root)}, workspace.lora_dir / OWNER
+    if not workspace.in_one_folder and not (mark.is_file() and read_object(mark) == told):
+        write_json(mark, told)
