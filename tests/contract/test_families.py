@@ -227,6 +227,17 @@ def test_plain_diffusers_makes_the_same_picture(trained: Trained) -> None:
     assert np.array_equal(pictures(generator)[0], plain_picture(trained, trained.lora))
 
 
+def test_a_dora_is_worn_as_in_plain_diffusers(trained: Trained, tmp_path: Path) -> None:
+    trained.train(tmp_path, replace(SETTINGS, adapter="dora", steps=2, learning_rate=0.01))
+    dora = tmp_path / "lora.safetensors"
+    generator = trained.generator()
+    generator.load_lora(None)
+    (bare,) = pictures(generator)
+    generator.load_lora(dora)
+    (worn,) = pictures(generator)
+    assert (worn != bare).any() and (worn == plain_picture(trained, dora)).all()
+
+
 def test_the_copy_for_other_programs_is_the_same_lora(trained: Trained) -> None:
     generator = trained.generator()
     generator.load_lora(trained.lora)

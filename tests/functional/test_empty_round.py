@@ -43,7 +43,9 @@ def test_approved_images_that_may_not_join_are_counted_with_the_reason(
     approved = outcome.rounds[0].tally.approved
     assert approved and outcome.rounds[0].merged == 0
     (merged,) = (line for line in reporter.lines if "Merged:" in line)
-    assert merged.startswith(f"  - Merged: 0 images into dataset ({approved} approved left out: made images are 0%")
+    assert merged.startswith(
+        f"  - Merged: 0 images into dataset ({approved} approved left out: the dataset holds as many"
+    )
 
 
 def test_no_round_is_begun_whose_images_could_not_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

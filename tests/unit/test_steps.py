@@ -265,6 +265,8 @@ def test_no_gaps_stop_the_run_before_any_rule() -> None:
     run = analysed({}, 6)
     assert steps.decide_on(run, [], dataset(), []) is decide.NO_GAPS
     assert steps.decide_on(run, [], dataset(), [gap()]) is None
+    write_json(run.workspace.history, {"iterations": [], "stop": decide.NO_GAPS.to_json()})
+    assert steps.decide_on(run, [], dataset(), [gap()]) is None, "a gap was added by hand since"
 
 
 def test_rounds_on_record_are_gone_through_whatever_the_rules_say_today() -> None:

@@ -57,7 +57,7 @@ POWER = _one("a number from 0", lambda number: number >= 0)
 DECAY = _one("a number from 0 to 1", lambda number: 0 <= number <= 1)
 BETAS = _numbers("a list of two numbers from 0 to less than 1", 2, lambda number: 0 <= number < 1)
 BETAS_ABOVE = _numbers("a list of two numbers above 0 and less than 1", 2, lambda number: 0 < number < 1)
-THREE_BETAS = _numbers("a list of three numbers from 0 to less than 1", 3, lambda number: 0 <= number < 1)
+THREE_BETAS = _numbers("a list of three numbers above 0 and less than 1", 3, lambda number: 0 < number < 1)
 TWO = _numbers("a list of two numbers above 0", 2, lambda number: number > 0)
 
 _ADAM: Mapping[str, Kind] = {"weight_decay": DECAY, "betas": BETAS, "eps": ABOVE}

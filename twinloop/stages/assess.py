@@ -46,7 +46,7 @@ def assess(
     seen = [
         item.observation for item in observe_files([m.path for m in made], observer, catalog, reporter, "Measuring")
     ]
-    samples: dict[str, list[float]] = {"on_target": [], "diversity": _diversity(list(made))}
+    samples: dict[str, list[float]] = {"on_target": []}
     if quality is not None:
         samples["quality"] = []
     asked: list[dict[str, bool]] = []
@@ -59,6 +59,7 @@ def assess(
         samples["on_target"].append(_share(asked[-1]))
         if quality is not None:
             samples["quality"].append(quality(observation))
+    samples["diversity"] = _diversity(list(made))
     ordered = {name: samples[name] for name in METRICS if name in samples}
     ordered["overall"] = overall(ordered)
     metrics = {name: _with_interval(name, bootstrap_mean(values, seed=version)) for name, values in ordered.items()}

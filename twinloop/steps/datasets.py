@@ -64,8 +64,5 @@ def merge(
 def _why_left_out(dataset: Dataset, limits: merging.MergeLimits) -> str:
     """What keeps approved images out of a dataset."""
     if not merging.room(dataset, limits.max_share):
-        return (
-            f"made images are {limits.max_share:.0%} of the dataset already, the most that merge.max_synthetic_share"
-            " allows"
-        )
+        return f"the dataset holds as many made images as merge.max_synthetic_share ({limits.max_share:.0%}) allows"
     return "their gaps need no more, or the dataset takes no more beside so few photos"

@@ -76,7 +76,7 @@ def test_whole_numbers_are_numbers() -> None:
         ("adamw", {"lr": 1e-4}, "adamw takes no 'lr' here: the rate is training.learning_rate; it takes"),
         ("adafactor", {"relative_step": True}, "adafactor runs at training.learning_rate"),
         ("lion", {"eps": 1e-8}, "lion takes no 'eps' here; it takes weight_decay, betas"),
-        ("came", {"betas": [0.9, 0.999]}, "betas must be a list of three numbers from 0 to less than 1"),
+        ("came", {"betas": [0.9, 0.999]}, "betas must be a list of three numbers above 0 and less than 1"),
         (
             "came",
             {"eps": [1e-30, 1e-16]},

@@ -26,6 +26,7 @@ from twinloop.adapters.trainers.optim.ema import Average
 from twinloop.adapters.trainers.optim.lr_schedule import learning_rate
 from twinloop.adapters.trainers.optim.optimizer import Optimizer
 from twinloop.adapters.trainers.records.checkpoints import Checkpoints
+from twinloop.adapters.trainers.records.export import DIVERGED
 from twinloop.adapters.trainers.records.metrics import FILE, Metrics, open_metrics
 from twinloop.adapters.trainers.records.training_record import TrainingRecord
 from twinloop.domain.shots import derive_seed
@@ -52,7 +53,6 @@ SCALE = "loss_scale"
 SMOOTH = 0.95
 MOST_LEFT_OUT = 16
 """Steps in a row whose loss is no number, after which a training in float16 has diverged."""
-DIVERGED = "Lower training.learning_rate and start again; the last checkpoint before it is kept."
 
 
 @dataclass(frozen=True)

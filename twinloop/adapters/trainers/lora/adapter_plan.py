@@ -86,6 +86,11 @@ class AdapterPlan:
                 f"This base model has no layers named {', '.join(self.targets)}. Choose the preset that fits"
                 " base_model."
             )
+        if idle := [text for text in (*self.only, *self.skip) if not any(text in name for name in there)]:
+            raise InputError(
+                f"training.only_layers and skip_layers: no layer that a LoRA adapts here has {idle[0]!r} in its name."
+                f" They are named like {there[0]} and {there[-1]}."
+            )
         layers = [name for name in there if self._wants(name)]
         if not layers:
             raise InputError(
