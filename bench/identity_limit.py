@@ -94,7 +94,7 @@ def main() -> None:
     with Catalog(args.catalog) as catalog:
         people, strangers = people_of(args.fixtures, catalog)
     print(f"{'photos':>10}{'mean limit':>12}{'strangers taken in':>22}{'own photos refused':>22}")
-    for size in (size for size in SIZES if size > 2 * args.wrong):
+    for size in (size for size in SIZES if size >= 2 * args.wrong):
         print(row(size, people, strangers, args.tolerance, args.wrong), flush=True)
 
 

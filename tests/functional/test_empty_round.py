@@ -39,13 +39,28 @@ def test_approved_images_that_may_not_join_are_counted_with_the_reason(
     monkeypatch.chdir(tmp_path)
     loops.write_photos(Path("photos"))
     reporter = Recording()
-    outcome = loops.run(loops.settings(max_iterations=1, merge={"max_synthetic_share": 0.0}), reporter=reporter)
-    approved = outcome.rounds[0].tally.approved
-    assert approved and outcome.rounds[0].merged == 0
+    outcome = loops.run(loops.settings(max_iterations=1, merge={"max_synthetic_share": 0.1}), reporter=reporter)
+    joined, approved = outcome.rounds[0].merged, outcome.rounds[0].tally.approved
+    assert 0 < joined < approved
     (merged,) = (line for line in reporter.lines if "Merged:" in line)
-    assert merged.startswith(
-        f"  - Merged: 0 images into dataset ({approved} approved left out: the dataset holds as many"
-    )
+    assert f"into dataset ({approved - joined} approved left out: the dataset holds as many made images as" in merged
+
+
+def test_where_no_image_may_join_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    reporter = Recording()
+    outcome = loops.run(loops.settings(max_iterations=3, merge={"max_synthetic_share": 0.0}), reporter=reporter)
+    assert outcome.stop is not None and outcome.rounds == () and outcome.gaps_left
+    told = "holds as many made images as merge.max_synthetic_share (0%) allows, so those of a round could not join"
+    assert any(line.startswith("  Reason: ") and line.endswith(told) for line in reporter.lines)
+    assert "\nStopped." in reporter.lines and not Path("out/synthetic_iter1").exists()
+    history = json.loads(Path("out/iteration_history.json").read_text())
+    assert (history["stop"]["rule"], history["iterations"]) == ("full", [])
+    assert "could not join" in Path("out/report.html").read_text()
+    again = Recording()
+    loops.run(loops.settings(max_iterations=9, merge={"max_synthetic_share": 0.0}), reporter=again)
+    assert any("nothing to do" in line for line in again.lines) and not Path("out/synthetic_iter1").exists()
 
 
 def test_no_round_is_begun_whose_images_could_not_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -269,6 +269,12 @@ def test_no_gaps_stop_the_run_before_any_rule() -> None:
     assert steps.decide_on(run, [], dataset(), [gap()]) is None, "a gap was added by hand since"
 
 
+def test_not_even_the_first_round_is_begun_whose_images_could_not_join() -> None:
+    stop = steps.decide_on(analysed({}, 6), [], dataset(4, made=[0, 0, 0, 0]), [gap()])
+    assert stop is not None and (stop.rule, stop.converged) == ("full", False)
+    assert "so those of a round could not join" in stop.reason
+
+
 def test_rounds_on_record_are_gone_through_whatever_the_rules_say_today() -> None:
     run = analysed({}, 6)
     write_json(run.workspace.history, {"iterations": [{"iteration": 1}]})

@@ -15,6 +15,8 @@ SURE = 0.975
 """Share of a distribution below the upper end of a two-sided 95 % interval."""
 ROUNDS = 2000
 """Resamples of a bootstrap."""
+SAME = 1e-4
+"""Shares that differ by less are equal: five digits of them are kept, and differences of thirds are rounded."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +79,24 @@ def wilson(successes: int, n: int) -> Estimate:
     return Estimate(p, max(0.0, min(p, center - half)), min(1.0, max(p, center + half)), n)
 
 
-def bootstrap_mean(values: Sequence[float], seed: int = 0) -> Estimate:
+def bootstrap_mean(values: Sequence[float], seed: int = 0, within: tuple[float, float] | None = None) -> Estimate:
     """Mean with a bootstrap 95 % interval (Efron 1979), resampled with a fixed seed.
 
     Means of resamples of a few values vary less than means of new values would, so plain percentiles are too narrow: of
     six values they miss in one case in seven. The percentiles are taken further out by as much as Student's interval is
     wider than the normal one (the expanded percentile interval of Hesterberg 2015). No interval leaves the range of the
     values; of fewer than six it stays too narrow.
+
+    Args:
+        within: the ends of the range in which such values lie, of shares and their changes. Where all values are equal,
+            resampling sees no spread; the interval then goes as far as others at these ends could move the mean, as
+            many of them as Wilson's interval allows beside so many that agree.
     """
     data = np.asarray(values, dtype=np.float64)
+    if within is not None and data.size and np.ptp(data) < SAME:
+        mean, agree = float(data.mean()), wilson(data.size, data.size).low
+        low, high = (agree * mean + (1 - agree) * end for end in within)
+        return Estimate(mean, low, high, int(data.size))
     if data.size < 2:
         mean = float(data.sum())
         return Estimate(mean, mean, mean, int(data.size))
@@ -96,11 +107,15 @@ def bootstrap_mean(values: Sequence[float], seed: int = 0) -> Estimate:
     return Estimate(float(data.mean()), float(low), float(high), int(data.size))
 
 
-def paired_difference(before: Sequence[float], after: Sequence[float], seed: int = 0) -> Estimate:
-    """Mean of after - before over the same prompts and seeds, with its bootstrap interval; lengths must agree."""
+def paired_difference(before: Sequence[float], after: Sequence[float], seed: int = 0, shares: bool = False) -> Estimate:
+    """Mean of after - before over the same prompts and seeds, with its bootstrap interval; lengths must agree.
+
+    ``shares``: whether the values are shares, 0..1.
+    """
     if len(before) != len(after):
         raise ValueError(f"paired samples differ in length: {len(before)} and {len(after)}")
-    return bootstrap_mean([b - a for a, b in zip(before, after, strict=True)], seed)
+    within = (-1.0, 1.0) if shares else None
+    return bootstrap_mean([b - a for a, b in zip(before, after, strict=True)], seed, within)
 
 
 @functools.cache

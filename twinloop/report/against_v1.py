@@ -19,8 +19,9 @@ JUDGED = ("on_target", "identity")
 """What "better than v1" is decided on; the other metrics are shown beside them.
 
 The version held against v1 was chosen because it scores best, on one of two metrics: a yes asks for an interval that is
-widened for every figure that could have given one. A loss is not what a version is chosen for, and is told from its
-plain interval."""
+widened for every figure that could have given one, and for what another training seed would have given
+(`decide.beyond_a_seed`): more images lessen the first, not the second. A loss is not what a version is chosen for, and
+is told from its plain interval."""
 
 
 _OVERALL = next(metric for metric in METRICS if metric.name == "overall")
@@ -50,22 +51,36 @@ def _comparable(before: PanelScore, after: PanelScore, metric: str) -> bool:
     return len(before.samples.get(metric, ())) == len(after.samples.get(metric, ())) > 0
 
 
-def verdict(run: Compared, changes: Mapping[str, Estimate]) -> tuple[str, str]:
-    """The verdict in a word and in a sentence."""
+def verdict(run: Compared, held: int | None, changes: Mapping[str, Estimate]) -> tuple[str, str]:
+    """The verdict in a word and in a sentence.
+
+    Args:
+        held, changes: the version held against v1 and what changed, as `compared` tells.
+    """
     if run.best is None:
         return "none", "Nothing has been measured yet, so nothing can be compared."
     if run.best == 1:
-        return _best_is_v1(run, changes.get("overall"))
+        return _best_is_v1(run, held, changes.get("overall"))
     name = f"v{run.best}"
-    judged = [(m.label.lower(), changes[m.name]) for m in METRICS if m.name in JUDGED and m.name in changes]
+    judged = [(m, changes[m.name]) for m in METRICS if m.name in JUDGED and m.name in changes]
     looks = len(judged) * len(_kept_later(run))
-    better = [label for label, change in judged if result(change.among(looks)) == "better"]
-    chance = [label for label, change in judged if label not in better and result(change) == "better"]
-    worse, still_open = ([label for label, change in judged if result(change) == kind] for kind in ("worse", "open"))
+    kinds = [(m.label.lower(), _kind(change, looks, _of_v1(run, m.name))) for m, change in judged]
+    better, by_seed, chance, worse, still_open = (
+        [label for label, kind in kinds if kind == one] for one in ("better", "seed", "chance", "worse", "open")
+    )
     if not judged:
         return "none", f"{name} and v1 share neither on-target rate nor identity, so it is not known which is better."
     if worse:
         return _in_part(name, better, worse)
+    rest = f" On {listed(still_open + chance)} the two cannot be told apart." if still_open or chance else ""
+    if not better and by_seed:
+        return (
+            "open",
+            (
+                f"Not shown: {name} is above v1 on {listed(by_seed)}, beyond the interval, but another training seed"
+                f" alone could give as much (by what was measured on the embedded base).{_widened(looks)}{rest}"
+            ),
+        )
     if not better and chance:
         return "open", _may_be_chance(name, chance, len(judged), len(_kept_later(run)))
     if not better:
@@ -76,8 +91,27 @@ def verdict(run: Compared, changes: Mapping[str, Estimate]) -> tuple[str, str]:
                 " difference may be chance."
             ),
         )
-    rest = f" On {listed(still_open + chance)} the two cannot be told apart." if still_open or chance else ""
-    return "yes", f"Yes: {name} is above v1 on {listed(better)}, beyond the interval.{_widened(looks)}{rest}"
+    seed = f" On {listed(by_seed)} another training seed alone could give as much." if by_seed else ""
+    return "yes", f"Yes: {name} is above v1 on {listed(better)}, beyond the interval.{_widened(looks)}{seed}{rest}"
+
+
+def _kind(change: Estimate, looks: int, before: float) -> str:
+    """What may be said of one of so many figures: as `result`, with two kinds of gains that are none.
+
+    ``seed``: another training seed could give as much; ``chance``: beyond its own interval, not beyond one of several.
+    """
+    plain, among = result(change), change.among(looks)
+    if plain != "better":
+        return plain
+    if result(among) != "better":
+        return "chance"
+    return "better" if result(decide.beyond_a_seed(among, before)) == "better" else "seed"
+
+
+def _of_v1(run: Compared, metric: str) -> float:
+    """What v1 has of a metric; 0 where that is not on record."""
+    known = (score.metrics[metric].value for score in run.scores if score.version == 1 and metric in score.metrics)
+    return next(known, 0.0)
 
 
 def _may_be_chance(name: str, labels: list[str], metrics: int, versions: int) -> str:
@@ -109,26 +143,26 @@ def _in_part(name: str, better: list[str], worse: list[str]) -> tuple[str, str]:
     return "no", f"No: {name} is below v1 on {listed(worse)}, beyond the interval."
 
 
-def _best_is_v1(run: Compared, change: Estimate | None) -> tuple[str, str]:
+def _best_is_v1(run: Compared, held: int | None, change: Estimate | None) -> tuple[str, str]:
     if len(run.scores) < 2:
         return "none", "v1 is the only LoRA that was measured, so there is nothing to compare it with."
     kept, out = len(_kept_later(run)), rolled_back_later(run)
     rolled_back = f"{listed([f'v{score.version}' for score in out])} {agree(len(out), 'was', 'were')} rolled back"
     if not kept:
-        return "no", f"No: {rolled_back}, so v1 stays. The loop did not make the LoRA better."
+        measured = "" if change is None else f" ({_measured(held, change)})"
+        return "no", f"No: {rolled_back}, so v1 stays{measured}."
     ones = agree(kept, "the one later version", f"none of the {kept} later versions")
     stayed = f" that {agree(kept, 'was', 'were')} kept" if out else ""
     has = agree(kept, "does not have", "has")
     than = f"a higher overall score than v1{f' ({rolled_back})' if out else ''}"
-    return "no", f"No: {ones}{stayed} {has} {than}. The loop did not make the LoRA better{_measured(change)}."
+    measured = "" if change is None else f": {_measured(held, change)}"
+    return "no", f"No: {ones}{stayed} {has} {than}. The loop did not make the LoRA better{measured}."
 
 
-def _measured(change: Estimate | None) -> str:
-    """The change of the overall score, and whether it says anything."""
-    if change is None:
-        return ""
+def _measured(held: int | None, change: Estimate) -> str:
+    """The change of the overall score to the version held against v1, and whether it says anything."""
     chance = ", so it may be chance" if result(change) == "open" else ""
-    return f": the score changed by {change_with_interval(_OVERALL, change)}{chance}"
+    return f"from v1 to v{held} the overall score changed by {change_with_interval(_OVERALL, change)}{chance}"
 
 
 def _kept_later(run: Compared) -> list[PanelScore]:

@@ -56,7 +56,7 @@ class Answer:
 def answer(run: RunRecord) -> Answer:
     """Judge a run by what it recorded."""
     held, changes = compared(run)
-    word, sentence = verdict(run, changes)
+    word, sentence = verdict(run, held, changes)
     return Answer(
         use=_use(run),
         file=_file(run),
@@ -73,7 +73,7 @@ def answer(run: RunRecord) -> Answer:
 
 def better_than_v1(run: Compared) -> str:
     """The sentence alone."""
-    return verdict(run, compared(run)[1])[1]
+    return verdict(run, *compared(run))[1]
 
 
 def _use(run: RunRecord) -> str:

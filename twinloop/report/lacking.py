@@ -137,7 +137,7 @@ def _change(metric: Metric, pairs: Sequence[tuple[float | None, float | None]], 
     if not known:
         return None
     first, second = ([pair[side] for pair in known] for side in (0, 1))
-    difference = paired_difference(first, second, seed) if len(known) >= FEWEST else None
+    difference = paired_difference(first, second, seed, metric is SEEN) if len(known) >= FEWEST else None
     return _Change(metric, sum(first) / len(first), sum(second) / len(second), difference)
 
 

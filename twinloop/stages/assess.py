@@ -25,6 +25,8 @@ METRICS = ("identity", "on_target", "quality", "diversity")
 OVERALL = ("identity", "on_target", "quality")
 """The metrics whose mean is the overall score that improvement is measured by, those of them that were measured;
 diversity is watched by the drift alarm."""
+SHARE = "on_target"
+"""The metric that is a share in every image."""
 
 
 def assess(
@@ -62,7 +64,10 @@ def assess(
     samples["diversity"] = _diversity(list(made))
     ordered = {name: samples[name] for name in METRICS if name in samples}
     ordered["overall"] = overall(ordered)
-    metrics = {name: _with_interval(name, bootstrap_mean(values, seed=version)) for name, values in ordered.items()}
+    metrics = {
+        name: _with_interval(name, bootstrap_mean(values, version, (0.0, 1.0) if name == SHARE else None))
+        for name, values in ordered.items()
+    }
     hits = {facet.name: [found.get(facet.name) for found in asked] for facet in observer.facets}
     return PanelScore(version, metrics, ordered, {name: row for name, row in hits.items() if set(row) != {None}})
 
@@ -145,7 +150,7 @@ def compare(before: PanelScore, after: PanelScore, metric: str = "overall") -> E
     """
     if metric not in before.samples or metric not in after.samples:
         return None
-    difference = paired_difference(before.samples[metric], after.samples[metric], seed=after.version)
+    difference = paired_difference(before.samples[metric], after.samples[metric], after.version, metric == SHARE)
     return _with_interval(metric, difference)
 
 

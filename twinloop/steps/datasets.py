@@ -54,7 +54,7 @@ def merge(
     count = len(kept.members) - len(dataset.members)
     gone = sum(item.seen is None for item in approved)
     spare = len(approved) - gone - count
-    why = [f"{spare} approved left out: {_why_left_out(dataset, limits)}"] if spare > 0 else []
+    why = [f"{spare} approved left out: {_why_left_out(kept, limits)}"] if spare > 0 else []
     why += [f"of {gone} approved the file is gone"] if gone else []
     left = f" ({'; '.join(why)})" if why else ""
     run.say(f"  {sign(count)} Merged: {plural(count, 'image')} into dataset{left}")
@@ -62,7 +62,7 @@ def merge(
 
 
 def _why_left_out(dataset: Dataset, limits: merging.MergeLimits) -> str:
-    """What keeps approved images out of a dataset."""
+    """What keeps approved images out of a dataset. ``dataset``: with those that joined."""
     if not merging.room(dataset, limits.max_share):
         return f"the dataset holds as many made images as merge.max_synthetic_share ({limits.max_share:.0%}) allows"
     return "their gaps need no more, or the dataset takes no more beside so few photos"

@@ -41,11 +41,12 @@ def decide_on(run: Run, rounds: Sequence[Round], dataset: Dataset, gaps: Sequenc
     if not gaps:
         measured = what_was_measured(run, len(rounds) + 1)
         return decide.no_gaps(measured.lacking, measured.facets)
-    if not rounds:  # a gap was added to those of a run that had ended for want of any
-        return None
     facts, share = [entry.facts for entry in rounds], run.settings.merge.max_synthetic_share
+    full = decide.Full(room(dataset, share), share)
+    if not rounds:  # also where a gap was added to those of a run that had ended for want of any
+        return full(facts)
     *rules, budget = stop_rules(run.settings)
-    rules += [decide.Full(room(dataset, share), share), budget]
+    rules += [full, budget]
     if (stop := _recorded_stop(run, len(rounds))) is not None:
         return decide.decide_again(stop, facts, rules)
     return decide.decide(facts, rules)

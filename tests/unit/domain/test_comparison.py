@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from twinloop.domain.comparison import FEWEST, LIKENESS, Column, Comparison, Drawn, best_strengths
-from twinloop.domain.statistics import bootstrap_mean
+from twinloop.domain.statistics import bootstrap_mean, paired_difference
 
 NOISE = (0.0, 0.02, -0.03, 0.01, -0.02, 0.03, 0.015, -0.01)
 
@@ -43,6 +43,17 @@ def test_what_is_not_measurably_worse_is_named() -> None:
     near = [value + change for value, change in zip(around(0.7), NOISE[::-1], strict=True)]
     (best,) = best_strengths([drawn("a", 0.6, around(0.3)), drawn("a", 0.8, near), drawn("a", 1, around(0.703))])
     assert (best.strength, best.as_good, best.verdict) == (1, (0.8,), "0.8 may be as good")
+
+
+def test_every_pair_of_strengths_counts_as_a_look() -> None:
+    """The best of three was found among three pairs: what two looks would call worse may be as good."""
+    lower, middle, top = around(0.1), around(0.6925, NOISE[::-1]), around(0.75, NOISE[::2] + NOISE[1::2])
+    change = paired_difference(middle, top)
+    shift = (change.among(3).low + change.among(2).low) / 2
+    nearer = [value + shift for value in middle]
+    assert paired_difference(nearer, top).among(2).low > 0 > paired_difference(nearer, top).among(3).low
+    (best,) = best_strengths([drawn("a", 0.6, lower), drawn("a", 0.8, nearer), drawn("a", 1, top)])
+    assert (best.strength, best.as_good) == (1, (0.8,))
 
 
 def test_no_strength_is_measurably_better_where_none_is_measurably_worse() -> None:

@@ -128,6 +128,41 @@ def test_a_paired_difference_of_a_shift_is_the_shift(values: list[float]) -> Non
     assert (change.value, change.low, change.high) == (pytest.approx(0.25), pytest.approx(0.25), pytest.approx(0.25))
 
 
+@pytest.mark.parametrize(("value", "n"), [(1.0, 24), (0.0, 24), (1.0, 1), (0.0, 96)])
+def test_shares_that_all_agree_have_wilsons_interval(value: float, n: int) -> None:
+    found, known = bootstrap_mean([value] * n, within=(0.0, 1.0)), wilson(round(value * n), n)
+    assert (found.value, found.n) == (known.value, known.n)
+    assert (found.low, found.high) == (pytest.approx(known.low), pytest.approx(known.high))
+
+
+def test_changes_of_shares_that_all_agree_are_not_sure() -> None:
+    """No change in 96 images: as many as Wilson's interval allows may still change, to either side."""
+    reach = wilson(0, 96).high
+    none = paired_difference([1.0] * 96, [1.0] * 96, shares=True)
+    assert (none.value, none.low, none.high) == (0.0, pytest.approx(-reach), pytest.approx(reach))
+    all_of_six = paired_difference([0.0] * 6, [1.0] * 6, shares=True)
+    assert all_of_six.high == 1.0 and 0 < all_of_six.low < 0.5
+    thirds = paired_difference([0.33333, 0.66667] * 12, [0.66667, 1.0] * 12, shares=True)
+    assert thirds.low < 0.3 and thirds.high > 0.36, "as they are read back from a file"
+    assert paired_difference([1.0] * 6, [1.0] * 6) == Estimate(0.0, 0.0, 0.0, 6), "not of other figures"
+
+
+@given(st.lists(st.sampled_from([0.0, 1 / 3, 1.0]), min_size=1, max_size=20))
+def test_an_interval_of_shares_has_a_width_and_stays_in_their_range(values: list[float]) -> None:
+    found = bootstrap_mean(values, within=(0.0, 1.0))
+    assert 0 <= found.low <= found.value + 1e-9 and found.value - 1e-9 <= found.high <= 1
+    assert len(values) == 2 or found.low < found.high
+    if len(set(values)) > 1:
+        assert found == bootstrap_mean(values)
+
+
+def test_how_often_the_interval_of_a_high_share_misses() -> None:
+    """24 images of which each hits with 0.97: half of such panels have no miss, and resampling those sees no spread."""
+    rng = np.random.default_rng(1)
+    found = [bootstrap_mean((rng.random(24) < 0.97).astype(float).tolist(), 0, (0.0, 1.0)) for _ in range(300)]
+    assert sum(not one.low <= 0.97 <= one.high for one in found) / len(found) < 0.05
+
+
 def test_pairs_must_match() -> None:
     with pytest.raises(ValueError, match="2 and 1"):
         paired_difference([0.1, 0.2], [0.1])

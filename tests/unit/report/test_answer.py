@@ -59,6 +59,32 @@ def test_a_yes_says_how_many_figures_could_have_given_it(record: RunRecord) -> N
     assert told.endswith("On identity the two cannot be told apart.")
 
 
+def test_a_gain_that_another_seed_could_give_is_not_shown(record: RunRecord) -> None:
+    """However narrow the panel makes its interval: v1 has 0.8, of which two deviations are 0.031."""
+    level = {"on_target": Estimate(0.8, 0.78, 0.82, 96), "identity": Estimate(0.8, 0.78, 0.82, 96)}
+    scores = (replace(record.scores[0], metrics=level), *record.scores[1:2])
+    small, large = Estimate(0.025, 0.02, 0.03, 96), Estimate(0.06, 0.05, 0.07, 96)
+    told = answer(replace(with_best(record, on_target=small, identity=OPEN), scores=scores))
+    assert told.verdict == "open" and told.against_v1 == (
+        "Not shown: v2 is above v1 on on-target rate, beyond the interval, but another training seed alone could give"
+        " as much (by what was measured on the embedded base). The interval is widened for the 2 figures that could"
+        " have said so (Bonferroni). On identity the two cannot be told apart."
+    )
+    assert told.findings[0].result == "better", "the charts keep to the panel"
+    both = answer(replace(with_best(record, on_target=small, identity=large), scores=scores))
+    assert both.verdict == "yes" and both.against_v1.startswith("Yes: v2 is above v1 on identity, beyond the interval.")
+    assert both.against_v1.endswith(" On on-target rate another training seed alone could give as much.")
+    worse = answer(replace(with_best(record, on_target=small, identity=DOWN), scores=scores))
+    assert (worse.verdict, worse.against_v1) == ("no", "No: v2 is below v1 on identity, beyond the interval.")
+
+
+def test_where_v1_stays_it_is_said_what_was_measured(record: RunRecord) -> None:
+    scores = (score(1, overall=[0.8, 0.7] * 12), score(2, overall=[0.6, 0.85] * 12))
+    told = answer(replace(record, best=1, against_v1={}, scores=scores, rounds=())).against_v1
+    assert "did not make the LoRA better: from v1 to v2 the overall score changed by \u22120.025 (95% interval" in told
+    assert told.endswith(", n = 24), so it may be chance.")
+
+
 def test_one_version_and_one_metric_are_no_choice(record: RunRecord) -> None:
     alone = replace(with_best(record, on_target=BARELY), scores=record.scores[:2])
     assert answer(alone).against_v1 == "Yes: v2 is above v1 on on-target rate, beyond the interval."
@@ -205,7 +231,10 @@ def rolled_back(record: RunRecord, *versions: int) -> RunRecord:
 def test_versions_that_scored_higher_but_were_rolled_back_are_not_called_lower(record: RunRecord) -> None:
     told = answer(rolled_back(record, 2, 3))
     assert told.verdict == "no"
-    assert told.against_v1.startswith("No: v2 and v3 were rolled back, so v1 stays.")
+    assert told.against_v1 == (
+        "No: v2 and v3 were rolled back, so v1 stays (from v1 to v2 the overall score changed by +0.050 (95% interval"
+        " +0.050 to +0.050, n = 24))."
+    )
     higher = (
         "v2 has a higher overall score than v1 (0.860 against 0.810), but its round was rolled back because of identity"
     )

@@ -56,6 +56,12 @@ def test_changes_beyond_their_interval_are_counted(run: RunRecord) -> None:
     assert (lacking(worse, 2).beyond, lacking(worse, 2).figures) == (1, 2), "a loss, too"
 
 
+def test_what_every_image_has_seen_alike_is_not_sure(run: RunRecord) -> None:
+    before, after = (replace(score, hits={"face_angle": [True] * 2 * ASKING}) for score in run.scores)
+    seen = lacking(replace(run, scores=(before, after)), 2).rows[0].seen
+    assert seen is not None and seen.text == "0.0 points (\u221239.0 to +39.0)", "Wilson's for none of six"
+
+
 def test_of_a_few_images_no_interval_is_shown(run: RunRecord) -> None:
     few = replace(run, panel=run.panel[1:])
     seen = lacking(few, 2).rows[0].seen

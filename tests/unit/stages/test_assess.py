@@ -18,6 +18,7 @@ from twinloop.adapters.fakes import FakeDetectors, fake_image, fake_pack, read_t
 from twinloop.domain.faces import Face, ImageArray
 from twinloop.domain.records import PanelScore
 from twinloop.domain.shots import Shot
+from twinloop.domain.statistics import wilson
 from twinloop.errors import StateError
 from twinloop.facets import BUILTIN, expression
 from twinloop.ports import DetectorPack
@@ -60,6 +61,22 @@ def test_on_target_is_the_share_of_what_was_asked_and_can_be_told(tmp_path: Path
     hit = panel_image(tmp_path, 1, asked, yaw=0, expression="smile", setting="outdoor")
     half = panel_image(tmp_path, 2, asked, yaw=0, expression="angry", setting="indoor")
     assert measured([hit, half])["on_target"] == pytest.approx([1.0, 1 / 3])
+
+
+def test_a_share_that_is_the_same_in_every_image_is_not_sure(tmp_path: Path) -> None:
+    """Two hits of two: Wilson's interval, and likewise of the change to another LoRA."""
+    images = [panel_image(tmp_path, number, {"face_angle": "front"}, yaw=0) for number in (1, 2)]
+    with Catalog(None) as catalog:
+        first, second = (assess(images, version, OBSERVER, catalog, None, Recording()) for version in (1, 2))
+    known, change = wilson(2, 2), compare(first, second, "on_target")
+    found = first.metrics["on_target"]
+    assert (found.value, found.low, found.high) == (1.0, pytest.approx(known.low), pytest.approx(1.0))
+    assert change is not None and (change.low, change.high) == (
+        pytest.approx(known.low - 1),
+        pytest.approx(1 - known.low),
+    )
+    alike = compare(first, second)
+    assert alike is not None and alike.low == alike.high == 0.0, "the overall score is no share"
 
 
 def test_an_image_without_a_face_has_missed_what_is_read_off_a_face(tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ def _start(file: LoraFile, adapter: Adapter, settings: TrainingSettings) -> Star
     """Raises InputError: a rank that the training has no room for, or parts that it does not train."""
     start = Start(file.path, {place: layer for place, layer in adapter.layers.items() if isinstance(layer, Layer)})
     _check_ranks(start, settings)
-    if not settings.text_encoder and any(place.component != DENOISER for place in changing(start.layers)):
+    encoders = {place: layer for place, layer in start.layers.items() if place.component != DENOISER}
+    if not settings.text_encoder and changing(encoders):
         raise InputError(
             f"training.start_from: {start.path} adapts its text encoders too: set training.text_encoder to true, or"
             " begin from another LoRA."
