@@ -1,7 +1,7 @@
 r"""LoRA training and generation, side by side with the SDXL LoRA script of diffusers.
 
-    python bench/training_peer.py --script train_text_to_image_lora_sdxl.py --python PEER/bin/python [--model small] \
-        [--steps 40] [--repeat 3]
+    python bench/training_peer.py --script train_text_to_image_lora_sdxl.py --python PEER/bin/python [--launch] \
+        [--model small] [--steps 40] [--repeat 3]
     python bench/training_peer.py --script ... --python ... --same-draws
 
 The script is in neither the wheel nor the source archive of diffusers: clone it (`git clone
@@ -42,6 +42,8 @@ from PIL import Image
 
 PEERS = Path(__file__).parent / "peers"
 sys.path.insert(0, str(PEERS))
+
+from clock import BEGUN, LAUNCHED  # noqa: E402
 
 CAPTION = "photo of ohwx ana"
 WALL, PROCESSOR = 0, 1
@@ -92,8 +94,11 @@ def make_model(name: str, home: Path) -> Path:
     return Path(name).resolve()
 
 
-def run(command: list[object], home: Path) -> Report:
+def run(command: list[object], home: Path, more: Mapping[str, str] | None = None) -> Report:
     """What a side prints as its last line. Modules are compiled on both sides, nobody asks a network.
+
+    Args:
+        more: further variables of its environment.
 
     Raises:
         RuntimeError: it failed; ends with its last words.
@@ -103,7 +108,8 @@ def run(command: list[object], home: Path) -> Report:
         "HF_HUB_OFFLINE": "1",
         "HF_HOME": str(home / "hub"),
         "TOKENIZERS_PARALLELISM": "false",
-        "BENCH_BEGUN": repr(time.time()),
+        BEGUN: repr(time.time()),
+        **(more or {}),
     }
     done = subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, cwd=home, env=env, check=False
@@ -128,15 +134,16 @@ def plain(task: Task, home: Path) -> Report:
     return a_training("plain", task, home)
 
 
-def script_side(python: str, script: Path) -> Callable[..., Report]:
-    """The diffusers script as a side."""
+def script_side(python: str, script: Path, launch: bool = False) -> Callable[..., Report]:
+    """The diffusers script as a side; ``launch``: begun by `accelerate launch`, as its documentation does it."""
+    begin = [python, "-m", "accelerate.commands.launch", "--num_processes", 1] if launch else [python]
 
     def train(task: Task, home: Path, *options: object, checkpointing: bool = False) -> Report:
         mixed = {"float32": "no", "bfloat16": "bf16", "auto": "bf16", "float16": "fp16"}[task.precision]
         more = ["--gradient_checkpointing"] if checkpointing else []
         return run(
             [
-                python,
+                *begin,
                 PEERS / "diffusers_script.py",
                 script.resolve(),
                 *options,
@@ -164,6 +171,7 @@ def script_side(python: str, script: Path) -> Callable[..., Report]:
                 *more,
             ],
             home,
+            {LAUNCHED: "1"} if launch else {},
         )
 
     return train
@@ -212,6 +220,9 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--script", type=Path, help="train_text_to_image_lora_sdxl.py")
     parser.add_argument("--python", default=sys.executable, help="of the script's environment")
+    parser.add_argument(
+        "--launch", action="store_true", help="begin the script by accelerate launch, as its documentation does"
+    )
     parser.add_argument("--model", default="tiny", help="tiny, small, or an SDXL folder")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--batch", type=int, default=2)
@@ -232,7 +243,9 @@ def parsed() -> argparse.Namespace:
 def main() -> None:
     args = parsed()
     theirs, other = (
-        ("diffusers script", script_side(args.python, args.script)) if args.script else ("plain loop", plain)
+        ("diffusers script", script_side(args.python, args.script, args.launch))
+        if args.script
+        else ("plain loop", plain)
     )
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
