@@ -17,6 +17,7 @@ TwinLoopError                 the message says what happened and what to do next
 +-- StateError                what lies in the output folder does not fit this run
 |   +-- Locked                another process works in this folder
 +-- StorageError              disk full, no permission
+|   +-- NotPermitted          a file may not be written; names what to do instead
 +-- OutOfMemory               a model does not fit into the memory of the device
 +-- TrainingDiverged          the loss is no longer a number; nothing was written
 +-- WaitingForReview          a round waits for a person; the run goes on afterwards
@@ -172,13 +173,20 @@ class Locked(StateError):
 
 
 class StorageError(TwinLoopError):
-    """The disk is full or refuses to be written.
+    """The disk is full or refuses to be written."""
+
+
+class NotPermitted(StorageError):
+    """There is no permission to write a file.
 
     Attributes:
-        denied: what may not be written, where permission for it is lacking.
+        path: which. instead: what to do, beside changing the permissions. held: another program may have it open.
     """
 
-    denied: Path | None = None
+    def __init__(self, path: Path, instead: str, held: bool = False) -> None:
+        close = ", or close the program that has it open" if held else ""
+        super().__init__(f"No permission to write {path}. {instead} or change the permissions{close}.")
+        self.path, self.instead, self.held = path, instead, held
 
 
 class OutOfMemory(TwinLoopError):

@@ -106,10 +106,10 @@ def test_a_dora_is_refused_before_the_base_is_loaded(file: tuple[str, Path], tmp
     _, path = file
     dora = replace(TRAINING, adapter="dora", steps=1)
     with pytest.raises(InputError, match=r'"dora" does not go with the packed weights of a \.gguf file'):
-        look_at_all(training_checks(dora, BaseChoice(str(path), "cpu"), 1))
-    look_at_all(training_checks(replace(dora, adapter="lokr"), BaseChoice(str(path), "cpu"), 1))
+        look_at_all(training_checks(dora, ZIMAGE, BaseChoice(str(path), "cpu"), 1))
+    look_at_all(training_checks(replace(dora, adapter="lokr"), ZIMAGE, BaseChoice(str(path), "cpu"), 1))
     plain = build_gguf_zimage(tmp_path / "plain", "F16")
-    look_at_all(training_checks(dora, BaseChoice(str(plain), "cpu"), 1))
+    look_at_all(training_checks(dora, ZIMAGE, BaseChoice(str(plain), "cpu"), 1))
     assert trained(plain, tmp_path / "made", dora)[0]
 
 

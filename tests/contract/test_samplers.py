@@ -4,6 +4,7 @@ its way or drawn over.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -182,3 +183,42 @@ def test_heun_cannot_begin_at_pure_noise(tmp_path: Path) -> None:
         made(generator, replace(SETTINGS, scheduler="heun"), shots(1))
     for name in SCHEDULERS.keys() - {"heun"}:
         assert made(generator, replace(SETTINGS, scheduler=name), shots(1))
+
+
+@pytest.mark.parametrize(
+    ("name", "spacing", "bounded"),
+    [
+        ("", "leading", True),
+        ("ddim", None, True),
+        ("ddim", "trailing", True),
+        ("dpmpp_2m", "leading", True),
+        ("dpmpp_2m_sde", None, True),
+        ("unipc", None, True),
+        ("heun", "leading", True),
+        ("euler", "leading", True),
+        ("euler", "linspace", False),
+        ("euler_a", "linspace", False),
+    ],
+)
+def test_more_steps_than_a_sampler_has_times_are_refused(
+    name: str, spacing: str | None, bounded: bool, generator: DiffusersGenerator
+) -> None:
+    """As many as the error says work, and one more does not; some take as many as one likes."""
+    settings = replace(SETTINGS, scheduler=name, timestep_spacing=spacing, steps=1001)
+    if not bounded:
+        generator.check(settings)
+        return
+    sampler = f"'{name}'" if name else "this base model's own sampler"
+    with pytest.raises(InputError, match=rf"num_inference_steps: 1001, but {sampler} takes \d+ steps at most") as told:
+        next(generator.generate(shots(1), settings))
+    found = re.search(r"takes (\d+) steps at most .* which was trained on 1000 times", str(told.value))
+    assert found is not None
+    most = int(found[1])
+    assert 998 <= most <= 1000
+    generator.check(replace(settings, steps=most))
+    with pytest.raises(InputError, match="steps at most"):
+        generator.check(replace(settings, steps=most + 1))
+
+
+def test_so_many_steps_do_go_through(generator: DiffusersGenerator) -> None:
+    assert made(generator, replace(SETTINGS, scheduler="ddim", steps=999), shots(1))

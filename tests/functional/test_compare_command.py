@@ -169,6 +169,18 @@ def test_another_lora_of_the_same_name_does_not_join(capsys: pytest.CaptureFixtu
     assert other.code == 2 and "another LoRA was drawn as a_0.5" in other.err
 
 
+def test_another_file_for_an_extra_lora_does_not_join(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy("b.safetensors", "style.safetensors")
+    config = configuration(home, generation={"extra_loras": [{"path": "style.safetensors", "scale": 0.5}]})
+    call = ("compare", "--config", config, "--lora", "a.safetensors", "--prompt", "ohwx ana", "--strength")
+    assert twinloop(capsys, *call, "1").code == 0
+    shutil.copy("a.safetensors", "style.safetensors")
+    other = twinloop(capsys, *call, "0.5")
+    assert other.code == 2 and "style.safetensors, an extra LoRA" in other.err
+    shutil.copy("b.safetensors", "style.safetensors")
+    assert twinloop(capsys, *call, "0.5").code == 0
+
+
 def test_images_without_a_face_have_no_best_strength(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

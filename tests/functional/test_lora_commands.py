@@ -209,10 +209,12 @@ def test_a_merge_of_broken_or_too_large_numbers_is_refused(here: Path, capsys: p
     for file in ("nan", "inf"):
         said = twinloop(capsys, "lora", "merge", "a.safetensors", f"{file}.safetensors", "--output", "m.safetensors")
         assert said.code == 2 and f"{file}.safetensors: in the layer" in said.err and "not finite" in said.err
-    large = ("lora", "merge", "a.safetensors", "large.safetensors:9", "--output", "m.safetensors")
-    said = twinloop(capsys, *large, "--dtype", "float16")
+    large = ("lora", "merge", "a.safetensors", "large.safetensors:1e9")
+    said = twinloop(capsys, *large, "--output", "m.safetensors", "--dtype", "float16")
     assert said.code == 2 and "too large for float16" in said.err and not Path("m.safetensors").exists()
-    assert twinloop(capsys, *large).code == 0
+    assert twinloop(capsys, *large, "--output", "m.safetensors").code == 0
+    shared = ("a.safetensors", "large.safetensors:9", "--output", "n.safetensors", "--dtype", "float16")
+    assert twinloop(capsys, "lora", "merge", *shared).code == 0, "both matrices share what one alone cannot hold"
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import random
+import shutil
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.functional import loops
-from twinloop.errors import StateError
+from twinloop.errors import StateError, TwinLoopError
+from twinloop.report.page import write_report
+from twinloop.steps import standing
+from twinloop.store.run.workspace import workspace_of
 
 RECORDS = (
     "out/dataset_iter0.json",
@@ -28,6 +36,10 @@ RECORDS = (
 )
 MAY_LACK_ALL = {"out/iteration_history.json": "{}"}
 """What is written anew."""
+
+
+GONE = object()
+"""Stands for a field that is not there."""
 
 
 def without_values(text: str) -> str:
@@ -57,11 +69,75 @@ def test_a_record_of_another_shape_is_named(
         if MAY_LACK_ALL.get(record) == odd:
             loops.run(loops.settings(max_iterations=1))
         else:
-            with pytest.raises(StateError, match=Path(record).name if record != "out/run.json" else "other settings"):
+            with pytest.raises(StateError, match=Path(record).name):
                 loops.run(loops.settings(max_iterations=1))
     finally:
         Path("out/iteration_history.json").write_text(history)
         Path(record).write_text(whole)
+
+
+CASES = 4
+"""Damages of each record that are tried, of all that there are; always the same ones."""
+
+
+def damages(data: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Each field of a record with another kind of value, or without it (`GONE`); of lists, their first element."""
+    for other in (None, [], {}, "x", -1.5, [[1]], {"a": [1]}):
+        if other != data:
+            yield place, other
+    if place:
+        yield place, GONE
+    inside = data.items() if isinstance(data, dict) else enumerate(data[:1]) if isinstance(data, list) else ()
+    for key, value in inside:
+        yield from damages(value, (*place, key))
+
+
+def damaged(data: Any, place: tuple[Any, ...], value: Any) -> Any:
+    if not place:
+        return value
+    copy = deepcopy(data)
+    *above, last = place
+    inner = reduce(lambda found, key: found[key], above, copy)
+    if value is GONE:
+        del inner[last]
+    else:
+        inner[last] = value
+    return copy
+
+
+@pytest.fixture(scope="module")
+def without_hashes(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run with all that it may leave behind, and without its journal, so that every record is looked into."""
+    home = tmp_path_factory.mktemp("looked_into")
+    shutil.copytree(finished, home, dirs_exist_ok=True)
+    (home / "out/journal.jsonl").unlink()
+    (home / "loras/final.json").write_text('{"version": 1, "picked_by": "person", "when": "2026-01-01T00:00:00Z"}')
+    return home
+
+
+@pytest.mark.parametrize("record", [*RECORDS, "out/shots_iter1.json", "out/versions.json", "loras/final.json"])
+def test_no_damage_of_a_record_is_a_defect_of_the_program(
+    without_hashes: Path, record: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever stands there, the run goes on or says what is wrong; so do the report and the look at how far it is."""
+    text = (without_hashes / record).read_text()
+    data = json.loads(text)
+    found = [json.dumps(damaged(data, *damage)) for damage in damages(data)]
+    chosen = loops.settings(max_iterations=1)
+    space = workspace_of(chosen)
+    looks = (lambda: standing(chosen, space), lambda: write_report(space), lambda: loops.run(chosen))
+    told = 0
+    for number, odd in enumerate(["", text[: len(text) // 2], *random.Random(record).sample(found, CASES)]):
+        home = tmp_path / str(number)
+        shutil.copytree(without_hashes, home)
+        monkeypatch.chdir(home)
+        Path(record).write_text(odd)
+        for look in looks:
+            try:
+                look()
+            except TwinLoopError as error:
+                told += Path(record).name in str(error)
+    assert told or record == "out/versions.json"
 
 
 def test_another_programs_notes_in_the_place_of_a_loras_record(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,13 @@
 """The keys that other trainers know, after their parsers and configuration classes; a key that is not here is a mistake
 of ours.
 
-sd-scripts takes any key and ignores the unknown, ai-toolkit and OneTrainer too, so that a wrong one would go unnoticed
-in a real run. Sources: kohya-ss/sd-scripts library/train_util.py, config_util.py, custom_train_functions.py,
-sdxl_train_util.py, sd3_train_utils.py, flux_train_utils.py, train_network.py; ostris/ai-toolkit
-toolkit/config_modules.py; Nerogar/OneTrainer modules/util/config/*.py; bghira/SimpleTuner documentation/OPTIONS.md and
-DATALOADER.md. Not read there but known: network scripts and optimizers, some SDXL and SD 3 options of sd-scripts, most
-of SimpleTuner's backend keys.
+sd-scripts takes any key and ignores the unknown, ai-toolkit, OneTrainer and the trainings of musubi-tuner too, so that
+a wrong one would go unnoticed in a real run. Sources: kohya-ss/sd-scripts library/train_util.py,
+config_util.py, custom_train_functions.py, sdxl_train_util.py, sd3_train_utils.py, flux_train_utils.py,
+train_network.py; ostris/ai-toolkit toolkit/config_modules.py; Nerogar/OneTrainer modules/util/config/*.py;
+bghira/SimpleTuner documentation/OPTIONS.md and DATALOADER.md; kohya-ss/musubi-tuner src/musubi_tuner/training/
+parser_common.py, dataset/config_utils.py and the scripts of its families. Not read there but known: network scripts and
+optimizers, some SDXL and SD 3 options of sd-scripts, most of SimpleTuner's backend keys.
 """
 
 from __future__ import annotations
@@ -209,3 +210,81 @@ SIMPLETUNER_BACKEND = _names(
     maximum_image_size target_downsample_size is_regularisation_data cache_dir_vae default cache_dir write_batch_size
     disabled"""
 )
+
+MUSUBI_TRAINING = _names("""
+    config_file dataset_config sdpa flash_attn sage_attn xformers flash3 split_attn compile compile_backend compile_mode
+    compile_dynamic compile_fullgraph compile_cache_size_limit cuda_allow_tf32 cuda_cudnn_benchmark dynamo_backend
+    dynamo_mode dynamo_fullgraph dynamo_dynamic max_train_steps max_train_epochs max_data_loader_n_workers
+    persistent_data_loader_workers seed gradient_checkpointing gradient_checkpointing_cpu_offload
+    gradient_accumulation_steps mixed_precision logging_dir log_with log_prefix log_tracker_name wandb_run_name
+    log_tracker_config wandb_api_key log_config ddp_timeout ddp_gradient_as_bucket_view ddp_static_graph
+    sample_every_n_steps sample_at_first sample_every_n_epochs sample_prompts optimizer_type optimizer_args
+    learning_rate max_grad_norm lr_scheduler lr_warmup_steps lr_decay_steps lr_scheduler_num_cycles lr_scheduler_power
+    lr_scheduler_timescale lr_scheduler_min_lr_ratio lr_scheduler_type lr_scheduler_args fp8_base fp8_scaled
+    blocks_to_swap use_pinned_memory_for_block_swap img_in_txt_in_offloading disable_numpy_memmap guidance_scale
+    timestep_sampling discrete_flow_shift sigmoid_scale weighting_scheme logit_mean logit_std mode_scale min_timestep
+    max_timestep preserve_distribution_shape num_timestep_buckets show_timesteps no_metadata network_weights
+    network_module network_dim network_alpha network_dropout network_args training_comment dim_from_weights
+    scale_weight_norms base_weights base_weights_multiplier output_dir output_name resume save_every_n_epochs
+    save_every_n_steps save_last_n_epochs save_last_n_epochs_state save_last_n_steps save_last_n_steps_state save_state
+    save_state_on_train_end metadata_title metadata_author metadata_description metadata_license metadata_tags
+    metadata_reso metadata_arch dit vae vae_dtype
+""")
+"""Of every network script; those for the hub are left out."""
+MUSUBI_COMMANDS = {
+    "cache_latents": _names(
+        "dataset_config vae vae_dtype device batch_size num_workers skip_existing keep_cache debug_mode"
+    ),
+    "cache_text_encoder_outputs": _names(
+        "dataset_config device batch_size num_workers skip_existing keep_cache text_encoder"
+    ),
+    "train_network": MUSUBI_TRAINING | {"text_encoder"},
+}
+"""Of the three scripts of a family; those of Qwen-Image and FLUX.2 know ``model_version``, too."""
+MUSUBI_VERSIONS = {
+    "zimage": None,
+    "qwen_image": {"original", "layered", "edit", "edit-2509", "edit-2511"},
+    "flux_2": {
+        "flux.2-dev",
+        "flux.2-klein-4b",
+        "flux.2-klein-base-4b",
+        "flux.2-klein-9b",
+        "flux.2-klein-base-9b",
+    },
+}
+MUSUBI_GENERAL = _names(
+    "caption_extension batch_size num_repeats resolution enable_bucket bucket_no_upscale skip_corrupted_cache"
+)
+MUSUBI_DATASET = MUSUBI_GENERAL | _names(
+    "image_directory image_jsonl_file cache_directory control_directory multiple_target no_resize_control"
+    " control_resolution"
+)
+"""Its config_utils.py checks datasets against these and those of video models, and stops at others."""
+MUSUBI_NETWORK_ARGS = _names("rank_dropout module_dropout loraplus_lr_ratio factor")
+MUSUBI_CHOICES = {
+    "mixed_precision": {"no", "fp16", "bf16"},
+    "timestep_sampling": {
+        "sigma",
+        "uniform",
+        "sigmoid",
+        "shift",
+        "flux_shift",
+        "flux2_shift",
+        "ideogram4_shift",
+        "qwen_shift",
+        "logsnr",
+        "qinglong_flux",
+        "qinglong_qwen",
+    },
+    "weighting_scheme": {"logit_normal", "mode", "cosmap", "sigma_sqrt", "none"},
+    "lr_scheduler": {
+        "linear",
+        "cosine",
+        "cosine_with_restarts",
+        "polynomial",
+        "constant",
+        "constant_with_warmup",
+        "adafactor",
+        "rex",
+    },
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -358,7 +359,7 @@ def test_what_decides_results_may_not_change(fixed: dict[str, Any]) -> None:
 def test_settings_of_the_training_that_do_not_fit_together() -> None:
     from tests.functional import loops
 
-    with pytest.raises(ConfigError, match="early_stop needs keep_checkpoints of 2 or more"):
+    with pytest.raises(ConfigError, match="early_stop 2 needs keep_checkpoints of 4 or more"):
         loops.settings(training={"early_stop": 2})
     with pytest.raises(ConfigError, match="only the built-in trainer knows keep_checkpoints, processes"):
         loops.settings(training={"trainer": "kohya", "keep_checkpoints": 4, "processes": 2})
@@ -462,7 +463,7 @@ def test_arguments_of_the_optimizer_are_looked_at_before_anything_starts() -> No
     wrong = {"optimizer": "prodigy", "optimizer_args": {"lr": 1, "d_coef": "2", "betas": [0.9, 0.99]}}
     listed = problems({**LEAST, "training": wrong})
     assert len(listed) == 2 and all(line.startswith("training: optimizer_args: ") for line in listed)
-    assert "d_coef must be a number above 0, not '2'" in listed[0]
+    assert "d_coef must be a number from 0.001 to 1000, not '2'" in listed[0]
     assert "the rate is training.learning_rate; it takes weight_decay, betas, eps, beta3" in listed[1]
     (twice,) = problems({**LEAST, "training": {"weight_decay": 0.1, "optimizer_args": {"weight_decay": 0.1}}})
     assert "set twice" in twice
@@ -527,7 +528,7 @@ def test_all_that_does_not_fit_together_is_said_at_once() -> None:
     training = {"trainer": "kohya", "processes": 2, "lokr_factor": 8, "rank": 10000, "text_encoder_share": 0.5}
     listed = problems({**LEAST, "quantization": "int4", "training": {**training, "early_stop": 2}})
     assert [line.split(":")[0] for line in listed] == ["quantization"] + ["training"] * 5
-    for words in ("processes", "lokr_factor", "rank 10000", "text_encoder: true", "keep_checkpoints of 2"):
+    for words in ("processes", "lokr_factor", "rank 10000", "text_encoder: true", "keep_checkpoints of 4"):
         assert sum(words in line for line in listed) == 1
 
 
@@ -757,8 +758,26 @@ def test_what_is_no_text_names_how_this_process_reads_names(
     [
         ({"prior_images": "others", "prior_weight": 0}, "prior_weight of 0 change nothing"),
         ({"steps": 4, "warmup_steps": 500}, "a warm-up of 500 of 4 steps never reaches the learning rate"),
+        ({"steps": 9, "schedule": "cosine_restarts", "restarts": 5}, "restarts 5 leave less than two steps for each"),
+        ({"steps": 9, "schedule": "cosine_restarts", "restarts": 4}, ""),
+        ({"steps": 40, "save_every": 41}, "save_every 41 saves nothing in a training of 40 steps"),
+        ({"epochs": 9, "max_train_steps": 40, "save_every": 41}, "save_every 41 saves nothing in a training of 40"),
+        ({"steps": 3, "keep_checkpoints": 2}, ""),
+        ({"steps": 2, "keep_checkpoints": 2}, "keep_checkpoints leaves no choice in a training of 2 steps;"),
+        ({"keep_checkpoints": 3, "early_stop": 2}, "early_stop 2 needs keep_checkpoints of 4 or more"),
+        ({"keep_checkpoints": 4, "early_stop": 2}, ""),
+        (
+            {"steps": 6, "keep_checkpoints": 8, "early_stop": 3},
+            "early_stop 3 can never stop a training of 6 steps, of which 4 checkpoints are measured",
+        ),
+        ({"steps": 6, "keep_checkpoints": 8, "early_stop": 2}, ""),
+        ({"steps": 40, "save_every": 40, "sample_every": 41, "warmup_steps": 39}, ""),
+        (
+            {"trainer": "ai-toolkit", "trainer_path": "x", "text_encoder": True, "only_layers": ["mid_block."]},
+            "only_if_contains leaves out the text encoders, too",
+        ),
     ],
 )
 def test_settings_that_undo_others_are_named(training: dict[str, Any], says: str) -> None:
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=says) if says else nullcontext():
         parse_settings({"person_name": "a", "person_trigger": "ohwx a", "dataset_dir": "d", "training": training}, "x")

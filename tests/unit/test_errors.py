@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from twinloop import errors
-from twinloop.errors import ConfigError, InputError, MissingExtra, TwinLoopError, from_name
+from twinloop.errors import ConfigError, InputError, MissingExtra, NotPermitted, StorageError, TwinLoopError, from_name
 
 
 def every_error(kind: type[TwinLoopError] = TwinLoopError) -> list[type[TwinLoopError]]:
@@ -18,7 +18,7 @@ def test_an_error_is_made_again_by_its_name(kind: type[TwinLoopError]) -> None:
     error = from_name(kind.__name__, "what happened")
     assert str(error) == "what happened" and issubclass(kind, type(error))
     assert error is not None and error.exit_code == kind.exit_code
-    plain = {ConfigError: InputError, MissingExtra: TwinLoopError}.get(kind, kind)
+    plain = {ConfigError: InputError, MissingExtra: TwinLoopError, NotPermitted: StorageError}.get(kind, kind)
     assert type(error) is plain
 
 

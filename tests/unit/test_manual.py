@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +36,35 @@ def test_another_order_is_refused(tmp_path: Path) -> None:
         make(tmp_path, replace(GENERATION, steps=3))
     with pytest.raises(StateError, match="settings differ"):
         make(tmp_path, replace(GENERATION, precision="float16"))
+
+
+def test_an_extra_lora_that_was_exchanged_is_named(tmp_path: Path) -> None:
+    folder, style, other = tmp_path / "made", tmp_path / "style.safetensors", tmp_path / "other.safetensors"
+    style.write_bytes(b"one")
+    other.write_bytes(b"other")
+    settings = replace(GENERATION, extra_loras=((str(style), 0.5), (str(other), 1.0)))
+    first = make(folder, settings)
+    style.write_bytes(b"two")
+    with pytest.raises(StateError, match=rf"\(another file is now at {re.escape(str(style))}, an extra LoRA\)"):
+        make(folder, settings)
+    style.write_bytes(b"one")
+    assert make(folder, settings) == first
+
+
+def test_an_order_without_hashes_of_extra_loras_goes_on_and_gets_them(tmp_path: Path) -> None:
+    folder, style = tmp_path / "made", tmp_path / "style.safetensors"
+    style.write_bytes(b"one")
+    settings = replace(GENERATION, extra_loras=((str(style), 0.5),))
+    first = make(folder, settings)
+    record = json.loads((folder / ".record.json").read_text())
+    assert record.pop("extra_loras") == [hashlib.sha256(b"one").hexdigest()]
+    write_json(folder / ".record.json", record)
+    style.write_bytes(b"two")
+    assert make(folder, settings) == first
+    assert json.loads((folder / ".record.json").read_text())["extra_loras"] == [hashlib.sha256(b"two").hexdigest()]
+    style.write_bytes(b"three")
+    with pytest.raises(StateError, match="another file is now at"):
+        make(folder, settings)
 
 
 class Interrupted(FakeGenerator):

@@ -104,7 +104,7 @@ def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) 
     from twinloop import wiring
     from twinloop.stages import faceless
     from twinloop.stages.caption_style import mismatch
-    from twinloop.stages.preflight import many_steps
+    from twinloop.stages.preflight import remarks_on_training
     from twinloop.store.pictures.dataset_folders import subject_images
     from twinloop.store.pictures.images import upright_sizes
 
@@ -115,8 +115,8 @@ def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) 
     sizes = upright_sizes(photos)
     forecast = None if kept else makers.forecast(max(1, images), sizes=sizes)
     terminal.line(f"\nTraining of {config} on {plural(images, 'image')}, {training.steps} steps:")
-    if long := many_steps(settings, training, makers.usual_steps, images):
-        terminal.warn(long)
+    for remark in remarks_on_training(settings, training, makers.usual_steps, images):
+        terminal.warn(remark)
     if other := mismatch(Path(settings.dataset_dir), makers.voice.style, settings.base_model):
         terminal.warn(other)
     needs_faces = settings.validation.faces and not settings.analysis.keep_all

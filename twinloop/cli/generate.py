@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli import lora_base, options
 from twinloop.cli.argument_types import fraction, positive
 from twinloop.cli.command import Command
+from twinloop.cli.idle_flags import idle_flags
 from twinloop.cli.run_folders import runs_person
 from twinloop.cli.settings_from_flags import add_setting, settings_from
 from twinloop.cli.terminal import Terminal
@@ -153,7 +154,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     )  # fmt: skip
     if args.lora is None:
         terminal.warn("no --lora: the images come from the bare base model, which does not know the person")
-    made = _make(order, settings, terminal)
+    made = _make(args, order, settings, terminal)
     redrawn = sum(one.face_detail is not None for one in made)
     faces = f", {plural(redrawn, 'face')} redrawn" if redrawn else ""
     terminal.line(f"Generated: {plural(len(made), 'image')}{faces} in {output}")
@@ -166,7 +167,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     }
 
 
-def _make(order: ImageOrder, settings: Settings, terminal: Terminal) -> list[MadeImage]:
+def _make(args: argparse.Namespace, order: ImageOrder, settings: Settings, terminal: Terminal) -> list[MadeImage]:
     from twinloop import manual, wiring
     from twinloop.steps.options import early_judge, face_detail
     from twinloop.store.clock import SystemClock
@@ -180,7 +181,10 @@ def _make(order: ImageOrder, settings: Settings, terminal: Terminal) -> list[Mad
         early = early_judge(settings, observer)
         detail = face_detail(settings, observer, makers.small_face)
     loras = () if order.lora is None else (order.lora,)
-    for remark in wiring.lora_remarks(settings, makers, loras):
+    for remark in (
+        *wiring.lora_remarks(settings, makers, loras),
+        *idle_flags(args, settings, makers.generation, order.photo_share),
+    ):
         terminal.warn(remark)
     makers.check(loras)
     studio = manual.Studio(makers, facets, SystemClock(), early, detail)

@@ -80,8 +80,8 @@ def configure_convert(parser: argparse.ArgumentParser) -> None:
         choices=(*DIALECTS, EXTRACTED),
         required=True,
         help=(
-            "diffusers (PEFT), kohya (A1111, Forge, sd-scripts) or comfyui; lora = the LoRA nearest to a LoKr, under"
-            " diffusers' names"
+            "diffusers (PEFT), kohya (A1111, Forge, sd-scripts) or comfyui; lora = the LoRA nearest to a LoKr or LoHa,"
+            " under diffusers' names"
         ),
     )
     _add_limits(parser)
@@ -148,17 +148,17 @@ def run_convert(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 
 def _extract(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.loras.combine import Reduction
     from twinloop.loras.extraction import extract
 
-    made = extract(args.file, args.output, _limit(args) or Reduction(), args.dtype, terminal)
+    made = extract(args.file, args.output, _limit(args), args.dtype, terminal)
     terminal.line(
-        f"{made['layers']} layers, LoKr -> LoRA of rank {_range(made['ranks'])}, {kept_text(made)}: {made['output']}"
+        f"{made['layers']} layers, {made['method']} -> LoRA of rank {_range(made['ranks'])}, {kept_text(made)}:"
+        f" {made['output']}"
     )
     if made["residual_energy"] >= 1e-4:
         terminal.warn(
-            f"{100 * made['residual_energy']:.2f}% of the LoKr's squared norm is not in this LoRA; a higher --rank"
-            " keeps more."
+            f"{100 * made['residual_energy']:.2f}% of the {made['method']}'s squared norm is not in this LoRA; a higher"
+            " --rank keeps more."
         )
     return made
 
@@ -171,7 +171,7 @@ def run_merge(args: argparse.Namespace, terminal: Terminal) -> Any:
     to = None if args.to is None else Dialect(args.to)
     made = merge(terms, args.output, to, _limit(args), args.dtype, terminal)
     for part in made["extracted"]:
-        terminal.line(f"{part['file']} is a LoKr and took part as a LoRA: {kept_text(part)}")
+        terminal.line(f"{part['file']} is a {part['method']} and took part as a LoRA: {kept_text(part)}")
     how = "the sum as it is" if made["exact"] else "rounded" if "kept_energy" not in made else kept_text(made)
     terminal.line(
         f"{len(terms)} LoRAs, {made['layers']} layers of rank {_range(made['ranks'])}, {how}: {made['output']}"

@@ -96,8 +96,8 @@ def _state(space: Workspace, review: Review) -> str:
     from twinloop.stages.review import wanted
     from twinloop.store.atomic import read_object
 
-    settings = read_object(space.run_record).get("settings", {}) if space.run_record.exists() else {}
-    if not wanted(settings.get("review", "never"), review.iteration):
+    settings = read_object(space.run_record).get("settings")
+    if not wanted(settings.get("review", "never") if isinstance(settings, dict) else "never", review.iteration):
         run = (
             "this round is over and did not wait"
             if space.dataset(review.iteration).exists()

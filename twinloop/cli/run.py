@@ -127,7 +127,7 @@ def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal, told: str
     from twinloop.cli.tables import analysis_lines
     from twinloop.domain.wording import plural
     from twinloop.stages.caption_style import mismatch
-    from twinloop.stages.preflight import many_steps
+    from twinloop.stages.preflight import remarks_on_training
     from twinloop.store.run.catalog import Catalog
     from twinloop.wiring import remark_on_photos
 
@@ -142,8 +142,8 @@ def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal, told: str
     if other := mismatch(Path(settings.dataset_dir), makers.voice.style, settings.base_model):
         terminal.warn(other)
     training, images = makers.training(result.images), len(shots)
-    if long := many_steps(settings, training, makers.usual_steps, result.images):
-        terminal.warn(long)
+    for remark in remarks_on_training(settings, training, makers.usual_steps, result.images):
+        terminal.warn(remark)
     sizes = [(photo.seen.width, photo.seen.height) for photo in photos.selection.photos]
     if small := remark_on_photos(settings, training, sizes):
         terminal.warn(small)

@@ -38,7 +38,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     options.add_subject(parser)
     options.add_keep_all(parser)
     options.add_models_dir(parser)
-    _add_learning(parser)
+    _add_length(parser)
+    _add_adapter(parser)
+    _add_optimization(parser)
+    _add_images(parser)
+    _add_beginning(parser)
     _add_looking(parser)
     add_setting(parser, "--seed", type=int, metavar="N", help="seed of the training (default: 0)")
     options.add_facets(parser)
@@ -48,8 +52,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     options.add_config(parser)
 
 
-def _add_learning(parser: argparse.ArgumentParser) -> None:
-    """What is trained, how long, and from where."""
+def _add_length(parser: argparse.ArgumentParser) -> None:
+    """The preset, and how long is trained."""
     add = partial(add_setting, parser, section="training")
     add("--preset", metavar="NAME", help="of the training (default: by the base model)")
     add(
@@ -74,6 +78,11 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
         help="with --epochs: at most so many steps (default: 0, as many as the epochs ask for)",
     )
     add("--steps", type=positive, metavar="N", help="training steps (default: the preset's)")
+
+
+def _add_adapter(parser: argparse.ArgumentParser) -> None:
+    """What is trained."""
+    add = partial(add_setting, parser, section="training")
     add(
         "--adapter",
         choices=ADAPTERS,
@@ -87,6 +96,11 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="rsLoRA: scale the LoRA by alpha / root of rank instead of alpha / rank",
     )
+
+
+def _add_optimization(parser: argparse.ArgumentParser) -> None:
+    """How it learns."""
+    add = partial(add_setting, parser, section="training")
     add("--learning-rate", type=float, metavar="X", help="peak learning rate (default: the preset's)")
     add(
         "--loraplus-lr-ratio",
@@ -108,6 +122,11 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
             " adamw_schedulefree needs no schedule (default: adamw)"
         ),
     )
+
+
+def _add_images(parser: argparse.ArgumentParser) -> None:
+    """The images of a step, and the memory that they leave to the model."""
+    add = partial(add_setting, parser, section="training")
     add("--batch-size", type=positive, metavar="N", help="images at a time (default: the preset's)")
     add(
         "--blocks-to-swap",
@@ -119,6 +138,11 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
         ),
     )
     add("--resolution", type=positive, metavar="PX", help="side of the training images (default: the preset's)")
+
+
+def _add_beginning(parser: argparse.ArgumentParser) -> None:
+    """What the training begins from."""
+    add = partial(add_setting, parser, section="training")
     add("--start-from", metavar="FILE", help="a LoRA that the training begins from (default: from nothing)")
     add(
         "--assistant-lora",

@@ -308,10 +308,18 @@ class TrainingConfig(Section):
         description="of flow models, towards noise: 1 = none, which learns more of fine detail; null = the model's own",
     )
     only_layers: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        (), description="adapt only layers whose names hold one of these texts, such as single_transformer_blocks.7."
+        (),
+        description=(
+            "adapt only layers of the denoiser whose names hold one of these texts, such as"
+            " single_transformer_blocks.7.; text_encoder adapts text encoders whole all the same"
+        ),
     )
     skip_layers: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        (), description="adapt no layer whose name holds one of these texts"
+        (),
+        description=(
+            "adapt no layer of the denoiser whose name holds one of these texts; text_encoder adapts text encoders"
+            " whole all the same"
+        ),
     )
     keep_checkpoints: Annotated[int, Field(ge=0, le=50)] = Field(
         0,

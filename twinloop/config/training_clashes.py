@@ -80,6 +80,7 @@ def clashes(training: TrainingConfig) -> Iterator[Clash]:
     yield from _about_optimizer(training)
     yield from _about_warm_start(training)
     yield from _about_checkpoints(training)
+    yield from _beyond_steps(training)
     yield from _said_in_vain(training)
 
 
@@ -103,11 +104,20 @@ def _beyond_trainer(training: TrainingConfig) -> Iterator[Clash]:
         yield Clash(
             ("trainer", "masks", "prior_images"), "sd-scripts takes masks or prior_images, not both; leave one out"
         )
+    if training.trainer == "ai-toolkit" and training.text_encoder and training.only_layers:
+        yield Clash(
+            ("trainer", "text_encoder", "only_layers"),
+            "ai-toolkit's only_if_contains leaves out the text encoders, too; leave text_encoder or only_layers out",
+        )
 
 
 def _about_checkpoints(training: TrainingConfig) -> Iterator[Clash]:
-    if training.early_stop and training.keep_checkpoints < 2:
-        yield Clash(("early_stop", "keep_checkpoints"), "early_stop needs keep_checkpoints of 2 or more")
+    if training.early_stop and training.keep_checkpoints < training.early_stop + 2:
+        yield Clash(
+            ("early_stop", "keep_checkpoints"),
+            f"early_stop {training.early_stop} needs keep_checkpoints of {training.early_stop + 2} or more; with fewer,"
+            " no step is left that it could leave out",
+        )
     elif training.keep_checkpoints == 1:
         yield Clash(
             ("keep_checkpoints",), "keep_checkpoints of 1 leaves no choice: 2 or more, or 0 to take the last one"
@@ -117,6 +127,16 @@ def _about_checkpoints(training: TrainingConfig) -> Iterator[Clash]:
             ("checkpoint_panel", "keep_checkpoints"),
             "checkpoint_panel says nothing without keep_checkpoints of 2 or more",
         )
+
+
+def _beyond_steps(training: TrainingConfig) -> Iterator[Clash]:
+    """What a training is too short for, where the section alone tells that it has so many steps at most."""
+    most = training.steps or training.max_train_steps
+    if not most or (training.early_stop and training.keep_checkpoints < training.early_stop + 2):
+        return
+    named = "steps" if training.steps else "max_train_steps"
+    for fields, problem in training_rules.never_reached(training, most):
+        yield Clash(tuple(named if field == "steps" else field for field in fields), problem)
 
 
 def _said_in_vain(training: TrainingConfig) -> Iterator[Clash]:
@@ -147,12 +167,6 @@ def _said_in_vain(training: TrainingConfig) -> Iterator[Clash]:
         yield Clash(
             ("prior_weight", "prior_images"),
             "prior_images with a prior_weight of 0 change nothing and take as long as others: leave them out",
-        )
-    if training.warmup_steps and training.steps is not None and training.warmup_steps >= training.steps:
-        yield Clash(
-            ("warmup_steps", "steps"),
-            f"a warm-up of {training.warmup_steps} of {training.steps} steps never reaches the learning rate; a tenth"
-            " of the steps is usual",
         )
     if _in_vain(training, "mask_floor"):
         yield Clash(("mask_floor", "masks"), "mask_floor says nothing without masks")

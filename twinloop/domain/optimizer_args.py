@@ -48,52 +48,84 @@ def _one(text: str, fits: Callable[[float], bool]) -> Kind:
 
 
 TRUTH = Kind("true or false", lambda value: value if isinstance(value, bool) else None)
-COUNT = Kind("a whole number from 1", lambda value: value if type(value) is int and value >= 1 else None)
-SHARE = _one("a number from 0 to less than 1", lambda number: 0 <= number < 1)
-ABOVE = _one("a number above 0", lambda number: number > 0)
-BELOW = _one("a number below 0", lambda number: number < 0)
-GROWTH = _one("a number from 1", lambda number: number >= 1)
-POWER = _one("a number from 0", lambda number: number >= 0)
-DECAY = _one("a number from 0 to 1", lambda number: 0 <= number <= 1)
-BETAS = _numbers("a list of two numbers from 0 to less than 1", 2, lambda number: 0 <= number < 1)
-BETAS_ABOVE = _numbers("a list of two numbers above 0 and less than 1", 2, lambda number: 0 < number < 1)
-THREE_BETAS = _numbers("a list of three numbers above 0 and less than 1", 3, lambda number: 0 < number < 1)
-TWO = _numbers("a list of two numbers above 0", 2, lambda number: number > 0)
 
-_ADAM: Mapping[str, Kind] = {"weight_decay": DECAY, "betas": BETAS, "eps": ABOVE}
+
+def _prodigy_betas(value: object) -> Value | None:
+    betas = BETAS.read(value)
+    return betas if isinstance(betas, tuple) and betas[0] <= 0.999 else None
+
+
+SMALLEST = 1e-30
+"""Of what keeps a division from one by zero: the weights and moments of an adapter are float32, in which numbers below
+1e-38 lose their digits or are zero, and so are products of this one with others of the formula."""
+LONGEST = 0.999999
+"""Of a decay: nearer to 1, float32 holds too little of the rest to 1, which is what is learned."""
+
+
+def _between(low: float, high: float) -> Kind:
+    return _one(f"a number from {low:g} to {high:g}", lambda number: low <= number <= high)
+
+
+COUNT = Kind(
+    "a whole number from 1 to 1000", lambda value: value if type(value) is int and 1 <= value <= 1000 else None
+)
+SHARE = _one(f"a number from 0 to {LONGEST}", lambda number: 0 <= number <= LONGEST)
+BELOW = _one("a number from -1 to less than 0", lambda number: -1 <= number < 0)
+GROWTH = _one("a number above 1", lambda number: number > 1)
+CLIP = _one("a number from 0.001", lambda number: number >= 1e-3)
+DECAY = _between(0, 1)
+POWER = _between(0, 10)
+EPS = _between(SMALLEST, 1)
+PRODIGY_EPS = _between(1e-20, 1)
+"""Prodigy multiplies it by its estimate of the rate, which starts at ``d0``."""
+FIRST_RATE = _between(1e-12, 1)
+COEFFICIENT = _between(1e-3, 1e3)
+BETAS = _numbers(f"a list of two numbers from 0 to {LONGEST}", 2, lambda number: 0 <= number <= LONGEST)
+PRODIGY_BETAS = Kind(f"a list of two numbers, from 0 to 0.999 and from 0 to {LONGEST}", _prodigy_betas)
+"""Its correction for the first steps divides by the rest of the first one to 1, and so does its estimate of the rate,
+which never falls again."""
+BETAS_ABOVE = _numbers(f"a list of two numbers from 0.01 to {LONGEST}", 2, lambda number: 0.01 <= number <= LONGEST)
+THREE_BETAS = _numbers(f"a list of three numbers from 0.01 to {LONGEST}", 3, lambda number: 0.01 <= number <= LONGEST)
+TWO_EPS = _numbers(f"a list of two numbers from {SMALLEST:g} to 1", 2, lambda number: SMALLEST <= number <= 1)
+
+_ADAM: Mapping[str, Kind] = {"weight_decay": DECAY, "betas": BETAS, "eps": EPS}
 TAKEN: Mapping[str, Mapping[str, Kind]] = {
     "adamw": _ADAM,
     "adamw8bit": _ADAM,
     "prodigy": {
         **_ADAM,
+        "betas": PRODIGY_BETAS,
+        "eps": PRODIGY_EPS,
         "beta3": SHARE,
         "decouple": TRUTH,
         "use_bias_correction": TRUTH,
         "safeguard_warmup": TRUTH,
-        "d0": ABOVE,
-        "d_coef": ABOVE,
+        "d0": FIRST_RATE,
+        "d_coef": COEFFICIENT,
         "growth_rate": GROWTH,
         "slice_p": COUNT,
     },
     "adafactor": {
         "weight_decay": DECAY,
-        "eps": TWO,
-        "clip_threshold": ABOVE,
+        "eps": TWO_EPS,
+        "clip_threshold": CLIP,
         "decay_rate": BELOW,
         "beta1": SHARE,
         "scale_parameter": TRUTH,
     },
     "lion": {"weight_decay": DECAY, "betas": BETAS},
-    "came": {"weight_decay": DECAY, "betas": THREE_BETAS, "clip_threshold": ABOVE, "eps1": ABOVE, "eps2": ABOVE},
+    "came": {"weight_decay": DECAY, "betas": THREE_BETAS, "clip_threshold": CLIP, "eps1": EPS, "eps2": EPS},
     "adamw_schedulefree": {
         "weight_decay": DECAY,
         "betas": BETAS_ABOVE,
-        "eps": ABOVE,
+        "eps": EPS,
         "r": POWER,
         "weight_lr_power": POWER,
     },
 }
 """Optimizer -> its arguments, under the names that its library has for them."""
+USUAL_SECOND_EPS = 1e-3
+"""Of Adafactor: what its library has, and what people write beside the first one."""
 _ELSEWHERE = {
     "lr": "the rate is training.learning_rate",
     "relative_step": "adafactor runs at training.learning_rate",
@@ -117,7 +149,17 @@ def mistakes(optimizer: str, given: Mapping[str, object]) -> list[str]:
             found.append(f"{optimizer} takes no '{name}' here{f': {instead}' if instead else ''}")
     if any(name not in taken for name in given):
         found[-1] += f"; it takes {', '.join(taken)}"
-    return found
+    return found if found else _in_vain(optimizer, given)
+
+
+def _in_vain(optimizer: str, given: Mapping[str, object]) -> list[str]:
+    """Right values that another one leaves without a meaning."""
+    eps = given.get("eps")
+    if optimizer != "adafactor" or given.get("scale_parameter") is True or not isinstance(eps, list | tuple):
+        return []
+    if eps[1] == USUAL_SECOND_EPS:
+        return []
+    return [f"the second number of eps is for scale_parameter: true; set it, or leave that at {USUAL_SECOND_EPS}"]
 
 
 def ordered(optimizer: str, given: Mapping[str, object]) -> Arguments:

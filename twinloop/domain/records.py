@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from twinloop.domain.faces import Box
+from twinloop.domain.json_fields import entry, flag, list_of, number, optional, table_of, text, whole
 from twinloop.domain.statistics import Estimate
 from twinloop.domain.validation_loss import ValidationLoss, validation_json, validation_of
 
@@ -37,10 +39,10 @@ class Member:
         }  # fmt: skip
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Member:
-        return cls(
-            data["path"], data["sha256"], data["caption"], data["origin"], int(data["round"]), float(data["weight"])
-        )
+    def from_json(cls, data: Any) -> Member:
+        """Raises ValueError where it is no member; names the field."""
+        path, sha256, caption, origin = (entry(data, name, text) for name in ("path", "sha256", "caption", "origin"))
+        return cls(path, sha256, caption, origin, entry(data, "round", whole), entry(data, "weight", number))
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,9 @@ class Dataset:
         return {"id": self.id, "members": [m.to_json() for m in self.members]}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Dataset:
-        return cls(tuple(Member.from_json(m) for m in data["members"]))
+    def from_json(cls, data: Any) -> Dataset:
+        """Raises ValueError where it is no dataset; names the field."""
+        return cls(entry(data, "members", list_of(Member.from_json)))
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,16 @@ class TrainingSample:
     mask: Mask | None = None
 
 
+_LORA_FIELDS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("path", "sha256", "base_model", "dataset_id", "preset"), text),
+    **dict.fromkeys(("version", "steps", "seed"), whole),
+    "final_loss": number,
+    "adapter": optional(text),
+    "rank": optional(whole),
+    "alpha": optional(number),
+}
+
+
 @dataclass(frozen=True)
 class LoRA:
     """One trained adapter file and where it comes from.
@@ -134,10 +147,12 @@ class LoRA:
         return {**fields, **validation_json(self.validation)}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> LoRA:
-        """Raises KeyError for a field that is not there, but for those of the validation."""
-        names = [name for name in cls.__dataclass_fields__ if name != "validation"]
-        return cls(**{name: data[name] for name in names}, validation=validation_of(int(data["steps"]), data))
+    def from_json(cls, data: Any) -> LoRA:
+        """Raises ValueError for a field that is wrong or not there, but for those of the validation."""
+        for name, parse in _LORA_FIELDS.items():
+            entry(data, name, parse)
+        # as written, so that a run that goes on writes the same bytes: 16 is not made 16.0
+        return cls(**{name: data[name] for name in _LORA_FIELDS}, validation=validation_of(int(data["steps"]), data))
 
 
 @dataclass(frozen=True)
@@ -166,8 +181,16 @@ class PanelScore:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> PanelScore:
-        metrics = {name: Estimate.from_json(value) for name, value in data["metrics"].items()}
-        samples = {k: [float(v) for v in vs] for k, vs in data["samples"].items()}
-        hits = {k: list(vs) for k, vs in data["hits"].items()}
-        return cls(int(data["version"]), metrics, samples, hits)
+    def from_json(cls, data: Any) -> PanelScore:
+        """Raises ValueError where it is no score, or lacks a metric that it has samples of; names the field."""
+        metrics = entry(data, "metrics", table_of(Estimate.from_json))
+        samples = entry(data, "samples", table_of(list_of(number)))
+        hits = entry(data, "hits", table_of(list_of(optional(flag))))
+        if lacking := sorted(samples.keys() - metrics.keys()):
+            raise ValueError(f'"metrics" lacks {", ".join(lacking)}')
+        return cls(
+            entry(data, "version", whole),
+            metrics,
+            {name: list(row) for name, row in samples.items()},
+            {name: list(row) for name, row in hits.items()},
+        )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinloop.domain.faces import Box
+from twinloop.domain.json_fields import entry, entry_or, list_of, number, optional, table_of, text, whole
 
 
 @dataclass(frozen=True)
@@ -109,22 +110,31 @@ class Shot:
             "source": self.source,
             **({"references": list(self.references)} if self.references else {}),
             **({"face_prompt": self.face_prompt} if self.face_prompt else {}),
-            **({"source_faces": [box and box.to_list() for box in self.source_faces]} if self.source_faces else {}),
+            **({"source_faces": [face and face.to_list() for face in self.source_faces]} if self.source_faces else {}),
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Shot:
+    def from_json(cls, data: Any) -> Shot:
+        """Raises ValueError where it is no shot; names the field."""
         return cls(
-            key=data["key"],
-            facet=data["type"],
-            value=data["target"],
-            index=data["index"],
-            prompt=data["prompt"],
-            negative_prompt=data["negative_prompt"],
-            seed=data["seed"],
-            traits=tuple(sorted(data["traits"].items())),
-            source=data["source"],
-            references=tuple(data.get("references", ())),
-            face_prompt=data.get("face_prompt", ""),
-            source_faces=tuple(box and Box(*box) for box in data.get("source_faces", ())),
+            key=entry(data, "key", text),
+            facet=entry(data, "type", text),
+            value=entry(data, "target", text),
+            index=entry(data, "index", whole),
+            prompt=entry(data, "prompt", text),
+            negative_prompt=entry(data, "negative_prompt", text),
+            seed=entry(data, "seed", whole),
+            traits=tuple(sorted(entry(data, "traits", table_of(text)).items())),
+            source=entry(data, "source", optional(text)),
+            references=entry_or(data, "references", list_of(text), ()),
+            face_prompt=entry_or(data, "face_prompt", text, ""),
+            source_faces=entry_or(data, "source_faces", list_of(optional(box)), ()),
         )
+
+
+def box(data: Any) -> Box:
+    """What `Box.to_list` made. Raises ValueError."""
+    sides = list_of(number)(data)
+    if len(sides) != 4:
+        raise ValueError(f"{len(sides)} numbers in the place of 4")
+    return Box(*sides)

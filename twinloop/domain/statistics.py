@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from twinloop.domain.json_fields import entry, number, whole
+
 SURE = 0.975
 """Share of a distribution below the upper end of a two-sided 95 % interval."""
 ROUNDS = 2000
@@ -32,8 +34,10 @@ class Estimate:
         return {"value": round(self.value, 4), "low": round(self.low, 4), "high": round(self.high, 4), "n": self.n}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Estimate:
-        return cls(float(data["value"]), float(data["low"]), float(data["high"]), int(data["n"]))
+    def from_json(cls, data: Any) -> Estimate:
+        """Raises ValueError where it is no estimate; names the field."""
+        value, low, high = (entry(data, name, number) for name in ("value", "low", "high"))
+        return cls(value, low, high, entry(data, "n", whole))
 
     def among(self, figures: int) -> Estimate:
         """The same figure as one of several, any of which could have been the one that is told of: with its interval so

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from twinloop.domain.choices import LOSSES, SCHEDULE_FREE, SCHEDULES
-from twinloop.domain.wording import agree
+from twinloop.domain.wording import agree, plural
 
 LARGEST_RANK = 1024
 """Of a LoRA. A LoKr takes any: from half of a large matrix's side on it is whole."""
@@ -20,6 +20,70 @@ DROPOUTS = ("network_dropout", "rank_dropout", "module_dropout")
 
 Found = Iterator[tuple[tuple[str, ...], str]]
 """The fields that a problem is about, and what does not fit, with what to do."""
+
+
+def checkpoint_steps(steps: int, count: int) -> tuple[int, ...]:
+    """``count`` steps at even distances in the last half of a training, the last among them, fewer where it has no
+    more; () for one or none.
+    """
+    if count < 2:
+        return ()
+    first = steps / 2
+    return tuple(sorted({round(first + (steps - first) * number / count) for number in range(1, count + 1)}))
+
+
+class Paused(Protocol):
+    """What is to happen on the way of a training, as ``training`` of the configuration has it."""
+
+    @property
+    def warmup_steps(self) -> int | None: ...
+    @property
+    def restarts(self) -> int: ...
+    @property
+    def save_every(self) -> int: ...
+    @property
+    def keep_checkpoints(self) -> int: ...
+    @property
+    def early_stop(self) -> int: ...
+
+
+def never_reached(asked: Paused, steps: int) -> Found:
+    """What of it a training of so many steps is too short for."""
+    if asked.warmup_steps and asked.warmup_steps >= steps:
+        yield (
+            ("warmup_steps", "steps"),
+            f"a warm-up of {asked.warmup_steps} of {plural(steps, 'step')} never reaches the learning rate; a tenth"
+            " of the steps is usual",
+        )
+    if asked.restarts > 1 and 2 * asked.restarts > steps - (asked.warmup_steps or 0):
+        yield (
+            ("restarts", "steps"),
+            f"restarts {asked.restarts} leave less than two steps for each fall of the rate in a training of"
+            f" {plural(steps, 'step')}; lower them",
+        )
+    if asked.save_every > steps:
+        yield (
+            ("save_every", "steps"),
+            f"save_every {asked.save_every} saves nothing in a training of {plural(steps, 'step')}; lower it, or leave"
+            " it out",
+        )
+    measured = checkpoint_steps(steps, asked.keep_checkpoints)
+    if len(measured) == 1:
+        yield (
+            ("keep_checkpoints", "steps"),
+            f"keep_checkpoints leaves no choice in a training of {plural(steps, 'step')}; leave it out",
+        )
+    elif asked.early_stop and asked.early_stop + 2 > len(measured):
+        yield (
+            ("early_stop", "keep_checkpoints", "steps"),
+            f"early_stop {asked.early_stop} can never stop a training of {plural(steps, 'step')}, of which"
+            f" {len(measured)} checkpoints are measured; lower it, or leave it out",
+        )
+
+
+def is_wanted(layer: str, only: Sequence[str], skip: Sequence[str]) -> bool:
+    """Whether ``only_layers`` and ``skip_layers`` leave a layer of the denoiser to be adapted."""
+    return (not only or any(text in layer for text in only)) and not any(text in layer for text in skip)
 
 
 def told(fields: Sequence[str], problem: str) -> str:

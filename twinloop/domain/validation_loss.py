@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from twinloop.domain.json_fields import entry, entry_or, list_of, number, whole
+
 RISES = 3
 """So many validations in a row, each with a higher loss than the one before, are a sign of overfitting."""
 
@@ -44,8 +46,12 @@ def validation_json(measured: ValidationLoss | None) -> dict[str, Any]:
 
 def validation_of(step: int, data: Mapping[str, Any]) -> ValidationLoss | None:
     """What `validation_json` made; None where nothing was measured, or the record knows nothing of it."""
-    found = tuple(TimeLoss(int(one["time"]), float(one["loss"])) for one in data.get("validation_losses", ()))
+    found = entry_or(data, "validation_losses", list_of(_time_loss), ())
     return ValidationLoss(step, found) if found else None
+
+
+def _time_loss(data: Any) -> TimeLoss:
+    return TimeLoss(entry(data, "time", whole), entry(data, "loss", number))
 
 
 def begins_to_overfit(losses: Sequence[float]) -> bool:

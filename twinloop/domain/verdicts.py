@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from twinloop.domain.json_fields import entry, entry_or, list_of, number, optional, text
 
 
 class Outcome(StrEnum):
@@ -41,8 +42,21 @@ class CheckResult:
         }  # fmt: skip
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> CheckResult:
-        return cls(data["check"], Outcome(data["outcome"]), data["value"], data["limit"], data["reason"], data["score"])
+    def from_json(cls, data: Any) -> CheckResult:
+        """Raises ValueError where it is no result of a check; names the field."""
+        return cls(
+            entry(data, "check", text),
+            entry(data, "outcome", Outcome),
+            entry(data, "value", optional(_measured)),
+            str(entry(data, "limit", _measured)),
+            entry(data, "reason", text),
+            entry(data, "score", optional(number)),
+        )
+
+
+def _measured(value: Any) -> float | str:
+    # a check of one's own may answer yes or no
+    return value if isinstance(value, str | bool) else number(value)
 
 
 @dataclass(frozen=True)
@@ -108,12 +122,17 @@ class Verdict:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Verdict:
+    def from_json(cls, data: Any) -> Verdict:
         """Outcome and quality follow from the checks.
 
-        Raises KeyError, TypeError or ValueError where it is no verdict.
+        Raises ValueError where it is no verdict; names the field.
         """
-        results = tuple(CheckResult.from_json(item) for item in data["checks"])
-        human = None if data.get("human") is None else Outcome(data["human"])
-        early = data.get("rejected_early")
-        return cls(data["image"], data["sha256"], data["type"], data["target"], results, human, early)
+        return cls(
+            entry(data, "image", text),
+            entry(data, "sha256", text),
+            entry(data, "type", text),
+            entry(data, "target", text),
+            entry(data, "checks", list_of(CheckResult.from_json)),
+            entry_or(data, "human", Outcome, None),
+            entry_or(data, "rejected_early", number, None),
+        )

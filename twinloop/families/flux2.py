@@ -38,6 +38,7 @@ _OTHERS = (
     Rename("double_stream_modulation_img.lin", ("double_stream_modulation_img.linear",)),
     Rename("double_stream_modulation_txt.lin", ("double_stream_modulation_txt.linear",)),
     Rename("final_layer.linear", ("proj_out",)),
+    Rename("final_layer.adaLN_modulation.1", ("norm_out.linear",), swapped=True),
 )
 _KLEIN_WIDTHS = (3072, 4096)
 LAYOUT = Layout(

@@ -29,6 +29,7 @@ _RENAMES = (
 _OTHERS = (
     Rename(f"{_X}.adaLN_modulation.1", (f"{_OURS}.norm1.linear",)),
     Rename(f"{_TEXT}.adaLN_modulation.1", (f"{_OURS}.norm1_context.linear",), swapped=True),
+    Rename("x_embedder.proj", ("pos_embed.proj",)),
     Rename("context_embedder", ("context_embedder",)),
     Rename("t_embedder.mlp.0", ("time_text_embed.timestep_embedder.linear_1",)),
     Rename("t_embedder.mlp.2", ("time_text_embed.timestep_embedder.linear_2",)),

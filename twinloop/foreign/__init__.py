@@ -10,5 +10,6 @@ TITLES: Mapping[str, str] = {
     "ai-toolkit": "ai-toolkit",
     "onetrainer": "OneTrainer",
     "simpletuner": "SimpleTuner",
+    "musubi-tuner": "musubi-tuner",
 }
 """Name of a program in commands and in ``training.trainer`` -> what people call it."""

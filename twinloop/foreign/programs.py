@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from twinloop.foreign import aitoolkit, kohya, onetrainer, simpletuner
+from twinloop.foreign import aitoolkit, kohya, musubi, onetrainer, simpletuner
 from twinloop.foreign.program import Program
 
 PROGRAMS: Mapping[str, Program] = {
-    program.name: program for program in (kohya.PROGRAM, aitoolkit.PROGRAM, onetrainer.PROGRAM, simpletuner.PROGRAM)
+    program.name: program
+    for program in (kohya.PROGRAM, aitoolkit.PROGRAM, onetrainer.PROGRAM, simpletuner.PROGRAM, musubi.PROGRAM)
 }

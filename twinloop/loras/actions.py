@@ -14,7 +14,7 @@ from twinloop.errors import InputError, ModelFileError, NothingToDo
 from twinloop.loras.adapter import Adapter, understood
 from twinloop.loras.combine import Part, Reduction, Resized, merged, resized
 from twinloop.loras.container import check_output, file_bytes, write_new
-from twinloop.loras.extraction import as_pairs, convolutions
+from twinloop.loras.extraction import as_pairs, convolutions, has_products
 from twinloop.loras.lora import Dialect, LoraFile, Update, read_lora
 from twinloop.loras.tensors import NAMES
 from twinloop.loras.texts import merged_texts, named_texts, resized_texts
@@ -78,7 +78,7 @@ def merge(
 ) -> dict[str, Any]:
     """The weighted sum of several LoRAs; ranks add up unless ``limit`` cuts them.
 
-    A LoKr takes part as the nearest LoRA within the limit.
+    A LoKr or LoHa takes part as the nearest LoRA within the limit.
 
     Args:
         dtype: ``float32`` (the default, which keeps the sum as it is), ``float16`` or ``bfloat16``. to: default the
@@ -89,9 +89,9 @@ def merge(
     """
     check_output(output)
     _check_terms(terms)
-    files = [read_lora(term.path).plain() for term in terms]
-    extracted = {file.path: as_pairs(file, limit, "F32", reporter) for file in files if file.products}
-    pairs = [extracted[file.path][0] if file.products else file for file in files]
+    files = [read_lora(term.path) for term in terms]
+    extracted = {file.path: as_pairs(file, limit, "F32", reporter) for file in files if has_products(file)}
+    pairs = [extracted[file.path][0] if file.path in extracted else file.plain() for file in files]
     parts = [
         Part(file.path.name, convolutions(understood(file)), term.weight)
         for file, term in zip(pairs, terms, strict=True)
@@ -109,7 +109,11 @@ def merge(
         "output": str(output), "to": dialect.value, "family": adapter.family or None, "layers": len(named),
         "sources": [{"file": str(term.path), "weight": term.weight} for term in terms],
         "ranks": [min(ranks), max(ranks)], "exact": reduced is None and dtype in (None, "float32"),
-        "extracted": [{"file": str(path), **kept.to_json()} for path, (_, kept) in extracted.items()],
+        "extracted": [
+            {"file": str(file.path), "method": file.method, **extracted[file.path][1].to_json()}
+            for file in files
+            if file.path in extracted
+        ],
         **({} if reduced is None else _kept(reduced)),
     }  # fmt: skip
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from twinloop.errors import ModelFileError
 from twinloop.families import unet_names
+from twinloop.families.lora_layers import Sized
 from twinloop.families.lora_names import CLIP, LYCORIS, Rename
 from twinloop.families.registered import is_unet_family, lora_names_of
 from twinloop.loras import lora_diffusion
@@ -19,6 +20,8 @@ from twinloop.loras.layouts import read_layout_of, template
 from twinloop.loras.lora import Dialect, LoraFile, Update
 from twinloop.loras.tensors import AGAIN
 from twinloop.loras.words import dotted
+
+T = TypeVar("T")
 
 
 class Place(NamedTuple):
@@ -72,7 +75,7 @@ def understood(file: LoraFile, known: str = "") -> Adapter:
 def families_name(file: LoraFile) -> str:
     """The family alone, "" where names are unknown; for looking at a file of any method."""
     try:
-        named = _named(file)
+        named: dict[Place, Sized] = {**_named(file), **_placed(file.hadamards, file.dialect)}
     except ModelFileError:
         return ""
     denoiser = {place.path: layer for place, layer in named.items() if place.component == DENOISER}
@@ -83,9 +86,13 @@ def _named(file: LoraFile) -> dict[Place, Update]:
     """Component and path of every layer, the path still in the words of the file."""
     if file.dialect is Dialect.LORA_DIFFUSION:
         return {_diffusers(name): layer for name, layer in lora_diffusion.renamed(file.pairs).items()}
-    place = {Dialect.DIFFUSERS: _diffusers, Dialect.KOHYA: _kohya, Dialect.COMFYUI: _comfyui}[file.dialect]
-    named: dict[Place, Update] = {}
-    for name, layer in file.layers.items():
+    return _placed(file.layers, file.dialect)
+
+
+def _placed(layers: Mapping[str, T], dialect: Dialect) -> dict[Place, T]:
+    place = {Dialect.DIFFUSERS: _diffusers, Dialect.KOHYA: _kohya, Dialect.COMFYUI: _comfyui}.get(dialect, _diffusers)
+    named: dict[Place, T] = {}
+    for name, layer in layers.items():
         where = place(name)
         if where in named:
             raise ModelFileError(f"the layer {name[:80]!r} is there twice. {AGAIN}")

@@ -74,20 +74,66 @@ def cut(layer: Layer, found: Spectrum, rank: int, dtype: str) -> Layer:
     return Layer(_stored(down.reshape(wide), dtype), _stored(up.reshape(high), dtype), alpha)
 
 
-def total(terms: Sequence[tuple[Layer, float]], dtype: str) -> Layer:
-    """The weighted sum as one layer: matrices side by side, ranks added up, every scale and weight inside ``up``, alpha
-    = rank.
+@dataclass(frozen=True, eq=False)
+class Addend:
+    """One layer of a weighted sum.
+
+    Attributes:
+        peaks: (rank,) largest number of each column of ``up``, scale and weight included; of all layers that share this
+            ``down``, so that they go on sharing one.
+    """
+
+    layer: Layer
+    weight: float
+    peaks: Floats
+
+
+def peaks(layer: Layer, weight: float) -> Floats:
+    """As `Addend.peaks`, of this layer alone."""
+    return np.asarray(np.abs(_flat_up(layer)).max(axis=0) * abs(layer.scale * weight), dtype=np.float64)
+
+
+def total(terms: Sequence[Addend], dtype: str) -> Layer:
+    """The weighted sum as one layer: matrices side by side, ranks added up, every scale and weight inside them, alpha =
+    rank.
 
     Raises:
         ModelFileError: layers of different sizes.
     """
-    first = terms[0][0]
-    for layer, _ in terms:
+    first = terms[0].layer
+    for term in terms:
+        layer = term.layer
         if layer.down.shape[1:] != first.down.shape[1:] or layer.up.shape[0] != first.up.shape[0]:
             raise ModelFileError(f"one is {_size(first)}, another {_size(layer)}: they are for different models.")
-    down = np.concatenate([layer.down.values() for layer, _ in terms])
-    up = np.concatenate([layer.up.values() * (layer.scale * weight) for layer, weight in terms], axis=1)
+    pairs = [_scaled(term, dtype) for term in terms]
+    down = np.concatenate([down for down, _ in pairs])
+    up = np.concatenate([up for _, up in pairs], axis=1)
     return Layer(_stored(down, dtype), _stored(up, dtype), float(down.shape[0]))
+
+
+_HALF = np.finfo(np.float16)
+
+
+def _scaled(term: Addend, dtype: str) -> tuple[Floats, Floats]:
+    """(down, up) with scale and weight inside ``up``; where half precision holds one of the two badly, being too small
+    or too large, both share what they come to.
+
+    By powers of two, which round nothing.
+    """
+    layer = term.layer
+    down, up = layer.down.values(), layer.up.values() * (layer.scale * term.weight)
+    if dtype != "F16":
+        return down, up
+    low, high = float(_HALF.tiny), float(_HALF.max)
+    heights = np.abs(down.reshape(layer.rank, -1)).max(axis=1)
+    held = [(low <= size) & (size <= high) for size in (heights, term.peaks)]
+    moved = (heights > 0) & (term.peaks > 0) & ~(held[0] & held[1])
+    ratio = np.divide(term.peaks, heights, out=np.ones_like(heights), where=moved)
+    factors = 2.0 ** np.round(np.log2(ratio) / 2)
+    return (
+        down * factors.reshape(-1, *[1] * (down.ndim - 1)),
+        up / factors.reshape(1, -1, *[1] * (up.ndim - 2)),
+    )
 
 
 def _stored(values: Floats, dtype: str) -> RawTensor:
@@ -107,7 +153,11 @@ def check_held(*tensors: RawTensor) -> None:
 
 def _flat(layer: Layer) -> tuple[Floats, Floats]:
     """(out, rank) and (rank, in x kernel)."""
-    return layer.up.values().reshape(layer.up.shape[0], -1), layer.down.values().reshape(layer.rank, -1)
+    return _flat_up(layer), layer.down.values().reshape(layer.rank, -1)
+
+
+def _flat_up(layer: Layer) -> Floats:
+    return layer.up.values().reshape(layer.up.shape[0], -1)
 
 
 def _size(layer: Layer) -> str:

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+import numpy as np
+
 from twinloop.errors import InputError, ModelFileError, NothingToDo
 from twinloop.loras.adapter import Adapter, Place
-from twinloop.loras.algebra import check_held, cut, spectrum, total
+from twinloop.loras.algebra import Addend, check_held, cut, peaks, spectrum, total
 from twinloop.loras.lora import Layer, Update
 from twinloop.loras.products import product_norm, shrunk
-from twinloop.loras.tensors import check_finite, widest
+from twinloop.loras.tensors import Floats, check_finite, widest
 from twinloop.ports import Reporter
 
 K = TypeVar("K")
@@ -129,9 +131,28 @@ def merged(parts: Sequence[Part], dtype: str) -> Adapter:
     if len(families) > 1:
         told = ", ".join(f"{part.name} is for {part.adapter.family or 'an unknown base'}" for part in parts)
         raise InputError(f"LoRAs for different base models cannot be merged: {told}.")
-    layers = {place: _sum(place, having, dtype) for place, having in _by_place(parts)}
+    loudest = {id(part): _peaks(part) for part in parts}
+    layers = {place: _sum(place, having, loudest, dtype) for place, having in _by_place(parts)}
     original = all(part.adapter.original for part in parts)
     return replace(parts[0].adapter, family=families.pop() if families else "", layers=layers, original=original)
+
+
+def _peaks(part: Part) -> dict[int, Floats]:
+    """As `Addend.peaks`, by the identity of what the layers share: query, key and value of one matrix, for example.
+
+    Raises:
+        ModelFileError: numbers that are not finite.
+    """
+    found: dict[int, Floats] = {}
+    for place, update in part.adapter.layers.items():
+        layer = _pair(update)
+        try:
+            check_finite(layer.down.values(), layer.up.values())
+        except ModelFileError as error:
+            raise ModelFileError(f"{part.name}: in the layer {place.path}, {error}") from error
+        own, shared = peaks(layer, part.weight), found.get(id(layer.down))
+        found[id(layer.down)] = own if shared is None else np.maximum(own, shared)
+    return found
 
 
 def _by_place(parts: Sequence[Part]) -> Iterator[tuple[Place, list[Part]]]:
@@ -145,16 +166,13 @@ def _pair(layer: Update) -> Layer:
     return layer
 
 
-def _sum(place: Place, parts: Sequence[Part], dtype: str) -> Layer:
-    for part in parts:
-        layer = _pair(part.adapter.layers[place])
-        try:
-            check_finite(layer.down.values(), layer.up.values())
-        except ModelFileError as error:
-            raise ModelFileError(f"{part.name}: in the layer {place.path}, {error}") from error
+def _sum(place: Place, parts: Sequence[Part], loudest: Mapping[int, Mapping[int, Floats]], dtype: str) -> Layer:
+    """``loudest``: as `_peaks`, by the identity of the part."""
+    layers = [(part, _pair(part.adapter.layers[place])) for part in parts]
+    terms = [Addend(layer, part.weight, loudest[id(part)][id(layer.down)]) for part, layer in layers]
     names = " and ".join(part.name for part in parts)
     try:
-        made = total([(_pair(part.adapter.layers[place]), part.weight) for part in parts], dtype)
+        made = total(terms, dtype)
     except ModelFileError as error:
         raise ModelFileError(f"{names} do not go together: in the layer {place.path}, {error}") from error
     try:

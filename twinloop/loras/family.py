@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from twinloop.families.base import Family
-from twinloop.families.lora_layers import Fit, LoraLayers
+from twinloop.families.lora_layers import Fit, LoraLayers, Sized
 from twinloop.families.recognise import likely_family_of_lora
 from twinloop.families.registered import families_of_loras
-from twinloop.loras.lora import Update
 
 
-def family_of(denoiser: Mapping[str, Update], encoders: Iterable[str], texts: Mapping[str, str]) -> str:
+def family_of(denoiser: Mapping[str, Sized], encoders: Iterable[str], texts: Mapping[str, str]) -> str:
     """The family by the denoiser's layers (original or diffusers' paths), by its header where these fit several; "" =
     cannot be told.
 

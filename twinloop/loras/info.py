@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from twinloop.loras.adapter import families_name
 from twinloop.loras.algebra import norm
+from twinloop.loras.extraction import loha_norm
+from twinloop.loras.hadamard import Hadamard
 from twinloop.loras.lora import Layer, LoraFile, Update
 from twinloop.loras.products import product_norm
 from twinloop.loras.texts import shown, trigger_of
@@ -25,9 +27,10 @@ _PARTS = (
 def describe(file: LoraFile, reporter: Reporter) -> dict[str, Any]:
     """All that can be said of a file, as JSON. Norms are of the updates as applied, their scale included."""
     norms: dict[str, float] = {}
-    for number, (name, layer) in enumerate(file.layers.items(), 1):
-        norms[name] = norm(layer) if isinstance(layer, Layer) else product_norm(layer)
-        reporter.progress("Measuring", number, len(file.layers))
+    layers: dict[str, Update | Hadamard] = {**file.layers, **file.hadamards}
+    for number, (name, layer) in enumerate(layers.items(), 1):
+        norms[name] = _norm(layer)
+        reporter.progress("Measuring", number, len(layers))
     return {
         "file": str(file.path),
         "bytes": file.size,
@@ -35,12 +38,12 @@ def describe(file: LoraFile, reporter: Reporter) -> dict[str, Any]:
         "method": file.method,
         "family": families_name(file) or None,
         "dtypes": list(file.dtypes),
-        "layers": len(file.layers),
-        "parts": _parts(file.layers),
-        "ranks": _counted("whole" if layer.rank is None else layer.rank for layer in file.layers.values()),
+        "layers": len(layers),
+        "parts": _parts(layers),
+        "ranks": _counted("whole" if layer.rank is None else layer.rank for layer in layers.values()),
         "factors": _counted("x".join(map(str, layer.small)) for layer in file.products.values()),
-        "alphas": _counted(layer.alpha for layer in file.layers.values()),
-        "scales": _counted(layer.scale for layer in file.layers.values()),
+        "alphas": _counted(layer.alpha for layer in layers.values()),
+        "scales": _counted(layer.scale for layer in layers.values()),
         "trigger": trigger_of(file.texts) or None,
         "norms": _norms(norms),
         "other_tensors": list(file.others)[:20],
@@ -55,7 +58,13 @@ def part_of(name: str) -> str:
     return next((part for part, starts in _PARTS if bare.startswith(starts)), "denoiser")
 
 
-def _parts(layers: Mapping[str, Update]) -> dict[str, int]:
+def _norm(layer: Update | Hadamard) -> float:
+    if isinstance(layer, Hadamard):
+        return loha_norm(layer)
+    return norm(layer) if isinstance(layer, Layer) else product_norm(layer)
+
+
+def _parts(layers: Iterable[str]) -> dict[str, int]:
     return dict(Counter(part_of(name) for name in layers))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from twinloop.loras.adapter_settings import AdapterSettings, settings_of
 from twinloop.loras.bare_names import PEFT, is_bare, with_components
 from twinloop.loras.components import KOHYA_NAMES
 from twinloop.loras.container import read_tensors
+from twinloop.loras.hadamard import PARTS as HADAMARD_PARTS
+from twinloop.loras.hadamard import Hadamard, hadamard
 from twinloop.loras.kronecker import PARTS, Kronecker, kronecker
 from twinloop.loras.tensors import AGAIN, RawTensor
 
@@ -80,6 +83,7 @@ def is_wide_shape(shape: Sequence[int]) -> bool:
 
 Update = Layer | Kronecker
 """What a file does to one layer."""
+U = TypeVar("U", bound=Update | Hadamard)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +93,8 @@ class LoraFile:
     Attributes:
         layers: name of the layer as the file writes it (prefix included, ending not) -> its update; diffusers' names
             always with the component's.
+        hadamards: layers of a LoHa, by the same names; none of them is in ``layers`` before `extraction.as_pairs` has
+            made LoRAs of them.
         texts: of the header. method: ``LoRA``, ``LoKr`` (some layers may be pairs), or what else the tensors are
             (``DoRA``...).
         others: names of tensors that belong to no layer's update, such as trained words. dtypes: of all tensors, each
@@ -109,6 +115,7 @@ class LoraFile:
     bare: bool = False
     lengths: Mapping[str, RawTensor] = field(default_factory=dict)
     foreign: tuple[str, ...] = ()
+    hadamards: Mapping[str, Hadamard] = field(default_factory=dict)
 
     def plain(self) -> LoraFile:
         """Itself, if it is a LoRA or a LoKr and nothing else.
@@ -116,6 +123,8 @@ class LoraFile:
         Raises:
             ModelFileError: DoRA, LoHa and the like, which are neither pairs nor Kronecker products.
         """
+        if self.method == LOHA:
+            raise ModelFileError(f"{self.path}: {NO_LORA}")
         if self.method not in ("LoRA", LOKR):
             raise ModelFileError(
                 f"{self.path} holds {self.method} weights, which are neither pairs of matrices nor Kronecker products:"
@@ -135,7 +144,10 @@ class LoraFile:
         return {name: layer for name, layer in self.layers.items() if isinstance(layer, Kronecker)}
 
 
-LOKR, DORA = "LoKr", "DoRA"
+LOKR, LOHA, DORA = "LoKr", "LoHa", "DoRA"
+HADA = "hada_"
+"""What the names of a LoHa's tensors have before the part."""
+NO_LORA = "a LoHa is no LoRA, but can be made one: twinloop lora convert FILE --to lora --output FILE"
 _DOWN = (
     ".lora_A.weight",
     ".lora_A.default.weight",
@@ -157,12 +169,12 @@ _UP = (
 _ALPHA = (".alpha",)
 _ROLES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("down", _DOWN), ("up", _UP), ("alpha", _ALPHA), *((part, (f".lokr_{part}",)) for part in PARTS),
+    *((f"{HADA}{part}", (f".{HADA}{part}",)) for part in HADAMARD_PARTS),
 )  # fmt: skip
 MAGNITUDES = (".dora_scale", ".lora_magnitude_vector", ".lora_magnitude_vector.weight")
 _METHODS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (DORA, MAGNITUDES),
     ("LoKr with a core of both matrices", (".lokr_t1",)),
-    ("LoHa", (".hada_w1_a", ".hada_w1_b", ".hada_w2_a", ".hada_w2_b", ".hada_t1", ".hada_t2")),
     ("LoCon with a Tucker core", (".lora_mid.weight",)),
     ("OFT", (".oft_blocks", ".oft_diag", ".oft_R.weight")),
     ("GLoRA", (".a1.weight", ".a2.weight", ".b1.weight", ".b2.weight")),
@@ -205,24 +217,29 @@ def read_lora(path: Path) -> LoraFile:
     texts, tensors = read_tensors(path)
     try:
         dialect = _dialect_of(tensors)
-        layers, others, methods = _updates(tensors)
+        layers, hadamards, others, methods = _updates(tensors)
         lengths = _lengths(tensors)
         foreign = tuple(name for name in others if _length_of(name) not in lengths and not _WORDS.fullmatch(name))
-        bare = dialect is Dialect.DIFFUSERS and any(is_bare(name) for name in layers)
+        bare = dialect is Dialect.DIFFUSERS and any(is_bare(name) for name in (*layers, *hadamards))
         if dialect is Dialect.DIFFUSERS:
-            layers, lengths = with_components(layers), with_components(lengths)
+            layers, hadamards = with_components(layers), with_components(hadamards)
+            lengths = with_components(lengths)
             settings = settings_of(path, texts)
-            layers = {name: _adapted(name, layer, settings) for name, layer in layers.items()} if settings else layers
+            if settings:
+                layers = {name: _adapted(name, layer, settings) for name, layer in layers.items()}
+                hadamards = {name: _adapted(name, layer, settings) for name, layer in hadamards.items()}
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
     lokr = any(isinstance(layer, Kronecker) for layer in layers.values())
-    method = next((name for name, _ in _METHODS if name in methods), LOKR if lokr else "LoRA")
-    if lokr and method == DORA:
-        method = "LoKr with weight decomposition"
+    plain = LOHA if hadamards else LOKR if lokr else "LoRA"
+    method = next((name for name, _ in _METHODS if name in methods), plain)
+    if plain != "LoRA" and method == DORA:
+        method = f"{plain} with weight decomposition"
     if method == "LoRA" and not layers:
         raise ModelFileError(f"{path}: no LoRA: no pair of matrices in it. {AGAIN}")
     dtypes = tuple(sorted({tensor.dtype for tensor in tensors.values()}))
-    return LoraFile(path, dialect, layers, texts, method, others, dtypes, path.stat().st_size, bare, lengths, foreign)
+    size = path.stat().st_size
+    return LoraFile(path, dialect, layers, texts, method, others, dtypes, size, bare, lengths, foreign, hadamards)
 
 
 def _dialect_of(names: Iterable[str]) -> Dialect:
@@ -255,7 +272,9 @@ def _dialect_of(names: Iterable[str]) -> Dialect:
     return next(iter(first))
 
 
-def _updates(tensors: Mapping[str, RawTensor]) -> tuple[dict[str, Update], tuple[str, ...], set[str]]:
+def _updates(
+    tensors: Mapping[str, RawTensor],
+) -> tuple[dict[str, Update], dict[str, Hadamard], tuple[str, ...], set[str]]:
     parts: dict[str, dict[str, RawTensor]] = {}
     others: list[str] = []
     methods: set[str] = set()
@@ -275,12 +294,24 @@ def _updates(tensors: Mapping[str, RawTensor]) -> tuple[dict[str, Update], tuple
             " wrote it."
         )
     strict = methods <= {DORA}
+    hadamards = {stem: _hadamard(stem, part) for stem, part in parts.items() if _of_loha(part)}
     layers = {
         stem: _update(stem, part)
         for stem, part in parts.items()
-        if strict or {"down", "up"} <= part.keys() or part.keys() & set(PARTS)
+        if stem not in hadamards and (strict or {"down", "up"} <= part.keys() or part.keys() & set(PARTS))
     }
-    return layers, tuple(others), methods
+    return layers, hadamards, tuple(others), methods
+
+
+def _of_loha(part: Mapping[str, RawTensor]) -> bool:
+    return any(role.startswith(HADA) for role in part)
+
+
+def _hadamard(stem: str, part: Mapping[str, RawTensor]) -> Hadamard:
+    product = {role.removeprefix(HADA): tensor for role, tensor in part.items() if role.startswith(HADA)}
+    if part.keys() - {"alpha"} != {f"{HADA}{role}" for role in product}:
+        raise ModelFileError(f"the layer {stem[:80]!r} is a LoHa and something else at once. Export it again.")
+    return hadamard(stem, product, _alpha(stem, part.get("alpha")))
 
 
 def _update(stem: str, part: Mapping[str, RawTensor]) -> Update:
@@ -329,8 +360,8 @@ def _alpha(stem: str, tensor: RawTensor | None, may_overflow: bool = False) -> f
     return value
 
 
-def _adapted(name: str, layer: Update, settings: AdapterSettings) -> Update:
+def _adapted(name: str, layer: U, settings: AdapterSettings) -> U:
     if layer.alpha is not None:
         return layer
-    found = settings.alpha(name.removeprefix(PEFT), layer.rank, isinstance(layer, Kronecker))
+    found = settings.alpha(name.removeprefix(PEFT), layer.rank, not isinstance(layer, Layer))
     return layer if found is None else replace(layer, alpha=found)

@@ -4,6 +4,8 @@ guessing.
 
 from __future__ import annotations
 
+import re
+
 from twinloop.errors import ModelFileError
 from twinloop.families.registered import families_of_loras
 
@@ -26,6 +28,8 @@ linear
 lin linear1 linear2 qkv modulation out layers layer attention w1 w2 w3 mlp fc1 fc2 encoder embeddings
 block SelfAttention EncDecAttention DenseReluDense q k v o wi wo
 """
+_NUMBER = re.compile(r"\d+(-\d+)*")
+"""Of a layer in a row, or the two of a patch's size (Z-Image's ``all_final_layer.2-1``)."""
 _PARTS = frozenset(tuple(word.split("_")) for word in _KNOWN.split())
 
 
@@ -44,7 +48,7 @@ def dotted(name: str) -> str:
     known = _known()
     longest = max(map(len, known))
     while at < len(words):
-        if words[at].isdigit():
+        if _NUMBER.fullmatch(words[at]):
             path.append(words[at])
             at += 1
             continue

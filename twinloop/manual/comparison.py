@@ -10,7 +10,7 @@ from typing import Any
 from twinloop.config import Settings
 from twinloop.domain.comparison import AskedPrompt, Column, Comparison, Row
 from twinloop.errors import InputError
-from twinloop.manual.images import FREE_OF_PIXELS, Studio
+from twinloop.manual.images import FREE_OF_PIXELS, Studio, extra_lora_hashes, other_extra_loras
 from twinloop.manual.order_folder import OrderFolder
 from twinloop.ports import Reporter, decisive_generation
 from twinloop.report.comparison import write_page
@@ -212,6 +212,7 @@ def _record(plan: PlannedComparison, studio: Studio) -> dict[str, Any]:
                 "rows": [row.to_json() for row in plan.rows],
                 "base_model": studio.makers.base_model,
                 "settings": decisive_generation(studio.makers.generation, free),
+                **extra_lora_hashes(studio.makers.generation),
                 "columns": {column.folder: _column_record(column) for column in plan.columns},
             }
         )
@@ -240,6 +241,8 @@ def _differs(old: dict[str, Any], new: dict[str, Any]) -> str:
     changed = [name for name in ("rows", "base_model", "settings") if old.get(name) != new[name]]
     if changed:
         return f"{', '.join({'rows': 'prompts, seeds or sizes'}.get(name, name) for name in changed)} differ"
+    if problem := other_extra_loras(old, new):
+        return problem
     known = _drawn_as(old.get("columns", {}))
     others = [
         folder

@@ -17,7 +17,7 @@ from twinloop.domain.shots import Gap, Shot
 from twinloop.domain.wording import by_reason
 from twinloop.errors import InputError, NothingToDo, UnreadableImage
 from twinloop.manual.order_folder import OrderFolder
-from twinloop.ports import Clock, Reporter, decisive_generation
+from twinloop.ports import Clock, GenerationSettings, Reporter, decisive_generation
 from twinloop.stages import generate as generating
 from twinloop.stages import plan
 from twinloop.stages.early import EarlyJudge
@@ -35,6 +35,8 @@ from twinloop.store.run.catalog import Catalog
 from twinloop.store.run.workspace import Workspace, shown_path
 
 SHOTS = "shots.json"
+EXTRA_LORAS = "extra_loras"
+"""In a record: the hashes of the extra LoRAs that its settings name."""
 FREE_OF_PIXELS = ("offload", "references", "planned", "negative", "distilled")
 """Settings that decide no pixel: where parts of the model wait, what stands in the shots anyway, and what the base
 model and the others tell."""
@@ -116,13 +118,40 @@ def make_images(shots: Sequence[Shot], order: ImageOrder, studio: Studio, report
 def _begin(folder: OrderFolder, plan_json: dict[str, Any], record: dict[str, Any], reporter: Reporter) -> None:
     """Note what the folder is for: shots.json as in the loop, and a record of all that decides the pixels."""
     old = folder.record()
-    if old is not None and old != record:
-        changed = ", ".join(name for name in {**old, **record} if old.get(name) != record.get(name))
-        folder.clear(f"{changed} differ", reporter)
+    if old is not None and (problem := _differs(old, record)):
+        folder.clear(problem, reporter)
         old = None
     if old is None:
         write_json(folder.path / SHOTS, plan_json)
+    if old != record:
         folder.keep(record)
+
+
+def _differs(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """What is not as it was when the folder was begun; "" = all of it is."""
+    if changed := [name for name in {**old, **new} if old.get(name) != new.get(name) and name != EXTRA_LORAS]:
+        return f"{', '.join(changed)} differ"
+    return other_extra_loras(old, new)
+
+
+def extra_lora_hashes(settings: GenerationSettings) -> dict[str, list[str | None]]:
+    """For a record of what decides the pixels: the sha256 of each extra LoRA's file, None = it is not there; nothing
+    without any.
+    """
+    files = [Path(path) for path, _ in settings.extra_loras]
+    return {EXTRA_LORAS: [sha256_file(file) if file.is_file() else None for file in files]} if files else {}
+
+
+def other_extra_loras(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Which extra LoRAs are other files than when the record was begun, though they lie at the same places; "" = none,
+    or it is not known, because the record has no hashes.
+    """
+    before, now = old.get(EXTRA_LORAS), new.get(EXTRA_LORAS)
+    if not isinstance(before, list) or not now:
+        return ""
+    places = (place for place, _ in new["settings"]["extra_loras"])
+    others = [place for place, one, other in zip(places, before, now, strict=False) if other not in (one, None)]
+    return f"another file is now at {' and '.join(others)}, an extra LoRA" if others else ""
 
 
 def _record(plan_json: dict[str, Any], context: GenerationContext) -> dict[str, Any]:
@@ -132,6 +161,7 @@ def _record(plan_json: dict[str, Any], context: GenerationContext) -> dict[str, 
         "base_model": context.base_model,
         "lora": None if context.lora is None else sha256_file(context.lora),
         "settings": decisive_generation(context.settings, FREE_OF_PIXELS),
+        **extra_lora_hashes(context.settings),
     }
     if context.early is not None:
         judge = context.early

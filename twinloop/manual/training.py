@@ -106,8 +106,8 @@ def _trained(
             f" {photos.folder}."
         )
     wanted = makers.training(len(dataset.members))
-    if long := preflight.many_steps(settings, wanted, makers.usual_steps, len(dataset.members)):
-        toolbox.reporter.warn(long)
+    for remark in preflight.remarks_on_training(settings, wanted, makers.usual_steps, len(dataset.members)):
+        toolbox.reporter.warn(remark)
     if other := mismatch(photos.folder, makers.voice.style, settings.base_model):
         toolbox.reporter.warn(other)
     seen = [photo.seen for photo in photos.selection.photos]

@@ -20,8 +20,8 @@ JUDGED = ("on_target", "identity")
 
 The version held against v1 was chosen because it scores best, on one of two metrics: a yes asks for an interval that is
 widened for every figure that could have given one, and for what another training seed would have given
-(`decide.beyond_a_seed`): more images lessen the first, not the second. A loss is not what a version is chosen for, and
-is told from its plain interval."""
+(`decide.beyond_a_seed`): more images lessen the first, not the second. A no asks for the same: what another seed gives
+is as little a loss as it is a gain."""
 
 
 _OVERALL = next(metric for metric in METRICS if metric.name == "overall")
@@ -65,47 +65,52 @@ def verdict(run: Compared, held: int | None, changes: Mapping[str, Estimate]) ->
     judged = [(m, changes[m.name]) for m in METRICS if m.name in JUDGED and m.name in changes]
     looks = len(judged) * len(_kept_later(run))
     kinds = [(m.label.lower(), _kind(change, looks, _of_v1(run, m.name))) for m, change in judged]
-    better, by_seed, chance, worse, still_open = (
-        [label for label, kind in kinds if kind == one] for one in ("better", "seed", "chance", "worse", "open")
+    better, worse, gained, lost, chance, still_open = (
+        [label for label, kind in kinds if kind == one]
+        for one in ("better", "worse", "better by seed", "worse by seed", "chance", "open")
     )
     if not judged:
         return "none", f"{name} and v1 share neither on-target rate nor identity, so it is not known which is better."
-    if worse:
-        return _in_part(name, better, worse)
     rest = f" On {listed(still_open + chance)} the two cannot be told apart." if still_open or chance else ""
-    if not better and by_seed:
+    if better or worse:
+        word, sentence = _shown(name, better, worse)
+        return word, f"{sentence}{_widened(looks)}{_by_seed(gained, lost)}{rest}"
+    if gained or lost:
         return (
             "open",
             (
-                f"Not shown: {name} is above v1 on {listed(by_seed)}, beyond the interval, but another training seed"
+                f"Not shown: {name} is {_sides(gained, lost)}, beyond the interval, but another training seed"
                 f" alone could give as much (by what was measured on the embedded base).{_widened(looks)}{rest}"
             ),
         )
-    if not better and chance:
+    if chance:
         return "open", _may_be_chance(name, chance, len(judged), len(_kept_later(run)))
-    if not better:
-        return (
-            "open",
-            (
-                f"Not shown: on {listed(still_open)} the interval of the change from v1 to {name} includes zero, so the"
-                " difference may be chance."
-            ),
-        )
-    seed = f" On {listed(by_seed)} another training seed alone could give as much." if by_seed else ""
-    return "yes", f"Yes: {name} is above v1 on {listed(better)}, beyond the interval.{_widened(looks)}{seed}{rest}"
+    return (
+        "open",
+        (
+            f"Not shown: on {listed(still_open)} the interval of the change from v1 to {name} includes zero, so the"
+            " difference may be chance."
+        ),
+    )
 
 
 def _kind(change: Estimate, looks: int, before: float) -> str:
-    """What may be said of one of so many figures: as `result`, with two kinds of gains that are none.
+    """What may be said of one of so many figures: as `result`, with differences that are none.
 
-    ``seed``: another training seed could give as much; ``chance``: beyond its own interval, not beyond one of several.
+    ``better by seed``, ``worse by seed``: another training seed could give as much; ``chance``: beyond its own
+    interval, not beyond one of several.
     """
     plain, among = result(change), change.among(looks)
-    if plain != "better":
+    if plain == "open":
         return plain
-    if result(among) != "better":
+    if result(among) == "open":
         return "chance"
-    return "better" if result(decide.beyond_a_seed(among, before)) == "better" else "seed"
+    return plain if result(decide.beyond_a_seed(among, before)) == plain else f"{plain} by seed"
+
+
+def shown(run: Compared, metric: str, change: Estimate) -> bool:
+    """Whether a metric's change from v1, looked at alone, is beyond what another training seed would have given."""
+    return not _kind(change, 1, _of_v1(run, metric)).endswith("by seed")
 
 
 def _of_v1(run: Compared, metric: str) -> float:
@@ -131,16 +136,25 @@ def _widened(looks: int) -> str:
     )
 
 
-def _in_part(name: str, better: list[str], worse: list[str]) -> tuple[str, str]:
-    if better:
-        return (
-            "mixed",
-            (
-                f"Only in part: {name} is above v1 on {listed(better)} and below it on {listed(worse)}, each beyond the"
-                " interval."
-            ),
-        )
-    return "no", f"No: {name} is below v1 on {listed(worse)}, beyond the interval."
+def _shown(name: str, better: list[str], worse: list[str]) -> tuple[str, str]:
+    """The verdict on differences beyond chance."""
+    where = f"{name} is {_sides(better, worse)}"
+    if better and worse:
+        return "mixed", f"Only in part: {where}, each beyond the interval."
+    return ("yes", f"Yes: {where}, beyond the interval.") if better else ("no", f"No: {where}, beyond the interval.")
+
+
+def _sides(above: list[str], below: list[str]) -> str:
+    parts = [f"above v1 on {listed(above)}"] * bool(above)
+    parts += [f"below {'it' if above else 'v1'} on {listed(below)}"] * bool(below)
+    return " and ".join(parts)
+
+
+def _by_seed(gained: list[str], lost: list[str]) -> str:
+    """Of the other figures, what is beyond the interval and not beyond another training seed."""
+    gain = f" On {listed(gained)} another training seed alone could give as much." if gained else ""
+    loss = f" On {listed(lost)} it is below v1, but another training seed alone could give as much." if lost else ""
+    return gain + loss
 
 
 def _best_is_v1(run: Compared, held: int | None, change: Estimate | None) -> tuple[str, str]:
@@ -149,20 +163,23 @@ def _best_is_v1(run: Compared, held: int | None, change: Estimate | None) -> tup
     kept, out = len(_kept_later(run)), rolled_back_later(run)
     rolled_back = f"{listed([f'v{score.version}' for score in out])} {agree(len(out), 'was', 'were')} rolled back"
     if not kept:
-        measured = "" if change is None else f" ({_measured(held, change)})"
+        measured = "" if change is None else f" ({_measured(run, held, change)})"
         return "no", f"No: {rolled_back}, so v1 stays{measured}."
     ones = agree(kept, "the one later version", f"none of the {kept} later versions")
     stayed = f" that {agree(kept, 'was', 'were')} kept" if out else ""
     has = agree(kept, "does not have", "has")
     than = f"a higher overall score than v1{f' ({rolled_back})' if out else ''}"
-    measured = "" if change is None else f": {_measured(held, change)}"
+    measured = "" if change is None else f": {_measured(run, held, change)}"
     return "no", f"No: {ones}{stayed} {has} {than}. The loop did not make the LoRA better{measured}."
 
 
-def _measured(held: int | None, change: Estimate) -> str:
+def _measured(run: Compared, held: int | None, change: Estimate) -> str:
     """The change of the overall score to the version held against v1, and whether it says anything."""
-    chance = ", so it may be chance" if result(change) == "open" else ""
-    return f"from v1 to v{held} the overall score changed by {change_with_interval(_OVERALL, change)}{chance}"
+    kind = _kind(change, 1, _of_v1(run, "overall"))
+    doubt = ", so it may be chance" if kind == "open" else ""
+    if kind.endswith("by seed"):
+        doubt = ", which another training seed alone could give"
+    return f"from v1 to v{held} the overall score changed by {change_with_interval(_OVERALL, change)}{doubt}"
 
 
 def _kept_later(run: Compared) -> list[PanelScore]:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from twinloop.domain.statistics import Estimate
 from twinloop.domain.wording import plural
 from twinloop.report import charts
-from twinloop.report.against_v1 import compared, result, rolled_back_later, verdict
+from twinloop.report.against_v1 import compared, result, rolled_back_later, shown, verdict
 from twinloop.report.model import Compared, RunRecord
 from twinloop.report.words import METRICS, Metric, change_with_interval, listed, number, words
 
@@ -145,7 +145,8 @@ def _cautions(run: RunRecord, changes: Mapping[str, Estimate]) -> list[str]:
         change = changes.get(name)
         metric = next(metric for metric in METRICS if metric.name == name)
         if change is not None and change.high < 0:
-            notes.append(f"{metric.label} is lower than v1's: {change_with_interval(metric, change)}.")
+            seed = "" if shown(run, name, change) else " Another training seed alone could give as much."
+            notes.append(f"{metric.label} is lower than v1's: {change_with_interval(metric, change)}.{seed}")
     notes += _rolled_back_notes(run)
     if run.scores and "identity" not in run.scores[0].metrics:
         why = f": {run.identity.why}" if run.identity is not None and run.identity.why else ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from twinloop.domain.json_fields import entry, flag, text
 from twinloop.domain.records import PanelScore
 from twinloop.domain.statistics import Estimate
 from twinloop.domain.wording import percent, plural
@@ -58,8 +59,9 @@ class Stop:
         return {"rule": self.rule, "reason": self.reason, "converged": self.converged}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Stop:
-        return cls(str(data["rule"]), str(data["reason"]), bool(data["converged"]))
+    def from_json(cls, data: Any) -> Stop:
+        """Raises ValueError where it is no such record; names the field."""
+        return cls(entry(data, "rule", text), entry(data, "reason", text), entry(data, "converged", flag))
 
 
 class StopRule(Protocol):
@@ -104,7 +106,10 @@ class SmallImprovement:
             return Stop(
                 "improvement", "no image of the last round joined the dataset, so there is no new LoRA to compare", True
             )
-        told = "cannot be told from zero" if gain.high >= 0 else "the last round made it worse"
+        told = "cannot be told from zero"
+        if gain.high < 0:
+            worse = beyond_a_seed(gain, 1.0).high < 0
+            told = "the last round made it worse" if worse else "another training seed alone could have lowered it so"
         asked = percent(self.threshold)
         few = f"; too few images to rule out a gain of {asked}: panel.images" if gain.high >= self.threshold else ""
         return Stop(

@@ -15,6 +15,7 @@ from typing import Any
 from twinloop.checks import EARLY, Check, CheckContext, run_checks
 from twinloop.checks.base import CheckLimits
 from twinloop.domain.faces import ImageArray
+from twinloop.domain.json_fields import entry, list_of, number, text
 from twinloop.domain.shots import Shot
 from twinloop.domain.verdicts import CheckResult, Outcome, Verdict
 from twinloop.stages.observe import Observer
@@ -90,8 +91,9 @@ class GivenUp:
 
     @classmethod
     def from_record(cls, shot: Shot, file: str, data: Mapping[str, Any]) -> GivenUp:
-        return cls(shot, file, float(data["at"]), tuple(CheckResult.from_json(item) for item in data["checks"]))
+        return cls(shot, file, entry(data, "at", number), entry(data, "checks", list_of(CheckResult.from_json)))
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> GivenUp:
-        return cls.from_record(Shot.from_json(dict(data)), str(data["file"]), data)
+    def from_json(cls, data: Any) -> GivenUp:
+        """Raises ValueError where it is no such record; names the field."""
+        return cls.from_record(Shot.from_json(data), entry(data, "file", text), data)

@@ -5,22 +5,28 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.shots import Shot
 from twinloop.domain.verdicts import CheckResult
-from twinloop.errors import StateError
+from twinloop.errors import StateError, UnreadableImage
 from twinloop.ports import Clock, EarlyLook, Generator, Reporter
 from twinloop.stages.early import EarlyJudge, GivenUp, fails
 from twinloop.stages.face_detail import Made, Redrawn, face_shot
 from twinloop.stages.generation_record import GenerationContext, Hashes, MadeImage, recorded_png, write_metadata
-from twinloop.store.atomic import write_bytes
+from twinloop.store.atomic import sha256_file, write_bytes
 from twinloop.store.journal import Journal
+from twinloop.store.pictures.images import load_image
 
 MADE_OTHERWISE = (
-    "{path} is gone, and made again it comes out otherwise than it is on record: this program's version, its libraries"
-    " or the machine are others. Put the file back from a copy, or make all images anew: in another folder, or with"
-    " --restart."
+    "{path} is gone or damaged, and made again it comes out otherwise than it is on record: this program's version, its"
+    " libraries or the machine are others. Put the file back from a copy, or make all images anew: in another folder,"
+    " or with --restart."
+)
+CHANGED = (
+    "{path} is not the picture that was made: it was changed since. Put the old one back from a copy, or"
+    " delete this one and run the same command again: it is made anew."
 )
 
 
@@ -169,8 +175,33 @@ def _detail_key(context: GenerationContext, shot: Shot) -> str:
 
 
 def _is_done(context: GenerationContext, shot: Shot, name: str, journal: Journal) -> bool:
-    made = _key(context, shot) in journal and (context.folder / name).exists()
-    return made or _early_key(context, shot) in journal
+    if _early_key(context, shot) in journal:
+        return True
+    key = _key(context, shot)
+    return key in journal and _is_whole(context.folder / name, journal.get(key))
+
+
+def _is_whole(path: Path, digest: str | None) -> bool:
+    """Whether an image is there as it was made; a damaged one counts as gone.
+
+    Args:
+        digest: its sha256; None = not on record, so that any image will do.
+
+    Raises:
+        StateError: it is another one, which somebody may want to keep.
+    """
+    if not path.exists():
+        return False
+    if path.is_file():
+        if sha256_file(path) == digest:
+            return True
+        try:
+            load_image(path)
+        except UnreadableImage:
+            return False
+        if digest is None:
+            return True
+    raise StateError(CHANGED.format(path=path))
 
 
 def _done(context: GenerationContext, shot: Shot, name: str, journal: Journal) -> MadeImage | GivenUp:
@@ -185,10 +216,12 @@ def _done(context: GenerationContext, shot: Shot, name: str, journal: Journal) -
 def _keep(one: Redrawn, context: GenerationContext, name: str, hashes: Hashes, journal: Journal) -> None:
     data = recorded_png(one, context, hashes)
     path, key, digest = context.folder / name, _key(context, one.shot), hashlib.sha256(data).hexdigest()
-    if key in journal and journal.get(key) != digest:
+    if journal.get(key) not in (None, digest):
         raise StateError(MADE_OTHERWISE.format(path=path))
     if one.record is not None and _detail_key(context, one.shot) not in journal:
         journal.record(_detail_key(context, one.shot), dict(one.record))
     write_bytes(path, data)
     if key not in journal:
         journal.record(key, digest)
+    elif journal.get(key) is None:
+        journal.replace({key: digest})

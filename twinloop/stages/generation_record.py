@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from twinloop import __version__
+from twinloop.domain.json_fields import entry, list_of
 from twinloop.domain.samplers import in_a1111_words
 from twinloop.domain.shots import Shot
 from twinloop.ports import GenerationSettings
@@ -73,12 +74,13 @@ class Hashes:
 
     Attributes:
         lora: sha256 of the LoRA that is made for the person, None = without.
-        model, worn: what A1111 knows files by: the base model, "" = no single file; and name -> digits of each LoRA.
+        model, worn: what A1111 knows files by: digits of the base model, "" = no single file; and of each LoRA that is
+            worn.
     """
 
     lora: str | None = None
     model: str = ""
-    worn: Mapping[str, str] = field(default_factory=dict)
+    worn: Mapping[Path, str] = field(default_factory=dict)
 
     @classmethod
     def of_lora(cls, lora: Path | None) -> Hashes:
@@ -91,7 +93,7 @@ class Hashes:
         return replace(
             self,
             model=remembered_sha256(base)[:MODEL_DIGITS] if base.is_file() else "",
-            worn={path.stem.translate(_NO_NAME): short_hash(path) for path, _ in _worn(context) if path.is_file()},
+            worn={path: short_hash(path) for path, _ in _worn(context) if path.is_file()},
         )
 
 
@@ -107,6 +109,19 @@ def _worn(context: GenerationContext) -> list[tuple[Path, float]]:
     return [*own, *((Path(path), scale) for path, scale in context.settings.extra_loras)]
 
 
+def _names(worn: Sequence[tuple[Path, float]], digits: Mapping[Path, str]) -> dict[Path, str]:
+    """What LoRAs are called in an image: as their files; of two whose files are called alike, and are not, the second
+    has its digits behind the name, because A1111 finds the hash of a LoRA by its name.
+    """
+    names: dict[Path, str] = {}
+    taken: dict[str, str] = {}
+    for path, _ in worn:
+        own = digits.get(path)
+        other = own is not None and taken.setdefault(path.stem.translate(_NO_NAME), own) != own
+        names[path] = f"{path.stem}_{own}" if other else path.stem
+    return names
+
+
 def parameters_text(
     shot: Shot, context: GenerationContext, hashes: Hashes, redrawn: Mapping[str, Any] | None = None
 ) -> str:
@@ -116,8 +131,8 @@ def parameters_text(
         redrawn: what `FaceDetail` did.
     """
     settings = context.settings
-    worn = (f"<lora:{path.stem}:{scale:g}>" for path, scale in _worn(context))
-    prompt = " ".join([shot.prompt, *worn])
+    names = _names(_worn(context), hashes.worn)
+    prompt = " ".join([shot.prompt, *(f"<lora:{names[path]}:{scale:g}>" for path, scale in _worn(context))])
     parts = [
         f"Steps: {settings.steps}",
         _guidance(settings),
@@ -137,7 +152,8 @@ def parameters_text(
     if redrawn is not None:
         parts.append(f"Face detail denoising strength: {redrawn['strength']:g}, Face detail seed: {redrawn['seed']}")
     if hashes.worn:
-        parts.append('Lora hashes: "' + ", ".join(f"{name}: {digits}" for name, digits in hashes.worn.items()) + '"')
+        known = {names[path].translate(_NO_NAME): digits for path, digits in hashes.worn.items()}
+        parts.append('Lora hashes: "' + ", ".join(f"{name}: {digits}" for name, digits in known.items()) + '"')
     parts.append(f"Version: twinloop {__version__}")
     negative = [f"Negative prompt: {shot.negative_prompt}"] if settings.negative else []
     return "\n".join([prompt, *negative, ", ".join(parts)])
@@ -205,4 +221,4 @@ def shots_json(shots: Sequence[Shot], iteration: int) -> dict[str, Any]:
 
 
 def shots_from_json(data: Any) -> list[Shot]:
-    return [Shot.from_json(item) for item in data["shots"]]
+    return list(entry(data, "shots", list_of(Shot.from_json)))

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinloop.domain.faces import FloatArray
+from twinloop.domain.json_fields import entry, flag, list_of, number, optional, table_of, text, whole
 from twinloop.domain.observation import Observation
 from twinloop.facets.face_angle import angle_of
 from twinloop.stages.observe import Observer
@@ -213,23 +214,31 @@ def _rounded(bands: Mapping[str, tuple[float, float, int]]) -> dict[str, list[fl
     return {name: [round(mean, 5), round(spread, 5), n] for name, (mean, spread, n) in bands.items()}
 
 
-def _bands(data: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, float, int]]:
-    return {name: (float(mean), float(spread), int(n)) for name, (mean, spread, n) in data.items()}
+def _band(data: Any) -> tuple[float, float, int]:
+    mean, spread, n = list_of(number)(data)
+    return mean, spread, whole(n)
 
 
-def _pair(values: Sequence[float] | None) -> tuple[float, float] | None:
-    return None if values is None else (float(values[0]), float(values[1]))
+def _pair(data: Any) -> tuple[float, float]:
+    mean, spread = list_of(number)(data)
+    return mean, spread
 
 
-def reference_from_json(data: Mapping[str, Any]) -> IdentityReference | None:
-    if not data["measured"]:
+def _embedding(data: Any) -> FloatArray:
+    return np.frombuffer(bytes.fromhex(text(data)), np.float32)
+
+
+def reference_from_json(data: Any) -> IdentityReference | None:
+    """What `reference_to_json` made. Raises ValueError where it is no such record; names the field."""
+    if not entry(data, "measured", flag):
         return None
-    rows = [np.frombuffer(bytes.fromhex(row), np.float32) for row in data["embeddings"]]
-    mean, spread, count = data["overall"]
+    photos, rows = entry(data, "photos", list_of(text)), entry(data, "embeddings", list_of(_embedding))
+    if len(rows) != len(photos):
+        raise ValueError(f"{len(rows)} embeddings of {len(photos)} photos")
     return IdentityReference(
-        embeddings=np.stack(rows), sha256=tuple(data["photos"]), held_out=frozenset(data["held_out"]),
-        bands=_bands(data["bands"]),
-        overall=(float(mean), float(spread), int(count)), highest_pair=float(data["highest_pair"]),
-        fingerprint=str(data["fingerprint"]), sharpness=data["sharpness"], strangers=_pair(data["strangers"]),
-        quality=UsualQuality(_bands(data["quality"])),
+        embeddings=np.stack(rows), sha256=photos, held_out=frozenset(entry(data, "held_out", list_of(text))),
+        bands=entry(data, "bands", table_of(_band)), overall=entry(data, "overall", _band),
+        highest_pair=entry(data, "highest_pair", number), fingerprint=entry(data, "fingerprint", text),
+        sharpness=entry(data, "sharpness", optional(number)), strangers=entry(data, "strangers", optional(_pair)),
+        quality=UsualQuality(entry(data, "quality", table_of(_band))),
     )  # fmt: skip

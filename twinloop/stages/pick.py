@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from twinloop.domain.json_fields import entry, whole
 from twinloop.errors import InputError
 from twinloop.stages.untouched import check_untouched
-from twinloop.store.atomic import copy_whole, read_json, write_json
+from twinloop.store.atomic import copy_whole, read_as, write_json
 from twinloop.store.clock import utc_now
 from twinloop.store.models.lora_file import kohya_path
 from twinloop.store.models.step_saves import is_step_save
@@ -15,6 +16,7 @@ from twinloop.store.run.in_use import in_use
 from twinloop.store.run.workspace import Workspace
 
 RECORD = "final.json"
+UNPICK = "Pick a version again on the page, or delete that file: then the best measured version is the final one."
 
 
 def pick(space: Workspace, version: int) -> dict[str, Any]:
@@ -62,9 +64,15 @@ def make_final(space: Workspace, version: int) -> None:
 
 
 def picked(space: Workspace) -> dict[str, Any] | None:
-    """What a person chose, or None: then the best measured version is the final one."""
+    """What a person chose, or None: then the best measured version is the final one.
+
+    Raises:
+        StateError: the record of it is damaged.
+    """
     path = record_of(space)
-    if not path.is_file():
-        return None
-    data = read_json(path)
-    return data if isinstance(data, dict) else None
+    return read_as(path, _chosen, UNPICK) if path.is_file() else None
+
+
+def _chosen(data: Any) -> dict[str, Any]:
+    entry(data, "version", whole)
+    return dict(data)

@@ -10,7 +10,10 @@ from PIL import Image
 
 from twinloop.domain.faces import Box, ImageArray
 
-VERSION = "pixels-1"
+VERSION = "pixels-2"
+"""Of these measures, and of the pixels that files are read as: what was measured or seen of a photo under another one
+does not count. It rises whenever either changes, colours included.
+"""
 FACE_SIZE = 112
 """Side in pixels of the face crop on which ``face_sharpness`` is measured, so that it compares over image sizes."""
 _BLURRED_BELOW = 0.12

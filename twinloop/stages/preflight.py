@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from twinloop.config import Settings
 from twinloop.domain.forecast import GIB, Forecast
+from twinloop.domain.training_rules import checkpoint_steps, never_reached, told
 from twinloop.domain.wording import plural
 from twinloop.errors import StorageError
 from twinloop.ports import GenerationSettings, Reporter, TrainingSettings
@@ -15,6 +17,8 @@ from twinloop.stages.pauses import sample_steps
 
 BYTES_PER_PIXEL = 1.5
 """Of a PNG of a photograph."""
+LEAST_OF_PRODIGY = 0.1
+"""Rates below are those of other optimizers."""
 USUAL_GAPS = 8
 """How many gaps a round has, where nothing is known yet."""
 SPARE = GIB // 8
@@ -44,6 +48,35 @@ def many_steps(settings: Settings, training: TrainingSettings, usual: int, image
         f" {training.preset} takes {usual}. That takes {training.steps / usual:.1f} times as long and may overfit."
         f" Lower training.epochs or training.repeats, or cap the steps: training.max_train_steps {usual}."
     )
+
+
+def remarks_on_training(settings: Settings, training: TrainingSettings, usual: int, images: int) -> Iterator[str]:
+    """What to say of a training on so many images: many more steps than the preset's ``usual`` ones, too few for what
+    is asked for on the way (where the configuration tells their number by itself, that was refused), or a rate at which
+    next to nothing is learned.
+    """
+    if long := many_steps(settings, training, usual, images):
+        yield long
+    asked, steps = settings.training, training.steps
+    for fields, problem in never_reached(asked, steps):
+        yield told(fields, problem)
+    measured = checkpoint_steps(steps, asked.keep_checkpoints)
+    if 1 < len(measured) < asked.keep_checkpoints:
+        yield (
+            f"training.keep_checkpoints {asked.keep_checkpoints}: the last half of {steps} steps has only"
+            f" {len(measured)} to measure."
+        )
+    if asked.optimizer == "prodigy" and training.learning_rate < LEAST_OF_PRODIGY:
+        yield (
+            f"training.learning_rate {training.learning_rate:g}: prodigy multiplies its own estimate by it, so that next"
+            " to nothing is learned; 1.0 is usual."
+        )
+    late = [name for name in ("sample_every", "validate_every") if (getattr(asked, name) or 0) > steps]
+    for name in late:
+        yield (
+            f"training.{name} {getattr(asked, name)} is more than the {steps} steps of this training: it happens once,"
+            " after the last."
+        )
 
 
 def look_ahead(forecast: Forecast | None, pictures_bytes: int, folder: Path, reporter: Reporter) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from twinloop.domain.json_fields import count, entry, entry_or, flag, list_of, number, optional, text, whole
 from twinloop.domain.records import LoRA, PanelScore
 from twinloop.domain.shots import Gap
 from twinloop.domain.statistics import Estimate, wilson
@@ -54,22 +55,21 @@ def finished_round(
     return Round(facts, tuple(gaps), tally, merged, lora, score, before.version, rolled_back=bool(drifted))
 
 
-def as_recorded(done: Round, entry: Mapping[str, Any]) -> Round:
+def as_recorded(done: Round, recorded: Any) -> Round:
     """The round with what was found and decided of it when it ended: later rounds build on that, also where this
     version would decide otherwise, or where files were changed since.
     """
-    counts, gain = _tally_from_json(entry), entry["improvement"]
+    found = _decided(recorded)
     facts = replace(
         done.facts,
-        gaps=int(entry["gap_count"]),
-        approved=counts.approved,
-        total=counts.total,
-        improvement=None if gain is None else Estimate.from_json(gain),
-        drifted=tuple(entry["drifted"]),
+        gaps=found.gap_count,
+        approved=found.tally.approved,
+        total=found.tally.total,
+        improvement=found.improvement,
+        drifted=found.drifted,
     )
-    gaps = gaps_from_json({"recommendations": entry["gaps"]})
     return replace(
-        done, facts=facts, gaps=gaps, tally=counts, merged=int(entry["merged"]), rolled_back=bool(entry["rolled_back"])
+        done, facts=facts, gaps=found.gaps, tally=found.tally, merged=found.merged, rolled_back=found.rolled_back
     )
 
 
@@ -98,37 +98,62 @@ def history_json(result: RunResult, person: str, base_model: str) -> dict[str, A
     }
 
 
-def result_from_json(data: Mapping[str, Any]) -> RunResult:
+def result_from_json(data: Any) -> RunResult:
     """What `history_json` wrote.
 
     Raises:
-        KeyError, TypeError, ValueError: it is no such record.
+        ValueError: it is no such record; names the field.
     """
-    loras = tuple(LoRA.from_json(item) for item in data["loras"])
-    scores = tuple(PanelScore.from_json(item) for item in data["panel"])
-    rounds = tuple(_round_from_json(item, loras, scores) for item in data["iterations"])
-    stop = None if data["stop"] is None else Stop.from_json(data["stop"])
-    return RunResult(stop, int(data["best_version"]), loras, scores, rounds, data["gaps_left"])
+    loras = entry(data, "loras", list_of(LoRA.from_json))
+    scores = entry(data, "panel", list_of(PanelScore.from_json))
+    rounds = entry(data, "iterations", list_of(lambda item: _round_from_json(item, loras, scores)))
+    stop, left = entry(data, "stop", optional(Stop.from_json)), entry(data, "gaps_left", optional(count))
+    return RunResult(stop, entry(data, "best_version", whole), loras, scores, rounds, left)
 
 
-def _round_from_json(data: Mapping[str, Any], loras: Sequence[LoRA], scores: Sequence[PanelScore]) -> Round:
-    version, started_from = int(data["lora_version"]), int(str(data["generated_with"]).removeprefix("v"))
-    counts, gain = _tally_from_json(data), data["improvement"]
+@dataclass(frozen=True)
+class _Decided:
+    """What iteration_history.json says that a round came to."""
+
+    gap_count: int
+    gaps: tuple[Gap, ...]
+    tally: Tally
+    merged: int
+    improvement: Estimate | None
+    drifted: tuple[str, ...]
+    rolled_back: bool
+
+
+def _decided(data: Any) -> _Decided:
+    return _Decided(
+        entry(data, "gap_count", count),
+        entry(data, "gaps", lambda gaps: gaps_from_json({"recommendations": gaps})),
+        _tally_from_json(data),
+        entry(data, "merged", count),
+        entry(data, "improvement", optional(Estimate.from_json)),
+        entry(data, "drifted", list_of(text)),
+        entry(data, "rolled_back", flag),
+    )
+
+
+def _round_from_json(data: Any, loras: Sequence[LoRA], scores: Sequence[PanelScore]) -> Round:
+    version = entry(data, "lora_version", whole)
+    started_from = int(entry(data, "generated_with", text).removeprefix("v"))
+    found = _decided(data)
     facts = RoundFacts(
-        int(data["iteration"]), int(data["gap_count"]), counts.approved, counts.total,
-        None if gain is None else Estimate.from_json(gain), tuple(data["drifted"]), trained=version != started_from,
+        entry(data, "iteration", whole), found.gap_count, found.tally.approved, found.tally.total, found.improvement,
+        found.drifted, trained=version != started_from,
     )  # fmt: skip
     return Round(
-        facts, gaps_from_json({"recommendations": data["gaps"]}), counts, int(data["merged"]),
-        _of_version(loras, version), _of_version(scores, version), started_from, bool(data["rolled_back"]),
+        facts, found.gaps, found.tally, found.merged, _of_version(loras, version), _of_version(scores, version),
+        started_from, found.rolled_back,
     )  # fmt: skip
 
 
-def _tally_from_json(data: Mapping[str, Any]) -> Tally:
-    return Tally(
-        int(data["approved"]), int(data["rejected"]), int(data["unsure"]), float(data["quality_score"]),
-        int(data.get("rejected_early", 0)),
-    )  # fmt: skip
+def _tally_from_json(data: Any) -> Tally:
+    approved, rejected, unsure = (entry(data, name, count) for name in ("approved", "rejected", "unsure"))
+    early = entry_or(data, "rejected_early", count, 0)
+    return Tally(approved, rejected, unsure, entry(data, "quality_score", number), early)
 
 
 def _of_version(things: Sequence[T], version: int) -> T:

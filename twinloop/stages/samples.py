@@ -56,6 +56,8 @@ def beside_dataset(
         InputError: masks that cannot be used. As ``observations``.
     """
     faces = faces_of(observations()) if asked.face_weight != 1.0 else {}
+    if asked.face_weight != 1.0 and not faces:
+        reporter.warn("training.face_weight does nothing here: no face is known on any of the pictures.")
     masks: Mapping[Path, Mask] = {}
     if asked.masks:
         masks = masks_of(Path(asked.masks), folder, [Path(member.path) for member in dataset.members])

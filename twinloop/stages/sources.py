@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinloop.domain.faces import Box
+from twinloop.domain.json_fields import entry, entry_or, list_of, number, optional, text
 from twinloop.domain.observation import Observation
+from twinloop.domain.shots import box
 from twinloop.facets import face_angle
 
 NEAR = 3
@@ -47,9 +49,16 @@ def _written(photo: Source) -> dict[str, Any]:
 
 
 def sources_from_json(data: Any) -> tuple[Source, ...]:
-    return tuple(
-        Source(item["path"], item["yaw"], item["quality"], Box(*item["face"]) if item.get("face") else None)
-        for item in data["photos"]
+    """What `sources_json` made. Raises ValueError where it is no such record; names the field."""
+    return entry(data, "photos", list_of(_source))
+
+
+def _source(data: Any) -> Source:
+    return Source(
+        entry(data, "path", text),
+        entry(data, "yaw", optional(number)),
+        entry(data, "quality", optional(number)),
+        entry_or(data, "face", box, None),
     )
 
 

@@ -46,7 +46,7 @@ def train(dataset: Dataset, version: int, spec: TrainingSpec, workspace: Workspa
     """
     path, record, work = workspace.lora(version), workspace.lora_record(version), workspace.training_work(version)
     if record.exists() and path.exists():
-        lora = _recorded(record, dataset, toolbox, spec)
+        lora = _recorded(version, record, dataset, toolbox, spec)
         check_untouched(workspace, version)
     else:
         texts = _metadata(dataset, f"{spec.person} v{version}", path.stem, spec, toolbox)
@@ -241,7 +241,7 @@ def adopt(existing: Path, dataset: Dataset, workspace: Workspace, toolbox: Toolb
     """
     record = workspace.lora_record(1)
     if record.exists():
-        lora = _recorded(record, dataset, toolbox, given=existing)
+        lora = _recorded(1, record, dataset, toolbox, given=existing)
         check_untouched(workspace, 1)
         return lora
     if not existing.is_file():
@@ -268,14 +268,21 @@ def adopt(existing: Path, dataset: Dataset, workspace: Workspace, toolbox: Toolb
 
 
 def _recorded(
-    record: Path, dataset: Dataset, toolbox: Toolbox, spec: TrainingSpec | None = None, given: Path | None = None
+    version: int,
+    record: Path,
+    dataset: Dataset,
+    toolbox: Toolbox,
+    spec: TrainingSpec | None = None,
+    given: Path | None = None,
 ) -> LoRA:
     """The LoRA of a record, which must be what would be trained now, or the file that is given now (where it is still
     there).
     """
     lora, data = read_as(record, _with_json, NOT_OURS)
     other = ""
-    if (lora.dataset_id, lora.base_model) != (dataset.id, toolbox.makers.base_model):
+    if lora.version != version:
+        other = f"says that it is of v{lora.version}"
+    elif (lora.dataset_id, lora.base_model) != (dataset.id, toolbox.makers.base_model):
         other = "was trained on other images or another base model"
     elif spec is not None and (lora.preset == GIVEN or not spec.met_by(data)):
         other = "was trained with other settings"

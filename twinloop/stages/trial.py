@@ -16,14 +16,6 @@ Measure = Callable[[Path, int], PanelScore]
 """A LoRA file and its step -> its score, with the step as version."""
 
 
-def checkpoint_steps(steps: int, count: int) -> tuple[int, ...]:
-    """``count`` steps at even distances in the last half of a training, the last among them; () for one or none."""
-    if count < 2:
-        return ()
-    first = steps / 2
-    return tuple(sorted({round(first + (steps - first) * number / count) for number in range(1, count + 1)}))
-
-
 class Trial:
     """Measures checkpoint after checkpoint.
 

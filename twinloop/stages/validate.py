@@ -14,16 +14,17 @@ from typing import Any
 from twinloop.checks import CheckContext, run_checks
 from twinloop.checks.base import CheckLimits
 from twinloop.domain.facet import Facet
+from twinloop.domain.json_fields import entry, entry_or, list_of, text
 from twinloop.domain.observation import Observation
 from twinloop.domain.statistics import wilson
 from twinloop.domain.verdicts import CheckResult, Outcome, Verdict
-from twinloop.errors import NothingToDo
+from twinloop.errors import NothingToDo, UnreadableImage
 from twinloop.ports import Reporter
 from twinloop.stages.early import GivenUp
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.observe import Observer, Seen, observe_files
 from twinloop.store.atomic import copy_whole, read_as, sha256_file
-from twinloop.store.pictures.images import find_images
+from twinloop.store.pictures.images import find_images, load_image
 from twinloop.store.run.catalog import Catalog
 from twinloop.store.run.workspace import GENERATION_METADATA
 
@@ -89,10 +90,15 @@ def asked_images(folder: Path, facets: Sequence[Facet], beside: Sequence[Path] =
     if (folder / GENERATION_METADATA).exists():
         known = read_as(
             folder / GENERATION_METADATA,
-            lambda data: {item["file"]: (item["type"], item["target"]) for item in data["images"]},
+            lambda data: dict(entry(data, "images", list_of(_target))),
             _RESTORE,
         )
     return [Asked(path, *(known.get(path.name) or _target_from_name(path, facets))) for path in images]
+
+
+def _target(data: Any) -> tuple[str, tuple[str, str]]:
+    """File name -> what it was made for."""
+    return entry(data, "file", text), (entry(data, "type", text), entry(data, "target", text))
 
 
 def given_up(folder: Path) -> list[Judged]:
@@ -105,7 +111,7 @@ def given_up(folder: Path) -> list[Judged]:
         return []
     found = read_as(
         folder / GENERATION_METADATA,
-        lambda data: [GivenUp.from_json(item) for item in data.get("rejected_early", ())],
+        lambda data: entry_or(data, "rejected_early", list_of(GivenUp.from_json), ()),
         _RESTORE,
     )
     return [Judged(Asked(folder / item.file, item.shot.facet, item.shot.value), None, item.verdict) for item in found]
@@ -181,7 +187,8 @@ def sort_into(judged: Sequence[Judged], folders: Mapping[Outcome, Path]) -> None
 
     A folder is made when the first image goes into it. Where a name is taken by another picture (of this call, or one
     that lay in the folder before) the copy gets a piece of its content hash: no file is ever replaced or deleted that
-    is not a copy of the image. Those that were given up early or deleted since have nothing to copy.
+    is not a copy of the image; a damaged copy is one. Those that were given up early or deleted since have nothing to
+    copy.
     """
     names = Counter(item.asked.path.name for item in judged)
     for item in (item for item in judged if item.verdict.early is None and item.asked.path.exists()):
@@ -191,12 +198,26 @@ def sort_into(judged: Sequence[Judged], folders: Mapping[Outcome, Path]) -> None
         for outcome, folder in folders.items():
             if outcome is item.verdict.outcome:
                 plain = folder / path.name
-                free = names[path.name] == 1 and (not plain.exists() or sha256_file(plain) == sha256)
+                free = names[path.name] == 1 and (not plain.exists() or _is_copy(plain, path, sha256))
                 copy_whole(path, plain if free else folder / hashed)
                 continue
             for copy in (folder / path.name, folder / hashed):
-                if copy.is_file() and copy.resolve() != path.resolve() and sha256_file(copy) == sha256:
+                if copy.is_file() and copy.resolve() != path.resolve() and _is_copy(copy, path, sha256):
                     copy.unlink(missing_ok=True)
+
+
+def _is_copy(copy: Path, image: Path, sha256: str) -> bool:
+    """Whether a file is a copy of an image, or was one: cut short, or as long with other bytes, and unreadable."""
+    if sha256_file(copy) == sha256:
+        return True
+    data, whole = copy.read_bytes(), image.read_bytes()
+    if not whole.startswith(data) and len(data) != len(whole):
+        return False
+    try:
+        load_image(copy)
+    except UnreadableImage:
+        return True
+    return False
 
 
 @dataclass(frozen=True)

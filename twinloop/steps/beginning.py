@@ -9,6 +9,7 @@ from typing import Any
 
 from twinloop.config import Settings
 from twinloop.domain.flattened import flattened
+from twinloop.domain.json_fields import entry, table
 from twinloop.domain.wording import agree
 from twinloop.errors import StateError
 from twinloop.stages import analyze
@@ -16,7 +17,7 @@ from twinloop.stages.rounds import RunResult
 from twinloop.stages.toolbox import Toolbox
 from twinloop.steps.finished_run import ended
 from twinloop.steps.run import Run
-from twinloop.store.atomic import read_json, remove_leftovers, write_json
+from twinloop.store.atomic import read_as, remove_leftovers, write_json
 from twinloop.store.models.lora_file import kohya_path
 from twinloop.store.models.part_hashes import hashes_of_parts
 from twinloop.store.run.owner import check_own
@@ -24,6 +25,10 @@ from twinloop.store.run.workspace import Workspace, shown_path
 from twinloop.store.versions import versions
 
 _OBSERVER = "observer"
+_PUT_BACK = (
+    "Put it back from a copy; or, if the configuration is still the one that the run began with, delete it: it is"
+    " written anew."
+)
 _OTHERS = "other detectors, or with a version of this program whose detectors measure differently"
 
 
@@ -46,7 +51,9 @@ def begin(run: Run) -> RunResult | None:
     check_own(run.workspace)
     if not run.workspace.run_record.exists():
         _check_nothing_in_the_way(run)
-    kept = run.artefact("run", run.workspace.run_record, lambda: record)
+    # compared field by field, so that what is other is named
+    run.artefact("run", run.workspace.run_record, lambda: record, editable=True)
+    kept = _kept(run.workspace)
     if not run.workspace.versions.exists():
         write_json(run.workspace.versions, versions())
     over = _check_same(kept, run.settings, run.toolbox, run.workspace)
@@ -63,7 +70,7 @@ def check_same_run(settings: Settings, toolbox: Toolbox, workspace: Workspace) -
     """
     check_own(workspace)
     if workspace.run_record.exists():
-        _check_same(read_json(workspace.run_record), settings, toolbox, workspace)
+        _check_same(_kept(workspace), settings, toolbox, workspace)
 
 
 def same_settings(settings: Settings, kept: Mapping[str, Any]) -> bool:
@@ -105,8 +112,24 @@ def _record(settings: Settings, toolbox: Toolbox) -> dict[str, Any]:
     }
 
 
-def _check_same(kept: Any, settings: Settings, toolbox: Toolbox, workspace: Workspace) -> RunResult | None:
-    """As `begin`. ``kept``: what the folder says that it is for."""
+def _kept(workspace: Workspace) -> Mapping[str, Any]:
+    """What a folder says that it is for.
+
+    Raises:
+        StateError: its record is damaged.
+    """
+
+    def record(data: Any) -> Mapping[str, Any]:
+        entry(data, "settings", table)
+        return table(data)
+
+    return read_as(workspace.run_record, record, _PUT_BACK)
+
+
+def _check_same(
+    kept: Mapping[str, Any], settings: Settings, toolbox: Toolbox, workspace: Workspace
+) -> RunResult | None:
+    """As `begin`. ``kept``: as `_kept`."""
     changed = _changes(kept, _record(settings, toolbox))
     if not changed:
         return None

@@ -9,13 +9,14 @@ from twinloop.config import Settings
 from twinloop.domain.records import Dataset, LoRA, PanelScore
 from twinloop.domain.shots import Gap
 from twinloop.domain.wording import percent
+from twinloop.errors import StateError
 from twinloop.report.answer import answer
 from twinloop.report.page import write_report
 from twinloop.report.reading import read_run
 from twinloop.stages import decide
 from twinloop.stages.decide import Stop
 from twinloop.stages.merge import room
-from twinloop.stages.pick import make_final, picked
+from twinloop.stages.pick import UNPICK, make_final, picked, record_of
 from twinloop.stages.rounds import Round, RunResult, as_recorded, finished_round, history_json
 from twinloop.stages.validate import Judged, tally
 from twinloop.steps.gaps import what_was_measured
@@ -132,11 +133,16 @@ def finish(run: Run, result: RunResult, earlier: bool) -> None:
 
     Args:
         result: of a run that stopped. earlier: it had ended before this process began.
+
+    Raises:
+        StateError: the version that a person picked is not there.
     """
     stop = result.stop
     assert stop is not None
     chosen = picked(run.workspace)
     version = result.best if chosen is None else int(chosen["version"])
+    if chosen is not None and not run.workspace.lora(version).is_file():
+        raise StateError(f"{record_of(run.workspace)} names v{version}, and there is no such LoRA. {UNPICK}")
     make_final(run.workspace, version)
     write_report(run.workspace)
     if earlier:

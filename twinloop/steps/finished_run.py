@@ -21,7 +21,7 @@ def ended(settings: Settings, workspace: Workspace) -> RunResult | None:
     """
     if not workspace.history.exists():
         return None
-    with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+    with contextlib.suppress(IndexError, KeyError, TypeError, ValueError, AttributeError):
         result = result_from_json(read_json(workspace.history))
         if result.stop is not None and result.stop.rule not in (decide.NO_GAPS.rule, decide.FULL):
             rounds = [entry.facts for entry in result.rounds]

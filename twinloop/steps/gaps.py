@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from twinloop.config import Settings
+from twinloop.domain.json_fields import entry_or, table, table_of, text
 from twinloop.domain.model_roles import BLIND_BY_CHOICE, UNREAD_ON_DRAWINGS
 from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset
@@ -18,7 +19,7 @@ from twinloop.stages import analyze
 from twinloop.stages.observe import Observer
 from twinloop.stages.rounds import Round
 from twinloop.steps.options import settings_fingerprint
-from twinloop.steps.photos import observations
+from twinloop.steps.photos import Beside, observations
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_as
 from twinloop.store.run.workspace import shown_path
@@ -57,13 +58,11 @@ def find_gaps(run: Run, dataset: Dataset, iteration: int) -> tuple[Gap, ...]:
 
     def make() -> Any:
         seen, folder = observations(run, dataset), Path(run.settings.dataset_dir)
-        left_out = read_as(
-            run.workspace.dataset(0), lambda data: [(item["path"], item["reason"]) for item in data["left_out"]]
-        )
+        left_out = read_as(run.workspace.dataset(0), Beside.from_json).left_out
         return analysed(seen, folder, left_out, run.settings, run.toolbox.observer, iteration)[1]
 
     path = run.workspace.gaps(iteration)
-    data = run.artefact(f"iter{iteration}.gaps", path, make)
+    data = run.artefact(f"iter{iteration}.gaps", path, make, editable=True)
     try:
         gaps = analyze.gaps_from_json(data)
     except ValueError as error:
@@ -77,9 +76,7 @@ def _say_not_measured(run: Run, path: Path) -> None:
     """What is not measured and why, and where faces seem to be drawn ones; where gaps_iter1.json says so, which may
     have been written by hand.
     """
-    blind, alike = read_as(
-        path, lambda data: (dict(data.get("not_measured", {})), analyze.all_alike(data.get("facets", {}))), _CORRECT
-    )
+    blind, alike = read_as(path, _not_measured, _CORRECT)
     unread = [name for name, why in blind.items() if why == UNREAD_ON_DRAWINGS]
     if unread:
         run.say(
@@ -91,6 +88,11 @@ def _say_not_measured(run: Run, path: Path) -> None:
             run.toolbox.reporter.warn(f"{name}: not measured ({why})")
     if run.settings.subject == "person" and alike:
         run.say(f"Note: {alike}")
+
+
+def _not_measured(data: Any) -> tuple[Mapping[str, str], str]:
+    """Facet -> why it is not measured, and what is to be said where all faces read alike."""
+    return entry_or(data, "not_measured", table_of(text), {}), analyze.all_alike(entry_or(data, "facets", table, {}))
 
 
 @dataclass(frozen=True)

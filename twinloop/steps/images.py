@@ -27,7 +27,7 @@ from twinloop.store.run.workspace import GENERATION_METADATA, shown_path
 def generate(run: Run, gaps: Sequence[Gap], lora: LoRA, iteration: int) -> None:
     """shots_iterN.json and synthetic_iterN/; of a round that was judged nothing is made again."""
     toolbox, path = run.toolbox, run.workspace.shots(iteration)
-    run.artefact(f"iter{iteration}.shots", path, lambda: _shots(run, gaps, iteration))
+    run.artefact(f"iter{iteration}.shots", path, lambda: _shots(run, gaps, iteration), editable=True)
     if is_judged(run, iteration):
         record = read_object(run.workspace.synthetic(iteration) / GENERATION_METADATA)
         images, early = _entries(record, "images"), _entries(record, "rejected_early")

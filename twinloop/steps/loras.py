@@ -11,6 +11,7 @@ from pathlib import Path
 from twinloop.domain.forecast import Forecast
 from twinloop.domain.records import Dataset, LoRA, PanelScore
 from twinloop.domain.shots import Shot, derive_seed
+from twinloop.domain.training_rules import checkpoint_steps
 from twinloop.domain.vault import Consent
 from twinloop.families.clip import TOKENS, about_tokens
 from twinloop.stages import fixed_shots, generate, preflight
@@ -21,7 +22,7 @@ from twinloop.stages.identity import IdentityReference
 from twinloop.stages.pauses import Pauses, Samples, sample_steps
 from twinloop.stages.samples import beside_dataset
 from twinloop.stages.training_spec import TrainingSpec
-from twinloop.stages.trial import Trial, checkpoint_steps
+from twinloop.stages.trial import Trial
 from twinloop.steps.options import trained_with
 from twinloop.steps.panels import Panel, PanelRun, measured_on
 from twinloop.steps.photos import freeze, observations
@@ -53,8 +54,8 @@ def look_ahead(run: Run) -> Forecast | None:
     if space.lora_record(1).exists() or not images:
         return None
     forecast = None
-    if long := preflight.many_steps(settings, makers.training(images), makers.usual_steps, images):
-        toolbox.reporter.warn(long)
+    for remark in preflight.remarks_on_training(settings, makers.training(images), makers.usual_steps, images):
+        toolbox.reporter.warn(remark)
     if not settings.training.initial_lora:
         forecast = makers.forecast(images, sizes=upright_sizes(photos, SAMPLED))
     # the base model is loaded now, or is the next thing to be; another program's trainer would have to share the GPU

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from twinloop.domain.records import LoRA, PanelScore
 from twinloop.report import words
@@ -16,6 +17,7 @@ from twinloop.store.atomic import read_as
 
 SAID = ("on_target", "identity", "overall")
 """Of the figures of a version, those that are said as soon as they are known."""
+SCORE_AGAIN = "Delete it and run the same command again: the images are measured once more."
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def measured_on(run: Run, reference: IdentityReference | None, panel: Panel, pan
             ),
             0,
         ),
+        fixed=True,
     )
     shots = read_as(panel.path, shots_from_json)
     context = GenerationContext(
@@ -105,4 +108,12 @@ def measured_on(run: Run, reference: IdentityReference | None, panel: Panel, pan
             made, panel_run.version, toolbox.observer, run.catalog, reference, toolbox.reporter
         ).to_json(),
     )
-    return read_as(panel_run.score, PanelScore.from_json)
+    return read_as(panel_run.score, lambda data: _score_of(len(shots), data), SCORE_AGAIN)
+
+
+def _score_of(images: int, data: Any) -> PanelScore:
+    score = PanelScore.from_json(data)
+    for name, row in (("overall", score.samples.get("overall", [])), *score.samples.items()):
+        if len(row) != images:
+            raise ValueError(f'"samples": "{name}": {len(row)} images in the place of {images}')
+    return score

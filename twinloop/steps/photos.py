@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from twinloop.config import Settings
 from twinloop.domain.choices import Subject
+from twinloop.domain.json_fields import count, entry, entry_or, flag, list_of, text
 from twinloop.domain.observation import Observation
 from twinloop.domain.photo_counts import SOME, TOO_FEW
 from twinloop.domain.records import Dataset
@@ -54,10 +54,36 @@ def look_at_folder(
 def collect(run: Run) -> Dataset:
     """dataset_iter0.json: the usable photos of the dataset folder, and what was left out and why."""
     path = run.workspace.dataset(0)
-    data = run.artefact("collect", path, lambda: _first_dataset(run))
+    run.artefact("collect", path, lambda: _first_dataset(run))
     dataset = read_as(path, Dataset.from_json)
-    _say_dataset(run, dataset, data)
+    _say_dataset(run, dataset, read_as(path, Beside.from_json))
     return dataset
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What dataset_iter0.json says beside its members.
+
+    Attributes:
+        left_out: (path, reason). made_elsewhere: usable images that another generator made. drawn: all are made ones.
+    """
+
+    left_out: tuple[tuple[str, str], ...]
+    made_elsewhere: int
+    drawn: bool
+
+    @classmethod
+    def from_json(cls, data: Any) -> Beside:
+        """Raises ValueError where it is no such record; names the field."""
+        return cls(
+            entry_or(data, "left_out", list_of(_left_out), ()),
+            entry_or(data, "made_elsewhere", count, 0),
+            entry_or(data, "drawn", flag, False),
+        )
+
+
+def _left_out(data: Any) -> tuple[str, str]:
+    return entry(data, "path", text), entry(data, "reason", text)
 
 
 def look_for_new_photos(run: Run, dataset: Dataset, reporter: Reporter) -> None:
@@ -78,7 +104,7 @@ def look_for_new_photos(run: Run, dataset: Dataset, reporter: Reporter) -> None:
             " output_dir and lora_output_dir, or start anew with --restart (the old folders are kept under new names)."
         )
     apart = (run.settings.training.prior_images, run.settings.training.masks)
-    known |= read_as(run.workspace.dataset(0), lambda data: {_place(Path(item["path"])) for item in data["left_out"]})
+    known |= {_place(Path(path)) for path, _ in read_as(run.workspace.dataset(0), Beside.from_json).left_out}
     new = [path for path in subject_images(folder, *apart) if _place(path) not in known]
     if new:
         came = f"{plural(len(new), 'picture')} in {folder} came after this run had begun"
@@ -119,14 +145,13 @@ def _first_dataset(run: Run) -> dict[str, Any]:
     }
 
 
-def _say_dataset(run: Run, dataset: Dataset, data: Mapping[str, Any]) -> None:
-    """What the run has to learn from, and by what it is measured. ``data``: the dataset's record."""
+def _say_dataset(run: Run, dataset: Dataset, beside: Beside) -> None:
+    """What the run has to learn from, and by what it is measured."""
     path, pack = run.workspace.dataset(0), run.toolbox.observer.pack
     character = run.settings.subject == "character"
     used = _counted(dataset, "picture" if character else "photo")
-    run.say(f"Dataset: {used} used, {len(data.get('left_out', ()))} left out (see {run.workspace.show(path)})")
-    elsewhere, all_made = int(data.get("made_elsewhere", 0)), bool(data.get("drawn"))
-    if made := select.made_message(len(dataset.members), elsewhere, all_made, character):
+    run.say(f"Dataset: {used} used, {len(beside.left_out)} left out (see {run.workspace.show(path)})")
+    if made := select.made_message(len(dataset.members), beside.made_elsewhere, beside.drawn, character):
         run.say(made)
     if run.toolbox.observer.pack.faceless:
         run.say(NO_FACES)

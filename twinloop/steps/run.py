@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from twinloop.config import Settings
+from twinloop.errors import StateError
 from twinloop.stages.toolbox import Toolbox
-from twinloop.store.atomic import read_json, sha256_file, write_json
+from twinloop.store.atomic import json_bytes, read_json, sha256_file, write_bytes
 from twinloop.store.journal import Journal
 from twinloop.store.run.catalog import Catalog
 from twinloop.store.run.workspace import Workspace
@@ -29,15 +31,53 @@ class Run:
     def say(self, text: str) -> None:
         self.toolbox.reporter.line(text)
 
-    def artefact(self, key: str, path: Path, make: Callable[[], Any], private: bool = False) -> Any:
-        """The JSON at ``path``, made first when it is not there (``private``: for the owner only); its hash goes into
-        the journal.
+    def artefact(
+        self,
+        key: str,
+        path: Path,
+        make: Callable[[], Any],
+        *,
+        private: bool = False,
+        editable: bool = False,
+        fixed: bool = False,
+    ) -> Any:
+        """The JSON at ``path``, made first when it is not there; its hash goes into the journal, and one that is there
+        has to be what was written.
+
+        Args:
+            private: for the owner only. editable: people may change it.
+            fixed: made again, it has to come out as it was: what is there already was made by it.
+
+        Raises:
+            StateError: it was changed since, or comes out otherwise.
         """
-        there = path.exists()
-        if not there:
-            write_json(path, make(), private)
-        self.mark(key, path, anew=not there)
-        return read_json(path)
+        if not path.exists():
+            self._write(key, path, json_bytes(make()), private, fixed)
+        elif not editable and self._changed(key, path):
+            raise StateError(CHANGED.format(path=path))
+        found = read_json(path)
+        self.mark(key, path)
+        return found
+
+    def _write(self, key: str, path: Path, data: bytes, private: bool, fixed: bool) -> None:
+        digest, known = hashlib.sha256(data).hexdigest(), self._hash(key)
+        if known not in (None, digest):
+            if fixed:
+                raise StateError(MADE_OTHERWISE.format(path=path))
+            # before the file: killed in between, the run makes it once more, and does not take it for a changed one
+            self.journal.replace({key: digest})
+        write_bytes(path, data, private)
+
+    def _changed(self, key: str, path: Path) -> bool:
+        known = self._hash(key)
+        if known is None or not path.is_file():
+            return False
+        return sha256_file(path) != known
+
+    def _hash(self, key: str) -> str | None:
+        """What the journal knows a file by; None = nothing."""
+        known = self.journal.get(key)
+        return known if isinstance(known, str) else None
 
     def mark(self, key: str, path: Path, anew: bool = False) -> None:
         """Note in the journal that a file is there, with its hash; the first one stays, unless the file was made
@@ -47,6 +87,17 @@ class Run:
             self.journal.record(key, sha256_file(path))
         elif anew and self.journal.get(key) != (digest := sha256_file(path)):
             self.journal.replace({key: digest})
+
+
+CHANGED = (
+    "{path} is not what this run wrote: it was edited or damaged since. Put it back from a copy, or delete it and run"
+    " the same command again: it is made anew."
+)
+MADE_OTHERWISE = (
+    "{path} is gone, and made again it comes out otherwise than it is on record: this program's version or the facets"
+    " are others, and figures would not compare. Put it back from a copy, or start anew with --restart (the old folders"
+    " are kept under new names)."
+)
 
 
 def sign(done: object) -> str:

@@ -48,6 +48,7 @@ def validate(run: Run, reference: IdentityReference | None, dataset: Dataset, it
         f"iter{iteration}.verdicts",
         space.verdicts(iteration),
         lambda: validating.verdicts_json(verdicts, limits, settings_fingerprint(run.settings)),
+        editable=True,
     )
     counts = validating.tally(verdicts)
     unsure = f", {counts.unsure} unsure" if counts.unsure else ""

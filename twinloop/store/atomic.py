@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from twinloop.errors import DISK_FULL, FREE_SPACE, NOT_PERMITTED, InputError, StateError, StorageError
+from twinloop.errors import DISK_FULL, FREE_SPACE, NOT_PERMITTED, InputError, NotPermitted, StateError, StorageError
 from twinloop.system.files import NO_WAIT, rename_over
 from twinloop.system.processes import is_alive
 
@@ -39,20 +39,13 @@ def storage_errors(path: Path, instead: str = _INSTEAD) -> Iterator[None]:
             raise StorageError(f"The disk is full: could not write {path}. {FREE_SPACE}") from error
         held = getattr(error, "winerror", None) in _HELD
         if held or error.errno in NOT_PERMITTED:
-            raise _not_permitted(path, held, instead) from error
+            raise NotPermitted(path, instead, held) from error
         raise
 
 
 _HELD = (5, 32, 33, 1224)
 """Windows' errors where a file is open in another program: access denied (which may also be a permission), a sharing
 violation, a lock violation, a mapped section."""
-
-
-def _not_permitted(path: Path, held: bool = False, instead: str = _INSTEAD) -> StorageError:
-    close = ", or close the program that has it open" if held else ""
-    error = StorageError(f"No permission to write {path}. {instead} or change the permissions{close}.")
-    error.denied = path
-    return error
 
 
 @contextmanager
@@ -62,13 +55,11 @@ def denied_within(folder: Path, instead: str) -> Iterator[None]:
     """
     try:
         yield
-    except StorageError as error:
-        inside = error.denied is not None and Path(os.path.abspath(error.denied)).is_relative_to(
-            os.path.abspath(folder)
-        )
-        if not inside or _INSTEAD not in str(error):
+    except NotPermitted as error:
+        inside = Path(os.path.abspath(error.path)).is_relative_to(os.path.abspath(folder))
+        if not inside or error.instead != _INSTEAD:
             raise
-        raise StorageError(str(error).replace(_INSTEAD, instead)) from error
+        raise NotPermitted(error.path, instead, error.held) from error
 
 
 def check_writable(path: Path) -> None:
@@ -101,7 +92,7 @@ def _check_place(path: Path, folder: Path, what: str) -> None:
     if not nearest.is_dir():
         raise InputError(f"{path} cannot be written: {nearest} is no folder. Name another {what}.")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise _not_permitted(path)
+        raise NotPermitted(path, _INSTEAD)
 
 
 _LEFTOVER = re.compile(r"\..+\.(?P<pid>\d+)\.tmp")
@@ -197,10 +188,15 @@ def fsync_folder(folder: Path) -> None:
 
 
 def write_json(path: Path, data: Any, private: bool = False) -> None:
-    """Write JSON: two spaces, keys in the order given, UTF-8, newline at the end. NaN is refused."""
+    """Write JSON as `json_bytes`."""
+    write_bytes(path, json_bytes(data), private)
+
+
+def json_bytes(data: Any) -> bytes:
+    """JSON: two spaces, keys in the order given, UTF-8, newline at the end. NaN is refused."""
     text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
     # undecodable bytes of file names become \udcxx, which is valid JSON and reads back as the same name
-    write_bytes(path, (text + "\n").encode("utf-8", "backslashreplace"), private)
+    return (text + "\n").encode("utf-8", "backslashreplace")
 
 
 def read_json(path: Path) -> Any:
@@ -224,23 +220,31 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | NO_WAIT)
 
 
-def read_as(path: Path, parse: Callable[[Any], T], remedy: str = _REMEDY) -> T:
+def read_as(
+    path: Path, parse: Callable[[Any], T], remedy: str = _REMEDY, read: Callable[[Path], Any] | None = None
+) -> T:
     """Read JSON as what a stage wrote.
 
     Args:
         parse: JSON -> what it says; one of its errors means that this is not what the stage writes.
-        remedy: what the user can do about it, in one sentence or two.
+        remedy: what the user can do about it, in one sentence or two. read: as `read_json`, which it is by default, and
+            with its errors.
 
     Raises:
         InputError: missing. StateError: not JSON, or another's; names the file and the remedy.
     """
-    data = read_json(path)
+    data = (read or read_json)(path)
     try:
         return parse(data)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        raise StateError(
-            f"{path} does not hold what this program writes there ({type(error).__name__}: {error}). {remedy}"
-        ) from error
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise StateError(f"{path} does not hold what this program writes there ({_told(error)}). {remedy}") from error
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f'"{error.args[0]}" is missing'
+    # those of fields that are checked (`domain.json_fields`) speak for themselves
+    return str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
 
 
 def read_object(path: Path, read: Callable[[Path], Any] = read_json) -> dict[str, Any]:

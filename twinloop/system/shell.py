@@ -22,6 +22,11 @@ def quote(text: str) -> str:
     return f'"{made}"' if not made.startswith('"') and _ASIDE.intersection(made) else made
 
 
+def quote_for_sh(text: str) -> str:
+    """One argument, for a file that ``sh`` runs, on Windows too (Git's)."""
+    return shlex.quote(text)
+
+
 def join(argv: Iterable[str]) -> str:
     """All arguments of a command, for a text that people read."""
     return " ".join(map(quote, argv))

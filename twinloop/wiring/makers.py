@@ -278,15 +278,16 @@ def _training_checks(settings: Settings, family: Family, training: TrainingSetti
         yield lambda: check_assistant(training, family)
     if settings.training.trainer != "builtin":
         return
+    from twinloop.adapters.trainers.lora.warm_start_file import start_of
     from twinloop.adapters.trainers.preflight import misfits, training_checks
 
     for problem in misfits(training, family):
         yield functools.partial(_fail, problem)
     choice, processes, asked = chosen_base(settings), settings.training.processes, settings.training
-    yield from training_checks(training, choice, processes)
+    yield from training_checks(training, family, choice, processes)
     if asked.warm_start and asked.initial_lora:
         warm = replace(training, start_from=asked.initial_lora, start_sha256="")
-        yield from training_checks(warm, choice, processes)
+        yield lambda: start_of(warm, family)
 
 
 def _fail(error: TwinLoopError) -> None:

@@ -60,30 +60,34 @@ def test_whole_numbers_are_numbers() -> None:
 @pytest.mark.parametrize(
     ("optimizer", "wrong", "says"),
     [
-        ("adamw", {"betas": [0.9]}, "betas must be a list of two numbers from 0 to less than 1, not [0.9]"),
+        ("adamw", {"betas": [0.9]}, "betas must be a list of two numbers from 0 to 0.999999, not [0.9]"),
         ("adamw", {"betas": [0.9, True]}, "betas must be a list of two numbers"),
-        ("adamw", {"betas": [0.9, 1.0]}, "betas must be a list of two numbers from 0 to less than 1"),
+        ("adamw", {"betas": [0.9, 1.0]}, "betas must be a list of two numbers from 0 to 0.999999"),
         ("adamw", {"betas": "0.9,0.99"}, "betas must be a list of two numbers"),
-        ("adamw", {"eps": "1e-8"}, "eps must be a number above 0, not '1e-8'"),
-        ("adamw", {"eps": True}, "eps must be a number above 0, not true"),
-        ("adamw", {"eps": float("inf")}, "eps must be a number above 0"),
+        ("adamw", {"eps": "1e-8"}, "eps must be a number from 1e-30 to 1, not '1e-8'"),
+        ("adamw", {"eps": True}, "eps must be a number from 1e-30 to 1, not true"),
+        ("adamw", {"eps": float("inf")}, "eps must be a number from 1e-30 to 1"),
         ("prodigy", {"decouple": 1}, "decouple must be true or false, not 1"),
-        ("prodigy", {"slice_p": 1.5}, "slice_p must be a whole number from 1"),
-        ("prodigy", {"slice_p": True}, "slice_p must be a whole number from 1, not true"),
-        ("adafactor", {"eps": 1e-8}, "eps must be a list of two numbers above 0, not 1e-08"),
-        ("adafactor", {"decay_rate": 0.8}, "decay_rate must be a number below 0"),
+        ("prodigy", {"slice_p": 1.5}, "slice_p must be a whole number from 1 to 1000"),
+        ("prodigy", {"slice_p": True}, "slice_p must be a whole number from 1 to 1000, not true"),
+        ("adafactor", {"eps": 1e-8}, "eps must be a list of two numbers from 1e-30 to 1, not 1e-08"),
+        ("adafactor", {"decay_rate": 0.8}, "decay_rate must be a number from -1 to less than 0"),
+        ("adamw", {"eps": 1e-40}, "eps must be a number from 1e-30 to 1, not 1e-40"),
+        ("prodigy", {"betas": [0.9999, 0.999]}, "betas must be a list of two numbers, from 0 to 0.999 and from 0 to"),
+        ("prodigy", {"growth_rate": 1}, "growth_rate must be a number above 1, not 1"),
+        ("adafactor", {"eps": [1e-30, 0.01]}, "the second number of eps is for scale_parameter: true; set it"),
         ("adamw", {"d_coef": 2}, "adamw takes no 'd_coef' here; it takes weight_decay, betas, eps"),
         ("adamw", {"lr": 1e-4}, "adamw takes no 'lr' here: the rate is training.learning_rate; it takes"),
         ("adafactor", {"relative_step": True}, "adafactor runs at training.learning_rate"),
         ("lion", {"eps": 1e-8}, "lion takes no 'eps' here; it takes weight_decay, betas"),
-        ("came", {"betas": [0.9, 0.999]}, "betas must be a list of three numbers above 0 and less than 1"),
+        ("came", {"betas": [0.9, 0.999]}, "betas must be a list of three numbers from 0.01 to 0.999999"),
         (
             "came",
             {"eps": [1e-30, 1e-16]},
             "came takes no 'eps' here; it takes weight_decay, betas, clip_threshold, eps1",
         ),
-        ("adamw_schedulefree", {"betas": [0, 0.9]}, "betas must be a list of two numbers above 0 and less than 1"),
-        ("adamw_schedulefree", {"r": -1}, "r must be a number from 0, not -1"),
+        ("adamw_schedulefree", {"betas": [0, 0.9]}, "betas must be a list of two numbers from 0.01 to 0.999999"),
+        ("adamw_schedulefree", {"r": -1}, "r must be a number from 0 to 10, not -1"),
         ("adamw_schedulefree", {"warmup_steps": 9}, "its warm-up is training.warmup_steps"),
     ],
 )
@@ -105,17 +109,51 @@ def test_as_sd_scripts_writes_them() -> None:
     assert in_python(arguments) == ["weight_decay=0.1", "betas=(0.9, 0.99)"]
 
 
-def test_the_ends_of_ranges() -> None:
-    for optimizer, fits in (
-        ("prodigy", {"growth_rate": 1, "beta3": 0, "slice_p": 1}),
-        ("adamw", {"weight_decay": 1, "betas": [0, 0]}),
-    ):
-        assert mistakes(optimizer, fits) == []
-    for optimizer, name, value in (
-        ("adafactor", "beta1", 1.0),
-        ("prodigy", "beta3", 1.0),
-        ("prodigy", "growth_rate", 0.99),
-        ("adamw", "weight_decay", 1.01),
-        ("adafactor", "decay_rate", 0.0),
-    ):
-        assert len(mistakes(optimizer, {name: value})) == 1, name
+LONGEST = 0.999999
+ENDS: dict[str, dict[str, tuple[list[Any], list[Any]]]] = {
+    "adamw": {
+        "weight_decay": ([0, 1], [-0.01, 1.01]),
+        "betas": ([[0, 0], [LONGEST, LONGEST]], [[-0.1, 0], [0, 0.9999999]]),
+        "eps": ([1e-30, 1], [9e-31, 1.01, 0]),
+    },
+    "prodigy": {
+        "betas": ([[0, 0], [0.999, LONGEST]], [[0.9991, 0.9], [0.9, 1.0]]),
+        "eps": ([1e-20, 1], [9e-21, 1.01]),
+        "beta3": ([0, LONGEST], [1.0, -0.1]),
+        "d0": ([1e-12, 1], [9e-13, 1.1]),
+        "d_coef": ([1e-3, 1000], [9e-4, 1001]),
+        "growth_rate": ([1.01, 100.0], [1, 0.99]),
+        "slice_p": ([1, 1000], [0, 1001]),
+    },
+    "adafactor": {
+        "eps": ([[1e-30, 0.001], [1, 0.001]], [[1e-31, 0.001], [1.1, 0.001]]),
+        "clip_threshold": ([0.001, 100], [0.0009, 0]),
+        "decay_rate": ([-1, -0.001], [-1.1, 0.0]),
+        "beta1": ([0, LONGEST], [1.0]),
+    },
+    "came": {
+        "betas": ([[0.01] * 3, [LONGEST] * 3], [[0.009, 0.9, 0.9], [0.9, 0.9, 1.0]]),
+        "clip_threshold": ([0.001], [0.0009]),
+        "eps1": ([1e-30, 1], [1e-31, 1.1]),
+        "eps2": ([1e-30, 1], [1e-31, 1.1]),
+    },
+    "lion": {"betas": ([[0, 0], [LONGEST] * 2], [[0, 1.0]])},
+    "adamw_schedulefree": {
+        "betas": ([[0.01, 0.01], [LONGEST] * 2], [[0.009, 0.9], [0.9, 1.0]]),
+        "eps": ([1e-30, 1], [1e-31]),
+        "r": ([0, 10], [-0.1, 10.1]),
+        "weight_lr_power": ([0, 10], [-0.1, 10.1]),
+    },
+}
+
+
+@pytest.mark.parametrize("optimizer", sorted(ENDS))
+def test_the_ends_of_ranges(optimizer: str) -> None:
+    for name, (fits, beyond) in ENDS[optimizer].items():
+        assert [mistakes(optimizer, {name: value}) for value in fits] == [[]] * len(fits), name
+        assert all(len(mistakes(optimizer, {name: value})) == 1 for value in beyond), name
+
+
+def test_adafactors_second_eps_goes_with_its_scale() -> None:
+    assert mistakes("adafactor", {"eps": [1e-30, 0.01], "scale_parameter": True}) == []
+    assert mistakes("adafactor", {"eps": [1e-30, 0.01], "scale_parameter": False})

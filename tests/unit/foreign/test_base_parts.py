@@ -86,7 +86,7 @@ def test_a_part_that_sd_scripts_takes_no_file_for(tmp_path: Path) -> None:
         kohya.training_toml(job("sdxl", tmp_path, text_encoder="/clip_l.safetensors"), "/data.toml")
 
 
-@pytest.mark.parametrize("name", sorted({*PROGRAMS} - {"kohya"}))
+@pytest.mark.parametrize("name", sorted({*PROGRAMS} - {"kohya", "musubi-tuner"}))
 def test_the_others_take_no_such_files(name: str, tmp_path: Path) -> None:
     assert PROGRAMS[name].files(job("flux", tmp_path))
     with pytest.raises(InputError, match=r"base_parts\.vae: .* is told of the base model as a whole here"):

@@ -92,5 +92,5 @@ def test_who_cannot_do_it_says_so() -> None:
     part = dataclasses.replace(ON, text_encoder_share=0.5)
     both = ("training.text_encoder", "training.text_encoder_learning_rate")
     assert beyond(OFF) == both[1:] and beyond(ON) == both
-    assert {name for name, program in PROGRAMS.items() if beyond(ON, program.able)} == {"simpletuner"}
+    assert {name for name, program in PROGRAMS.items() if beyond(ON, program.able)} == {"simpletuner", "musubi-tuner"}
     assert beyond(part, kohya.ABLE) == ("training.text_encoder_share",)

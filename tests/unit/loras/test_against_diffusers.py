@@ -18,7 +18,7 @@ pytest.importorskip("diffusers")
 from diffusers.loaders import lora_conversion_utils as theirs  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
-from tests.unit.loras.makers import PATHS, adapter, layer, saved  # noqa: E402
+from tests.unit.loras.makers import PATHS, adapter, delta, layer, saved  # noqa: E402
 from twinloop.loras.adapter import Adapter, Place  # noqa: E402
 from twinloop.loras.components import DENOISER  # noqa: E402
 from twinloop.loras.lora import Dialect, Layer, Update  # noqa: E402
@@ -143,3 +143,29 @@ def test_they_tell_fluxs_last_layer_from_the_blocks(tmp_path: Path) -> None:
 
 def test_every_family_is_here_or_has_no_reader_there() -> None:
     assert {family for family, _ in READERS} | {"flux", "sd35"} == set(PATHS)
+
+
+def test_the_last_layers_of_flux2_and_sd35_lie_as_in_the_original(tmp_path: Path) -> None:
+    """As diffusers turns the rows of the original's weights."""
+    from diffusers.loaders import single_file_utils
+
+    for family, path, original, turned in (
+        (
+            "flux2",
+            "norm_out.linear",
+            "final_layer.adaLN_modulation.1",
+            single_file_utils.convert_flux2_transformer_checkpoint_to_diffusers,
+        ),
+        ("sd35", "norm_out.linear", "final_layer.adaLN_modulation.1", None),
+        ("sd35", "pos_embed.proj", "x_embedder.proj", None),
+    ):
+        part = layer(16, 8, 2, 1.0) if path == "norm_out.linear" else layer(16, 4, 2, 1.0)
+        file = saved(tmp_path / "x.safetensors", Adapter(family, {Place(DENOISER, path): part}), Dialect.COMFYUI)
+        ((name, update),) = file.layers.items()
+        assert name == f"diffusion_model.{original}"
+        whole = torch.from_numpy(delta(update))
+        if turned is not None:
+            whole = turned({f"{original}.weight": whole})[f"{path}.weight"]
+        elif path == "norm_out.linear":
+            whole = single_file_utils.swap_scale_shift(whole, dim=8)
+        assert np.allclose(whole.numpy(), delta(part), atol=1e-6), (family, path)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.loras.makers import adapter, delta, layer
 from tests.unit.things import Recording
 from twinloop.errors import InputError, ModelFileError, NothingToDo
 from twinloop.loras.adapter import Adapter, Place
-from twinloop.loras.algebra import cut, norm, spectrum, total
+from twinloop.loras.algebra import Addend, cut, norm, peaks, spectrum, total
 from twinloop.loras.combine import Part, Reduction, merged, resized
 from twinloop.loras.components import DENOISER
-from twinloop.loras.lora import Layer
+from twinloop.loras.lora import Dialect, Layer
 from twinloop.loras.tensors import RawTensor, encode
+from twinloop.loras.write import named_layers
 
 SIDES = st.integers(1, 12)
 ALPHAS = st.one_of(st.none(), st.floats(0.25, 16))
@@ -34,11 +35,60 @@ def test_a_sum_is_the_sum_of_the_updates(
 ) -> None:
     layers = [layer(out, into, rank, alpha, seed=n) for n, rank in enumerate(ranks)]
     terms = list(zip(layers, weights, strict=False))
-    made = total(terms, "F64")
+    addends = [Addend(part, weight, peaks(part, weight)) for part, weight in terms]
+    made = total(addends, "F64")
     wanted = sum(delta(part) * weight for part, weight in terms)
     assert made.rank == sum(ranks) and made.scale == 1.0
     assert np.allclose(delta(made), wanted, atol=1e-9)
-    assert np.allclose(delta(total(terms, "F32")), wanted, atol=1e-4)
+    assert np.allclose(delta(total(addends, "F32")), wanted, atol=1e-4)
+
+
+@given(
+    out=SIDES,
+    into=SIDES,
+    rank=st.integers(1, 5),
+    loud=st.floats(-8, 8),
+    share=st.floats(-12, 12),
+    scale=st.floats(-6, 3),
+    seed=st.integers(0, 9),
+)
+@example(out=3, into=3, rank=2, loud=-5.0, share=4.0, scale=-4.0, seed=0)
+@settings(max_examples=100, deadline=None)
+def test_half_precision_holds_small_and_large_changes(
+    out: int, into: int, rank: int, loud: float, share: float, scale: float, seed: int
+) -> None:
+    """10 to the power of ``loud`` is about the size of the sum, however the matrices, alpha and weight share it."""
+    draw = np.random.default_rng(seed)
+    weight = 10.0 ** (scale / 2)
+    up = draw.normal(size=(out, rank)) * 10.0 ** ((loud - scale + share) / 2)
+    down = draw.normal(size=(rank, into)) * 10.0 ** ((loud - scale - share) / 2)
+    part = Layer(encode(down, "F32"), encode(up, "F32"), rank * weight)
+    made = total([Addend(part, weight, peaks(part, weight))], "F16")
+    wanted = delta(part) * weight
+    # each column of the one by its row of the other
+    size = np.abs(part.up.values()) @ np.abs(part.down.values()) * part.scale * weight
+    rounding = 2**-9 * size.max() if loud > -6 else 2**-5 * size.max()
+    assert np.abs(delta(made) - wanted).max() <= rounding
+
+
+def test_what_half_precision_holds_stays_as_it_is() -> None:
+    part = layer(6, 5, 3, 1.5, "F16")
+    made = total([Addend(part, 1.0, peaks(part, 1.0))], "F16")
+    assert made.down.same(part.down) and np.array_equal(made.up.values(), part.up.values() / 2)
+
+
+def test_parts_of_one_matrix_go_on_sharing_theirs() -> None:
+    """Also where the numbers of one of them alone are too small for half precision."""
+    draw = np.random.default_rng(0)
+    down = encode(draw.normal(size=(4, 24)), "F32")
+    ups = [encode(draw.normal(size=(24, 4)) * size, "F32") for size in (1.0, 1.0, 1e-7)]
+    names = [Place(DENOISER, f"transformer_blocks.0.attn.{name}") for name in ("to_q", "to_k", "to_v")]
+    one = Adapter("flux", {name: Layer(down, up, 4e-4) for name, up in zip(names, ups, strict=True)})
+    made = merged([Part("a", one, 0.01)], "F16")
+    (fused,) = named_layers(made, Dialect.KOHYA).values()
+    assert fused.rank == 4 and fused.outputs == 72
+    for name in names[:2]:
+        assert np.allclose(delta(made.layers[name]), delta(one.layers[name]) * 0.01, rtol=0.01, atol=1e-9)
 
 
 @given(out=SIDES, into=SIDES, rank=st.integers(1, 6), alpha=ALPHAS, kept=st.integers(1, 6))

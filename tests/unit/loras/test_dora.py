@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 
 from tests.unit.loras.makers import layer
+from tests.unit.things import Recording
 from twinloop.errors import ModelFileError
+from twinloop.loras.actions import Term, convert, merge, resize
 from twinloop.loras.adapter import Place
+from twinloop.loras.combine import Reduction
 from twinloop.loras.components import DENOISER
 from twinloop.loras.container import file_bytes
 from twinloop.loras.dora import understood_dora
-from twinloop.loras.lora import read_lora
+from twinloop.loras.lora import Dialect, read_lora
 from twinloop.loras.tensors import RawTensor, encode
 
 PATH = "transformer_blocks.0.attn.to_{}"
@@ -70,3 +73,19 @@ def test_what_is_none_is_refused(tensors: dict[str, RawTensor], says: str, tmp_p
     file = read_lora(written(tmp_path / "x.safetensors", "lora_unet_double_blocks_0_img_attn_qkv", **tensors))
     with pytest.raises(ModelFileError, match=says):
         understood_dora(file, "flux")
+
+
+@pytest.mark.parametrize("stem", ["transformer.", "lora_unet_"])
+def test_it_is_neither_converted_nor_merged_nor_resized(stem: str, tmp_path: Path) -> None:
+    """In no number type: between the two forms of its lengths lie the base's weights."""
+    name = PATH.format("q").replace(".", "_") if stem == "lora_unet_" else PATH.format("q")
+    kind = "dora_scale" if stem == "lora_unet_" else "lora_magnitude_vector"
+    path = written(tmp_path / "x.safetensors", stem + name, **{kind: lengths((72, 1))})
+    output, refused = tmp_path / "out.safetensors", "holds DoRA weights.*not converted, merged or resized"
+    with pytest.raises(ModelFileError, match=refused):
+        convert(path, Dialect.DIFFUSERS if stem == "lora_unet_" else Dialect.KOHYA, output)
+    with pytest.raises(ModelFileError, match=refused):
+        merge([Term(path, 0.5)], output, None, None, "float16", Recording())
+    with pytest.raises(ModelFileError, match=refused):
+        resize(path, output, Reduction(rank=1), "float16", Recording())
+    assert not output.exists()

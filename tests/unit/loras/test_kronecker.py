@@ -330,7 +330,7 @@ def test_a_file_of_pairs_and_products_becomes_a_lora(tmp_path: Path) -> None:
 
 def test_exactly_is_refused_where_it_would_be_as_large_as_the_model(tmp_path: Path) -> None:
     made = Adapter("sdxl", {Place(DENOISER, "mid_block.attentions.0.proj_in"): product(640, 640, 2, None, 1.0, "F16")})
-    with pytest.raises(InputError, match=r"as a LoRA this LoKr has a rank of 640.*--rank N"):
+    with pytest.raises(InputError, match=r"as a LoRA this has a rank of 640.*--rank N"):
         as_pairs(saved(tmp_path / "x.safetensors", made, Dialect.KOHYA), None, None, SilentReporter())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ import pytest
 from tests.unit.menu.answering import answers
 from tests.unit.menu.scripted import LEAVE, Machine, Person
 from twinloop.cli.commandline import build_parser
+from twinloop.domain.choices import SDXL
 from twinloop.menu.app import SIGNS, menu, plain_commands
 from twinloop.menu.director import Check
 from twinloop.menu.memory import Memory
 from twinloop.menu.questions import folder_of_pictures
 from twinloop.menu.runner import INTERRUPTED, command_line
 from twinloop.menu.workflows import WORKFLOWS
-from twinloop.menu.workflows.export import TARGETS
+from twinloop.menu.workflows.export import BASES, TARGETS, TRAINERS
 
 PEOPLE = [
     {"id": "p001", "name": None, "faces": [{"path": "/a/1.jpg"}]},
@@ -207,6 +209,9 @@ def test_every_export_target_can_be_chosen(home: Path, target: str) -> None:
     machine = Machine()
     menu(person, machine, Memory(), WORKFLOWS)
     assert [argv[:2] for argv in machine.ran] == [["export", target]]
+    (argv,) = machine.ran
+    bases = [value for flag, value in pairwise(argv) if flag == "--base-model"]
+    assert bases == ([BASES.get(target, SDXL)] if target in TRAINERS else [])
     build_parser().parse_args(machine.ran[0])
 
 

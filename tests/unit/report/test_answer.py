@@ -13,9 +13,9 @@ from twinloop.report.answer import answer
 from twinloop.report.model import IdentityRecord, RunRecord
 from twinloop.stages.decide import Stop
 
-UP, DOWN, OPEN = Estimate(0.08, 0.04, 0.12, 24), Estimate(-0.08, -0.14, -0.02, 24), Estimate(0.01, -0.03, 0.05, 24)
-BARELY = Estimate(0.08, 0.01, 0.15, 24)
-"""Beyond its own interval, but not once that is widened for several figures."""
+UP, DOWN, OPEN = Estimate(0.08, 0.04, 0.12, 24), Estimate(-0.08, -0.12, -0.04, 24), Estimate(0.01, -0.03, 0.05, 24)
+BARELY, BARELY_DOWN = Estimate(0.08, 0.01, 0.15, 24), Estimate(-0.08, -0.15, -0.01, 24)
+"""Beyond their own interval, but not once that is widened for several figures."""
 
 
 def with_best(record: RunRecord, **changes: Estimate) -> RunRecord:
@@ -41,7 +41,9 @@ def with_best(record: RunRecord, **changes: Estimate) -> RunRecord:
             ),
         ),
         (BARELY, UP, "yes", "Yes: v2 is above v1 on identity, beyond the interval."),
-        (BARELY, DOWN, "no", "No: v2 is below v1 on identity"),
+        (BARELY, DOWN, "no", "No: v2 is below v1 on identity, beyond the interval."),
+        (BARELY_DOWN, OPEN, "open", "Not shown: on on-target rate the change from v1 to v2 lies beyond its own 95%"),
+        (BARELY_DOWN, UP, "yes", "Yes: v2 is above v1 on identity, beyond the interval."),
     ],
 )
 def test_the_verdict_follows_the_intervals(
@@ -75,7 +77,36 @@ def test_a_gain_that_another_seed_could_give_is_not_shown(record: RunRecord) -> 
     assert both.verdict == "yes" and both.against_v1.startswith("Yes: v2 is above v1 on identity, beyond the interval.")
     assert both.against_v1.endswith(" On on-target rate another training seed alone could give as much.")
     worse = answer(replace(with_best(record, on_target=small, identity=DOWN), scores=scores))
-    assert (worse.verdict, worse.against_v1) == ("no", "No: v2 is below v1 on identity, beyond the interval.")
+    assert worse.verdict == "no" and worse.against_v1.startswith("No: v2 is below v1 on identity, beyond the interval.")
+    assert worse.against_v1.endswith(" On on-target rate another training seed alone could give as much.")
+
+
+def test_a_loss_that_another_seed_could_give_is_no_no(record: RunRecord) -> None:
+    """By the same rule as a gain, of the same sizes."""
+    level = {name: Estimate(0.8, 0.78, 0.82, 96) for name in ("on_target", "identity", "quality")}
+    scores = (replace(record.scores[0], metrics=level), *record.scores[1:2])
+    small, large = Estimate(-0.025, -0.03, -0.02, 96), Estimate(-0.06, -0.07, -0.05, 96)
+    told = answer(replace(with_best(record, on_target=small, identity=OPEN), scores=scores))
+    assert told.verdict == "open" and told.against_v1 == (
+        "Not shown: v2 is below v1 on on-target rate, beyond the interval, but another training seed alone could give"
+        " as much (by what was measured on the embedded base). The interval is widened for the 2 figures that could"
+        " have said so (Bonferroni). On identity the two cannot be told apart."
+    )
+    assert told.findings[0].result == "worse", "the charts keep to the panel"
+    shown = answer(replace(with_best(record, on_target=large, identity=OPEN), scores=scores))
+    assert shown.verdict == "no" and shown.against_v1.startswith("No: v2 is below v1 on on-target rate, beyond")
+    beside = answer(replace(with_best(record, on_target=small, identity=UP), scores=scores))
+    assert beside.verdict == "yes", "a loss that says nothing takes nothing from a gain"
+    assert beside.against_v1.endswith(
+        " On on-target rate it is below v1, but another training seed alone could give as much."
+    )
+    both = answer(replace(with_best(record, on_target=small, identity=Estimate(0.025, 0.02, 0.03, 96)), scores=scores))
+    assert both.against_v1.startswith("Not shown: v2 is above v1 on identity and below it on on-target rate, beyond")
+    seed = " Another training seed alone could give as much."
+    for change, ends in ((small, seed), (large, "n = 96).")):
+        told = answer(replace(with_best(record, on_target=UP, quality=change), scores=scores))
+        (lower,) = (caution for caution in told.cautions if "is lower than v1's" in caution)
+        assert lower.endswith(ends)
 
 
 def test_where_v1_stays_it_is_said_what_was_measured(record: RunRecord) -> None:
@@ -83,6 +114,9 @@ def test_where_v1_stays_it_is_said_what_was_measured(record: RunRecord) -> None:
     told = answer(replace(record, best=1, against_v1={}, scores=scores, rounds=())).against_v1
     assert "did not make the LoRA better: from v1 to v2 the overall score changed by \u22120.025 (95% interval" in told
     assert told.endswith(", n = 24), so it may be chance.")
+    for later, ends in ((0.79, ", n = 24), which another training seed alone could give."), (0.7, ", n = 24).")):
+        told = answer(replace(record, best=1, against_v1={}, scores=(overall(1, 0.8), overall(2, later)), rounds=()))
+        assert told.against_v1.endswith(ends)
 
 
 def test_one_version_and_one_metric_are_no_choice(record: RunRecord) -> None:
@@ -98,7 +132,7 @@ def test_figures_are_shown_with_interval_and_n(record: RunRecord) -> None:
     told = answer(with_best(record, on_target=UP, identity=DOWN))
     assert [finding.text for finding in told.findings] == [
         "+8.0 points (95% interval +4.0 to +12.0, n = 24)",
-        "\u22120.080 (95% interval \u22120.140 to \u22120.020, n = 24)",
+        "\u22120.080 (95% interval \u22120.120 to \u22120.040, n = 24)",
     ]
 
 

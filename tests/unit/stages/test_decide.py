@@ -77,6 +77,8 @@ def test_a_round_that_made_it_worse_is_not_called_unchanged() -> None:
     decision = SmallImprovement(0.05, 1)([facts(better=gain(-0.10, -0.15, -0.05))])
     assert decision is not None
     assert "made it worse" in decision.reason and "not to be told" not in decision.reason
+    by_seed = SmallImprovement(0.05, 1)([facts(better=gain(-0.03, -0.035, -0.025))])
+    assert by_seed is not None and "another training seed alone could have lowered it so" in by_seed.reason
     unchanged = SmallImprovement(0.05, 1)([facts(better=gain(0.042, -0.01, 0.09))])
     assert unchanged is not None and unchanged.reason == (
         "improvement 4.2% is below the 5% threshold, and cannot be told from zero (95% interval -1.0% to 9.0%, n=24;"

@@ -172,11 +172,50 @@ def test_a_picture_that_comes_out_otherwise_is_no_picture_of_the_record(tmp_path
             for one, pixels in super().generate(*args, **kwargs):
                 yield one, 255 - pixels
 
-    with pytest.raises(StateError, match=rf"{gone.name} is gone.*another folder"):
+    with pytest.raises(StateError, match=rf"{gone.name} is gone or damaged.*another folder"):
         made(tmp_path, Other())
     assert tree(tmp_path) == before
     made(tmp_path, Painter())
     assert gone.exists()
+
+
+@pytest.mark.parametrize("left", [0, 1, 60])
+def test_a_damaged_picture_comes_back_as_it_was(tmp_path: Path, left: int) -> None:
+    names = made(tmp_path, Painter())
+    before = tree(tmp_path)
+    torn = tmp_path / "synthetic_iter1" / names[3]
+    torn.write_bytes(torn.read_bytes()[:left])
+    made(tmp_path, Painter())
+    assert tree(tmp_path) == before
+
+
+def test_a_damaged_picture_of_which_no_hash_is_known_is_made_again(tmp_path: Path) -> None:
+    names = made(tmp_path, Painter())
+    torn, other = (tmp_path / "synthetic_iter1" / name for name in names[2:4])
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.replace({f"iter1.image.{SHOTS[2].key}": None, f"iter1.image.{SHOTS[3].key}": None})
+    whole = torn.read_bytes()
+    torn.write_bytes(whole[:100])
+    Image.new("RGB", (8, 8)).save(other)
+    kept = other.read_bytes()
+    made(tmp_path, Painter())
+    assert torn.read_bytes() == whole
+    assert other.read_bytes() == kept, "it can be read, and nothing says that it is another one"
+
+
+def test_a_picture_that_was_changed_is_not_written_over(tmp_path: Path) -> None:
+    """Somebody may have retouched it."""
+    names = made(tmp_path, Painter())
+    before = tree(tmp_path)
+    edited = tmp_path / "synthetic_iter1" / names[3]
+    Image.new("RGB", (8, 8)).save(edited)
+    kept = edited.read_bytes()
+    with pytest.raises(StateError, match=rf"{edited.name} is not the picture that was made.*delete this one"):
+        made(tmp_path, Painter())
+    assert edited.read_bytes() == kept
+    edited.unlink()
+    made(tmp_path, Painter())
+    assert tree(tmp_path) == before
 
 
 def test_the_lora_is_loaded_once(tmp_path: Path) -> None:
@@ -213,6 +252,21 @@ def test_loras_are_known_by_the_hashes_of_their_copies_for_other_programs(tmp_pa
     text = Image.open(tmp_path / "synthetic_iter1" / name).info["parameters"]
     mine, other = (hashlib.sha256(np.full(4, value, np.float32).tobytes()).hexdigest()[:12] for value in (2, 3))
     assert f'Lora hashes: "lora_v1: {mine}, film soft grain: {other}"' in text
+
+
+def test_loras_that_are_called_alike_are_told_apart(tmp_path: Path) -> None:
+    """Also where A1111 makes their names alike; the same file in two folders is one LoRA."""
+    files = {name: tmp_path / name for name in ("a/film.safetensors", "b/film.safetensors", "c/film.safetensors")}
+    files[","] = tmp_path / "fi,lm.safetensors"
+    for path, value in zip(files.values(), (1, 2, 1, 3), strict=True):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(file_bytes({"a": encode(np.full(4, value), "F32")}, {}))
+    settings = replace(context(tmp_path).settings, extra_loras=tuple((str(path), 0.5) for path in files.values()))
+    name = made(tmp_path, Painter(), settings=settings)[0]
+    text = Image.open(tmp_path / "synthetic_iter1" / name).info["parameters"]
+    one, two, three = (hashlib.sha256(np.full(4, value, np.float32).tobytes()).hexdigest()[:12] for value in (1, 2, 3))
+    assert f" <lora:film:0.5> <lora:film_{two}:0.5> <lora:film:0.5> <lora:fi,lm_{three}:0.5>\n" in text
+    assert f'Lora hashes: "film: {one}, film_{two}: {two}, film_{three}: {three}"' in text
 
 
 def test_a_base_in_one_file_is_known_by_its_hash_and_its_name_without_its_place(tmp_path: Path) -> None:

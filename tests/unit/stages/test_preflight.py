@@ -15,7 +15,7 @@ from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
 from twinloop.errors import StorageError
 from twinloop.loop import run_loop
 from twinloop.ports import GenerationSettings, TrainingSettings
-from twinloop.stages.preflight import look_ahead, many_steps, pictures
+from twinloop.stages.preflight import look_ahead, many_steps, pictures, remarks_on_training
 from twinloop.store.run.workspace import workspace_of
 from twinloop.wiring import build_toolbox
 
@@ -76,3 +76,31 @@ def test_epochs_of_many_photos_are_told_with_both_numbers() -> None:
     assert "training.repeats" in line and "training.max_train_steps 1500" in line
     assert told(3000, epochs=10) == told(5000, steps=5000) == told(5000, epochs=10, steps=5000) == ""
     assert told(5000, epochs=10, max_train_steps=5000) == told(5000) == told(5000, usual=0, epochs=10) == ""
+
+
+def test_what_a_training_is_too_short_for_is_told_where_the_configuration_does_not_tell_its_steps() -> None:
+    def told(steps: int, **asked: Any) -> list[str]:
+        training = TrainingSettings("sdxl", steps, 4, 4.0, asked.get("learning_rate", 1.0), 1, 64, 0)
+        settings = loops.settings(training={"epochs": 2, "steps": None, **asked})
+        return list(remarks_on_training(settings, training, 0, 10))
+
+    assert told(40, warmup_steps=40) == [
+        "training: a warm-up of 40 of 40 steps never reaches the learning rate; a tenth of the steps is usual."
+    ]
+    assert told(40, save_every=41) == [
+        "training: save_every 41 saves nothing in a training of 40 steps; lower it, or leave it out."
+    ]
+    (late,) = told(40, sample_every=41)
+    assert "training.sample_every 41 is more than the 40 steps" in late and "once, after the last" in late
+    assert "training.validate_every 50" in told(40, validate_every=50)[0]
+    (fewer,) = told(6, keep_checkpoints=8)
+    assert fewer == "training.keep_checkpoints 8: the last half of 6 steps has only 4 to measure."
+    assert "early_stop 3 can never stop" in told(6, keep_checkpoints=8, early_stop=3)[0]
+    fits = {"warmup_steps": 39, "save_every": 40, "sample_every": 40, "validate_every": 40, "keep_checkpoints": 4}
+    assert told(40, **fits, early_stop=2) == told(40) == []
+    falls = {"schedule": "cosine_restarts", "warmup_steps": 4}
+    assert "restarts 19 leave less than two steps" in told(40, **falls, restarts=19)[0]
+    assert told(40, **falls, restarts=18) == []
+    (slow,) = told(40, optimizer="prodigy", learning_rate=1e-4)
+    assert slow.startswith("training.learning_rate 0.0001: prodigy multiplies") and "1.0 is usual" in slow
+    assert told(40, optimizer="prodigy", learning_rate=0.5) == told(40, optimizer="lion", learning_rate=1e-4) == []

@@ -81,6 +81,12 @@ def test_what_is_asked_for_lies_beside_the_dataset(others: Path) -> None:
     assert reporter.lines == ["1 of 2 pictures with a mask; where there is none, all of it is learned"]
 
 
+def test_faces_that_count_more_are_told_where_none_is_known(tmp_path: Path) -> None:
+    reporter, asked = Recording(), TrainingConfig(face_weight=2.0)
+    assert beside_dataset(dataset(2), tmp_path, asked, lambda: [observation("a")], reporter) == NOTHING_BESIDE
+    assert len(reporter.warnings) == 1 and "face_weight does nothing here" in reporter.warnings[0]
+
+
 def test_held_out_photos_do_not_make_a_training() -> None:
     with pytest.raises(NothingToDo, match="no photo to train on"):
         training_samples(Dataset((member("a", weight=0.0),)), WOMAN, NOTHING_BESIDE, "prose", Recording())

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.stages.trials import trial
-from twinloop.stages.trial import Trial, checkpoint_steps
+from twinloop.domain.training_rules import checkpoint_steps
+from twinloop.stages.trial import Trial
 
 
 def walk(one: Trial) -> list[int]:

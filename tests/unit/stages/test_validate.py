@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -234,6 +235,30 @@ def test_other_pictures_of_the_same_name_stay(tmp_path: Path) -> None:
     assert (tmp_path / "rejected" / "IMG_0000.png").read_bytes() == b"older"
     sort_into([item(source / "IMG_0000.png", R)], folders(tmp_path))
     assert listing(tmp_path)["approved"] == ["IMG_0000.png"], "the copy of this very image is taken out"
+
+
+@pytest.mark.parametrize("damage", [lambda whole: whole[:40], lambda whole: whole[:40] + bytes(len(whole) - 40)])
+def test_a_damaged_copy_is_replaced_and_taken_out(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    image = tmp_path / "synthetic" / "a.png"
+    image.parent.mkdir()
+    fake_photo(image, seed=1)
+    for outcome in (A, A, R):
+        sort_into([item(image, outcome)], folders(tmp_path))
+        copy = tmp_path / ("approved" if outcome is A else "rejected") / "a.png"
+        assert copy.read_bytes() == image.read_bytes()
+        copy.write_bytes(damage(image.read_bytes()))
+    assert listing(tmp_path) == {"approved": [], "rejected": ["a.png"]}
+
+
+def test_a_changed_copy_that_can_be_read_stays(tmp_path: Path) -> None:
+    image = tmp_path / "synthetic" / "a.png"
+    image.parent.mkdir()
+    fake_photo(image, seed=1)
+    sort_into([item(image, A)], folders(tmp_path))
+    fake_photo(tmp_path / "approved" / "a.png", seed=2)
+    kept = (tmp_path / "approved" / "a.png").read_bytes()
+    sort_into([item(image, A)], folders(tmp_path))
+    assert len(listing(tmp_path)["approved"]) == 2 and (tmp_path / "approved" / "a.png").read_bytes() == kept
 
 
 def test_images_of_the_same_name_do_not_replace_each_other(tmp_path: Path) -> None:

@@ -321,7 +321,7 @@ def test_a_folder_that_cannot_be_written_into_is_told_before_the_work(
 def test_json_of_others_is_told_with_the_remedy(tmp_path: Path, foreign: str) -> None:
     path = tmp_path / "numbers.json"
     path.write_text(foreign)
-    with pytest.raises(StateError, match=r"numbers\.json does not hold what .*Error: .*\)\. Make them again\."):
+    with pytest.raises(StateError, match=r"numbers\.json does not hold what .* \(.+\)\. Make them again\."):
         read_as(path, lambda data: int(data["numbers"][0]), "Make them again.")
     path.write_text('{"numbers": [7]}')
     assert read_as(path, lambda data: int(data["numbers"][0])) == 7

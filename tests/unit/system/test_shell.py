@@ -29,6 +29,12 @@ def test_an_argument(monkeypatch: pytest.MonkeyPatch, argument: str, posix: str,
     assert shell.join(["--person", argument]) == f"--person {windows}"
 
 
+def test_an_argument_in_a_file_for_sh_is_quoted_alike_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    for windows in (False, True):
+        monkeypatch.setattr(shell, "WINDOWS", windows)
+        assert shell.quote_for_sh(r"C:\my $HOME") == r"'C:\my $HOME'"
+
+
 def test_what_windows_shells_leave_to_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "me"))

@@ -104,7 +104,13 @@ class BaseModel:
         return self.family.sampler_of(type(self._own_scheduler).__name__, self._own_scheduler.config)
 
     def use_sampler(self, name: str, spacing: str | None) -> None:
-        """Generate with another sampler, which diffusers calls a scheduler; "" = the model's own.
+        """Generate with another sampler from now on; arguments and errors as in `sampler`."""
+        chosen = self.sampler(name, spacing)
+        for pipeline in self._pipelines():
+            pipeline.scheduler = chosen
+
+    def sampler(self, name: str, spacing: str | None) -> Any:
+        """A sampler, which diffusers calls a scheduler, with the settings of the model's own; "" = that one.
 
         Args:
             spacing: as in `Family.scheduler`.
@@ -117,9 +123,7 @@ class BaseModel:
         made = getattr(diffusers, kind) if kind else type(own)
         if kind and own.config.get("rescale_betas_zero_snr"):
             check_ends_in_noise(name, made)
-        chosen = made.from_config(own.config, **changes) if kind or changes else own
-        for pipeline in self._pipelines():
-            pipeline.scheduler = chosen
+        return made.from_config(own.config, **changes) if kind or changes else own
 
     def offload(self, how: str) -> None:
         """Keep parts in main memory until they are needed: ``none``, ``model`` (whole parts), ``blocks`` (whole

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.base_files import find_base
@@ -22,7 +21,7 @@ from twinloop.families.gguf_files import SUFFIX, holds_packed_weights
 from twinloop.families.recognise import lora_suits
 from twinloop.families.single_files import read_header
 from twinloop.loras.dora import check_outputs
-from twinloop.loras.lora import MAGNITUDES
+from twinloop.loras.lora import HADA, MAGNITUDES, NO_LORA
 from twinloop.loras.whose import of_another_family
 from twinloop.ports import GenerationSettings
 
@@ -82,6 +81,8 @@ def _check_all_rescale(wanted: Wanted) -> None:
 def _check_worn(path: Path, wanted: Wanted) -> None:
     """As `check_lora`, and whether its layers go with the base's weights and can wait in main memory as asked for."""
     check_lora(path, wanted.family)
+    if any(f".{HADA}" in name for name in _shapes(path)):
+        raise ModelFileError(f"{path}: {NO_LORA}")
     if not holds_lokr(path):
         check_outputs(path, _shapes(path))
     if wanted.generation.offload == "sequential" and holds_lokr(path):
@@ -238,20 +239,6 @@ def check_redraws(family: Family) -> None:
         raise InputError(
             f"generation.face_detail: the family '{family.name}' cannot redraw a face, because {why}. "
             "Set generation.face_detail to 0."
-        )
-
-
-def check_steps(settings: GenerationSettings, scheduler: Mapping[str, Any]) -> None:
-    """Whether a scheduler with this configuration can take so few steps.
-
-    Raises:
-        InputError: it cannot.
-    """
-    # the times are stretched to end at a given one, which divides by zero where the first is the last
-    if settings.steps == 1 and scheduler.get("shift_terminal"):
-        raise InputError(
-            "generation.num_inference_steps: 1, but this base model's scheduler needs two steps at least: with one its"
-            " values are no numbers."
         )
 
 

@@ -25,11 +25,11 @@ from twinloop.adapters.diffusion.preflight import (
     check_rescales,
     check_sampler,
     check_size,
-    check_steps,
     no_photos,
 )
 from twinloop.adapters.diffusion.prompts import Shown, alike, join, placed
 from twinloop.adapters.diffusion.regions import GENERATED, REGIONAL, pays
+from twinloop.adapters.diffusion.sampler_steps import check_steps
 from twinloop.adapters.diffusion.source_photos import shown_photos, start_photo
 from twinloop.adapters.diffusion.weighted_prompts import WeightedPrompts
 from twinloop.adapters.generators.watch import Watch
@@ -64,7 +64,7 @@ class DiffusersGenerator:
         self._long_prompts, self._weighted_prompts = LongPrompts(self._base.prompts, notice), WeightedPrompts(notice)
         self._ahead: dict[Text, None] = {}
         """Texts of shots that are still to come, in order."""
-        self._told_of_compiling = False
+        self._told_of_compiling = self._told_of_guidance = False
 
     @property
     def fingerprint(self) -> str:
@@ -132,11 +132,11 @@ class DiffusersGenerator:
         """Whether this base model makes such images.
 
         Raises:
-            InputError: it does not, or not with this sampler or in so few steps.
+            InputError: it does not, or not with this sampler or in so few or so many steps.
         """
         check_sampler(settings, self._family)
         check_size(settings, self._base.size_step)
-        check_steps(settings, self._base.scheduler_config)
+        check_steps(settings, self._base.sampler(settings.scheduler, settings.timestep_spacing), self._family)
 
     def _check_sources(self, shots: Sequence[Shot]) -> None:
         if self._base.from_image is None and any(shot.source is not None for shot in shots):
@@ -193,6 +193,7 @@ class DiffusersGenerator:
         """LoRAs, scheduler and the places of parts as wanted; the trainer, which shares the base, may have changed them
         in between.
         """
+        self._tell_of_guidance(settings.guidance)
         own = [] if self._lora is None else [(self._lora, settings.lora_scale)]
         compiles = self._compiles(settings)
         if compiles:
@@ -202,6 +203,18 @@ class DiffusersGenerator:
         self._base.lora.wear([*own, *((Path(path), scale) for path, scale in settings.extra_loras)])
         self._base.use_sampler(settings.scheduler, settings.timestep_spacing)
         self._base.offload(settings.offload)
+
+    def _tell_of_guidance(self, guidance: float) -> None:
+        """Say once that the model takes no guidance, which only its own configuration tells."""
+        told = self._family.guidance
+        takes_none = (
+            bool(self._base.pipeline.config.get("is_distilled"))
+            if told.negative
+            else self._base.denoiser.config.get("guidance_embeds") is False
+        )
+        if takes_none and guidance > (told.off if told.negative else 0.0) and not self._told_of_guidance:
+            self._told_of_guidance = True
+            self._notice(f"generation.guidance_scale {guidance:g} does nothing here: this model takes no guidance.")
 
     @torch.no_grad()  # not inference_mode, as in `PromptEmbedder`: hooks move quantised layers
     def _from_text(self, shots: Sequence[Shot], settings: GenerationSettings, watch: Watch) -> dict[str, Tensor]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.preflight import Check
-from twinloop.adapters.trainers.lora.warm_start_file import check_start
+from twinloop.adapters.trainers.lora.warm_start_file import start_of
+from twinloop.domain.captions import of_the_class, parts_of
 from twinloop.domain.choices import HUBER_SCHEDULES
 from twinloop.domain.extras import OPTIMIZER_MODULES
 from twinloop.domain.training_rules import beyond_flow, clashes, told
@@ -27,15 +28,15 @@ if TYPE_CHECKING:
     from twinloop.adapters.diffusion.base_model import BaseModel
 
 
-def training_checks(settings: TrainingSettings, choice: BaseChoice, processes: int) -> Iterator[Check]:
-    """Looks whether optimizer, libraries and processes are there, each of which fails alone; PyTorch is imported only
-    where one of them asks for it.
+def training_checks(settings: TrainingSettings, family: Family, choice: BaseChoice, processes: int) -> Iterator[Check]:
+    """Looks whether the LoRA to begin from, optimizer, libraries and processes are there and fit, each of which fails
+    alone; PyTorch is imported only where one of them asks for it.
 
     Raises (on calling one of them):
         InputError, MissingExtra, ModelFileError: it cannot work; with the next step.
     """
     packed = choice.base.lower().endswith(SUFFIX)
-    yield lambda: check_start(settings)
+    yield lambda: start_of(settings, family)
     yield lambda: _check_adapter(settings, packed and holds_packed_weights(Path(choice.base)))
     if settings.blocks_to_swap:
         yield lambda: _check_swap(_place(choice).type, None if packed else choice.quantization)
@@ -180,3 +181,15 @@ def misfits(settings: TrainingSettings, family: Family) -> Iterator[InputError]:
         yield InputError(
             "training.output_preservation holds the class word against the trigger words; set person_trigger."
         )
+    elif settings.output_preservation and _says_the_class(settings):
+        yield InputError(
+            f"training.output_preservation keeps what the base makes of class_word ('{settings.class_word}'), and the"
+            f" trigger words '{settings.trigger}' are no more than that, so it would keep them from being learned."
+            " Change person_trigger or class_word."
+        )
+
+
+def _says_the_class(settings: TrainingSettings) -> bool:
+    """Whether the trigger says nothing beside the class, so that a caption of the class is one of the subject."""
+    words = ", ".join(parts_of(settings.trigger))
+    return of_the_class(words, settings.trigger, settings.class_word).casefold() == words.casefold()

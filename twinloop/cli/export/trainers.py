@@ -1,4 +1,6 @@
-"""``twinloop export kohya|ai-toolkit|onetrainer|simpletuner``: the dataset and a configuration for another trainer."""
+"""``twinloop export kohya|ai-toolkit|onetrainer|simpletuner|musubi-tuner``: the dataset and a configuration for another
+trainer.
+"""
 
 from __future__ import annotations
 

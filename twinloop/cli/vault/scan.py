@@ -32,6 +32,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="folders (or files) to take in; those scanned before are looked through again anyway",
     )
     add_vault(parser)
+    _add_what(parser)
+    _add_working(parser)
+
+
+def _add_what(parser: argparse.ArgumentParser) -> None:
+    """What is looked at, and with which models."""
     parser.add_argument(
         "--models-dir",
         metavar="DIR",
@@ -71,6 +77,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="PX",
         help="height from which faces are kept, in pixels of the photo (default: as in the last scan, else 40)",
     )
+
+
+def _add_working(parser: argparse.ArgumentParser) -> None:
+    """The processes that do it, and their limits."""
     parser.add_argument(
         "--workers",
         type=not_negative,

@@ -41,8 +41,11 @@ TRAINERS = {
     "ai-toolkit": Target("ai-toolkit", "dataset and configuration to train there", "ai-toolkit"),
     "onetrainer": Target("OneTrainer", "dataset and configuration to train there", "onetrainer"),
     "simpletuner": Target("SimpleTuner", "dataset and configuration to train there", "simpletuner"),
+    "musubi-tuner": Target("musubi-tuner", "Z-Image, Qwen-Image, FLUX.2: dataset and script", "musubi_tuner"),
 }
 TARGETS = {**PICTURES, **LORAS, **TRAINERS}
+BASES = {"musubi-tuner": "Tongyi-MAI/Z-Image"}
+"""Trainer -> a base model of its families, where it does not train the usual one."""
 
 
 def run(session: Session) -> None:
@@ -53,8 +56,10 @@ def run(session: Session) -> None:
         [Option(key, known.label, known.note) for key, known in TARGETS.items()],
         "did",
     )
-    source = _from_pictures if target in PICTURES else _from_lora if target in LORAS else _from_captions
-    given = source(session)
+    if target in TRAINERS:
+        given = _from_captions(session, target)
+    else:
+        given = _from_pictures(session) if target in PICTURES else _from_lora(session)
     output = session.new_path(f"export.{target}.output", "Write to:", TARGETS[target].output, questions.not_empty)
     session.run("Export", ["export", target, *given, "--output", output])
 
@@ -68,8 +73,10 @@ def _from_lora(session: Session) -> list[str]:
     return ["--lora", lora, "--trigger", questions.known_trigger(session, lora)]
 
 
-def _from_captions(session: Session) -> list[str]:
-    base = session.text("export.base", "Base model, as that program shall find it:", SDXL, questions.not_empty)
+def _from_captions(session: Session, target: str) -> list[str]:
+    key = f"export.{target}.base" if target in BASES else "export.base"
+    usual = BASES.get(target, SDXL)
+    base = session.text(key, "Base model, as that program shall find it:", usual, questions.not_empty)
     photos = questions.dataset(session)
     return ["--dataset", photos, "--person", questions.known_trigger(session, photos), "--base-model", base]
 

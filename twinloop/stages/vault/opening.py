@@ -59,16 +59,17 @@ def looked_into(root: Path, told: Callable[[str], object] | None = None) -> Iter
     """
     vault = Vault(root)
     record = ScanRecord.read(vault)
-    _keep_if_possible(vault, told)
+    decisions = _kept_if_possible(vault, told)
     with denied_within(vault.root, VAULT.instead), VaultCatalog(vault.catalog, reading=True) as catalog:
-        yield OpenVault(vault, catalog, DecisionLog(vault.decisions, reading=True), record)
+        yield OpenVault(vault, catalog, decisions, record)
 
 
-def _keep_if_possible(vault: Vault, told: Callable[[str], object] | None) -> None:
+def _kept_if_possible(vault: Vault, told: Callable[[str], object] | None) -> DecisionLog:
+    """The decisions, read again only where a promise among them was kept just now."""
     decisions = DecisionLog(vault.decisions, reading=True)
     promised = unkept(decisions)
     if not promised:
-        return
+        return decisions
     try:
         with open_vault(vault.root):
             pass
@@ -77,3 +78,5 @@ def _keep_if_possible(vault: Vault, told: Callable[[str], object] | None) -> Non
             if told is not None:
                 called = Promise.of(made, decisions).person.called
                 told(f"{called} is to be forgotten, and may still be in what is shown: {error}")
+        return decisions
+    return DecisionLog(vault.decisions, reading=True)

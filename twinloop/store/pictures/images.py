@@ -16,17 +16,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
-from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from twinloop.domain.faces import ImageArray
 from twinloop.errors import InputError, UnreadableImage
 from twinloop.store.pictures import raw
 from twinloop.store.pictures.cicp import remember_code_points
 from twinloop.store.pictures.colours import to_srgb
+from twinloop.store.pictures.deep_grey import GreyScale, is_deep, strips, to_8_bits
 from twinloop.store.pictures.provenance import is_marked_synthetic
 from twinloop.store.pictures.raw_pairs import without_pairs
 from twinloop.store.pictures.signatures import what_else
+from twinloop.store.pictures.tiffs import as_meant, readable, teach_pillow, unread_kind
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
 """Pillow's names. JPEG takes the MPO of iPhones and Samsungs in: a JPEG with further pictures behind the first, which
@@ -38,11 +39,6 @@ SUFFIXES = raw.SUFFIXES.union(
 MAX_PIXELS = 178_956_970
 """Where Pillow, too, sees a decompression bomb: half a gigabyte as RGB."""
 MAX_BYTES = 512 << 20
-Box = tuple[int, int, int, int]
-"""Left, top, right, bottom, in pixels."""
-
-_STRIP = 1 << 20
-"""Pixels that are computed with at a time."""
 
 _TIFF, _RAW_HEAD = (b"II*\0", b"MM\0*"), 16
 """What most raw photos and no other formats than TIFF begin with; bytes that tell the other raw ones."""
@@ -177,7 +173,7 @@ def opened_image(data: bytes) -> Iterator[Image.Image]:
     """
     if not data:
         raise UnreadableImage("is empty")
-    _enable_heif()
+    _enable_formats()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -192,7 +188,7 @@ def opened_image(data: bytes) -> Iterator[Image.Image]:
         raise UnreadableImage(f"has more than {MAX_PIXELS:,} pixels, more than this tool opens") from error
     except UnidentifiedImageError as error:
         # Pillow's own text holds a memory address, and what is written down must be the same in every run
-        raise UnreadableImage(what_else(data)) from error
+        raise UnreadableImage(_why_unknown(data)) from error
     except MemoryError as error:
         raise UnreadableImage("needs more memory to decode than this program may take") from error
     except DECODER_ERRORS as error:
@@ -201,16 +197,23 @@ def opened_image(data: bytes) -> Iterator[Image.Image]:
         ) from error
 
 
+def _why_unknown(data: bytes) -> str:
+    kind = unread_kind(data)
+    return what_else(data) if kind is None else f"is {kind}, which is not read: save it as RGB of 8 or 16 bits a colour"
+
+
 def _opened(data: bytes) -> Image.Image:
     # asked first: to Pillow a raw photo is the thumbnail in it
-    return raw.open_raw(data, MAX_PIXELS) if raw.is_raw(data) else Image.open(io.BytesIO(data), formats=FORMATS)
+    if raw.is_raw(data):
+        return raw.open_raw(data, MAX_PIXELS)
+    return readable(Image.open(io.BytesIO(data), formats=FORMATS), data)
 
 
 def decoded(image: Image.Image) -> ImageArray:
     """The pixels of an opened image (uint8 HxWx3 RGB, upright), at full size or at the one it was drafted to."""
     whole = upright_rgb(image)
     pixels = np.empty((whole.height, whole.width, 3), np.uint8)
-    for box in _strips(whole):
+    for box in strips(whole):
         pixels[box[1] : box[3]] = np.asarray(whole.crop(box))
     pixels.setflags(write=False)
     return pixels
@@ -219,8 +222,9 @@ def decoded(image: Image.Image) -> ImageArray:
 def upright_rgb(image: Image.Image) -> Image.Image:
     """The same as a picture: a quarter of a large one can be had without ever holding all of it twice."""
     image.load()
-    upright = _upright(image)
-    return _to_rgb(to_srgb(_inverted(upright) if _is_negative(image) else upright))
+    scale, turn, meant = GreyScale.of(image), turn_of(image), as_meant(image)
+    picture = to_srgb(meant if turn is None else meant.transpose(turn))
+    return to_8_bits(picture, scale).convert("RGB") if is_deep(picture) else _to_rgb(picture)
 
 
 def upright_size(data: bytes) -> tuple[int, int]:
@@ -266,7 +270,7 @@ def stored_orientation(file: BinaryIO) -> int | None:
     """How the picture that a file stores is turned upright, 1 to 8 as EXIF has it; 1 where nothing readable says so;
     None of a raw photo that cannot be opened.
     """
-    _enable_heif()
+    _enable_formats()
     try:
         file.seek(0)
         head = file.read(_RAW_HEAD)
@@ -288,24 +292,7 @@ def stored_orientation(file: BinaryIO) -> int | None:
     return said if isinstance(said, int) and 1 <= said <= 8 else 1
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    turn = turn_of(image)
-    return image if turn is None else image.transpose(turn)
-
-
-def _is_negative(image: Image.Image) -> bool:
-    """Whether 0 stands for white, and Pillow leaves it so: it inverts 8 bits only."""
-    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
-    return image.mode == "I;16" and tags.get(ExifTags.Base.PhotometricInterpretation) == 0
-
-
-def _inverted(image: Image.Image) -> Image.Image:
-    return image.point(lambda value: value * -1 + 65535)
-
-
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        return _deep_grey(image).convert("RGB")
     if image.mode in ("RGB", "L") and "transparency" in image.info:  # one colour of the file stands for none
         image = image.convert("RGBA")
     if image.mode in ("RGBA", "LA", "PA") or (image.mode == "P" and "transparency" in image.info):
@@ -313,54 +300,23 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _strips(image: Image.Image) -> Iterator[Box]:
-    """Whole rows, one strip below the other: what is computed with a large picture needs many times its memory."""
-    rows = max(1, _STRIP // image.width)
-    for top in range(0, image.height, rows):
-        yield 0, top, image.width, min(top + rows, image.height)
-
-
 def _on_white(image: Image.Image) -> Image.Image:
     whole = Image.new("RGB", image.size)
-    for box in _strips(image):
+    for box in strips(image):
         layered = image.crop(box).convert("RGBA")
         white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
         whole.paste(Image.alpha_composite(white, layered).convert("RGB"), box)
     return whole
 
 
-def _deep_grey(image: Image.Image) -> Image.Image:
-    """Greys of more than 8 bits.
-
-    16-bit ones are scaled by their format's range, so that exposure stays what it was; 32-bit ones do not say their
-    range: it is the smallest usual one that holds them."""
-    usual = (
-        (65535.0,)
-        if image.mode.startswith("I;16")
-        else (255.0, 65535.0)
-        if image.mode == "I"
-        else (1.0, 255.0, 65535.0)
-    )
-    highest = max(float(_greys(image, box).max()) for box in _strips(image))
-    top = next((limit for limit in usual if highest <= limit), highest)
-    whole = Image.new("L", image.size)
-    for box in _strips(image):
-        scaled = np.clip(_greys(image, box) / top * 255.0, 0, 255).astype(np.uint8)
-        whole.paste(Image.fromarray(scaled), box)
-    return whole
+_formats_ready = False
 
 
-def _greys(image: Image.Image, box: Box) -> npt.NDArray[np.float64]:
-    return np.nan_to_num(np.asarray(image.crop(box), dtype=np.float64))
-
-
-_heif_ready = False
-
-
-def _enable_heif() -> None:
-    global _heif_ready
-    if not _heif_ready:
+def _enable_formats() -> None:
+    global _formats_ready
+    if not _formats_ready:
         import pillow_heif
 
         pillow_heif.register_heif_opener()
-        _heif_ready = True
+        teach_pillow()
+        _formats_ready = True

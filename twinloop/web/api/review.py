@@ -8,11 +8,13 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
+from twinloop.domain.json_fields import count, entry, entry_or, table, text
 from twinloop.domain.records import Dataset
 from twinloop.domain.verdicts import Outcome
 from twinloop.errors import InputError, NothingToDo
 from twinloop.stages.nearest import MeasuredPhotos
 from twinloop.stages.review import Review, finish, say, to_look_at, wanted
+from twinloop.store.atomic import read_as
 from twinloop.store.run.catalog import Catalog
 from twinloop.store.run.workspace import GENERATION_METADATA, Workspace
 from twinloop.web.api.shared import Sent, TheSite, made, private
@@ -33,8 +35,8 @@ def images(run: str, iteration: int, site: TheSite) -> dict[str, Any]:
     space = site.run(run)
     verdicts = _verdicts(space, iteration)
     review = Review.read(space.review(iteration), iteration)
-    prompts = {item["file"]: item for item in _made(space, iteration)}
-    settings = recorded(space.run_record).get("settings", {})
+    prompts = _made(space, iteration)
+    settings = read_as(space.run_record, lambda data: entry_or(data, "settings", table, {}), read=recorded)
     return {
         "run": run,
         "iteration": iteration,
@@ -56,17 +58,30 @@ def images(run: str, iteration: int, site: TheSite) -> dict[str, Any]:
 def _verdicts(space: Workspace, iteration: int) -> list[dict[str, Any]]:
     if not space.verdicts(iteration).exists():
         raise NothingToDo(f"Round {iteration} has no verdicts yet.")
-    return to_look_at(recorded(space.verdicts(iteration))["verdicts"])
+    return to_look_at(read_as(space.verdicts(iteration), _looked_at, read=recorded))
+
+
+def _looked_at(data: Any) -> list[dict[str, Any]]:
+    """Verdicts as they lie in the file; only what the page itself asks of them is checked, for each thumbnail anew."""
+    found: list[dict[str, Any]] = entry(data, "verdicts", list)
+    for item in found:
+        entry(item, "image", text)
+        entry_or(item, "sha256", text, "")
+    return found
 
 
 def _given_up(space: Workspace, iteration: int) -> int:
-    return int(recorded(space.verdicts(iteration)).get("rejected_early", 0))
+    return read_as(space.verdicts(iteration), lambda data: entry_or(data, "rejected_early", count, 0), read=recorded)
 
 
-def _made(space: Workspace, iteration: int) -> list[dict[str, Any]]:
+def _made(space: Workspace, iteration: int) -> dict[str, dict[str, Any]]:
+    """What is on record of the images' making, by their names; nothing where they were made by hand."""
     metadata = space.synthetic(iteration) / GENERATION_METADATA
-    found: list[dict[str, Any]] = recorded(metadata)["images"] if metadata.exists() else []
-    return found
+    return read_as(metadata, _by_file, read=recorded) if metadata.exists() else {}
+
+
+def _by_file(data: Any) -> dict[str, dict[str, Any]]:
+    return {entry(item, "file", text): dict(item) for item in entry(data, "images", list)}
 
 
 class Opinions(Sent):
@@ -109,7 +124,7 @@ def nearest(run: str, iteration: int, image: str, site: TheSite, count: int = 3)
     sha256 = next((item["sha256"] for item in _verdicts(space, iteration) if item["image"] == image), None)
     if sha256 is None:
         raise InputError(f"No image {image} in round {iteration}.")
-    fingerprint = str(recorded(space.run_record).get("observer", ""))
+    fingerprint = read_as(space.run_record, lambda data: entry_or(data, "observer", text, ""), read=recorded)
     with Catalog(space.catalog, reading=True) as catalog:
         made_one = catalog.get(sha256, fingerprint)
         found = _measured(space, catalog, fingerprint).nearest(made_one, min(count, 12)) if made_one is not None else ()
@@ -127,7 +142,7 @@ def _measured(space: Workspace, catalog: Catalog, fingerprint: str) -> MeasuredP
         kept = _read.get(space.root)
         if kept is None or kept[0] != known_by:
             _read.clear()  # of one run only: what tells faces apart is not heaped up
-            photos = Dataset.from_json(recorded(space.dataset(0))).real
+            photos = read_as(space.dataset(0), Dataset.from_json, read=recorded).real
             kept = _read[space.root] = known_by, MeasuredPhotos(photos, catalog, fingerprint)
         return kept[1]
 
@@ -150,7 +165,7 @@ def made_picture(
 @router.get("/photo")
 def photo(run: str, sha256: str, site: TheSite, size: int = 256) -> Response:
     """One real photo of the run's dataset, by its content."""
-    members = Dataset.from_json(recorded(site.run(run).dataset(0))).members
+    members = read_as(site.run(run).dataset(0), Dataset.from_json, read=recorded).members
     found = next((member for member in members if member.sha256 == sha256), None)
     if found is None:
         raise InputError("No such photo in this run's dataset.")

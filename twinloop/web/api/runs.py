@@ -6,24 +6,25 @@ import contextlib
 import html
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count as numbers
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Response
 
 from twinloop import steps
 from twinloop.config import Settings, load_settings
+from twinloop.domain.json_fields import entry, entry_or, list_of, table, text, whole
 from twinloop.domain.shots import Shot
 from twinloop.errors import ConfigError, InputError, NothingToDo, StateError
 from twinloop.report.answer import better_than_v1
 from twinloop.report.reading import read_versions
 from twinloop.stages import review as reviewing
 from twinloop.stages.pick import picked
-from twinloop.store.atomic import read_object
+from twinloop.store.atomic import read_as, read_object
 from twinloop.store.lock import holder
 from twinloop.store.models.lora_file import kohya_path
 from twinloop.store.run.found_run import found_run
@@ -33,6 +34,7 @@ from twinloop.web.pictures import picture
 from twinloop.web.recorded import recorded
 from twinloop.web.site import Site
 
+T = TypeVar("T")
 router = APIRouter()
 REPORT_POLICY = (
     "sandbox allow-scripts allow-modals allow-popups; default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
@@ -64,14 +66,13 @@ def overview(site: TheSite, jobs: TheJobs) -> dict[str, Any]:
 
 
 def _summary(name: str, space: Workspace, jobs: TheJobs, begun_by: Mapping[Path, str]) -> dict[str, Any]:
-    history = _json(space.history)
-    settings = _json(space.run_record).get("settings", {})
+    history, settings = _history(space), _settings(space)
     job, held = jobs.of(name), holder(space.root)
     return {
         "run": name,
         "person": history.get("person") or settings.get("person_name", ""),
         "waiting": _waiting(space, history, settings),
-        "rounds": len(history.get("iterations", [])),
+        "rounds": len(history["iterations"]),
         "best": history.get("best_version"),
         "gaps_left": history.get("gaps_left"),
         "stop": history.get("stop"),
@@ -84,7 +85,7 @@ def _summary(name: str, space: Workspace, jobs: TheJobs, begun_by: Mapping[Path,
 
 def _waiting(space: Workspace, history: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
     """The round that waits for a person's review, as the files say: whoever started the run, and since whenever."""
-    number = len(history.get("iterations", [])) + 1
+    number = len(history["iterations"]) + 1
     if history.get("stop") is not None or not reviewing.wanted(settings.get("review", "never"), number):
         return None
     if not space.verdicts(number).exists() or space.dataset(number).exists():
@@ -134,8 +135,8 @@ def _fits(config: Path, space: Workspace) -> bool:
         settings = load_settings(config)
     except (InputError, ConfigError):
         return False
-    begun = _json(space.run_record).get("settings")
-    return isinstance(begun, Mapping) and steps.same_settings(settings, begun)
+    begun = _settings(space)
+    return bool(begun) and steps.same_settings(settings, begun)
 
 
 def _output_dir(config: Mapping[str, Any]) -> str | None:
@@ -154,26 +155,59 @@ def _json(path: Path) -> dict[str, Any]:
 def run(run: str, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
     """One run: its rounds with figures and intervals, its LoRAs, its panel."""
     space = site.run(run)
-    history = _json(space.history)
-    panel = _json(space.panel).get("shots", [])
-    versions = [lora["version"] for lora in history.get("loras", [])]
+    history, panel = _history(space), _look(space.panel, _shots) or ()
+    versions = [lora["version"] for lora in history["loras"]]
     found = found_run(space.root)
     return {
         **_summary(run, space, jobs, _begun_by(site, [space], site.configs())),
-        "iterations": history.get("iterations", []),
-        "loras": history.get("loras", []),
-        "scores": history.get("panel", []),
-        "against_v1": history.get("best_against_v1", {}),
+        "iterations": history["iterations"],
+        "loras": history["loras"],
+        "scores": history["panel"],
+        "against_v1": history["best_against_v1"],
         "better_than_v1": _better_than_v1(space),
         "picked": picked(found),
         "final_files": {
             name: site.show(path) if path.is_file() else None
             for name, path in (("lora", found.final_lora), ("kohya", kohya_path(found.final_lora)))
         },
-        "panel": [{"number": number, "prompt": Shot.from_json(item).prompt} for number, item in enumerate(panel)],
+        "panel": [{"number": number, "prompt": shot.prompt} for number, shot in enumerate(panel)],
         "panel_versions": [version for version in versions if space.panel_images(version).is_dir()],
         "reviews": list(takewhile(lambda number: space.verdicts(number).exists(), numbers(1))),
     }
+
+
+def _history(space: Workspace) -> dict[str, Any]:
+    """What the run has done so far, as the page shows it; nothing where there is none yet, or a damaged file."""
+    return _look(space.history, _done) or _done({})
+
+
+def _done(data: Any) -> dict[str, Any]:
+    versions = entry_or(data, "loras", list_of(table), ())
+    for lora in versions:
+        entry(lora, "version", whole)
+    return {
+        **data,
+        "iterations": list(entry_or(data, "iterations", list_of(table), ())),
+        "loras": list(versions),
+        "panel": list(entry_or(data, "panel", list_of(table), ())),
+        "best_against_v1": entry_or(data, "best_against_v1", table, {}),
+    }
+
+
+def _settings(space: Workspace) -> Mapping[str, Any]:
+    """Those that the run was begun with; {} as `_history`."""
+    return _look(space.run_record, lambda data: entry_or(data, "settings", table, {})) or {}
+
+
+def _shots(data: Any) -> tuple[Shot, ...]:
+    return entry_or(data, "shots", list_of(Shot.from_json), ())
+
+
+def _look(path: Path, parse: Callable[[Any], T]) -> T | None:
+    """What a record says; None where there is none yet, or a damaged file, or somebody else's."""
+    with contextlib.suppress(InputError, StateError):
+        return read_as(path, parse, read=recorded)
+    return None
 
 
 def _better_than_v1(space: Workspace) -> str | None:
@@ -188,13 +222,17 @@ def _better_than_v1(space: Workspace) -> str | None:
 def panel_picture(run: str, version: int, number: int, site: TheSite, size: int = 256) -> Response:
     """The panel's image of one prompt by one version."""
     space = site.run(run)
-    metadata = _json(space.panel_images(version) / GENERATION_METADATA).get("images", [])
+    metadata = _look(space.panel_images(version) / GENERATION_METADATA, _files) or ()
     if not 0 <= number < len(metadata):
         raise NothingToDo(f"v{version} has no panel image number {number}.")
-    item = metadata[number]
-    return made(
-        picture(space.panel_images(version) / Path(item["file"]).name, size, item.get("sha256")), by_content=False
-    )
+    file, sha256 = metadata[number]
+    return made(picture(space.panel_images(version) / Path(file).name, size, sha256), by_content=False)
+
+
+def _files(data: Any) -> tuple[tuple[str, str | None], ...]:
+    """Name and sha256 of each image on record."""
+    found = entry_or(data, "images", list_of(table), ())
+    return tuple((entry(item, "file", text), entry_or(item, "sha256", text, None)) for item in found)
 
 
 @router.get("/run/samples")

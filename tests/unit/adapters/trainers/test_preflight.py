@@ -23,6 +23,7 @@ from twinloop.adapters.trainers.preflight import check_fits, check_on_base, trai
 from twinloop.errors import InputError, MissingExtra  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
+SDXL = FAMILIES["sdxl"]
 CPU = BaseChoice("base", "cpu")
 
 
@@ -45,14 +46,30 @@ def test_what_cannot_work(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(error, match=words):
-        look_at_all(training_checks(replace(TRAINING, **changes), CPU, processes))
+        look_at_all(training_checks(replace(TRAINING, **changes), SDXL, CPU, processes))
 
 
 def test_a_trigger_of_spaces_is_none() -> None:
     asked = replace(TRAINING, output_preservation=0.5)
-    check_fits(replace(asked, trigger="ohwx ana"), FAMILIES["sdxl"])
+    check_fits(replace(asked, trigger="ohwx ana"), SDXL)
     with pytest.raises(InputError, match="set person_trigger"):
-        check_fits(replace(asked, trigger="  "), FAMILIES["sdxl"])
+        check_fits(replace(asked, trigger="  "), SDXL)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "word", "fits"),
+    [
+        ("ohwx woman", "woman", True),
+        ("woman", "person", True),
+        ("Woman", "woman", False),
+        ("ohwx person", "ohwx person", False),
+    ],
+)
+def test_a_trigger_that_is_the_class_is_not_held_against_it(trigger: str, word: str, fits: bool) -> None:
+    asked = replace(TRAINING, output_preservation=0.5, trigger=trigger, class_word=word)
+    with nullcontext() if fits else pytest.raises(InputError, match="Change person_trigger or class_word"):
+        check_fits(asked, SDXL)
+    check_fits(replace(asked, output_preservation=0.0), SDXL)
 
 
 @pytest.mark.parametrize(("quantization", "problem"), [("nf4", True), ("int8", False), (None, False)])
@@ -64,24 +81,24 @@ def test_blocks_of_4_bits_are_not_swapped(
     monkeypatch.setattr(compute, "choose_compute", lambda *_: gpu)
     settings = replace(TRAINING, blocks_to_swap=1)
     with pytest.raises(InputError, match=r'does not go with "quantization": "nf4"') if problem else nullcontext():
-        look_at_all(training_checks(settings, BaseChoice("base", "cuda", quantization=quantization), 1))
-    look_at_all(training_checks(settings, BaseChoice("z.gguf", "cuda", quantization=quantization), 1))
+        look_at_all(training_checks(settings, SDXL, BaseChoice("base", "cuda", quantization=quantization), 1))
+    look_at_all(training_checks(settings, SDXL, BaseChoice("z.gguf", "cuda", quantization=quantization), 1))
 
 
 def test_more_blocks_than_there_are(full_base: Path) -> None:
-    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
     gpu = replace(base, compute=replace(base.compute, device=torch.device("cuda")))
     check_on_base(replace(TRAINING, blocks_to_swap=4), gpu)
     with pytest.raises(InputError, match=r"blocks_to_swap: 5, but this model has 4 blocks"):
         check_on_base(replace(TRAINING, blocks_to_swap=5), gpu)
-    trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
     for ask in (lambda asked: check_on_base(asked, base), lambda asked: trainer.forecast(asked, 3)):
         with pytest.raises(InputError, match="does nothing"):
             ask(replace(TRAINING, blocks_to_swap=1))
 
 
 def test_a_dora_is_not_trained_on_packed_weights(full_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
     check_on_base(replace(TRAINING, adapter="dora"), base)
     monkeypatch.setattr("twinloop.adapters.diffusion.quantised.model.is_packed", lambda model: True)
     check_on_base(replace(TRAINING, adapter="lokr"), base)
@@ -90,7 +107,7 @@ def test_a_dora_is_not_trained_on_packed_weights(full_base: Path, monkeypatch: p
 
 
 def test_what_can() -> None:
-    look_at_all(training_checks(replace(TRAINING, blocks_to_swap=0), CPU, 2))
+    look_at_all(training_checks(replace(TRAINING, blocks_to_swap=0), SDXL, CPU, 2))
     look_at_all(
-        training_checks(replace(TRAINING, optimizer="adafactor", batch_size=1, gradient_accumulation=3), CPU, 3)
+        training_checks(replace(TRAINING, optimizer="adafactor", batch_size=1, gradient_accumulation=3), SDXL, CPU, 3)
     )

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.hevc import heic, write_hevc
 from tests.helpers.videos import lay_on_its_side, write_video
 from twinloop.adapters.videos.decoder import CvVideo
 from twinloop.errors import UnreadableImage
+from twinloop.store.pictures.images import decode
 
 
 def stripes(count: int) -> list[np.ndarray]:
@@ -47,6 +49,30 @@ def test_a_video_that_lies_on_its_side_is_turned(tmp_path: Path) -> None:
     assert picture is not None and picture.shape == (64, 48, 3)
     assert picture[4, 24, 0] > 200 and picture[4, 24, 2] < 60  # what was on the left is on top
     assert abs(int(picture[60, 24, 0]) - int(picture[60, 24, 2])) < 20
+
+
+FILMED = [(0.7, 0.7, 0.7), (0.58, 0.58, 0.58), (0.5, 0.4, 0.36), (0.45, 0.4, 0.38), (0.48, 0.5, 0.45), (0.4, 0.45, 0.5)]
+"""Colours as a stream has them, 0..1: greys, skin in light and shade, a green and a blue. How vivid ones that sRGB
+lacks are brought into it differs.
+"""
+
+
+@pytest.mark.parametrize("primaries, transfer, matrix", [(1, 1, 1), (12, 1, 1), (9, 16, 9), (9, 18, 9), (12, 18, 9)])
+def test_colours_and_hdr_of_a_film_are_those_of_a_still(
+    tmp_path: Path, primaries: int, transfer: int, matrix: int
+) -> None:
+    """BT.709 and P3, HDR10 (PQ), and HLG as iPhones film it."""
+    stripes = np.repeat(np.round(np.array(FILMED) * 65535).astype(np.uint16)[None], 16, axis=1).repeat(64, axis=0)
+    still = heic(stripes, primaries, transfer, matrix)
+    with CvVideo(write_hevc(tmp_path / "a.mp4", still)) as video:
+        assert video.advance() is not None
+        frame = video.picture()
+    assert frame is not None and frame.shape == stripes.shape
+    seen, wanted = (picture[32, 8::16].astype(int) for picture in (frame, decode(still)))
+    assert np.abs(seen - wanted).max() <= 16
+    if transfer in (16, 18):
+        as_it_is_stored = np.array(FILMED) * 255
+        assert np.abs(seen - as_it_is_stored).max() > 40
 
 
 def test_a_file_without_its_index_is_no_video(tmp_path: Path) -> None:

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from tests.functional.console import ROOT, interpreter
 from twinloop.domain.faces import ImageArray
 from twinloop.errors import InputError, UnreadableImage
-from twinloop.store.pictures import images
+from twinloop.store.pictures import deep_grey, images
 from twinloop.store.pictures.images import decode, find_images, load_image, upright_size
+from twinloop.store.pictures.photo_file import decode_small
 
 ORIENTATION = 0x0112
 WHITE_IS_ZERO = (262, 0)
@@ -72,7 +73,7 @@ def test_orientation_is_applied_exactly_once(kind: str, orientation: int) -> Non
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_heic_is_not_turned_twice(orientation: int) -> None:
     """HEIC carries the turn in its own box and, as a copy, in EXIF."""
-    images._enable_heif()
+    images._enable_formats()
     upright = picture()
     data = written(stored_as(orientation, upright), "HEIF", orientation, quality=95)
     assert near(decode(data), upright)
@@ -80,7 +81,7 @@ def test_heic_is_not_turned_twice(orientation: int) -> None:
 
 def test_heic_is_opened_by_the_product_itself(tmp_path: Path) -> None:
     """In a process of its own: here other tests may have registered the opener."""
-    images._enable_heif()
+    images._enable_formats()
     (tmp_path / "a.heic").write_bytes(written(picture(), "HEIF"))
     code = (
         "import sys, pathlib; from twinloop.store.pictures import images;"
@@ -189,7 +190,7 @@ def test_strip_by_strip_a_picture_becomes_what_it_does_at_once(
     kind: str, strip: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A large one would need many times its memory at once."""
-    monkeypatch.setattr(images, "_STRIP", strip)
+    monkeypatch.setattr(deep_grey, "_STRIP", strip)
     random = np.random.default_rng(0)
     if kind.startswith("I;16"):
         data = random.integers(0, 65536, (H, W)).astype("<u2" if kind == "I;16" else ">u2").tobytes()
@@ -247,6 +248,39 @@ def test_a_scan_in_cmyk_keeps_light_and_dark() -> None:
     buffer = io.BytesIO()
     Image.fromarray(picture()).convert("CMYK").save(buffer, "JPEG", quality=95)
     assert near(decode(buffer.getvalue()), picture(), 25)
+
+
+def test_inks_as_photoshop_writes_them_keep_their_colours() -> None:
+    """YCCK: luma and chroma of the inverted inks, which Adobe's marker tells."""
+    inks = Image.fromarray(255 - picture()).convert("YCbCr")
+    stored = np.dstack([np.asarray(inks), np.full((H, W), 255, np.uint8)])  # no black
+    buffer = io.BytesIO()
+    Image.frombytes("CMYK", (W, H), (255 - stored).tobytes()).save(buffer, "JPEG", quality=98)
+    data = bytearray(buffer.getvalue())
+    transform = data.index(b"Adobe") + 11
+    assert data[transform] == 0
+    data[transform] = 2
+    assert near(decode(bytes(data)), picture(), 3)
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_thumbnail_in_the_file_turns_nothing(orientation: int) -> None:
+    """It has an orientation of its own, and may show what the picture was before it was edited."""
+    stored = stored_as(orientation, picture())
+    buffer = io.BytesIO()
+    Image.fromarray(255 - stored).resize((16, 16)).save(buffer, "JPEG")
+    small, (begin, after) = buffer.getvalue(), (26, 68)
+    short, long = "<HHIHH", "<HHII"
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + struct.pack(short, ORIENTATION, 3, 1, orientation, 0)
+    exif += struct.pack("<IH", begin, 3) + struct.pack(short, ORIENTATION, 3, 1, 1, 0)
+    exif += struct.pack(long, 0x201, 4, 1, after) + struct.pack(long, 0x202, 4, 1, len(small)) + bytes(4) + small
+    data = written(stored, "JPEG", quality=98)
+    data = data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:]
+    with Image.open(io.BytesIO(data)) as opened:
+        thumbnail = opened.getexif().get_ifd(ExifTags.IFD.IFD1)
+        assert thumbnail[0x202] == len(small) and exif[6 + after :] == small
+    for seen in (decode(data), decode_small(data, 1280).small):
+        assert near(seen, picture())
 
 
 def test_every_fixture_is_read_or_refused_with_a_reason(fixtures: Path) -> None:

@@ -6,7 +6,7 @@ silence, and it knows FLUX.1 at its real size only.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +27,32 @@ from twinloop.store.models.lora_file import header_texts
 _ENCODERS = "text_encoders."
 """ComfyUI's."""
 _DOWN, _UP, LENGTHS = ".lora_A.weight", ".lora_B.weight", ".lora_magnitude_vector"
+_PROJECTION = ".text_projection"
+_ATTENTION = ".self_attn.q_proj"
 _OF_DIFFUSERS = (_DOWN, _UP, ".lora_B.bias", LENGTHS, f"{LENGTHS}.weight")
 
 
 def is_of_diffusers(names: Iterable[str], family: Family) -> bool:
     """Whether all tensors bear diffusers' own names for the family, whose ranks and alphas are in the header, and none
-    is missing.
+    is missing; nor is one of those that `with_projections` looks after, or that diffusers would rename.
+
+    Args:
+        names: in the order of the file.
     """
     components, all_names = (f"{family.denoiser}.", ENCODER), [*names]
-    return not _lack_lengths(all_names) and all(
-        name.startswith(components) and name.endswith(_OF_DIFFUSERS) for name in all_names
-    )
+    if any(f"{_PROJECTION}." in name for name in all_names) or _taken_for_old(all_names) or _lack_lengths(all_names):
+        return False
+    return all(name.startswith(components) and name.endswith(_OF_DIFFUSERS) for name in all_names)
+
+
+def _taken_for_old(names: Sequence[str]) -> bool:
+    """Whether diffusers renames a layer's lengths, so that they fit nowhere and no error tells.
+
+    It takes a file whose first tensor is no lora_A for an old one, in which ``to_out`` lacked the number behind it;
+    FLUX.2's single blocks have none. safetensors puts wider numbers first, so that lengths in float32 come before pairs
+    in float16.
+    """
+    return bool(names) and _DOWN not in names[0] and any(f".to_out{LENGTHS}" in name for name in names)
 
 
 def _lack_lengths(names: Collection[str]) -> bool:
@@ -106,6 +121,50 @@ def with_peft_lengths(path: Path, tensors: Mapping[str, Tensor], pipeline: Any) 
         norms = both_norms(layer, tensors[f"{stem}{_DOWN}"], up, 1.0, _place(layer))
         made[name] = _as_peft_has_it(norms.for_peft(tensors[name]) if name in tensors else norms.adapted, up)
     return made
+
+
+def with_projections(tensors: Mapping[str, Tensor], pipeline: Any) -> dict[str, Tensor]:
+    """The same, so that diffusers loads the projection after a text encoder, which it does where all of the encoder has
+    one rank and its attentions are adapted, too: ranks are filled up with zeros, and an attention that changes nothing
+    is added. It takes the ranks from the attentions alone.
+
+    Args:
+        tensors: as `by_own_names` makes them.
+    """
+    made = dict(tensors)
+    for stem in [name.removesuffix(_DOWN) for name in tensors if name.endswith(f"{_PROJECTION}{_DOWN}")]:
+        component = stem.removesuffix(_PROJECTION)
+        encoder = getattr(pipeline, component, None)
+        downs = [name for name in tensors if name.startswith(f"{component}.") and name.endswith(_DOWN)]
+        ranks = {len(tensors[name]) for name in downs}
+        if downs == [f"{stem}{_DOWN}"] and encoder is not None:
+            made |= _idle(component, encoder, tensors[downs[0]])
+        for name in downs if len(ranks) > 1 else ():
+            up = name.removesuffix(_DOWN) + _UP
+            if up in tensors:
+                made[name], made[up] = _of_rank(max(ranks), tensors[name], tensors[up])
+    return made
+
+
+def _idle(component: str, encoder: Any, like: Tensor) -> dict[str, Tensor]:
+    """A pair of zeros for an attention of the encoder, of this pair's rank."""
+    found = ((name, layer) for name, layer in encoder.named_modules() if name.endswith(_ATTENTION))
+    name, layer = next(found, ("", None))
+    if layer is None:
+        return {}
+    bare = getattr(layer, "base_layer", layer)
+    stem = f"{component}.{name}"
+    return {
+        f"{stem}{_DOWN}": like.new_zeros(len(like), bare.in_features),
+        f"{stem}{_UP}": like.new_zeros(bare.out_features, len(like)),
+    }
+
+
+def _of_rank(rank: int, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
+    return (
+        torch.cat([down, down.new_zeros(rank - len(down), *down.shape[1:])]),
+        torch.cat([up, up.new_zeros(len(up), rank - up.shape[1], *up.shape[2:])], dim=1),
+    )
 
 
 def _layer(model: Any, path: str) -> Any:

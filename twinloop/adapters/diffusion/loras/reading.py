@@ -13,13 +13,20 @@ from torch import Tensor
 
 from twinloop.adapters.diffusion.loras.fit import ENCODER, check_fit
 from twinloop.adapters.diffusion.loras.kohya_scales import folded, has_mixed_alphas
-from twinloop.adapters.diffusion.loras.own_reading import LENGTHS, by_own_names, is_of_diffusers, with_peft_lengths
+from twinloop.adapters.diffusion.loras.own_reading import (
+    LENGTHS,
+    by_own_names,
+    is_of_diffusers,
+    with_peft_lengths,
+    with_projections,
+)
 from twinloop.adapters.diffusion.messages import first_line, wrong_base
 from twinloop.adapters.diffusion.preflight import dora_on_packed
 from twinloop.adapters.diffusion.quantised.model import is_packed
 from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
 from twinloop.loras.dora import check_outputs
+from twinloop.loras.lora import HADA, NO_LORA
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +61,8 @@ def read_for_pipeline(path: Path, pipeline: Any, family: Family) -> ReadLora:
     tensors = _tensors(path)
     if not any("lora" in name for name in tensors):
         raise ModelFileError(f"{path} holds no LoRA weights. Give a LoRA in diffusers or kohya form.")
+    if any(f".{HADA}" in name for name in tensors):
+        raise ModelFileError(f"{path}: {NO_LORA}")
     check_outputs(path, {name: tensor.shape for name, tensor in tensors.items()})
     own = None if is_of_diffusers(tensors, family) else by_own_names(path, tensors, family)
     if own is None:
@@ -62,6 +71,7 @@ def read_for_pipeline(path: Path, pipeline: Any, family: Family) -> ReadLora:
         check_fit(path, read.tensors, pipeline, family)
         _check_magnitudes(path, read.tensors, pipeline, family)
         return read
+    own = with_projections(own, pipeline)
     check_fit(path, own, pipeline, family)
     _check_magnitudes(path, own, pipeline, family)
     own = with_peft_lengths(path, own, pipeline)

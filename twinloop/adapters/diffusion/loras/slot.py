@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ class LoraSlot:
         self._prompts = prompts
         self._worn: dict[str, _Worn] = {}
         self._steady, self._rank = False, 0
+        self._wrapped = False
 
     def hold_steady(self, wanted: bool) -> None:
         """Whether a LoRA of another alpha, or of a rank that is not larger than one before, is to look the same to a
@@ -91,8 +92,7 @@ class LoraSlot:
         try:
             self._change(wanted)
         except (ModelFileError, RuntimeError, MemoryError):  # half of one may be on when memory runs out
-            self._pipeline.unload_lora_weights()
-            self._worn.clear()
+            self._take_all_off()
             raise
         finally:
             self._prompts.encoder_key = "\n".join(
@@ -108,9 +108,7 @@ class LoraSlot:
         self._take_off(
             [name for name in stale if name not in names or not self._exchange(name, wanted[names.index(name)][0])]
         )
-        for name, (path, _) in zip(names, wanted, strict=True):
-            if name not in self._worn:
-                self._put_on(name, path)
+        self._put_all_on({name: path for name, (path, _) in zip(names, wanted, strict=True)})
         self._scale({name: scale for name, (_, scale) in zip(names, wanted, strict=True)})
         if self._steady:
             self._rank = settle(self._denoiser, self._rank)
@@ -137,18 +135,40 @@ class LoraSlot:
         if not names:
             return
         if len(names) == len(self._worn):
-            self._pipeline.unload_lora_weights()
-        else:
-            self._pipeline.delete_adapters(list(names))
+            self._take_all_off()
+            return
+        self._pipeline.delete_adapters(list(names))
         for name in names:
             del self._worn[name]
 
+    def _take_all_off(self) -> None:
+        self._pipeline.unload_lora_weights()
+        self._worn.clear()
+        self._wrapped = False
+
+    def _put_all_on(self, wanted: Mapping[str, Path]) -> None:
+        """Wear what is not worn yet, pairs of matrices before products whatever the order in ``wanted``.
+
+        A product lies around the layers of pairs, and stays around them, empty, when it alone is taken off. diffusers
+        looks for a layer's weights one layer deep, so that no pair can be loaded below one.
+        """
+        products = {name for name, path in wanted.items() if holds_lokr(path)}
+        if self._wrapped and any(name not in self._worn and name not in products for name in wanted):
+            self._take_all_off()
+        for name, path in wanted.items():
+            if name not in self._worn and name not in products:
+                self._put_on(name, path)
+        for name, path in wanted.items():
+            if name not in self._worn:
+                self._put_product_on(name, path)
+
+    def _put_product_on(self, name: str, path: Path) -> None:
+        products = read_products(path, self._pipeline, self._family)
+        self._wrapped = True
+        products.wear(self._pipeline, name)
+        self._worn[name] = _Worn(path, _state(path), 1.0, products.adapts_encoders, product=True)
+
     def _put_on(self, name: str, path: Path) -> None:
-        if holds_lokr(path):
-            products = read_products(path, self._pipeline, self._family)
-            products.wear(self._pipeline, name)
-            self._worn[name] = _Worn(path, _state(path), 1.0, products.adapts_encoders, product=True)
-            return
         read = read_for_pipeline(path, self._pipeline, self._family)
         try:
             self._pipeline.load_lora_weights(

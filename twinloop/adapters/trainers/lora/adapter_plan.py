@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from twinloop.adapters.trainers.lora.dropout import NO_DROPOUT, Dropout
 from twinloop.adapters.trainers.lora.lokr import add_for_training
+from twinloop.domain.training_rules import is_wanted
 from twinloop.errors import InputError
 from twinloop.families.base import Family
 from twinloop.loras.lora import is_wide_shape
@@ -31,8 +32,8 @@ class AdapterPlan:
 
     Attributes:
         targets: ends of the names of the denoiser's layers that it adapts. blocks: of which parts of it, () = of all.
-        only, skip: texts that a layer's name must hold one of, and may hold none of. alpha: its outputs count alpha /
-            rank.
+        only, skip: texts that the name of a denoiser's layer must hold one of, and may hold none of.
+        alpha: its outputs count alpha / rank.
         dora: the lengths of the rows of weights are learned beside their directions.
         text_encoder: a LoRA or DoRA goes on the family's CLIP text encoders, too.
         lokr: the factor of a LoKr, -1 = automatic; 0 = no LoKr.
@@ -90,6 +91,8 @@ class AdapterPlan:
             raise InputError(
                 f"training.only_layers and skip_layers: no layer that a LoRA adapts here has {idle[0]!r} in its name."
                 f" They are named like {there[0]} and {there[-1]}."
+                + " Text encoders are adapted whole: text_encoder alone decides on them."
+                * self.text_encoder
             )
         layers = [name for name in there if self._wants(name)]
         if not layers:
@@ -113,8 +116,7 @@ class AdapterPlan:
         return self.conv_alpha if self.conv_rank and is_wide_shape(down.shape) else self.alpha
 
     def _wants(self, layer: str) -> bool:
-        wanted = not self.only or any(text in layer for text in self.only)
-        return wanted and not any(text in layer for text in self.skip)
+        return is_wanted(layer, self.only, self.skip)
 
     def put_on_encoder(self, encoder: nn.Module) -> None:
         """As `put_on`, for a CLIP text encoder."""

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from twinloop.adapters.trainers.lora.adapted_model import AdaptedModel
-from twinloop.adapters.trainers.lora.warm_start_file import Start, changing
+from twinloop.adapters.trainers.lora.warm_start_file import Start, changing, left_alone
 from twinloop.errors import ModelFileError
 
 
@@ -36,7 +36,4 @@ def begin_from(start: Start, model: AdaptedModel) -> None:
             down[:rank].copy_(torch.from_numpy(first.astype(np.float32)).reshape(down[:rank].shape))
             up[:, :rank].copy_(torch.from_numpy(second.astype(np.float32)).reshape(up[:, :rank].shape))
     if lost := changing(left):
-        raise ModelFileError(
-            f"{start.path} adapts {len(lost)} layers that this training leaves alone, such as {min(lost).path}: train"
-            " the same ones, or begin from another LoRA."
-        )
+        raise left_alone(start, lost)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinloop.adapters.diffusion.preflight import check_lora
 from twinloop.adapters.trainers.lora.given_file import given_file
+from twinloop.domain.training_rules import is_wanted
 from twinloop.errors import InputError, ModelFileError
 from twinloop.families.base import Family
 from twinloop.loras.adapter import Adapter, Place, understood
@@ -24,35 +25,22 @@ class Start:
     layers: Mapping[Place, Layer]
 
 
-def check_start(settings: TrainingSettings) -> None:
-    """Whether a training can begin from the file that the settings name.
-
-    Raises:
-        InputError, ModelFileError: what is wrong with it, with the next step. StateError: it is no longer the same
-            file.
-    """
-    if not settings.start_from:
-        return
-    file = _readable(settings)
-    with contextlib.suppress(ModelFileError):  # of names that the family, which is known later, may make clear
-        adapter = understood(file)
-        if adapter.family or not adapter.original:  # else layers may be several in one, whose ranks add up
-            _start(file, adapter, settings)
-
-
 def start_of(settings: TrainingSettings, family: Family) -> Start | None:
     """What the training begins from; None = nothing.
 
-    Errors as in `check_start`, and of a name that the family does not have.
+    Raises:
+        InputError, ModelFileError: what is wrong with the file, with the next step; it is for another family, say.
+        StateError: it is no longer the same file.
     """
     if not settings.start_from:
         return None
-    file = _readable(settings)
+    file = _readable(settings, family)
     return _start(file, understood(file, family.name), settings)
 
 
-def _readable(settings: TrainingSettings) -> LoraFile:
+def _readable(settings: TrainingSettings, family: Family) -> LoraFile:
     path = given_file(settings.start_from, settings.start_sha256, "start_from")
+    check_lora(path, family)
     file = read_lora(path).plain()
     if file.products:
         raise ModelFileError(f"{path} is a LoKr; a training can begin from a LoRA of pairs of matrices only.")
@@ -60,7 +48,8 @@ def _readable(settings: TrainingSettings) -> LoraFile:
 
 
 def _start(file: LoraFile, adapter: Adapter, settings: TrainingSettings) -> Start:
-    """Raises InputError: a rank that the training has no room for, or parts that it does not train."""
+    """Raises InputError or ModelFileError: a rank that the training has no room for, or parts that it does not
+    train."""
     start = Start(file.path, {place: layer for place, layer in adapter.layers.items() if isinstance(layer, Layer)})
     _check_ranks(start, settings)
     encoders = {place: layer for place, layer in start.layers.items() if place.component != DENOISER}
@@ -69,7 +58,21 @@ def _start(file: LoraFile, adapter: Adapter, settings: TrainingSettings) -> Star
             f"training.start_from: {start.path} adapts its text encoders too: set training.text_encoder to true, or"
             " begin from another LoRA."
         )
+    if left := [
+        place
+        for place in changing({place: layer for place, layer in start.layers.items() if place not in encoders})
+        if not is_wanted(place.path, settings.only_layers, settings.skip_layers)
+    ]:
+        raise left_alone(start, left)
     return start
+
+
+def left_alone(start: Start, places: Sequence[Place]) -> ModelFileError:
+    """What is said of layers that would be lost."""
+    return ModelFileError(
+        f"{start.path} adapts {len(places)} layers that this training leaves alone, such as {min(places).path}: train"
+        " the same ones, or begin from another LoRA."
+    )
 
 
 def changing(layers: Mapping[Place, Layer]) -> list[Place]:

@@ -8,10 +8,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from twinloop.domain.vault import VaultPhoto
 from twinloop.errors import UnreadableImage
 from twinloop.stages.vault.dataset.cut import Cut
+from twinloop.store.atomic import sha256_file
 from twinloop.store.pictures.images import LoadedImage, load_image
 from twinloop.store.pictures.provenance import clean_png
+from twinloop.store.vault.files import VaultFiles
+
+_CHANGED = "was changed since the scan; scan again"
+_GONE = "is no longer there; scan again"
 
 
 class CutPicture:
@@ -46,8 +52,30 @@ class CutPicture:
                 continue
             if loaded.sha256 == self.cut.photo.sha256:
                 return loaded
-            problems.append(UnreadableImage("was changed since the scan; scan again"))
-        raise problems[0] if problems else UnreadableImage("is no longer there; scan again")
+            problems.append(UnreadableImage(_CHANGED))
+        raise problems[0] if problems else UnreadableImage(_GONE)
+
+
+def check_still_there(photo: VaultPhoto, scanned: VaultFiles) -> None:
+    """Raises UnreadableImage: none of the photo's files holds it any more. One that looks as the scan left it is not
+    read.
+    """
+    there = [path for path in map(Path, photo.paths) if path.is_file()]
+    if not any(_is_untouched(path, scanned) or _holds(path, photo.sha256) for path in there):
+        raise UnreadableImage(_CHANGED if there else _GONE)
+
+
+def _is_untouched(path: Path, scanned: VaultFiles) -> bool:
+    entry, seen = scanned.at(path), path.stat()
+    stat = (seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+    return entry is not None and stat == (entry.size, entry.mtime_ns, entry.ctime_ns)
+
+
+def _holds(path: Path, sha256: str) -> bool:
+    try:
+        return sha256_file(path) == sha256
+    except OSError:
+        return False
 
 
 def _resized(photo: Image.Image, cut: Cut) -> Image.Image:

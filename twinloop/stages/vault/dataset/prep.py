@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from twinloop.stages.vault.dataset.caption import (
 )
 from twinloop.stages.vault.dataset.choose import LeftOut
 from twinloop.stages.vault.dataset.cut import Cut
-from twinloop.stages.vault.dataset.cut_picture import CutPicture
+from twinloop.stages.vault.dataset.cut_picture import CutPicture, check_still_there
 from twinloop.stages.vault.dataset.folder import location
 from twinloop.stages.vault.dataset.folder.apart import originals_in
 from twinloop.stages.vault.dataset.folder.carried import Carried, Words, carry, no_longer_there, unavailable
@@ -49,11 +49,12 @@ from twinloop.stages.vault.people.record import read_people
 from twinloop.stages.vault.people.without_face import beside
 from twinloop.store.atomic import remove_leftovers, storage_errors
 from twinloop.store.pictures.sidecar import METADATA
+from twinloop.store.vault.files import VaultFiles
 from twinloop.store.vault.vault_id import made_vault_id, note_outside
 
 REPEATS = 10
-FORMAT = "png-1"
-"""Part of what a picture is made of: another way of cutting or writing makes all pictures anew."""
+FORMAT = "png-2"
+"""Part of what a picture is made of: another way of reading photos, cutting or writing makes all pictures anew."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class _Shelf:
     folder: PreparedFolder
     layout: Layout
     names: Mapping[str, str]
+    scanned: VaultFiles
 
     def picture(self, photo: str) -> str:
         return self.layout.picture(self.names[photo])
@@ -85,11 +87,13 @@ class _Shelf:
     def put(self, item: Captioned) -> None:
         """Write a picture, and its caption where the layout has a file for it.
 
-        Raises UnreadableImage: the photo cannot be read.
+        Raises UnreadableImage: the photo cannot be read, or is no longer what was scanned: a picture that was cut from
+        it before could not be cut again.
         """
         photo, folder = item.cut.photo.sha256, self.folder
         name, origin = self.picture(photo), Origin(photo, f"{FORMAT}:{item.cut.key}")
         if folder.holds(name, origin):
+            check_still_there(item.cut.photo, self.scanned)
             folder.claim(name)
         else:
             assert item.picture is not None  # fresh from the captioning
@@ -200,16 +204,74 @@ def prep(opened: OpenVault, work: Captioning, options: PrepOptions, reporter: Re
         InputError: an option. NothingToDo: no photo can be read. StateError: the folder is another's, or its
             person.json is.
     """
-    choice, label = work.choice, work.label
     place = location.settled(opened, work.person, options.output)
     folder = _opened_folder(opened, place.root)
     if options.output is not None:
         note_outside(opened.vault, work.person.id, options.output)
     layout, repeats = _layout(options, folder)
-    adopted = folder.adopt_edits(opened, label)
-    placed = layout_of(layout, label, repeats)
-    shelf = _Shelf(folder, placed, stems(choice.cuts, placed, folder, _is_cut, opened.decisions.same_shot))
+    adopted = folder.adopt_edits(opened, work.label)
+    shelf = _shelf(opened, work, folder, layout_of(layout, work.label, repeats))
     captions = captions_of(opened, work, reporter, shelf.put)
+    kept = _kept(opened, work, shelf, captions)
+    if not captions.captions and not kept.carried:
+        raise none_made(opened, work)
+    without_face = _without_face(opened, [*captions.captions, *captions.left_out])
+    captions = dataclasses.replace(captions, left_out=kept.without_a_picture(captions.left_out))
+    shelf.put_metadata(captions.captions, kept.carried)
+    removed = folder.remove_stale()
+    found = Prepared(
+        folder=folder.root,
+        layout=layout,
+        repeats=repeats,
+        captions=captions,
+        files={item.cut.photo.sha256: shelf.picture(item.cut.photo.sha256) for item in captions.captions},
+        readiness=_readiness(work, captions, kept),
+        written=folder.written,
+        removed=tuple(removed),
+        kept=tuple(folder.kept),
+        adopted=tuple(adopted),
+        gone=work.choice.gone,
+        was=place.was,
+        also=place.others,
+        others=tuple(folder.others()),
+        made_way=place.made_way,
+        by_hand=kept.said,
+        undated=work.choice.undated,
+        carried=kept.carried,
+        unread=sum(item.photo in kept.unread for item in kept.carried),
+        without_face=without_face,
+    )
+    # within the vault its place says whose it is
+    where = {} if options.output is None else {"vault": made_vault_id(opened.vault)}
+    folder.finish({**_record(found), **where})
+    record(opened, captions)
+    return found
+
+
+def _shelf(opened: OpenVault, work: Captioning, folder: PreparedFolder, layout: Layout) -> _Shelf:
+    names = stems(work.choice.cuts, layout, folder, _is_cut, opened.decisions.same_shot)
+    return _Shelf(folder, layout, names, opened.catalog.files)
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """Pictures of earlier runs that stay though they cannot be cut again, and what was said of photos by hand.
+
+    ``unread``: photos (sha256) that are known and cannot be read now.
+    """
+
+    carried: tuple[Carried, ...]
+    unread: Set[str]
+    said: ByHand
+
+    def without_a_picture(self, left_out: Sequence[LeftOut]) -> tuple[LeftOut, ...]:
+        on_hand = {item.photo for item in self.carried}
+        return tuple(item for item in left_out if item.photo.sha256 not in on_hand)
+
+
+def _kept(opened: OpenVault, work: Captioning, shelf: _Shelf, captions: Captions) -> _Kept:
+    """Take into the training set what is still the person's and is not among the captioned pictures."""
+    choice, label, folder = work.choice, work.label, shelf.folder
     unread = {item.photo.sha256 for item in captions.left_out[len(choice.left_out) :]}
     used = [item.cut.photo.sha256 for item in captions.captions]
     pictured = {folder.photo_of(name) for name in folder.names} - {""}
@@ -219,51 +281,15 @@ def prep(opened: OpenVault, work: Captioning, options: PrepOptions, reporter: Re
     words = Words.of(opened.decisions, label, work.options.style, folder.record, edits)
     theirs = still_theirs(opened, work.person, folder, gone - said.left_out - said.copies_out.keys())
     theirs -= shown_elsewhere(opened, theirs, {*used, *said.in_any_form}, choice.alike)
-    carried = carry(folder, placed, words, theirs | unread)
-    if not captions.captions and not carried:
-        raise none_made(opened, work)
-    not_cut = captions.left_out
-    on_hand = {item.photo for item in carried}
-    captions = dataclasses.replace(
-        captions, left_out=tuple(item for item in not_cut if item.photo.sha256 not in on_hand)
-    )
-    shelf.put_metadata(captions.captions, carried)
-    removed = folder.remove_stale()
+    return _Kept(carry(folder, shelf.layout, words, theirs | unread), unread, said)
+
+
+def _readiness(work: Captioning, captions: Captions, kept: _Kept) -> Readiness:
+    choice = work.choice
     taken_in = sum(item.cut.photo.sha256 in choice.by_hand.taken_in for item in captions.captions)
-    found = Prepared(
-        folder=folder.root,
-        layout=layout,
-        repeats=repeats,
-        captions=captions,
-        files={item.cut.photo.sha256: shelf.picture(item.cut.photo.sha256) for item in captions.captions},
-        readiness=readiness(
-            captions.captions,
-            work.writer.observer.facets,
-            choice.copies,
-            choice.options,
-            (taken_in, len(said.left_out)),
-            len(carried),
-        ),
-        written=folder.written,
-        removed=tuple(removed),
-        kept=tuple(folder.kept),
-        adopted=tuple(adopted),
-        gone=choice.gone,
-        was=place.was,
-        also=place.others,
-        others=tuple(folder.others()),
-        made_way=place.made_way,
-        by_hand=said,
-        undated=choice.undated,
-        carried=carried,
-        unread=sum(item.photo in unread for item in carried),
-        without_face=_without_face(opened, [*captions.captions, *not_cut]),
-    )
-    # within the vault its place says whose it is
-    where = {} if options.output is None else {"vault": made_vault_id(opened.vault)}
-    folder.finish({**_record(found), **where})
-    record(opened, captions)
-    return found
+    by_hand_counts = (taken_in, len(kept.said.left_out))
+    facets = work.writer.observer.facets
+    return readiness(captions.captions, facets, choice.copies, choice.options, by_hand_counts, len(kept.carried))
 
 
 def _without_face(opened: OpenVault, items: Sequence[Captioned | LeftOut]) -> tuple[str, ...]:

@@ -301,3 +301,22 @@ def test_rows_of_zeros_stay_finite() -> None:
 def test_forms_are_each_others_way_back() -> None:
     norms, lengths = RowNorms(torch.rand(8) + 0.5, torch.rand(8) + 0.5), torch.rand(8)
     assert torch.allclose(norms.for_peft(norms.for_comfyui(lengths)), lengths)
+
+
+def test_pairs_in_half_precision_keep_their_lengths_on_flux2(tmp_path: Path) -> None:
+    """diffusers by itself renames those of the single blocks' last layers, and they fit nowhere."""
+    family = FAMILIES["flux2"]
+    opened = open_base(BaseChoice(str(build_tiny("flux2", tmp_path / "base")), "cpu", "float32"), family)
+    with adapted(opened, AdapterPlan(family.targets, 4, 2.0, dora=True), 0) as model, torch.no_grad():
+        for parameter in model.parameters.values():
+            parameter.mul_(1.25)
+        half, whole = model.weights(torch.float16), model.weights(torch.float32)
+    path = tmp_path / "x.safetensors"
+    write_lora(path, replace(half, magnitudes=whole.magnitudes), family, {})
+    assert "lora_A" not in next(iter(load_file(path)))
+    opened.lora.use(path)
+    assert any(name.endswith(".attn.to_out") for name in whole.magnitudes)
+    for name, lengths in whole.magnitudes.items():
+        layer: Any = opened.denoiser.get_submodule(name)
+        assert torch.allclose(layer.lora_magnitude_vector["twinloop"].weight.flatten(), lengths.flatten()), name
+        assert layer.scaling["twinloop"] * layer.lora_A["twinloop"].weight.abs().sum() > 0

@@ -15,7 +15,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-from safetensors.torch import save_file  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, shots  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
@@ -198,3 +198,30 @@ def test_a_converted_file_says_the_same_in_plain_diffusers(
         base.pipeline.unload_lora_weights()
     for place, update in wanted.items():
         assert torch.allclose(found[place], update, atol=1e-6), place
+
+
+@pytest.mark.parametrize("dialect", [None, Dialect.DIFFUSERS], ids=str)
+@pytest.mark.parametrize(("rank", "projected"), [(4, 4), (4, 2), (2, 4), (0, 4)])
+def test_the_projection_after_an_encoder_has_a_rank_of_its_own(
+    base: BaseModel, tmp_path: Path, rank: int, projected: int, dialect: Dialect | None
+) -> None:
+    """diffusers takes ranks from the attentions alone, and knows no encoder of which only the projection is adapted."""
+    path, place = tmp_path / "ana.safetensors", ("text_encoder_2", "text_projection")
+    layers = layers_of(base, ("unet", "text_encoder_2") if rank else ("unet",))
+    wanted = dict(write_kohya(path, layers, (2.0, 3.0), rank=rank or 4))
+    width, name = base.pipeline.text_encoder_2.text_projection.in_features, "lora_te2_text_projection"
+    draw = torch.Generator().manual_seed(2)
+    down, up = torch.randn(projected, width, generator=draw), torch.randn(width, projected, generator=draw)
+    own = {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up, f"{name}.alpha": torch.tensor(1.0)}
+    save_file({**load_file(path), **own}, path)
+    wanted[place] = up @ down / projected
+    if dialect is not None:
+        path.write_bytes(file_bytes(*written(understood(read_lora(path)), dialect, {})))
+    bare = base.prompts.embed(TEXT)
+    base.lora.use(path)
+    found = worn_updates(base, dict.fromkeys(wanted))
+    for one, update in wanted.items():
+        assert torch.allclose(found[one], update, atol=1e-5), one
+    assert not torch.allclose(base.prompts.embed(TEXT)["pooled_prompt_embeds"], bare["pooled_prompt_embeds"], atol=1e-3)
+    base.lora.use(None)
+    assert torch.equal(base.prompts.embed(TEXT)["pooled_prompt_embeds"], bare["pooled_prompt_embeds"])

@@ -204,11 +204,11 @@ def test_windows_cannot_start_several(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said before anything long begins, and names the field."""
     choice = BaseChoice("any", "cpu", "float32")
     settings = replace(TRAINING, batch_size=2)
-    for check in training_checks(settings, choice, 2):
+    for check in training_checks(settings, FAMILIES["sdxl"], choice, 2):
         check()
     monkeypatch.setattr("twinloop.adapters.trainers.execution.process_group.WINDOWS", True)
     with pytest.raises(InputError, match=r"^training\.processes: 2 .* on Windows, .*Leave processes at 1"):
-        for check in training_checks(settings, choice, 2):
+        for check in training_checks(settings, FAMILIES["sdxl"], choice, 2):
             check()
     check_processes(1, 4)
 

@@ -241,7 +241,8 @@ def test_the_copy_of_a_whole_sdxl_has_the_names_of_its_original_code(tmp_path: P
 )
 def test_what_it_cannot_begin_from(changes: dict[str, Any], says: str, made: Trained) -> None:
     with pytest.raises(InputError, match=says):
-        look_at_all(training_checks(replace(SETTINGS, start_from=str(made.lora), **changes), made.choice, 1))
+        asked = replace(SETTINGS, start_from=str(made.lora), **changes)
+        look_at_all(training_checks(asked, made.family, made.choice, 1))
 
 
 def test_a_transformer_has_none() -> None:

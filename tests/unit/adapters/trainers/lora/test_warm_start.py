@@ -14,6 +14,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
+from safetensors.torch import load_file, save_file  # noqa: E402
+
 from tests.contract.makers import TRAINING, samples  # noqa: E402
 from tests.helpers.looks import look_at_all  # noqa: E402
 from tests.helpers.lora_files import write_lora  # noqa: E402
@@ -24,7 +26,7 @@ from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # no
 from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.adapters.trainers.lora.warm_start import begin_from  # noqa: E402
-from twinloop.adapters.trainers.lora.warm_start_file import check_start, start_of  # noqa: E402
+from twinloop.adapters.trainers.lora.warm_start_file import start_of  # noqa: E402
 from twinloop.adapters.trainers.preflight import training_checks  # noqa: E402
 from twinloop.errors import InputError, ModelFileError, StateError, TwinLoopError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -32,8 +34,10 @@ from twinloop.loras.adapter import understood  # noqa: E402
 from twinloop.loras.lora import Layer, read_lora  # noqa: E402
 from twinloop.ports import TrainingSettings  # noqa: E402
 from twinloop.store.atomic import sha256_file  # noqa: E402
+from twinloop.store.models.lora_file import header_texts  # noqa: E402
 
 SDXL = FAMILIES["sdxl"]
+CPU = BaseChoice("base", "cpu")
 FIRST = replace(TRAINING, steps=2, learning_rate=0.05, warmup_steps=1, rank=4, alpha=2.0, tensorboard=False)
 
 
@@ -140,9 +144,8 @@ def test_parts_of_fused_layers_have_their_own_rank(
                 parameter.normal_(std=0.3)
         write_lora(tmp_path / "lora.safetensors", model.weights(torch.float32), known, {})
         wanted = {place: pair.up @ pair.down for place, pair in model.pairs.items()}
-    check_start(settings)
     with pytest.raises(InputError, match="has rank 4, and the training 3"):
-        check_start(replace(settings, rank=3))
+        start_of(replace(settings, rank=3), known)
     start = start_of(settings, known)
     assert start is not None
     with adapted(opened, plan, 7) as model:
@@ -168,13 +171,13 @@ def test_what_it_cannot_begin_from_is_told_before_a_model_is_loaded(
 ) -> None:
     asked = replace(FIRST, **{"start_from": str(first), **changes})
     with pytest.raises(error, match=says):
-        look_at_all(training_checks(asked, BaseChoice(str(base), "cpu"), 1))
+        look_at_all(training_checks(asked, SDXL, BaseChoice(str(base), "cpu"), 1))
 
 
 def test_a_lokr_is_nothing_to_begin_from(base: Path, tmp_path: Path) -> None:
     lokr = trained(base, tmp_path, replace(FIRST, adapter="lokr", steps=1))
     with pytest.raises(ModelFileError, match="is a LoKr"):
-        look_at_all(training_checks(replace(FIRST, start_from=str(lokr)), BaseChoice(str(base), "cpu"), 1))
+        look_at_all(training_checks(replace(FIRST, start_from=str(lokr)), SDXL, BaseChoice(str(base), "cpu"), 1))
 
 
 @pytest.mark.parametrize(
@@ -190,3 +193,20 @@ def test_layers_that_would_be_lost_are_an_error(
     with pytest.raises(error, match=says):
         trained(base, tmp_path, replace(FIRST, start_from=str(first), **changes))
     assert not (tmp_path / "lora.safetensors").exists()
+    with pytest.raises(error, match=says):  # and before a model is loaded
+        look_at_all(training_checks(replace(FIRST, start_from=str(first), **changes), SDXL, CPU, 1))
+
+
+@pytest.mark.parametrize("family", ["sd15", "flux", "zimage"])
+@pytest.mark.parametrize("told_by", ["header", "layers"])
+def test_one_of_another_family_is_told_before_a_model_is_loaded(
+    family: str, told_by: str, first: Path, tmp_path: Path
+) -> None:
+    path, known = tmp_path / "given.safetensors", FAMILIES[family]
+    save_file(load_file(first), path, header_texts(first) if told_by == "header" else {})
+    asked = replace(FIRST, text_encoder=True, start_from=str(path))
+    if told_by == "layers" and known.denoiser == "unet":
+        return  # the tiny one has no size that tells
+    with pytest.raises(ModelFileError, match=f"the base model is of '{family}'|a {family} model has a transformer"):
+        look_at_all(training_checks(asked, known, CPU, 1))
+    look_at_all(training_checks(asked, SDXL, CPU, 1))

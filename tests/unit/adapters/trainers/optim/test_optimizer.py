@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load, save  # noqa: E402
 
 from tests.contract.makers import TRAINING  # noqa: E402
+from tests.unit.domain.test_optimizer_args import ENDS  # noqa: E402
 from twinloop.adapters.trainers.memory.demand import STATE_BYTES, state_bytes  # noqa: E402
 from twinloop.adapters.trainers.optim.optimizer import CLASSES, OPTIMIZERS, Optimizer, check_optimizer  # noqa: E402
 from twinloop.adapters.trainers.records.header import lora_header  # noqa: E402
@@ -105,6 +106,21 @@ def test_every_argument_changes_the_steps(name: str, one: Any) -> None:
             optimizer.step(1.0 if name == "prodigy" else 0.01)
         ends.append(parameters["down"].detach())
     assert not torch.equal(*ends)
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_at_the_ends_of_what_arguments_may_be_weights_stay_numbers(name: str) -> None:
+    """Also where a gradient is zero, as a LoRA's first ones are."""
+    for key, (fits, _) in ENDS.get(name, {}).items():
+        for value in fits:
+            parameters, optimizer = made(name=name, arguments=ordered(name, {key: value}))
+            for step in range(1, 9):
+                torch.autograd.backward(((parameters["down"] @ parameters["up"].T).sum() * step) * (step > 1))
+                parameters["zero"].grad = torch.zeros_like(parameters["zero"])
+                optimizer.step(1.0 if name == "prodigy" else 1e-3)
+            with optimizer.averaged():
+                largest = max(float(parameter.detach().abs().max()) for parameter in parameters.values())
+            assert largest < 1e3, (key, value)
 
 
 def test_prodigys_statistics_can_be_thinned() -> None:

@@ -14,6 +14,7 @@ from tests.unit.stages.vault.dataset.preparing import LABEL, lose, prepare, tree
 from tests.unit.stages.vault.makers import fake_vault, work_on
 from tests.unit.things import Recording
 from twinloop.stages.vault.copies.of_person import Copies
+from twinloop.stages.vault.dataset import cut_picture
 from twinloop.stages.vault.dataset.choose import CutOptions, choose
 from twinloop.stages.vault.dataset.folder import prepared, whose
 from twinloop.stages.vault.dataset.folder.carried import Words
@@ -220,3 +221,39 @@ def test_the_record_and_the_decisions_are_read_once_for_all_that_are_gone(
             assert len(prepare(opened, now).carried) == gone
             counts.append((asked[0], parsed[0]))
     assert counts[0] == counts[1] and counts[0][1] == assigned
+
+
+@pytest.mark.parametrize("happened", ["gone", "edited"])
+def test_every_run_says_that_a_photo_is_gone_also_where_its_picture_is_as_it_should_be(
+    tmp_path: Path, happened: str
+) -> None:
+    """Without a scan, a run that goes by what it wrote itself must see it like the one that had to cut it anew."""
+    with fake_vault(tmp_path, 3) as (opened, person):
+        folder = prepare(opened, person).folder
+        photo = tmp_path / "photos" / "IMG_0001.png"
+        if happened == "gone":
+            photo.unlink()
+        else:
+            photo.write_bytes((tmp_path / "photos" / "IMG_0002.png").read_bytes())
+        told = []
+        for layout in ("flat", "kohya", "kohya", "flat", "flat"):
+            found = prepare(opened, person, layout=layout)
+            record = json.loads((folder / "person.json").read_text())
+            gone = {Path(item["file"]).name: item["gone"] for item in record["pictures"]}
+            assert gone == {"IMG_0000.png": False, "IMG_0001.png": True, "IMG_0002.png": False}
+            assert (len(found.carried), found.unread, found.pictures, found.kept) == (1, 1, 3, ())
+            told.append((record["readiness"], record["left_out"]))
+        assert all(one == told[0] for one in told)
+
+
+def test_photos_that_look_as_the_scan_left_them_are_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fake_vault(tmp_path, 3) as (opened, person):
+        prepare(opened, person)
+        for entry in opened.catalog.files.all().values():
+            seen = entry.path.stat()
+            times = {"mtime_ns": seen.st_mtime_ns, "ctime_ns": seen.st_ctime_ns}
+            opened.catalog.files.put(dataclasses.replace(entry, size=seen.st_size, **times))
+        monkeypatch.setattr(cut_picture, "sha256_file", None)
+        assert prepare(opened, person).carried == ()

@@ -1,0 +1,65 @@
+"""Records that were edited or damaged: the page names them, and shows all else; none of its answers is a crash."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+RUN = "outputs/ana"
+RECORDS = (
+    "run.json",
+    "iteration_history.json",
+    "verdicts_iter1.json",
+    "dataset_iter0.json",
+    "panel.json",
+    "synthetic_iter1/generation_metadata.json",
+    "review_iter1.json",
+    "final.json",
+    "panel_v1.json",
+    "panel_v1/generation_metadata.json",
+)
+STRANGE: tuple[Any, ...] = (None, [], {}, 3, "x", [None], [3])
+
+
+def changed(record: Any) -> Iterator[Any]:
+    """Other things in the place of the record, and of each of its fields."""
+    yield from STRANGE
+    if isinstance(record, dict):
+        for name, value in record.items():
+            yield {other: kept for other, kept in record.items() if other != name}
+            yield from ({**record, name: strange} for strange in STRANGE)
+            if isinstance(value, list) and value and isinstance(value[0], dict):
+                first = value[0]
+                yield from ({**record, name: [{**first, field: None}, *value[1:]]} for field in first)
+                yield from ({**record, name: [{**first, field: [3]}, *value[1:]]} for field in first)
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_damaged_records_are_no_crash(name: str, client: TestClient, home: Path) -> None:
+    path = home / RUN / name
+    images = client.get("/api/review", params={"run": RUN, "iteration": 1}).json()["images"]
+    if not path.exists():
+        path.write_text("{}")
+    whole, image = json.loads(path.read_text()), {"run": RUN, "iteration": 1, "image": images[0]["image"]}
+    asked = (
+        ("/api/overview", {}),
+        ("/api/run", {"run": RUN}),
+        ("/api/review", {"run": RUN, "iteration": 1}),
+        ("/api/review/nearest", image),
+        ("/api/review/picture", image),
+        ("/api/run/panel", {"run": RUN, "version": 1, "number": 0}),
+        ("/api/review/photo", {"run": RUN, "sha256": "0" * 64}),
+    )
+    for record in changed(whole):
+        path.write_text(json.dumps(record))
+        for address, parameters in asked:
+            said = client.get(address, params=parameters)
+            assert said.status_code in (200, 400, 404, 409), (address, record)
+            if said.status_code == 409:
+                assert path.name in said.json()["error"]
+        assert client.get("/api/overview").status_code == 200
