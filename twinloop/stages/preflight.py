@@ -68,8 +68,8 @@ def remarks_on_training(settings: Settings, training: TrainingSettings, usual: i
         )
     if asked.optimizer == "prodigy" and training.learning_rate < LEAST_OF_PRODIGY:
         yield (
-            f"training.learning_rate {training.learning_rate:g}: prodigy multiplies its own estimate by it, so that next"
-            " to nothing is learned; 1.0 is usual."
+            f"training.learning_rate {training.learning_rate:g}: prodigy multiplies its own estimate by it, so that"
+            " next to nothing is learned; 1.0 is usual."
         )
     late = [name for name in ("sample_every", "validate_every") if (getattr(asked, name) or 0) > steps]
     for name in late:

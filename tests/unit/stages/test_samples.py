@@ -83,7 +83,7 @@ def test_what_is_asked_for_lies_beside_the_dataset(others: Path) -> None:
 
 def test_faces_that_count_more_are_told_where_none_is_known(tmp_path: Path) -> None:
     reporter, asked = Recording(), TrainingConfig(face_weight=2.0)
-    assert beside_dataset(dataset(2), tmp_path, asked, lambda: [observation("a")], reporter) == NOTHING_BESIDE
+    assert beside_dataset(dataset(2), tmp_path, asked, lambda: [observation("a", faces=[])], reporter) == NOTHING_BESIDE
     assert len(reporter.warnings) == 1 and "face_weight does nothing here" in reporter.warnings[0]
 
 

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load, save  # noqa: E402
 
 from tests.contract.makers import TRAINING  # noqa: E402
-from tests.unit.domain.test_optimizer_args import ENDS  # noqa: E402
+from tests.helpers.optimizer_ends import ENDS  # noqa: E402
 from twinloop.adapters.trainers.memory.demand import STATE_BYTES, state_bytes  # noqa: E402
 from twinloop.adapters.trainers.optim.optimizer import CLASSES, OPTIMIZERS, Optimizer, check_optimizer  # noqa: E402
 from twinloop.adapters.trainers.records.header import lora_header  # noqa: E402
