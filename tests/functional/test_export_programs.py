@@ -24,7 +24,8 @@ from tests.helpers.tiny_families import build_tiny
 from tests.unit.loras.makers import adapter, saved
 from twinloop.cli.command import Command, script_parser
 from twinloop.cli.export import lora, trainers
-from twinloop.domain.records import Dataset, LoRA, Member
+from twinloop.domain.records import Dataset, LoRA, Member, PanelScore
+from twinloop.domain.statistics import Estimate
 from twinloop.exporters.sprites import SILLYTAVERN, VRM
 from twinloop.loras.lora import Dialect, read_lora
 from twinloop.store.atomic import sha256_file, write_json
@@ -396,9 +397,9 @@ def test_the_final_lora_of_a_run_with_its_best_picture(here: Path, capsys: pytes
     for number in range(3):
         pixels = np.full((32, 32, 3), 80 * number, np.uint8)
         Path(f"out/panel_v2/panel_{number:03d}.png").write_bytes(synthetic_png(pixels, "prompt", {}))
-    write_json(
-        Path("out/panel_v2.json"), {"version": 2, "metrics": {}, "samples": {"identity": [0.1, 0.7, 0.5]}, "hits": {}}
-    )
+    likeness = [0.1, 0.7, 0.5]
+    score = PanelScore(2, {"identity": Estimate(0.43, 0.1, 0.7, 3)}, {"identity": likeness}, {})
+    write_json(Path("out/panel_v2.json"), score.to_json())
     said = twinloop(capsys, "export", "a1111", "--config", config, "--output", "drop", "--json")
     assert said.code == 0, said.err
     assert said.data["preview"] == "panel_001.png" and said.data["trigger"] == "ohwx ana"

@@ -53,7 +53,8 @@ def read_manifest(here: Path) -> dict[str, list[dict[str, object]]]:
 def test_pictures_are_real_photos_with_their_time(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     video = fake_video(here / "films/clip.mp4", [0.0, 40.0, -70.0])
     set_creation_time(video, JUNE)
-    assert twinloop(capsys, "vault", "frames", video, "--output", "out", *FAKE).code == 0
+    said = twinloop(capsys, "vault", "frames", video, "--output", "out", *FAKE)
+    assert said.code == 0 and "Next: twinloop vault run out --person NAME\n" in said.out
     record = read_manifest(here)
     assert (record["video"], record["taken_from"], record["taken"]) == (
         "clip.mp4", "container", "2025-06-15T15:06:40+00:00",

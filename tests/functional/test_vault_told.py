@@ -23,7 +23,7 @@ from twinloop.adapters.scanning.scanners import HereScanner
 from twinloop.domain.scanned import ScannedFile
 from twinloop.stages.vault.measure import PhotoMeasurer
 from twinloop.store import lock
-from twinloop.store.atomic import read_json
+from twinloop.store.atomic import read_json, sha256_file, write_json
 from twinloop.store.lock import VAULT, locked
 
 FAKE = ("--models-dir", "fake", "--workers", "0")
@@ -84,8 +84,12 @@ def test_who_was_guessed_is_said_last_and_can_be_put_right(home: Path, capsys: p
     said = vault(capsys, *run)
     assert said.code == 0 and "ana was taken to be p001, who is on most photos (6); others: p002 (3)" in said.err
     assert "--reference PHOTO" in said.err.splitlines()[-1]
+    undo = "2 times: twinloop vault undo --vault 'my vault'"
+    assert f"take the name back first ({undo})" in said.err
     refused = vault(capsys, *run, "--reference", "photos/b0.png")
-    assert refused.code == 2 and "shows p002, but ana is p001" in refused.err
+    assert (
+        refused.code == 2 and "shows p002, but ana is p001" in refused.err and f"take that back ({undo})" in refused.err
+    )
     steps = [shlex.split(line.strip()) for line in refused.err.splitlines() if line.startswith("  twinloop")]
     assert [step[1:3] for step in steps] == [["vault", "name"], ["vault", "label"], ["vault", "prep"]]
     for step in steps:
@@ -98,6 +102,22 @@ def test_who_was_guessed_is_said_last_and_can_be_put_right(home: Path, capsys: p
     assert len(list(bob.glob("*.png"))) == 6
     assert all(path.read_text().startswith("ohwx bob") for path in bob.glob("*.txt")), "no trigger for two"
     assert read_json(bob / "person.json")["consent"]["kind"] is None, "the consent was somebody else's"
+
+
+def test_a_wrong_guess_is_taken_back_as_the_messages_say(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = ("run", "photos", "--person", "ana", *FAKE)
+    vault(capsys, *run)
+    for _ in range(2):
+        assert vault(capsys, "undo").code == 0
+    right = vault(capsys, *run, "--reference", "photos/b0.png")
+    assert right.code == 0, right.err
+    assert {path.stem for path in (home / "my vault/organized/ana").glob("*.png")} == {"b0", "b1", "b2"}
+    assert vault(capsys, "name", "p001", "bob").code == 0
+    refused = vault(capsys, "run", "photos", "--person", "bob", "--reference", "photos/b1.png", *FAKE)
+    assert "p002" in refused.err and "1 time:" in refused.err
+    assert vault(capsys, "hide", "p001").code == 0
+    refused = vault(capsys, "run", "photos", "--person", "bob", "--reference", "photos/b1.png", *FAKE)
+    assert "vault undo" not in refused.err, "something else was decided since"
 
 
 def test_between_people_on_as_many_photos_nobody_is_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -302,7 +322,7 @@ def test_a_run_ends_with_the_command_that_goes_on(home: Path, capsys: pytest.Cap
         "Next: twinloop init --person-name ana --dataset-dir 'my vault/organized/ana' --models-dir fake"
     )
     assert twinloop(capsys, *shlex.split(last)[2:]).code == 0
-    written = read_json(home / "bootstrap_config_ana.json")
+    written = read_json(home / "bootstrap_config.json")
     assert written["person_trigger"] == "zwx ana person" and written["models_dir"] == "fake"
 
 
@@ -338,11 +358,81 @@ def test_a_shared_trigger_is_warned_of(home: Path, capsys: pytest.CaptureFixture
     assert "too:" not in vault(capsys, "label", "p002", "--trigger", "zwx bea").err, "as advised: one of its own"
 
 
-def test_the_next_command_is_said_until_it_was_run(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_there_is_a_configuration_the_run_comes_next(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = ("run", "photos", "--person", "ana", *FAKE)
     command = re.search(r"Next: twinloop (init .*)", vault(capsys, *run).out)
     assert command is not None and twinloop(capsys, *shlex.split(command[1])).code == 0
-    assert "Next:" not in vault(capsys, *run).out
+    again = vault(capsys, *run).out.splitlines()[-1]
+    assert again == "Next: twinloop run --config bootstrap_config.json"
+    folder = home / "my vault/organized/ana"
+    members = [{"path": str(path), "sha256": sha256_file(path)} for path in folder.glob("*.png")]
+    write_json(home / "outputs/bootstrap/dataset_iter0.json", {"members": members})
+    assert vault(capsys, *run).out.splitlines()[-1] == again
+    fake_photo(home / "photos/new.png", seed=77, size=256, person=1)
+    assert vault(capsys, *run).out.splitlines()[-1] == f"{again} --restart"
+    other = vault(capsys, "run", "photos", "--person", "bea", "--reference", "photos/b0.png", *FAKE)
+    assert other.out.splitlines()[-1].endswith("--output bootstrap_config_bea.json"), "the usual name is taken"
+
+
+def test_new_photos_that_nobody_was_told_apart_in_are_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Next:" not in vault(capsys, "scan", "photos", *FAKE).out, "nobody was told apart yet"
+    vault(capsys, "cluster")
+    vault(capsys, "label", "p001", "--trigger", "ohwx ana", "--name", "ana", "--consent", "self")
+    assert vault(capsys, "prep", "ana").code == 0
+    for number in range(2):
+        fake_photo(home / f"photos/new{number}.png", seed=70 + number, size=256, person=1)
+    told = "2 faces were found since people were told apart; they are not used yet. Next: twinloop vault cluster"
+    for argv in (("scan", "photos", *FAKE), ("status",)):
+        assert told in vault(capsys, *argv).out
+    assert vault(capsys, "scan", "--json").data["new_faces"] == vault(capsys, "status", "--json").data["new_faces"] == 2
+    for argv in (("caption", "ana"), ("prep", "ana")):
+        assert told in vault(capsys, *argv).err
+    assert vault(capsys, "cluster").code == 0
+    said = vault(capsys, "status").out
+    assert told not in said
+    assert "training set ana: 2 pictures would change by what is known now. Next: twinloop vault prep p001" in said
+    assert told not in vault(capsys, "prep", "ana").err and "would change" not in vault(capsys, "status").out
+
+
+def test_whatever_leaves_wrong_pictures_in_a_training_set_says_so(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vault(capsys, "run", "photos", "--person", "ana", *FAKE)
+    with Image.open(home / "photos/a5.png") as image:
+        image.save(home / "photos/a5.jpg", quality=90)
+    assert vault(capsys, "run", "photos", "--person", "ana", *FAKE).code == 0
+    assert vault(capsys, "status", "--json").data["outdated"] == {}
+
+    def older(pictures: str) -> str:
+        return (
+            f"The training set ana is older than that ({pictures} would change)."
+            " Next: twinloop vault prep p001 --vault 'my vault'"
+        )
+
+    assert older("1 picture") in vault(capsys, "reject", "ana", "photos/a0.png").out
+    assert older("2 pictures") in vault(capsys, "split", "ana", "photos/a1.png").out
+    assert older("5 pictures") in vault(capsys, "merge", "ana", "p002").out
+    assert older("6 pictures") in vault(capsys, "distinct", "photos/a5.png", "photos/a5.jpg").out
+    assert vault(capsys, "status", "--json").data["outdated"] == {"ana": {"pictures": 6, "label": False}}
+    assert older("4 pictures").split(" would")[0] not in vault(capsys, "hide", "p003").out
+    assert vault(capsys, "prep", "ana").code == 0
+    assert vault(capsys, "status", "--json").data["outdated"] == {}
+    assert older("1 picture") in vault(capsys, "assign", "ana", "photos/a0.png").out
+    assert "is older" not in vault(capsys, "undo").out
+    vault(capsys, "label", "ana", "--trigger", "zwx ana")
+    assert "training set ana: the label would change" in vault(capsys, "status").out
+
+
+def test_after_undoing_a_forget_the_scan_brings_the_person_back(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vault(capsys, "scan", "photos", *FAKE)
+    vault(capsys, "cluster")
+    vault(capsys, "dedup")
+    assert vault(capsys, "forget", "p002", "--yes").code == 0
+    assert "no thumbnail" not in vault(capsys, "dedup").out
+    assert "Next: twinloop vault scan" in vault(capsys, "undo").out
+    again = vault(capsys, "scan")
+    assert "9 photos with 9 faces" in again.out and "measured 3," in again.out and "3 faces were found" in again.out
+    assert vault(capsys, "cluster", "--json").data["people"] == 2
 
 
 def test_a_folder_that_was_renamed_within_a_scanned_one_leaves_no_ghosts(

@@ -19,7 +19,7 @@ from twinloop.menu.memory import Memory
 from twinloop.menu.questions import folder_of_pictures
 from twinloop.menu.runner import INTERRUPTED, command_line
 from twinloop.menu.workflows import WORKFLOWS
-from twinloop.menu.workflows.export import BASES, TARGETS, TRAINERS
+from twinloop.menu.workflows.export import NOT_SDXL, TARGETS, TRAINERS
 
 PEOPLE = [
     {"id": "p001", "name": None, "faces": [{"path": "/a/1.jpg"}]},
@@ -206,12 +206,14 @@ def test_every_export_target_can_be_chosen(home: Path, target: str) -> None:
     person = Person(
         shall_it_be=["export", "quit"], which_program=target, which_detectors="nano", **{"person's photos": "my photos"}
     )
+    if target in NOT_SDXL:
+        person.answers["base model"] = "z-image"
     machine = Machine()
     menu(person, machine, Memory(), WORKFLOWS)
     assert [argv[:2] for argv in machine.ran] == [["export", target]]
     (argv,) = machine.ran
     bases = [value for flag, value in pairwise(argv) if flag == "--base-model"]
-    assert bases == ([BASES.get(target, SDXL)] if target in TRAINERS else [])
+    assert bases == (["z-image" if target in NOT_SDXL else SDXL] if target in TRAINERS else [])
     build_parser().parse_args(machine.ran[0])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
-from twinloop.cli.vault import captioning, findings, flags
+from twinloop.cli.vault import captioning, cluster, findings, flags
 from twinloop.cli.vault.options import add_person, add_vault, person_of
 
 
@@ -46,6 +46,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         if args.list and last is not None:
             return _listed(caption.shown(opened, label, last), terminal)
         found = caption.caption(opened, captioning.planned(args, opened, person, label, terminal), terminal)
+        cluster.warn_of_new_faces(opened, terminal)
     edited = sum(item.source == caption.EDITED for item in found.captions)
     terminal.line(f"Captions: {len(found.captions)} ({edited} your own)")
     for line in [*findings.beside_lines(found), *findings.unused_lines(found)]:

@@ -12,11 +12,12 @@ from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
 from twinloop.domain.names import folded
-from twinloop.domain.wording import plural, shown, some
+from twinloop.domain.wording import agree, plural, shown, some
 from twinloop.system import shell
 
 if TYPE_CHECKING:
     from twinloop.domain.vault import Person
+    from twinloop.stages.vault.opened import OpenVault
     from twinloop.stages.vault.people.cluster import Clustered
     from twinloop.stages.vault.people.record import People
     from twinloop.store.vault.folder import Vault
@@ -126,6 +127,19 @@ def _of_one_name(people: People, persons: Sequence[Person]) -> list[list[Person]
         for name in names:
             alike.setdefault(name, []).append(person)
     return [found for found in alike.values() if len(found) > 1 and any(person.name is None for person in found)]
+
+
+def new_faces_text(count: int, vault: Vault) -> str:
+    """That faces came which nobody has, and no training set uses, until people are told apart again."""
+    came = f"{plural(count, 'face was', 'faces were')} found since people were told apart"
+    return f"{came}; {agree(count, 'it is', 'they are')} not used yet. Next: {vault.command('cluster')}"
+
+
+def warn_of_new_faces(opened: OpenVault, terminal: Terminal) -> None:
+    from twinloop.stages.vault.people.new_faces import faces_to_tell_apart
+
+    if count := faces_to_tell_apart(opened.vault, opened.catalog, opened.fingerprint):
+        terminal.warn(new_faces_text(count, opened.vault))
 
 
 def without_face_lines(paths: Sequence[str], vault: Vault) -> list[str]:

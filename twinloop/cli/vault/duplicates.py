@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
+from twinloop.cli.vault.behind import say_behind
 from twinloop.cli.vault.options import add_vault
 from twinloop.domain.choices import DUPLICATE_KINDS
 from twinloop.domain.wording import plural, shown
@@ -16,6 +17,7 @@ from twinloop.domain.wording import plural, shown
 if TYPE_CHECKING:
     from twinloop.domain.vault import Decision
     from twinloop.stages.vault.copies.record import DuplicateFile, DuplicateGroup
+    from twinloop.stages.vault.dataset.outdated import Outdated
     from twinloop.stages.vault.opened import OpenVault
 
 
@@ -70,11 +72,13 @@ def configure_keep(parser: argparse.ArgumentParser) -> None:
 def run_keep(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault.copies.dedup import current
     from twinloop.stages.vault.copies.edits import keep
+    from twinloop.stages.vault.dataset.outdated import outdated
     from twinloop.stages.vault.opening import open_vault
 
     with open_vault(args.vault) as opened:
+        before = outdated(opened)
         made = keep(opened, current(opened, terminal), args.file)
-        return _told(opened, made, f"{args.file} is kept from now on.", terminal)
+        return _told(opened, made, f"{args.file} is kept from now on.", before, terminal)
 
 
 def configure_distinct(parser: argparse.ArgumentParser) -> None:
@@ -86,22 +90,29 @@ def configure_distinct(parser: argparse.ArgumentParser) -> None:
 
 def run_distinct(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault.copies.edits import distinct
+    from twinloop.stages.vault.dataset.outdated import outdated
     from twinloop.stages.vault.opening import open_vault
 
     with open_vault(args.vault) as opened:
+        before = outdated(opened)
         made = distinct(opened, args.files)
         return _told(
-            opened, made, f"{len(made.data['photos'])} photos are no duplicates of each other from now on.", terminal
+            opened,
+            made,
+            f"{len(made.data['photos'])} photos are no duplicates of each other from now on.",
+            before,
+            terminal,
         )
 
 
-def _told(opened: OpenVault, made: Decision, text: str, terminal: Terminal) -> Any:
+def _told(opened: OpenVault, made: Decision, text: str, before: Mapping[str, Outdated], terminal: Terminal) -> Any:
     """Search again, so that the groups follow, and say what was decided."""
     from twinloop.stages.vault.copies.dedup import current
     from twinloop.stages.vault.copies.record import dropped
 
     gone = dropped(current(opened, terminal)) if opened.vault.duplicates.exists() else {}
     terminal.line(f"{text} Take it back: {opened.vault.command('undo')}")
+    say_behind(opened, before, terminal)
     return {"number": made.number, "kind": made.kind, "data": dict(made.data), "dropped": len(gone)}
 
 

@@ -100,7 +100,9 @@ def lines_of(done: TakenFrames) -> list[str]:
         lines += [f"  - {shown(os.fspath(path))}: {reason}" for path, reason in done.failed]
     lines += ["", f"{plural(done.written, 'new picture')} in {done.output}"]
     if done.written:
-        lines.append(f"Next: twinloop vault scan {shell.quote(os.fspath(done.output))}")
+        folder = shell.quote(os.fspath(done.output))
+        lines.append(f"Next: twinloop vault run {folder} --person NAME")
+        lines.append(f"  or step by step: twinloop vault scan {folder}, then twinloop vault cluster and prep")
     return lines
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli.argument_types import positive
 from twinloop.cli.command import Command, Run
 from twinloop.cli.terminal import Terminal
+from twinloop.cli.vault.behind import say_behind
 from twinloop.cli.vault.options import add_person, add_vault
 
 if TYPE_CHECKING:
@@ -23,12 +24,15 @@ def _editing(edit: Callable[[Any, OpenVault, argparse.Namespace], Edited]) -> Ru
     """Runs one edit, which is given the module of them all, and says what changed."""
 
     def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+        from twinloop.stages.vault.dataset.outdated import outdated
         from twinloop.stages.vault.opening import open_vault
         from twinloop.stages.vault.people import edits
 
         with open_vault(args.vault) as opened:
+            before = outdated(opened)
             done = edit(edits, opened, args)
-        terminal.line(f"{done.text} To take it back: {opened.vault.command('undo')}")
+            terminal.line(f"{done.text} To take it back: {opened.vault.command('undo')}")
+            say_behind(opened, before, terminal)
         return done.to_json()
 
     return run
@@ -76,14 +80,19 @@ def _configure_person(parser: argparse.ArgumentParser) -> None:
 
 
 def _undo(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.stages.vault.dataset.outdated import outdated
     from twinloop.stages.vault.history import last_said
     from twinloop.stages.vault.opening import open_vault
     from twinloop.stages.vault.people.edits import undo
 
     with open_vault(args.vault) as opened:
-        said = last_said(opened)
+        said, before = last_said(opened), outdated(opened)
         last = undo(opened)
-    terminal.line(f"Taken back: {said.text} (no. {last.number}, of {last.when})")
+        terminal.line(f"Taken back: {said.text} (no. {last.number}, of {last.when})")
+        say_behind(opened, before, terminal)
+    if last.kind == "forget":
+        scan, cluster = opened.vault.command("scan"), opened.vault.command("cluster")
+        terminal.line(f"Next: {scan} measures these photos again, then {cluster}")
     return {**said.to_json(), "undone": True}
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli.argument_types import positive
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
-from twinloop.cli.vault import captioning, findings, flags
+from twinloop.cli.vault import captioning, cluster, findings, flags
 from twinloop.cli.vault.options import add_person, add_vault, person_of
 from twinloop.domain.choices import LAYOUTS
 from twinloop.domain.wording import agree, plural
@@ -52,6 +52,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     with open_vault(args.vault) as opened:
         found = made(opened, person_of(opened, args.person), args, terminal)
+        cluster.warn_of_new_faces(opened, terminal)
     terminal.line(f"Consent: {found.captions.label.consent.text}")
     return found.to_json()
 

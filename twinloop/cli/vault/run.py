@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault.copies.dedup import dedup as find_copies
     from twinloop.stages.vault.copies.dedup import options_for
-    from twinloop.stages.vault.dataset.whom import earlier_photos
+    from twinloop.stages.vault.dataset.whom import earlier_photos, named_last
     from twinloop.stages.vault.opening import open_vault
     from twinloop.stages.vault.people.record import read_people
     from twinloop.stages.vault.people.without_face import account
@@ -71,9 +72,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     name = normal(args.person)
     _check(args, name)
     _title(terminal, "Scan")
-    scanned = scan.run(args, terminal, identities=not args.everything)
-    if not scanned["photos"]:
-        raise NothingToDo(f"No photo of {some(scanned['folders'])} can be read, so there is nobody to find.")
+    scanned = scan.scanned(args, terminal, identities=not args.everything)
+    if not scanned.counts.photos:
+        raise NothingToDo(f"No photo of {some(scanned.folders)} can be read, so there is nobody to find.")
     with open_vault(args.vault) as opened:
         args.folders = [called_in(opened.record.folders, folder) for folder in args.folders]
         clustered, meant = (_taken_whole if args.everything else _told_apart)(opened, name, args, terminal)
@@ -88,18 +89,20 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         _title(terminal, "Caption and prep")
         made = prep.made(opened, person, args, terminal)
         used = made.files.keys() | {item.photo for item in made.carried}
-        counted = account(opened, read_people(opened.vault), person, used, args.folders)
-        for line in _account_lines(counted, person, opened.vault):
+        people = read_people(opened.vault)
+        counted = account(opened, people, person, used, args.folders)
+        names = {other.id: other.name for other in people.persons if other.name is not None}
+        for line in _account_lines(counted, person, names, opened.vault):
             terminal.line(line)
         models_dir = args.models_dir or opened.record.models_dir
+        undo = f"{plural(named_last(opened, person), 'time')}: {opened.vault.command('undo')}"
     if meant.guessed:
         terminal.line("")
-        terminal.warn(_guess(name, meant))
+        terminal.warn(_guess(name, meant, undo))
     terminal.line(f"\nTraining set: {made.folder} ({made.readiness.text})")
-    if not Path(_config_name(name)).exists():
-        terminal.line(f"Next: {_next(made, name, models_dir)}")
+    terminal.line(f"Next: {_next(made, name, models_dir)}")
     return {
-        "scan": scanned,
+        "scan": scanned.to_json(),
         "cluster": clustered,
         "dedup": dedup.counts(copies),
         "person": person.id,
@@ -147,8 +150,12 @@ def _taken_whole(
     return found.to_json(), Meant(found.person, f"{why}, and on everything here")
 
 
-def _account_lines(found: Account, person: Person, vault: Vault) -> list[str]:
-    """What became of the photos, where some are neither in the training set nor left out of it with a reason."""
+def _account_lines(found: Account, person: Person, names: Mapping[str, str], vault: Vault) -> list[str]:
+    """What became of the photos, where some are neither in the training set nor left out of it with a reason.
+
+    Args:
+        names: by id, of those whom the user gave one, so that nobody else is meant.
+    """
     from twinloop.stages.vault.people.without_face import STRANGERS
 
     if not found.without_face and not found.elsewhere and not found.forgotten:
@@ -158,27 +165,40 @@ def _account_lines(found: Account, person: Person, vault: Vault) -> list[str]:
     parts += [f"{found.without_face} without a face that was found"] if found.without_face else []
     parts += [f"{found.forgotten} of somebody who was forgotten"] if found.forgotten else []
     known = sorted((who for who in found.elsewhere if who != STRANGERS), key=lambda who: -found.elsewhere[who])
-    parts += [f"{found.elsewhere[who]} of {who}" for who in known[:SHOWN]]
+    parts += [
+        f"{found.elsewhere[who]} of {names[who]} ({who})" if who in names else f"{found.elsewhere[who]} of {who}"
+        for who in known[:SHOWN]
+    ]
     if rest := known[SHOWN:]:
         parts += [f"{sum(found.elsewhere[who] for who in rest)} of {plural(len(rest), 'other person', 'other people')}"]
     parts += [f"{found.elsewhere[STRANGERS]} of {STRANGERS}"] if STRANGERS in found.elsewhere else []
     lines = ["", f"What became of {plural(found.photos, 'picture')}: {', '.join(parts)}"]
-    if known:
-        merge = vault.command(f"merge {' '.join([person.id, *known[:2]])}")
+    if unnamed := [who for who in known if who not in names]:
+        merge = vault.command(f"merge {' '.join([person.id, *unnamed[:2]])}")
         lines.append(f"  Should some be the same person or character: {merge}; if all are, run this with --everything")
     return lines
 
 
-def _guess(name: str, meant: Meant) -> str:
-    """Nobody said who of several people is meant: the one thing to look at before a training."""
+def _guess(name: str, meant: Meant, undo: str) -> str:
+    """Nobody said who of several people is meant: the one thing to look at before a training. ``undo``: how to take
+    name and label back.
+    """
     return (
-        f"{name} was taken to be {meant.person.id}, who {meant.why}. Look at the pictures. Should it be somebody else, "
-        f"run this again with --reference PHOTO, a photo that shows {name} alone"
+        f"{name} was taken to be {meant.person.id}, who {meant.why}. Look at the pictures. Should it be somebody else,"
+        f" take the name back first ({undo}), then run this again with --reference PHOTO, a photo that shows {name}"
+        " alone"
     )
 
 
 def _next(made: Prepared, name: str, models_dir: str) -> str:
-    """The command that goes on from here to a training: a configuration for this person."""
+    """The command that goes on from here to a training: a run, where a configuration here is for this training set;
+    else one that writes it.
+    """
+    from twinloop.cli.vault.configured import training_on
+
+    if known := training_on(made.folder):
+        path, stale = known
+        return shell.join(["twinloop", "run", "--config", str(path), *(["--restart"] if stale else [])])
     words = ["twinloop", "init", "--person-name", name, "--dataset-dir", str(made.folder)]
     if os.path.abspath(models_dir) != os.path.abspath("models"):
         words += ["--models-dir", models_dir]
@@ -186,7 +206,10 @@ def _next(made: Prepared, name: str, models_dir: str) -> str:
 
 
 def _config_name(name: str) -> str:
-    return f"bootstrap_config_{name.replace(' ', '_')}.json"
+    """The usual name if it is free, else one with the person's."""
+    own = f"bootstrap_config_{name.replace(' ', '_')}"
+    names = [f"{stem}.json" for stem in ("bootstrap_config", own, *(f"{own}_{number}" for number in range(2, 10)))]
+    return next((name for name in names if not Path(name).exists()), names[-1])
 
 
 def _check(args: argparse.Namespace, name: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli.argument_types import not_negative, positive
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
+from twinloop.cli.vault.cluster import new_faces_text
 from twinloop.cli.vault.options import add_vault
 from twinloop.domain.wording import by_reason, plural
 from twinloop.system import shell
@@ -106,8 +107,17 @@ def _add_working(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace, terminal: Terminal, identities: bool = False) -> Any:
-    """``identities``: as in `ScanPlan`."""
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.store.vault.folder import Vault
+
+    done = scanned(args, terminal)
+    if done.new_faces:
+        terminal.line(new_faces_text(done.new_faces, Vault(args.vault)))
+    return done.to_json()
+
+
+def scanned(args: argparse.Namespace, terminal: Terminal, identities: bool = False) -> Scanned:
+    """Scan as the flags say, and tell what was done. ``identities``: as in `ScanPlan`."""
     from twinloop import wiring
     from twinloop.stages.vault.scan import scan
     from twinloop.store.vault.folder import Vault
@@ -139,7 +149,7 @@ def run(args: argparse.Namespace, terminal: Terminal, identities: bool = False) 
                 f"--exclude {shell.quote(pattern)} matches nothing{others}. A pattern with a slash is of the"
                 " whole path below a scanned folder, without that folder's own name."
             )
-    return done.to_json()
+    return done
 
 
 def lines_of(done: Scanned, vault: Vault) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
-from twinloop.cli.vault.cluster import without_face_lines
+from twinloop.cli.vault.cluster import new_faces_text, without_face_lines
 from twinloop.cli.vault.options import add_vault
 from twinloop.cli.vault.scan import SHOWN, count_skipped, skipped_lines
 from twinloop.domain.wording import plural
@@ -56,6 +56,8 @@ def lines_of(found: Status, vault: Vault) -> list[str]:
     lines.append(
         f"people: not clustered yet ({vault.command('cluster')})" if found.people is None else f"people: {found.people}"
     )
+    if found.new_faces:
+        lines.append(new_faces_text(found.new_faces, vault))
     lines.append(
         f"duplicates: not searched yet ({vault.command('dedup')})"
         if found.duplicate_groups is None
@@ -68,6 +70,11 @@ def lines_of(found: Status, vault: Vault) -> list[str]:
         f"training set {name}: {plural(count, 'photo was', 'photos were')} chosen otherwise by hand since it was"
         " prepared; prepare it again"
         for name, count in found.behind.items()
+    ]
+    lines += [
+        f"training set {name}: {other.text} would change by what is known now. Next: {vault.command(other.arguments)}"
+        for name, other in found.outdated.items()
+        if name not in found.behind
     ]
     lines += without_face_lines(found.without_face, vault)
     return [*lines, *skipped_lines([(os.fspath(path), reason) for path, reason in found.skipped], vault)]

@@ -44,8 +44,8 @@ TRAINERS = {
     "musubi-tuner": Target("musubi-tuner", "Z-Image, Qwen-Image, FLUX.2: dataset and script", "musubi_tuner"),
 }
 TARGETS = {**PICTURES, **LORAS, **TRAINERS}
-BASES = {"musubi-tuner": "Tongyi-MAI/Z-Image"}
-"""Trainer -> a base model of its families, where it does not train the usual one."""
+NOT_SDXL = {"musubi-tuner"}
+"""Trainers of other families than the usual base model's."""
 
 
 def run(session: Session) -> None:
@@ -74,8 +74,7 @@ def _from_lora(session: Session) -> list[str]:
 
 
 def _from_captions(session: Session, target: str) -> list[str]:
-    key = f"export.{target}.base" if target in BASES else "export.base"
-    usual = BASES.get(target, SDXL)
+    key, usual = (f"export.{target}.base", "") if target in NOT_SDXL else ("export.base", SDXL)
     base = session.text(key, "Base model, as that program shall find it:", usual, questions.not_empty)
     photos = questions.dataset(session)
     return ["--dataset", photos, "--person", questions.known_trigger(session, photos), "--base-model", base]

@@ -23,7 +23,7 @@ from twinloop.ports import Greeting, Reporter, Scanner
 from twinloop.ports.detectors import embedder_in
 from twinloop.stages.vault.changed_photos import lost_with, warning
 from twinloop.stages.vault.forget.names import ForgottenNames
-from twinloop.stages.vault.forget.person import forgotten_faces
+from twinloop.stages.vault.forget.person import forgotten_faces, photos_to_measure_again
 from twinloop.stages.vault.forget.promise import keep_promises
 from twinloop.stages.vault.measure import VERSION
 from twinloop.stages.vault.measured_with import difference
@@ -31,6 +31,7 @@ from twinloop.stages.vault.new_folders import look_into
 from twinloop.stages.vault.offline_folders import is_empty, moved_out, online_and_offline, renamed
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.passed_over import Exclusions
+from twinloop.stages.vault.people.new_faces import faces_to_tell_apart
 from twinloop.stages.vault.people.photo_names import read_names
 from twinloop.stages.vault.second_names import called_in, remark, second_names
 from twinloop.stages.vault.walk import Walk
@@ -95,6 +96,7 @@ class Scanned:
         away: folders that were not there this time; what is known of them is kept. notes: about models.
         named: photos in which, or beside which, a photo program named people.
         passed_over: files and folders that were passed over by what they are, and by pattern: kind -> how many.
+        new_faces: as `faces_to_tell_apart` counts them.
     """
 
     folders: tuple[str, ...]
@@ -111,6 +113,7 @@ class Scanned:
     named: int = 0
     passed_over: Mapping[str, int] = field(default_factory=dict)
     excluded: Mapping[str, int] = field(default_factory=dict)
+    new_faces: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -129,6 +132,7 @@ class Scanned:
             "away": list(self.away),
             "notes": list(self.notes),
             "named_in_photos": self.named,
+            "new_faces": self.new_faces,
             "fingerprint": self.fingerprint,
         }
 
@@ -220,6 +224,7 @@ class _Scan:
         self._changed = dict[str, Path]()
         decisions = DecisionLog(vault.decisions, reading=True)
         self._forgotten, self._forgotten_names = forgotten_faces(decisions), ForgottenNames(decisions)
+        self._again = photos_to_measure_again(decisions, catalog)
 
     def run(self) -> Scanned:
         folders, removed = self._folders()
@@ -262,6 +267,7 @@ class _Scan:
             named=named,
             passed_over=dict(sorted(walk.passed.items())),
             excluded={pattern: walk.excluded[pattern] for pattern in self._exclude},
+            new_faces=faces_to_tell_apart(self._vault, self._catalog, greeting.fingerprint),
         )
 
     def _folders(self) -> tuple[tuple[str, ...], list[str]]:
@@ -331,7 +337,7 @@ class _Scan:
         """
         record, plan = self._record, self._plan
         same = record is not None and (record.stamp, record.min_face) == (plan.stamp, plan.min_face)
-        if record is not None and same and not self._listing.plan(record.fingerprint, self._tried):
+        if record is not None and same and not self._listing.plan(record.fingerprint, self._tried, self._again):
             likeness = Likeness(record.strangers, record.same_person)
             return Greeting(record.fingerprint, record.notes, likeness)
         with plan.scanner() as scanner:
@@ -339,7 +345,7 @@ class _Scan:
             if plan.identities and embedder_in(greeting.fingerprint) == _NO_EMBEDDER:
                 raise MissingModel(_no_embedder(plan.models_dir))
             self._note_begun(folders, greeting)
-            self._looked_at = self._listing.plan(greeting.fingerprint, self._tried)
+            self._looked_at = self._listing.plan(greeting.fingerprint, self._tried, self._again)
             self._say_difference(greeting.fingerprint)
             self._take(scanner, greeting.fingerprint)
             self._looked_at = self._listing.plan_unpaired("" if raw.available() else raw.MISSING)
@@ -365,7 +371,7 @@ class _Scan:
         began = time.monotonic()
 
         def wanted(sha256: str) -> bool:
-            return sha256 not in waiting and not self._catalog.has(sha256, fingerprint)
+            return sha256 not in waiting and not self._is_measured(sha256, fingerprint)
 
         try:
             for done, scanned in enumerate(scanner.scan(self._listing.planned(), self._looked_at, wanted), 1):
@@ -399,11 +405,16 @@ class _Scan:
                         listed.ctime_ns,
                     )
                 )
-                if scanned.photo is not None:
+                # of files of one content several processes may measure theirs at the same time
+                if scanned.photo is not None and not self._is_measured(scanned.photo.sha256, fingerprint):
                     self._catalog.put_photo(*self._allowed(scanned.photo, fingerprint, scanned.thumbnail))
+                    self._again.discard(scanned.photo.sha256)
                     self._measured += 1
                 elif not scanned.problem:
                     self._recognised += 1
+
+    def _is_measured(self, sha256: str, fingerprint: str) -> bool:
+        return sha256 not in self._again and self._catalog.has(sha256, fingerprint)
 
     def _allowed(self, photo: VaultPhoto, fingerprint: str, thumbnail: bytes) -> tuple[VaultPhoto, str, bytes]:
         """A photo without the faces that the user wants forgotten, and then without its thumbnail."""

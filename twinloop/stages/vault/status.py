@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from twinloop.stages.vault.copies.record import DuplicateGroup, last_duplicates
 from twinloop.stages.vault.dataset.by_hand import behind_outside, chosen_since
 from twinloop.stages.vault.dataset.folder.outside import folders_outside
 from twinloop.stages.vault.dataset.folder.owner import owner_of, read_record
+from twinloop.stages.vault.dataset.outdated import Outdated, outdated
 from twinloop.stages.vault.offline_folders import is_there, renamed
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.people.new_faces import faces_to_tell_apart
 from twinloop.stages.vault.people.record import read_people
 from twinloop.stages.vault.people.without_face import without_face
 from twinloop.store.atomic import read_json
@@ -31,10 +34,10 @@ class Status:
             not scanned. unfinished: a scan of them was interrupted, or goes on. counts: as in `Counts`.
             with_embedding: faces that clustering can use.
         skipped: files with the reasons. without_face: paths of photos on which no face was found.
-        people, duplicate_groups: None before the step that finds them.
+        people, duplicate_groups: None before the step that finds them. new_faces: as `faces_to_tell_apart` counts them.
         prepared: folders of training sets: names, and paths of those outside of the vault. behind: those of them that
-            were prepared before something else was said of some photos -> of how many. notes: about models that are
-            missing or broken.
+            were prepared before something else was said of some photos -> of how many. outdated: those that prep would
+            make otherwise now. notes: about models that are missing or broken.
     """
 
     folders: tuple[str, ...]
@@ -55,6 +58,8 @@ class Status:
     renamed: Mapping[str, str] = field(default_factory=dict)
     files_missing: int = 0
     exclude: tuple[str, ...] = ()
+    new_faces: int = 0
+    outdated: Mapping[str, Outdated] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -72,10 +77,12 @@ class Status:
             "skipped": [{"path": os.fspath(path), "reason": reason} for path, reason in self.skipped],
             "without_face": list(self.without_face),
             "people": self.people,
+            "new_faces": self.new_faces,
             "duplicate_groups": self.duplicate_groups,
             "decisions": self.decisions,
             "prepared": list(self.prepared),
             "behind": dict(self.behind),
+            "outdated": {name: found.to_json() for name, found in self.outdated.items()},
             "notes": list(self.notes),
             "fingerprint": self.fingerprint,
         }
@@ -103,11 +110,13 @@ def status(opened: OpenVault) -> Status:
         skipped=tuple(files.skipped()),
         without_face=tuple(without_face(opened, people).values()),
         people=_length(vault.people, "people"),
-        duplicate_groups=_length(vault.duplicates, "groups"),
+        duplicate_groups=_duplicate_groups(opened),
         decisions=len(opened.decisions.active()),
         prepared=(*(folder.name for folder in prepared), *map(os.fspath, folders_outside(vault))),
         behind=_behind(opened, prepared),
         notes=record.notes,
+        new_faces=faces_to_tell_apart(vault, opened.catalog, record.fingerprint),
+        outdated=outdated(opened),
     )
 
 
@@ -122,6 +131,23 @@ def _behind(opened: OpenVault, folders: Sequence[Path]) -> dict[str, int]:
     for person in people:
         found |= behind_outside(opened, person)
     return found
+
+
+def _duplicate_groups(opened: OpenVault) -> int | None:
+    """How many groups of the last search are still ones: files that are not known any more count for nothing."""
+    last = last_duplicates(opened.vault)
+    return None if last is None else sum(_is_group(opened, group) for group in last.groups)
+
+
+def _is_group(opened: OpenVault, group: DuplicateGroup) -> bool:
+    known = []
+    for file in group.files:
+        entry = opened.catalog.files.at(Path(file.path))
+        if entry is not None and not entry.problem and entry.sha256 == file.sha256:
+            known.append(file)
+    if group.kind == "exact":
+        return len([file for file in known if os.path.exists(file.path)] or known) > 1
+    return len({file.sha256 for file in known}) > 1
 
 
 def _length(path: Path, name: str) -> int | None:

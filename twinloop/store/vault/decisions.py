@@ -97,6 +97,10 @@ class DecisionLog:
         """
         return [self._of_shots(made) for made in self._standing() if not kinds or made.kind in kinds]
 
+    def forgotten_photos(self) -> frozenset[str]:
+        """sha256 of the photos that show somebody who was forgotten."""
+        return frozenset(str(face["sha256"]) for made in self.active("forget") for face in made.data["faces"])
+
     def _standing(self) -> list[Decision]:
         return [made for made in self.all() if not made.undone]
 

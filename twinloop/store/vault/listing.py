@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,17 +128,22 @@ class Listing:
         )
         return bool(rows)
 
-    def plan(self, fingerprint: str, tried: str) -> int:
+    def plan(self, fingerprint: str, tried: str, again: Collection[str] = ()) -> int:
         """Work out which listed files must be looked at; returns how many.
 
         Args:
-            fingerprint: of what would measure. tried: as in `FileEntry.tried`.
+            fingerprint: of what would measure. tried: as in `FileEntry.tried`. again: contents to look at whatever is
+                known of them.
         """
         self._catalog.run("DELETE FROM todo")
+        self._catalog.run("CREATE TEMP TABLE IF NOT EXISTS again (sha256 TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._catalog.run("DELETE FROM again")
+        self._catalog.run_many("INSERT INTO again VALUES (?)", ((sha256,) for sha256 in again))
         self._catalog.run(
             "INSERT INTO todo (path, size, mtime_ns, ctime_ns) SELECT l.path, l.size, l.mtime_ns, l.ctime_ns FROM"
             " listing l LEFT JOIN file f ON f.path = l.path LEFT JOIN photo p ON p.sha256 = f.sha256 AND p.fingerprint"
-            f" = ? WHERE l.problem = '' AND NOT ifnull({_UNCHANGED}, 0) ORDER BY l.path",
+            f" = ? WHERE l.problem = '' AND (NOT ifnull({_UNCHANGED}, 0) OR f.sha256 IN (SELECT sha256 FROM again))"
+            " ORDER BY l.path",
             (fingerprint, tried),
         )
         return int(self._catalog.value("SELECT count(*) FROM todo"))

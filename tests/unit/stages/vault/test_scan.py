@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from twinloop.adapters.fakes import fake_pack
 from twinloop.cli.vault.status import lines_of
 from twinloop.domain.scanned import ListedFile, ScannedFile
 from twinloop.errors import InputError, MissingModel, NothingToDo, StateError, StorageError
-from twinloop.ports import Scanner
+from twinloop.ports import Scanner, Wanted
 from twinloop.stages.vault.measure import PhotoMeasurer
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.opening import looked_into, open_vault
@@ -33,6 +33,7 @@ from twinloop.stages.vault.status import status
 from twinloop.store.vault.catalog import VaultCatalog
 from twinloop.store.vault.decisions import DecisionLog
 from twinloop.store.vault.folder import Vault
+from twinloop.store.vault.forget import forget_faces
 from twinloop.system import shell
 
 
@@ -679,6 +680,34 @@ def test_forgotten_faces_do_not_come_back_with_other_models(home: Home) -> None:
     with VaultCatalog(home.vault.catalog) as catalog:
         again = catalog.photo(photo.sha256, done.fingerprint)
     assert again is not None and again.faces == ()
+
+
+def test_a_forgetting_that_was_taken_back_has_the_photos_measured_again_once(home: Home) -> None:
+    first = home.scan(home.photos)
+    with VaultCatalog(home.vault.catalog) as catalog:
+        photo = next(catalog.photos(first.fingerprint))
+        forget_faces(catalog, [photo.key(0)])
+    decisions = DecisionLog(home.vault.decisions)
+    decisions.add("forget", {"person": "p001", "faces": [photo.key(0).to_json()], "kept": True})
+    assert (home.scan().unchanged, home.opened) == (4, [])
+    decisions.undo()
+    done = home.scan()
+    assert (done.measured, done.unchanged, done.counts.faces) == (1, 3, 4) and len(home.opened) == 1
+    with VaultCatalog(home.vault.catalog) as catalog:
+        assert catalog.thumbnail(photo.sha256)
+    assert (home.scan().unchanged, home.opened) == (4, [])
+
+
+def test_files_of_one_content_are_measured_once_whoever_was_first(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(home.photos / "0.png", home.photos / "copy.png")
+    real = Watched.scan
+
+    def without_asking(self: Watched, files: Iterable[ListedFile], count: int, wanted: Wanted) -> Iterator[ScannedFile]:
+        return real(self, files, count, lambda sha256: True)  # as where two processes have one each
+
+    monkeypatch.setattr(Watched, "scan", without_asking)
+    done = home.scan(home.photos)
+    assert (done.measured, done.recognised, done.unchanged) == (4, 1, 0)
 
 
 def test_the_record_holds_what_the_next_scan_needs(home: Home) -> None:

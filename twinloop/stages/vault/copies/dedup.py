@@ -179,6 +179,7 @@ class _Search:
         bursts = self._bursts([place for place in signs if place not in gone and self._photos[place].face])
         copies = self._copies
         writer = GroupWriter(self._photos, copies, self._ranking, self._same_twice)
+        withheld = self._opened.decisions.forgotten_photos()  # no scan gives these a thumbnail
         files = sum(len(copies.get(photo.sha256, (photo.path,))) for photo in self._photos)
         return Duplicates(
             (*writer.exact(), *map(writer.near, near), *map(writer.burst, bursts)),
@@ -186,7 +187,7 @@ class _Search:
             self._options.burst_seconds,
             len(self._photos),
             files,
-            len(self._photos) - len(signs),
+            sum(photo.sha256 not in all_signs and photo.sha256 not in withheld for photo in self._photos),
             sum(sign.flat for sign in signs.values()),
             _inputs(self._opened, self._photos, copies),
         )
@@ -295,15 +296,15 @@ class _Search:
 
 
 def _copies(opened: OpenVault, away: Set[Path]) -> dict[str, list[str]]:
-    """Paths by content hash, of contents that several paths have. Of files of the same bytes, those on a disk that is
-    away come last: else the user would be told to do without the only one that is there. A file of several names has
-    one here: else the user would be told to do without itself.
+    """Paths by content hash, of contents that several paths have. Files that are not there now, deleted or on a disk
+    that is away, are not among them where another one is there: else the user would be told to do without the only one.
+    A file of several names has one here: else the user would be told to do without itself.
     """
 
-    def there_first(paths: Iterable[str]) -> list[str]:
-        return sorted(paths, key=lambda path: (is_offline(path, away), path))
+    def there(paths: Sequence[str]) -> list[str]:
+        return [path for path in paths if not is_offline(path, away) and os.path.exists(path)] or list(paths)
 
-    return {sha256: one_name_each(there_first(paths)) for sha256, paths in paths_of_copies(opened.catalog).items()}
+    return {sha256: one_name_each(there(paths)) for sha256, paths in paths_of_copies(opened.catalog).items()}
 
 
 def _numbers(places: Iterable[int]) -> Numbers:

@@ -141,10 +141,25 @@ def _there(opened: OpenVault, here: LookedAt, person: Person) -> Person:
     )
 
 
+def named_last(opened: OpenVault, person: Person) -> int:
+    """How many of the last decisions gave this person name and label, so that undo takes these back; 0 where something
+    else was decided since.
+    """
+    found = 0
+    for count, made in enumerate(reversed(opened.decisions.active()), 1):
+        if made.kind not in ("name", "label") or made.data["person"] != person.id:
+            break
+        found = count if made.kind == "name" else found
+    return found
+
+
 def _another(opened: OpenVault, shown: Person, named: Person, name: str, reference: Path | None) -> str:
     """The name belongs to somebody else than the photo shows: most likely it was guessed in an earlier run."""
     said = label_of(opened.decisions, named.id)
     word = shell.quote(said.class_word) if said is not None else "person"
+    count = named_last(opened, named)
+    undo = f"take that back ({plural(count, 'time')}: {opened.vault.command('undo')}) and run this again. Or"
+    back = f"{undo} " if count else ""
     steps = (
         f"name {named.id} OTHER-NAME",
         f"label {named.id} --trigger 'ohwx OTHER-NAME' --class {word} --consent none",
@@ -152,8 +167,8 @@ def _another(opened: OpenVault, shown: Person, named: Person, name: str, referen
     )
     return (
         f"--reference {reference} shows {shown.called}, but {name} is {named.id}. If {named.id} was taken for {name} by"
-        f" mistake, call {named.id} something else, with a trigger and a consent of its own, and run this again:\n"
-        + "\n".join(f"  {opened.vault.command(step)}" for step in steps)
+        f" mistake, {back}call {named.id} something else, with a trigger and a consent of its own, and run this"
+        " again:\n" + "\n".join(f"  {opened.vault.command(step)}" for step in steps)
     )
 
 

@@ -7,11 +7,11 @@ from twinloop.domain.wording import plural
 from twinloop.errors import StateError
 from twinloop.stages.vault.forget.promise import Forgotten, Promise, keep, plan
 from twinloop.stages.vault.opened import OpenVault
-from twinloop.stages.vault.people.key_index import KeyIndex
 from twinloop.stages.vault.people.membership import faces_of
+from twinloop.stages.vault.people.new_faces import not_in
 from twinloop.stages.vault.people.record import read_found
+from twinloop.store.vault.catalog import VaultCatalog
 from twinloop.store.vault.decisions import DecisionLog
-from twinloop.store.vault.faces import embedded_faces
 
 
 def forget_person(opened: OpenVault, person: Person, really: bool) -> Forgotten:
@@ -39,16 +39,18 @@ def forget_person(opened: OpenVault, person: Person, really: bool) -> Forgotten:
 
 def _check_all_known(opened: OpenVault, person: Person) -> None:
     """Raises StateError: of some faces nobody knows yet whose they are."""
-    found = read_found(opened.vault)
-    known = KeyIndex(
-        () if found is None else (key for keys in (*found.groups.values(), found.strangers) for key in keys)
-    )
-    new = sum(known.find(key) is None for key in embedded_faces(opened.catalog, opened.fingerprint))
-    if new:
+    if new := not_in(read_found(opened.vault), opened.catalog, opened.fingerprint):
         raise StateError(
             f"{plural(new, 'face was', 'faces were')} found since people were told apart, and may be of"
             f" {person.called}, too. First: {opened.vault.command('cluster')}"
         )
+
+
+def photos_to_measure_again(decisions: DecisionLog, catalog: VaultCatalog) -> set[str]:
+    """sha256 of the photos of which a `forget` that was taken back had removed measures, until a scan measures them."""
+    taken_back = (made for made in decisions.all() if made.kind == "forget" and made.undone)
+    photos = {key.sha256 for made in taken_back for key in faces_of(made.data)} - forgotten_faces(decisions).keys()
+    return {sha256 for sha256 in photos if not catalog.thumbnail(sha256)}
 
 
 def forgotten_faces(decisions: DecisionLog) -> dict[str, tuple[FaceKey, ...]]:

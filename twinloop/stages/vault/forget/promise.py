@@ -42,9 +42,7 @@ _OUTSIDE = (
     "LoRAs, exported packages, made images and copies of training sets are not known to the vault: delete those"
     " yourself."
 )
-_FOR_GOOD = (
-    "undo does not bring measures back: the photos would have to be measured anew (delete catalog.sqlite and scan)."
-)
+_FOR_GOOD = "undo brings nothing of this back; after it the next scan measures the photos anew."
 
 
 @dataclass(frozen=True)
@@ -283,4 +281,5 @@ def _without(found: Found, faces: Iterable[FaceKey], names: Set[str]) -> Found:
         strangers=tuple(key for key in found.strangers if not gone.find(key)),
         moved={key: to for key, to in found.moved.items() if not gone.find(key)},
         named={key: name for key, name in found.named.items() if not gone.find(key) and folded(name) not in names},
+        inputs="",  # should undo and a scan bring the same faces back, they are told apart anew
     )

@@ -11,7 +11,6 @@ from typing import Any
 
 from twinloop.domain.vault import Person
 from twinloop.stages.vault.opened import OpenVault
-from twinloop.stages.vault.people.membership import faces_of
 from twinloop.stages.vault.people.record import People
 from twinloop.store.vault.faces import face_entries
 
@@ -31,7 +30,7 @@ def without_face(opened: OpenVault, people: People | None) -> dict[str, str]:
 
 def forgotten_photos(opened: OpenVault) -> frozenset[str]:
     """sha256 of the photos that show somebody who was forgotten."""
-    return frozenset(key.sha256 for made in opened.decisions.active("forget") for key in faces_of(made.data))
+    return opened.decisions.forgotten_photos()
 
 
 def beside(opened: OpenVault, people: People | None, paths: Sequence[str]) -> tuple[str, ...]:

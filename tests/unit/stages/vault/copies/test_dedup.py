@@ -22,6 +22,7 @@ from twinloop.stages.vault.copies.dedup import DedupOptions, current, dedup, opt
 from twinloop.stages.vault.copies.record import Duplicates, dropped, read_duplicates
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.opening import open_vault
+from twinloop.stages.vault.status import status
 from twinloop.store.vault.folder import Vault
 
 ALICE, BOB = unit_vector(1.0), unit_vector(0.0, 1.0)
@@ -278,7 +279,7 @@ def test_a_second_file_of_known_bytes_is_a_change(tmp_path: Path) -> None:
         assert names(current(opened, Recording()), "exact") == [["b.jpg", "c.jpg"]]
 
 
-def test_what_is_there_is_kept_before_what_is_away(tmp_path: Path) -> None:
+def test_what_is_away_is_no_copy_of_what_is_there(tmp_path: Path) -> None:
     """Else the user would be told to do without the only one that is there."""
     files = messy(tmp_path / "disk")
     copy = save(picture(1), tmp_path / "here/z.jpg")
@@ -292,11 +293,24 @@ def test_what_is_there_is_kept_before_what_is_away(tmp_path: Path) -> None:
         assert names(plugged_in, "exact") == [["first.jpg", "same.jpg", "z.jpg"]]
         (tmp_path / "disk").rename(tmp_path / "unplugged")
         found = current(opened, Recording())
-        assert names(found, "exact") == [["z.jpg", "first.jpg", "same.jpg"]]
+        assert names(found, "exact") == [] and status(opened).duplicate_groups == len(found.groups)
         best = {group.files[0].path: group.files[0].reason for group in found.of_kind("near")}
         assert best[str(small)] == "the others are not there now" and str(copy) in best
         (tmp_path / "unplugged").rename(tmp_path / "disk")
         assert current(opened, Recording()) == plugged_in
+
+
+def test_a_copy_that_was_deleted_is_none_before_any_scan(tmp_path: Path) -> None:
+    files = messy(tmp_path / "disk")
+    with vault_of(tmp_path / "vault", files) as opened:
+        assert names(dedup(opened, DedupOptions(), Recording()), "exact") == [["first.jpg", "same.jpg"]]
+        groups = status(opened).duplicate_groups
+        assert groups is not None
+        (tmp_path / "disk/same.jpg").unlink()
+        assert status(opened).duplicate_groups == groups - 1
+        assert names(current(opened, Recording()), "exact") == []
+        opened.catalog.run("DELETE FROM file WHERE path NOT LIKE '%first.jpg'")
+        assert status(opened).duplicate_groups == 0
 
 
 def test_what_cannot_be(tmp_path: Path) -> None:
@@ -314,8 +328,11 @@ def test_a_photo_without_a_thumbnail_is_compared_by_its_bytes_only(tmp_path: Pat
     with vault_of(tmp_path / "vault", messy(tmp_path)) as opened:
         opened.catalog.run("UPDATE photo SET thumbnail = NULL")
         found = dedup(opened, DedupOptions(), Recording())
-    assert [group.kind for group in found.groups] == ["exact"]
-    assert found.without_thumbnail == 8
+        assert [group.kind for group in found.groups] == ["exact"]
+        assert found.without_thumbnail == 8
+        known = [{"sha256": photo.sha256, "box": [0, 0, 1, 1]} for photo in opened.catalog.photos(opened.fingerprint)]
+        opened.decisions.add("forget", {"person": "p009", "faces": known[:6], "kept": True})
+        assert dedup(opened, DedupOptions(), Recording()).without_thumbnail == 2, "no scan gives the others one"
 
 
 def test_sprites_of_one_character_are_all_kept(tmp_path: Path) -> None:
