@@ -48,7 +48,7 @@ def run_loop(settings: Settings, toolbox: Toolbox, workspace: Workspace, config:
         forecast = steps.look_ahead(run)
         dataset = steps.collect(run)
         # told by the user's own reporter: also where the run had ended, and the run's keeps silent
-        steps.look_for_new_photos(run, dataset, toolbox.reporter)
+        steps.look_for_new_photos(settings, workspace, toolbox.reporter)
         steps.look_at_captions(run, dataset, forecast)
         reference = steps.freeze(run)
         loras = [steps.train(run, dataset, version=1)]
@@ -96,6 +96,7 @@ def train_first(settings: Settings, toolbox: Toolbox, workspace: Workspace) -> L
             return over.loras[0]
         forecast = steps.look_ahead(run)
         dataset = steps.collect(run)
+        steps.look_for_new_photos(settings, workspace, toolbox.reporter)
         steps.look_at_captions(run, dataset, forecast)
         steps.freeze(run)
         return steps.train(run, dataset, version=1)

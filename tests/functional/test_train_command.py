@@ -314,3 +314,45 @@ def test_runs_with_one_folder_of_loras_do_not_train_at_once(home: Path, capsys: 
             assert said.code == 2 and "loras is in use by another run (process" in said.err, said.err
             assert "choose another lora_output_dir" in said.err and not (home / "out").exists()
     assert twinloop(capsys, "run", "--config", config).code == 0
+
+
+def test_a_run_s_first_lora_is_trained_once_and_new_photos_are_told(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configuration(home, max_iterations=1)
+    assert "nothing was trained" not in twinloop(capsys, "train", "--config", config).out
+    shutil.copy("photos/IMG_0001.png", "later.png")
+    Image.open("later.png").rotate(7).save("photos/later.png")
+    again = twinloop(capsys, "train", "--config", config)
+    assert again.code == 0 and "Version 1 was there already, and nothing was trained." in again.out
+    assert f"twinloop run --config {config}" in again.out
+    assert "1 picture in photos came after this run had begun and is not used (such as later.png)" in again.err
+    anew = twinloop(capsys, "train", "--config", config, "--restart")
+    assert anew.code == 0 and "nothing was trained" not in anew.out and Path("out.old1").is_dir()
+    assert "came after" not in anew.err
+    assert "later.png" in Path("out/dataset_iter0.json").read_text()
+    wrong = twinloop(capsys, "train", "photos", "--restart", *FAKES)
+    assert wrong.code == 2 and "goes with --config alone" in wrong.err
+
+
+@pytest.mark.parametrize("command", ["train", "run"])
+def test_a_photo_that_is_gone_is_told_before_anything_else(
+    command: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configuration(home, max_iterations=1)
+    assert twinloop(capsys, "train", "--config", config).code == 0
+    Path("photos/IMG_0003.png").unlink()
+    planned = twinloop(capsys, "run", "--config", config, "--dry-run")
+    told = "photos/IMG_0003.png is gone or was changed since this run began"
+    assert planned.code == 0 and f"Without --dry-run this is refused: {told}" in planned.err.replace("\n", " ")
+    said = twinloop(capsys, command, "--config", config)
+    assert said.code == 2 and told in said.err and not Path("out/panel_v1").exists()
+
+
+def test_captions_with_another_trigger_are_told_once(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configuration(home, max_iterations=1)
+    Path("photos/person.json").write_text(json.dumps({"consent": {}, "prompt": "zwx ana woman"}))
+    told = "the captions in photos begin with 'zwx ana woman', and person_trigger is 'ohwx ana'"
+    for argv in (("doctor",), ("run", "--dry-run"), ("train",), ("run",)):
+        said = twinloop(capsys, *argv, "--config", config)
+        assert said.err.replace("\n", " ").count(told) == 1, argv

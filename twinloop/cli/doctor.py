@@ -103,7 +103,7 @@ def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) 
     """
     from twinloop import wiring
     from twinloop.stages import faceless
-    from twinloop.stages.caption_style import mismatch
+    from twinloop.stages.caption_style import remarks_on_captions
     from twinloop.stages.preflight import remarks_on_training
     from twinloop.store.pictures.dataset_folders import subject_images
     from twinloop.store.pictures.images import upright_sizes
@@ -117,8 +117,9 @@ def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) 
     terminal.line(f"\nTraining of {config} on {plural(images, 'image')}, {training.steps} steps:")
     for remark in remarks_on_training(settings, training, makers.usual_steps, images):
         terminal.warn(remark)
-    if other := mismatch(Path(settings.dataset_dir), makers.voice.style, settings.base_model):
-        terminal.warn(other)
+    folder, trigger = Path(settings.dataset_dir), settings.person_trigger
+    for remark in remarks_on_captions(folder, trigger, makers.voice.style, settings.base_model):
+        terminal.warn(remark)
     needs_faces = settings.validation.faces and not settings.analysis.keep_all
     if needs_faces and (bare := faceless.foreseen(Path(settings.dataset_dir))):
         terminal.warn(bare)

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         told = "" if args.restart else _standing(settings, toolbox, workspace, terminal)
         return _preview(settings, toolbox, terminal, told)
     if args.restart:
-        _put_aside(settings, workspace, args.config, terminal)
+        put_aside(settings, workspace, args.config, terminal)
         spend(args, "--restart")
     try:
         run_loop(settings, toolbox, workspace, args.config)
@@ -85,7 +85,7 @@ def _config(args: argparse.Namespace) -> Path:
     return Path(named[0])
 
 
-def _put_aside(settings: Settings, workspace: Workspace, config: Path, terminal: Terminal) -> None:
+def put_aside(settings: Settings, workspace: Workspace, config: Path, terminal: Terminal) -> None:
     """Make way for a new run; what it starts from must not lie in what is moved away."""
     from twinloop.store.run.workspace import lies_in
 
@@ -107,14 +107,18 @@ def _standing(settings: Settings, toolbox: Toolbox, workspace: Workspace, termin
     """How far a run of these settings has come; "" where there is none, or the run itself would stop with an error
     because its folder holds one of other settings.
     """
-    from twinloop.steps import check_same_run, standing
+    from twinloop.steps import check_photos, check_same_run, look_for_new_photos, standing
 
     try:
         check_same_run(settings, toolbox, workspace)
+        told = standing(settings, workspace)
+        if told and workspace.dataset(0).exists():
+            check_photos(workspace)
+            look_for_new_photos(settings, workspace, terminal)
     except StateError as error:
         terminal.warn(f"Without --dry-run this is refused: {error}")
         return ""
-    return standing(settings, workspace)
+    return told
 
 
 def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal, told: str) -> Any:
@@ -126,7 +130,7 @@ def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal, told: str
     from twinloop import manual
     from twinloop.cli.tables import analysis_lines
     from twinloop.domain.wording import plural
-    from twinloop.stages.caption_style import mismatch
+    from twinloop.stages.caption_style import remarks_on_captions
     from twinloop.stages.preflight import remarks_on_training
     from twinloop.store.run.catalog import Catalog
     from twinloop.wiring import remark_on_photos
@@ -139,8 +143,9 @@ def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal, told: str
     makers, shots = toolbox.makers, _first_shots(result.gaps, settings, toolbox)
     for line in prompt_lines([] if told else shots):
         terminal.line(line)
-    if other := mismatch(Path(settings.dataset_dir), makers.voice.style, settings.base_model):
-        terminal.warn(other)
+    folder, trigger = Path(settings.dataset_dir), settings.person_trigger
+    for remark in remarks_on_captions(folder, trigger, makers.voice.style, settings.base_model):
+        terminal.warn(remark)
     training, images = makers.training(result.images), len(shots)
     for remark in remarks_on_training(settings, training, makers.usual_steps, result.images):
         terminal.warn(remark)

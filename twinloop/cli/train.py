@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from twinloop.cli import options
 from twinloop.cli.argument_types import not_negative, positive
-from twinloop.cli.command import Command
+from twinloop.cli.command import Command, spend
 from twinloop.cli.settings_from_flags import add_setting, settings_from
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.choices import ADAPTERS, OPTIMIZERS
 from twinloop.errors import InputError
+from twinloop.system import shell
 
 if TYPE_CHECKING:
     from twinloop.domain.records import LoRA
@@ -35,6 +36,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         parser, "--person", field="person_trigger", metavar="TRIGGER", help="trigger words, as in 'ohwx person'"
     )
     add_setting(parser, "--base-model", metavar="NAME", help="hub id, folder or file, or the word 'nano'")
+    parser.add_argument(
+        "--restart",
+        action="store_true",
+        help="with --config alone: start the run anew; what is there is kept under a new name",
+    )
     options.add_subject(parser)
     options.add_keep_all(parser)
     options.add_models_dir(parser)
@@ -208,6 +214,8 @@ def _add_looking(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     if args.dataset is None and args.config is None:
         raise InputError("Name the folder of photos to train on, or --config FILE for the first LoRA of a run.")
+    if args.restart and args.dataset is not None:
+        raise InputError("--restart is about a run: it goes with --config alone, without a folder of photos.")
     if args.dataset is None:
         lora = _of_run(args, terminal)
         data = lora.to_json()
@@ -220,6 +228,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 
 def _of_run(args: argparse.Namespace, terminal: Terminal) -> LoRA:
+    from twinloop.cli.run import put_aside
     from twinloop.loop import train_first
     from twinloop.store.run.workspace import workspace_of
     from twinloop.wiring import build_toolbox, check_config
@@ -229,7 +238,18 @@ def _of_run(args: argparse.Namespace, terminal: Terminal) -> LoRA:
             "--output goes with a folder of photos; with --config alone the LoRA becomes version 1 of that run."
         )
     settings = settings_from(args, {}, check_config, notice=terminal.warn)
-    return train_first(settings, build_toolbox(settings, terminal), workspace_of(settings))
+    toolbox, workspace = build_toolbox(settings, terminal), workspace_of(settings)
+    if args.restart:
+        put_aside(settings, workspace, args.config, terminal)
+        spend(args, "--restart")
+    there = workspace.lora_record(1).exists()
+    lora = train_first(settings, toolbox, workspace)
+    if there:
+        terminal.line(
+            "Version 1 was there already, and nothing was trained. The rounds: twinloop run --config"
+            f" {shell.quote(str(args.config))}"
+        )
+    return lora
 
 
 def _of_folder(args: argparse.Namespace, terminal: Terminal) -> tuple[LoRA, list[dict[str, str]]]:

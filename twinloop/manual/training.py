@@ -18,7 +18,7 @@ from twinloop.manual.verdicts import learn_person
 from twinloop.ports import TrainingSettings, decisive_generation, decisive_samples, decisive_settings
 from twinloop.stages import preflight
 from twinloop.stages import train as training
-from twinloop.stages.caption_style import mismatch
+from twinloop.stages.caption_style import remarks_on_captions
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.samples import beside_dataset, training_samples
 from twinloop.stages.select import Photos
@@ -108,8 +108,9 @@ def _trained(
     wanted = makers.training(len(dataset.members))
     for remark in preflight.remarks_on_training(settings, wanted, makers.usual_steps, len(dataset.members)):
         toolbox.reporter.warn(remark)
-    if other := mismatch(photos.folder, makers.voice.style, settings.base_model):
-        toolbox.reporter.warn(other)
+    trigger, style = settings.person_trigger, makers.voice.style
+    for remark in remarks_on_captions(photos.folder, trigger, style, settings.base_model):
+        toolbox.reporter.warn(remark)
     seen = [photo.seen for photo in photos.selection.photos]
     beside = beside_dataset(dataset, photos.folder, settings.training, lambda: seen, toolbox.reporter)
     record = output.with_name(f"{output.stem}.checkpoints.json")

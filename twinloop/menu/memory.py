@@ -68,6 +68,13 @@ class Memory:
             self._waiting[0].done.append(list(argv))
             self._write()
 
+    def undone(self, command: str) -> None:
+        """All runs of the command in the workflow under way are to be done again."""
+        if self._waiting:
+            done = self._waiting[0].done
+            done[:] = [argv for argv in done if argv[:1] != [command]]
+            self._write()
+
     def finish(self) -> None:
         del self._waiting[:1]
         self._write()

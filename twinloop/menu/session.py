@@ -75,6 +75,16 @@ class Session:
             self._memory.answered(key, ask())
         return self._progress.answers[key]
 
+    def renew(self, key: str, state: str, command: str) -> None:
+        """Where ``state`` is not what it was when this was asked before, all runs of the command are to be done again.
+
+        Args:
+            state: of what the command goes by, such as files in a folder.
+        """
+        if self._progress.answers.get(key, state) != state:
+            self._memory.undone(command)
+        self._memory.answered(key, state)
+
     def run(self, what: str, argv: Sequence[str], cost: str = "", findings: Collection[int] = ()) -> None:
         """One command, printed and carried out; one that was done before is not done again.
 

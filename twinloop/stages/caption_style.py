@@ -1,14 +1,15 @@
-"""Whether the captions of a prepared folder are of the kind that a base model reads."""
+"""Whether the captions of a prepared folder are of the kind that a base model reads, and begin with its trigger."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from twinloop.domain.choices import CAPTION_STYLES
 from twinloop.errors import TwinLoopError
 from twinloop.families import family_of_preset, preset_for
 from twinloop.stages.words import TAGGED
-from twinloop.store.pictures.sidecar import PERSON, person_beside
+from twinloop.store.pictures.sidecar import PERSON, person_beside, trigger_of
 from twinloop.store.vault.folder import Vault
 from twinloop.system import shell
 
@@ -25,6 +26,37 @@ def preset_of_name(base_model: str) -> tuple[str, str]:
         return preset, read_by(family_of_preset(preset).preset(preset).style)
     except TwinLoopError:  # whoever opens the base says what is wrong with it
         return "", read_by("")
+
+
+def remarks_on_captions(folder: Path, trigger: str, style: str, base_model: str) -> Iterator[str]:
+    """What is to be said of the captions that FaceVault wrote for a folder.
+
+    Args:
+        trigger: what a training on them is to begin captions with. style, base_model: as for `mismatch`.
+
+    Raises:
+        StateError: as `person_beside`.
+    """
+    if other := other_trigger(folder, trigger):
+        yield other
+    if other := mismatch(folder, style, base_model):
+        yield other
+
+
+def other_trigger(folder: Path, trigger: str) -> str:
+    """What to say where the captions of a folder begin with other words than the trigger of the training; "" = nothing.
+
+    Raises:
+        StateError: as `person_beside`.
+    """
+    written = trigger_of(folder)
+    if written is None or trigger.casefold() in written.casefold():
+        return ""
+    return (
+        f"the captions in {folder} begin with '{written}', and person_trigger is '{trigger}': both stand in them then."
+        f" Set person_trigger to '{written}', or write the captions with the other words: twinloop vault label, then"
+        " caption and prep (a run that has begun takes them with --restart)"
+    )
 
 
 def mismatch(folder: Path, style: str, base_model: str) -> str:

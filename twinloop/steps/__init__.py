@@ -14,6 +14,7 @@ from twinloop.steps.loras import look_ahead, look_at_captions, pauses, train
 from twinloop.steps.panels import measure
 from twinloop.steps.photos import (
     NO_FACES,
+    check_photos,
     collect,
     few_photos_message,
     freeze,

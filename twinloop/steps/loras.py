@@ -16,7 +16,7 @@ from twinloop.domain.vault import Consent
 from twinloop.families.clip import TOKENS, about_tokens
 from twinloop.stages import fixed_shots, generate, preflight
 from twinloop.stages import train as training
-from twinloop.stages.caption_style import mismatch
+from twinloop.stages.caption_style import remarks_on_captions
 from twinloop.stages.generation_record import GenerationContext
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.pauses import Pauses, Samples, sample_steps
@@ -72,11 +72,13 @@ def look_ahead(run: Run) -> Forecast | None:
 
 
 def look_at_captions(run: Run, dataset: Dataset, told: Forecast | None) -> None:
-    """Warn of captions in another style than the base's, and tell what the first training will need once more, where
-    they turn out so long that it takes more memory than was told.
+    """Warn of captions in another style than the base's, or with another trigger; and tell what the first training will
+    need once more, where they turn out so long that it takes more memory than was told.
     """
-    if other := mismatch(Path(run.settings.dataset_dir), run.toolbox.makers.voice.style, run.settings.base_model):
-        run.toolbox.reporter.warn(other)
+    settings, style = run.settings, run.toolbox.makers.voice.style
+    folder = Path(settings.dataset_dir)
+    for remark in remarks_on_captions(folder, settings.person_trigger, style, settings.base_model):
+        run.toolbox.reporter.warn(remark)
     captions = [member.caption for member in dataset.members]
     if told is None or all(about_tokens(caption) <= TOKENS for caption in captions):
         return

@@ -22,10 +22,11 @@ from twinloop.stages.observe import Observer, observe_files
 from twinloop.steps.datasets import dataset_of
 from twinloop.steps.options import reading
 from twinloop.steps.run import Run
-from twinloop.store.atomic import read_as
+from twinloop.store.atomic import read_as, sha256_file
 from twinloop.store.pictures.dataset_folders import subject_images
 from twinloop.store.pictures.sidecar import consent_of
 from twinloop.store.run.catalog import Catalog
+from twinloop.store.run.workspace import Workspace
 
 NO_FACES = "No face is looked for (validation.faces is false): identity is not measured."
 
@@ -86,8 +87,8 @@ def _left_out(data: Any) -> tuple[str, str]:
     return entry(data, "path", text), entry(data, "reason", text)
 
 
-def look_for_new_photos(run: Run, dataset: Dataset, reporter: Reporter) -> None:
-    """Tell of photos that came into the folder after the run had begun: it does not use them.
+def look_for_new_photos(settings: Settings, workspace: Workspace, reporter: Reporter) -> None:
+    """Tell of photos that came into the folder after the run, which has a dataset, had begun: it does not use them.
 
     Args:
         reporter: not the run's own, which keeps silent while a run that had ended is gone through again; for whoever
@@ -96,15 +97,15 @@ def look_for_new_photos(run: Run, dataset: Dataset, reporter: Reporter) -> None:
     Raises:
         StateError: no photo of the run lies in ``dataset_dir``: it is another folder.
     """
-    folder = Path(run.settings.dataset_dir)
-    known = {_place(Path(member.path)) for member in dataset.members}
+    folder, members = Path(settings.dataset_dir), read_as(workspace.dataset(0), Dataset.from_json).members
+    known = {_place(Path(member.path)) for member in members}
     if not any(path.is_relative_to(folder.resolve()) for path in known):
         raise StateError(
-            f"{run.workspace.root} was begun with photos of another folder than dataset_dir ({folder}). Use another"
+            f"{workspace.root} was begun with photos of another folder than dataset_dir ({folder}). Use another"
             " output_dir and lora_output_dir, or start anew with --restart (the old folders are kept under new names)."
         )
-    apart = (run.settings.training.prior_images, run.settings.training.masks)
-    known |= {_place(Path(path)) for path, _ in read_as(run.workspace.dataset(0), Beside.from_json).left_out}
+    apart = (settings.training.prior_images, settings.training.masks)
+    known |= {_place(Path(path)) for path, _ in read_as(workspace.dataset(0), Beside.from_json).left_out}
     new = [path for path in subject_images(folder, *apart) if _place(path) not in known]
     if new:
         came = f"{plural(len(new), 'picture')} in {folder} came after this run had begun"
@@ -112,6 +113,17 @@ def look_for_new_photos(run: Run, dataset: Dataset, reporter: Reporter) -> None:
             f"{came} and {agree(len(new), 'is', 'are')} not used (such as {new[0].name}). --restart begins anew with"
             " all of them (this run is kept under a new name)."
         )
+
+
+def check_photos(workspace: Workspace) -> None:
+    """Raises StateError where a photo of the run's dataset is gone or was changed; reads all of them."""
+    for member in read_as(workspace.dataset(0), Dataset.from_json).members:
+        path = Path(member.path)
+        if not path.is_file() or sha256_file(path) != member.sha256:
+            raise StateError(CHANGED_PHOTO.format(path=path))
+
+
+CHANGED_PHOTO = "{path} is gone or was changed since this run began. Put it back, or start anew with --restart."
 
 
 def _place(path: Path) -> Path:
@@ -213,21 +225,24 @@ def observations(run: Run, dataset: Dataset) -> list[Observation]:
     seen = []
     for member, item in zip(dataset.members, found, strict=True):
         if item.observation is None or item.observation.sha256 != member.sha256:
-            raise StateError(
-                f"{member.path} is gone or was changed since this run began. Put it back, or start anew with --restart."
-            )
+            raise StateError(CHANGED_PHOTO.format(path=member.path))
         seen.append(replace(item.observation, origin=member.origin))
     return seen
 
 
 def freeze(run: Run) -> IdentityReference | None:
-    """identity_reference.json: what the person looks like to the embedder, before anything was made."""
+    """identity_reference.json: what the person looks like to the embedder, before anything was made.
+
+    Raises:
+        StateError: as `observations`: also where the reference is on record, before a panel is drawn with a LoRA whose
+            photos are gone.
+    """
+    photos = observations(run, read_as(run.workspace.dataset(0), Dataset.from_json))
 
     def make() -> Any:
         wanted = run.settings.validation
         if not wanted.measures_identity:
             return {"measured": False, "why": f"validation.{'identity' if wanted.faces else 'faces'} is false"}
-        photos = observations(run, read_as(run.workspace.dataset(0), Dataset.from_json))
         return reference_to_json(learned(photos, run.toolbox.observer, wanted=True))
 
     run.artefact("identity", run.workspace.identity, make, private=True)

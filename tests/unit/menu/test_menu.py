@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,30 @@ def test_interrupted_in_a_command_it_goes_on_with_that_command(home: Path) -> No
     assert again.asked[0].startswith("What shall") and not any(
         "folder with the photos" in q.lower() for q in again.asked
     )
+
+
+def test_photos_that_came_meanwhile_are_taken_up(home: Path) -> None:
+    """They are scanned, told apart and cut before the training that the workflow was left at."""
+    stop = {"armed": True}
+    machine = Machine(
+        {"vault clusters": PEOPLE}, lambda argv: INTERRUPTED if argv[0] == "train" and stop["armed"] else 0
+    )
+    menu(Person(**answers()), machine, Memory(), WORKFLOWS)
+    before = [argv[1] for argv in machine.ran if argv[0] == "vault"]
+    (home / "my photos/later.jpg").write_bytes(b"x")
+    stop["armed"], again = False, Machine({"vault clusters": PEOPLE})
+    menu(Person(shall_it_be=["continue", "quit"]), again, Memory(), WORKFLOWS)
+    assert before == [argv[1] for argv in again.ran if argv[0] == "vault"] and again.ran[-1][0] == "train"
+
+
+def test_a_configuration_that_is_there_is_used_and_what_is_other_in_it_is_told(home: Path) -> None:
+    kept = {"person_name": "alice", "person_trigger": "zwx alice", "base_model": "other"}
+    Path("bootstrap_config.json").write_text(json.dumps(kept))
+    person = Person(**answers(configuration_to_write="bootstrap_config.json"))
+    menu(person, Machine({"vault clusters": PEOPLE}), Memory(), WORKFLOWS)
+    said = "\n".join(person.said)
+    assert 'person_trigger is "zwx alice" in it, not "' in said and 'base_model is "other" in it, not "nano"' in said
+    assert json.loads(Path("bootstrap_config.json").read_text()) == kept
 
 
 def test_left_at_a_question_the_answers_are_kept(home: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from twinloop.stages.caption_style import mismatch, read_by
+from twinloop.stages.caption_style import mismatch, other_trigger, read_by
 
 SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 
@@ -54,3 +54,16 @@ def test_the_command_names_the_vault_of_the_folder(tmp_path: Path, monkeypatch: 
 def test_of_other_folders_nothing_is_said(tmp_path: Path, record: dict[str, str] | None) -> None:
     folder = tmp_path / "photos" if record is None else prepared(tmp_path / "photos", **record)
     assert mismatch(folder, "tags", SDXL) == mismatch(folder, "prose", SDXL) == ""
+
+
+@pytest.mark.parametrize(
+    ("trigger", "told"),
+    [("zwx ana woman", False), ("zwx ana", False), ("ohwx ana woman", True), ("ZWX Ana Woman", False)],
+)
+def test_captions_with_another_trigger_are_told(trigger: str, told: bool, tmp_path: Path) -> None:
+    folder = prepared(tmp_path / "a", prompt="zwx ana woman", name="ana")
+    said = other_trigger(folder, trigger)
+    assert bool(said) is told
+    if told:
+        assert "begin with 'zwx ana woman'" in said and "person_trigger is 'ohwx ana woman'" in said
+    assert other_trigger(tmp_path, trigger) == "", "a folder that was not prepared"

@@ -40,17 +40,17 @@ def run(session: Session) -> None:
     consent = _consent(session, name)
     models, base = questions.models(session), questions.base_model(session)
     session.director.say(_forecast(photos))
+    session.renew(questions.about("photos.state", name), _state(photos), "vault")
     session.run("Scan", ["vault", "scan", photos, "--models-dir", models])
     session.run("Group the faces by person", ["vault", "cluster"])
     person = _person(session, name)
     session.run("Find duplicates", ["vault", "dedup"])
-    session.run(
-        "Label", ["vault", "label", person, "--name", name, "--trigger", trigger, "--class", class_word, *consent]
-    )
+    label = ["vault", "label", person, "--name", name, "--trigger", trigger, "--class", class_word, *consent]
+    session.run("Label", label)
     style = ["--style", questions.caption_style(base)]
     session.run("Caption", ["vault", "caption", name, *style])
     session.run("Prepare the training set", ["vault", "prep", name, *style])
-    config = _configuration(session, name, base, models)
+    config = _configuration(session, name, base, models, f"{trigger} {class_word}")
     session.run("Train", ["train", "--config", config], questions.training_cost(session, config))
     session.director.say(f"\nNext: make it better in rounds.\n  $ twinloop run --config {shell.quote(config)}")
 
@@ -74,6 +74,12 @@ def _forecast(photos: str) -> str:
         f"\n{plural(count, 'image file')}. Scanning takes a few tenths of a second for each; what is made goes to"
         f" {DEFAULT} and outputs/."
     )
+
+
+def _state(photos: str) -> str:
+    """Another one when photos came, went or were changed since the workflow was left."""
+    changed = [path.stat().st_mtime_ns for path in find_images(Path(photos)) if path.exists()]
+    return f"{len(changed)} {max(changed, default=0)}"
 
 
 def _person(session: Session, name: str) -> str:
@@ -101,13 +107,17 @@ def _person(session: Session, name: str) -> str:
     return session.choose(key, f"Which of these people is {name}?", options, found[0]["id"])
 
 
-def _configuration(session: Session, name: str, base: str, models: str) -> str:
+def _configuration(session: Session, name: str, base: str, models: str, trigger: str) -> str:
     """bootstrap_config.json for this person, written by ``twinloop init``; an existing one of the same person is not
-    touched.
+    touched, and what is otherwise in it than was answered is told.
     """
     path = questions.configuration_to_write(session, name, lambda text: _not_anothers(text, name))
     if Path(path).exists():
         session.director.say(f"\n{path} is there already and is used as it is.")
+        found, answered = read_config(Path(path)), {"person_trigger": trigger, "base_model": base}
+        for field, answer in answered.items():
+            if (kept := found.get(field)) is not None and kept != answer:
+                session.director.say(f'  {field} is "{kept}" in it, not "{answer}". Change it there, if it should be.')
     else:
         photos = str(Vault(DEFAULT).person(name))
         questions.write_configuration(session, path, name=name, trigger="", base=base, models=models, photos=photos)
