@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 
 from tests.functional import loops
+from tests.functional.console import configuration, twinloop
 from twinloop.errors import StateError
+from twinloop.stages import decide
 from twinloop.stages.rounds import RunResult
 from twinloop.steps import run as running
+from twinloop.steps.standing import standing
 from twinloop.store.journal import Journal
+from twinloop.store.run.workspace import Workspace
 
 FIXED = (
     "out/dataset_iter0.json",
@@ -177,3 +181,38 @@ def test_killed_between_a_record_and_its_hash_a_run_takes_its_own_record_for_no_
         again()
     again()
     assert loops.tree("out", "loras") == finished
+
+
+def test_a_made_image_that_is_gone_from_the_dataset_is_no_photo(finished: dict[str, str]) -> None:
+    """Its copy lies among the approved ones."""
+    members = json.loads(Path("out/dataset_iter1.json").read_text())["members"]
+    path = next(Path(member["path"]) for member in members if member["round"] == 1)
+    kept = path.read_bytes()
+    path.unlink()
+    with pytest.raises(StateError, match=r"an image that this run made.*Copy it back from out/approved_iter1"):
+        loops.run(loops.settings(max_iterations=2))
+    shutil.copy(Path("out/approved_iter1") / path.name, path)
+    assert path.read_bytes() == kept
+    assert len(loops.run(loops.settings(max_iterations=2)).rounds) == 2
+
+
+@pytest.mark.parametrize(
+    "place", ["out/panel.json", "out/report.html", "out/journal.jsonl", "loras/lora_v1.safetensors", "loras/.run.json"]
+)
+def test_a_folder_in_the_place_of_a_file_is_named(
+    finished: dict[str, str], place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configuration(Path(), **loops.settings(max_iterations=1).model_dump(mode="json", exclude_unset=True))
+    Path(place).unlink()
+    Path(place).mkdir()
+    said = twinloop(capsys, "run", "--config", config)
+    assert said.code == 2 and place in said.err and "is a folder" in said.err and "Move it away" in said.err
+
+
+def test_a_gap_that_was_added_after_the_end_is_where_a_run_goes_on(finished: dict[str, str]) -> None:
+    history, space = Path("out/iteration_history.json"), Workspace(Path("out"), Path("loras"))
+    history.write_text(json.dumps(json.loads(history.read_text()) | {"stop": decide.NO_GAPS.to_json()}))
+    gaps = json.loads(Path("out/gaps_iter1.json").read_text())
+    for recommendations, told in (([], "This run is finished"), (gaps["recommendations"], "goes on in round 2")):
+        Path("out/gaps_iter2.json").write_text(json.dumps(gaps | {"recommendations": recommendations}))
+        assert told in standing(loops.settings(max_iterations=3), space)

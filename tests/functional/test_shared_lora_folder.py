@@ -41,3 +41,29 @@ def test_a_restart_takes_the_mark_along(home: Path, capsys: pytest.CaptureFixtur
     assert twinloop(capsys, "run", "--config", config).code == 0
     assert twinloop(capsys, "run", "--config", config, "--restart").code == 0
     assert Path("loras.old1/.run.json").is_file() and Path("loras/.run.json").is_file()
+
+
+def test_a_restart_that_was_stopped_half_way_is_finished_by_the_next(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configuration(home, max_iterations=1)
+    assert twinloop(capsys, "run", "--config", config).code == 0
+    Path("out").rename("out.old1")
+    for record in Path("loras").glob("lora_v*.json"):
+        record.unlink()
+    said = twinloop(capsys, "run", "--config", config)
+    assert said.code == 2 and "of an earlier run in out, which is not there any more" in said.err
+    assert "--restart" in said.err and "no run made" not in said.err
+    assert twinloop(capsys, "run", "--config", config, "--restart").code == 0
+    assert list(Path().glob("loras.old*/lora_v1.safetensors"))
+
+
+@pytest.mark.parametrize("command", [("export", "a1111", "--output", "drop"), ("compare", "--prompt", "ohwx ana")])
+def test_another_runs_loras_are_neither_exported_nor_compared(
+    command: tuple[str, ...], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configuration(home, max_iterations=1)
+    assert twinloop(capsys, "run", "--config", config).code == 0
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"output_dir": "second"}))
+    said = twinloop(capsys, *command, "--config", config)
+    assert said.code == 2 and "loras holds the LoRAs of the run in out" in said.err

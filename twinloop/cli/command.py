@@ -320,6 +320,8 @@ def _storage_text(error: OSError) -> str:
         return f"the disk is full{place}. {FREE_SPACE}"
     if error.errno in NOT_PERMITTED:
         return f"no permission{place}. Choose another folder, or change the permissions."
+    if error.errno == errno.EISDIR and error.filename:
+        return f"{error.filename} is a folder, and a file belongs there. Move it away, or name another file."
     if error.errno in _NAMED_WRONG:
         return f"{error.strerror}{place}. Name another file or folder."
     return f"{error.strerror or error}{place}"

@@ -33,7 +33,11 @@ class StopConfig(Section):
     """When the loop stops, beside max_iterations and convergence_threshold."""
 
     approval_rate: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        0.9, description="stop where more than this share of the images is approved, in approval_rounds rounds running"
+        0.9,
+        description=(
+            "stop where more than this share of the images is approved, in approval_rounds rounds running with 20"
+            " images or more together"
+        ),
     )
     approval_rounds: Positive = Field(2, description="rounds in a row above approval_rate before stopping")
     patience: Positive = Field(1, description="rounds of small improvement before stopping")

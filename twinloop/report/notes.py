@@ -133,7 +133,9 @@ def band_rows(run: RunRecord) -> tuple[BandRow, ...]:
     """The frozen reference by head angle, and over all photos."""
     if run.identity is None or run.identity.overall is None:
         return ()
-    rows = [*run.identity.bands.items(), ("all photos", run.identity.overall)]
+    odd = run.identity.photos - run.identity.overall[2]
+    everyone = f"all photos but {odd} unlike the rest" if odd > 0 else "all photos"
+    rows = [*run.identity.bands.items(), (everyone, run.identity.overall)]
     return tuple(BandRow(words(name), number(mean), number(spread), n) for name, (mean, spread, n) in rows)
 
 

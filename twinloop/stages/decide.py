@@ -70,9 +70,15 @@ class StopRule(Protocol):
     def __call__(self, rounds: Sequence[RoundFacts]) -> Stop | None: ...
 
 
+FEWEST_JUDGED = 20
+"""Images of whose approval a stop may be made: of one of one, the rate says nothing."""
+
+
 @dataclass(frozen=True)
 class HighApproval:
-    """Approval above the rate for so many rounds running, none of which was rolled back."""
+    """Approval above the rate for so many rounds running, none of which was rolled back, and in which so many images
+    together were judged that a rate can be told from chance.
+    """
 
     rate: float
     rounds: int
@@ -80,6 +86,8 @@ class HighApproval:
     def __call__(self, rounds: Sequence[RoundFacts]) -> Stop | None:
         last = rounds[-self.rounds :]
         if len(last) < self.rounds or any(r.drifted or r.total == 0 for r in last):
+            return None
+        if sum(r.total for r in last) < FEWEST_JUDGED:
             return None
         if any(r.approved / r.total <= self.rate for r in last):
             return None

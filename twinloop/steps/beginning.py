@@ -94,6 +94,12 @@ def _check_nothing_in_the_way(run: Run) -> None:
     if not found:
         return
     names = " and ".join(path.name for path in found)
+    if space.is_marked_own():
+        raise StateError(
+            f"{space.lora_dir} holds {names} of an earlier run in {space.root}, which is not there any more (a"
+            " --restart that was stopped half-way leaves it so). Run again with --restart: it keeps them under a new"
+            " name."
+        )
     correct = ", and correct training.initial_lora" if given_file in [path.resolve() for path in found] else ""
     raise StateError(
         f"{space.lora_dir} holds {names}, which no run made and this one would write over. Give"

@@ -11,7 +11,7 @@ from twinloop.ports import Reporter
 from twinloop.stages import decide
 from twinloop.stages.rounds import RunResult, result_from_json
 from twinloop.steps.options import stop_rules
-from twinloop.store.atomic import read_as, read_json
+from twinloop.store.atomic import read_as, read_json, read_object
 from twinloop.store.run.workspace import Workspace
 
 
@@ -23,11 +23,18 @@ def ended(settings: Settings, workspace: Workspace) -> RunResult | None:
         return None
     with contextlib.suppress(IndexError, KeyError, TypeError, ValueError, AttributeError):
         result = result_from_json(read_json(workspace.history))
+        if result.stop is not None and result.stop.rule == decide.NO_GAPS.rule and _gaps_now(result, workspace):
+            return None
         if result.stop is not None and result.stop.rule not in (decide.NO_GAPS.rule, decide.FULL):
             rounds = [entry.facts for entry in result.rounds]
             result = replace(result, stop=decide.decide_again(result.stop, rounds, stop_rules(settings)))
         return None if result.stop is None else result
     return None
+
+
+def _gaps_now(result: RunResult, workspace: Workspace) -> bool:
+    """Whether a gap was added by hand to those of a run that had ended for want of any."""
+    return bool(read_object(workspace.gaps(len(result.rounds) + 1)).get("recommendations"))
 
 
 def _standing(history: Any) -> tuple[bool, int]:

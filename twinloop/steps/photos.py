@@ -11,7 +11,7 @@ from twinloop.domain.choices import Subject
 from twinloop.domain.json_fields import count, entry, entry_or, flag, list_of, text
 from twinloop.domain.observation import Observation
 from twinloop.domain.photo_counts import SOME, TOO_FEW
-from twinloop.domain.records import Dataset
+from twinloop.domain.records import Dataset, Member
 from twinloop.domain.wording import agree, plural
 from twinloop.errors import InputError, StateError
 from twinloop.ports import Reporter
@@ -123,6 +123,15 @@ def check_photos(workspace: Workspace) -> None:
             raise StateError(CHANGED_PHOTO.format(path=path))
 
 
+def _lost_image(member: Member) -> str:
+    path = Path(member.path)
+    copies = path.parent.with_name(path.parent.name.replace("synthetic", "approved"))
+    return (
+        f"{path}, an image that this run made and approved, is gone or was changed. Copy it back from {copies}, or"
+        " start anew with --restart."
+    )
+
+
 CHANGED_PHOTO = "{path} is gone or was changed since this run began. Put it back, or start anew with --restart."
 
 
@@ -225,7 +234,7 @@ def observations(run: Run, dataset: Dataset) -> list[Observation]:
     seen = []
     for member, item in zip(dataset.members, found, strict=True):
         if item.observation is None or item.observation.sha256 != member.sha256:
-            raise StateError(CHANGED_PHOTO.format(path=member.path))
+            raise StateError(CHANGED_PHOTO.format(path=member.path) if member.round == 0 else _lost_image(member))
         seen.append(replace(item.observation, origin=member.origin))
     return seen
 

@@ -212,6 +212,8 @@ def read_json(path: Path) -> Any:
             return json.loads(file.read())
     except FileNotFoundError:
         raise InputError(f"File not found: {path}") from None
+    except IsADirectoryError as error:
+        raise StateError(f"Cannot read {path}: it is a folder. {_REMEDY}") from error
     except (ValueError, OSError, RecursionError) as error:
         raise StateError(f"Cannot read {path}: {error}. {_REMEDY}") from error
 

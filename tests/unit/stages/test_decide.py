@@ -50,6 +50,7 @@ def test_high_approval_twice_running() -> None:
     assert rule([high, exactly]) is None, "above 90 %, not at 90 %"
     assert rule([high, facts(0, 0)]) is None, "a round without images approves nothing"
     assert rule([high, facts(10, 10, drifted=("identity",))]) is None, "a round that was rolled back is no success"
+    assert rule([high, facts(9, 9)]) is None, "so few images say nothing of a rate"
     decision = rule([low, high, high])
     assert decision is not None and decision.converged and decision.reason == "approval above 90% in 2 rounds running"
 
@@ -140,7 +141,8 @@ def test_a_dataset_that_takes_no_more_images() -> None:
 
 def test_the_first_rule_that_speaks_decides() -> None:
     rules = (NothingApproved(), HighApproval(0.9, 1), Budget(1))
-    assert decide([facts(10, 10)], rules) == HighApproval(0.9, 1)([facts(10, 10)])
+    stop = decide([facts(20, 20)], rules)
+    assert stop is not None and stop == HighApproval(0.9, 1)([facts(20, 20)])
     assert decide([facts(5, 10)], rules) == Budget(1)([facts(5, 10)])
     assert decide([facts(5, 10)], rules[:2]) is None
     assert NO_GAPS.converged and "gap count is 0" in NO_GAPS.reason

@@ -147,6 +147,11 @@ class Workspace:
         """Whether the LoRAs lie in the output folder itself, not below it; it is there."""
         return self.lora_dir.is_dir() and self.lora_dir.samefile(self.root)
 
+    def is_marked_own(self) -> bool:
+        """Whether the folder of LoRAs says that they are of a run in this output folder."""
+        mark = self.lora_dir / OWNER
+        return mark.is_file() and read_object(mark).get("output_dir") == shown_path(self.root)
+
     def another_run(self) -> Path | None:
         """The output folder of another run that is there and has its LoRAs in this one's folder of LoRAs."""
         mark = self.lora_dir / OWNER
