@@ -183,17 +183,43 @@ def test_killed_between_a_record_and_its_hash_a_run_takes_its_own_record_for_no_
     assert loops.tree("out", "loras") == finished
 
 
-def test_a_made_image_that_is_gone_from_the_dataset_is_no_photo(finished: dict[str, str]) -> None:
-    """Its copy lies among the approved ones."""
+def a_made_image() -> Path:
+    """One of the dataset after round 1."""
     members = json.loads(Path("out/dataset_iter1.json").read_text())["members"]
-    path = next(Path(member["path"]) for member in members if member["round"] == 1)
-    kept = path.read_bytes()
-    path.unlink()
-    with pytest.raises(StateError, match=r"an image that this run made.*Copy it back from out/approved_iter1"):
+    return next(Path(member["path"]) for member in members if member["round"] == 1)
+
+
+def test_a_made_image_of_the_dataset_that_is_gone_is_copied_back_from_the_approved_ones(
+    finished: dict[str, str],
+) -> None:
+    a_made_image().unlink()
+    again()
+    assert loops.tree("out", "loras") == finished
+    a_made_image().unlink()
+    assert len(loops.run(loops.settings(max_iterations=2)).rounds) == 2 and a_made_image().exists()
+
+
+def test_a_made_image_that_was_changed_is_no_photo_and_comes_back_when_it_is_deleted(
+    finished: dict[str, str],
+) -> None:
+    kept = a_made_image().read_bytes()
+    a_made_image().write_bytes(b"another")
+    with pytest.raises(StateError, match=r"an image that this run made.*copied back from out/approved_iter1\."):
         loops.run(loops.settings(max_iterations=2))
-    shutil.copy(Path("out/approved_iter1") / path.name, path)
-    assert path.read_bytes() == kept
+    a_made_image().unlink()
+    assert len(loops.run(loops.settings(max_iterations=2)).rounds) == 2 and a_made_image().read_bytes() == kept
+
+
+def test_a_made_image_without_any_copy_is_made_once_more(finished: dict[str, str]) -> None:
+    kept = a_made_image().read_bytes()
+    a_made_image().unlink()
+    shutil.rmtree("out/approved_iter1")
+    with pytest.raises(StateError, match=r"without one, delete out/verdicts_iter1\.json") as caught:
+        loops.run(loops.settings(max_iterations=2))
+    assert "photo" not in str(caught.value)
+    Path("out/verdicts_iter1.json").unlink()
     assert len(loops.run(loops.settings(max_iterations=2)).rounds) == 2
+    assert a_made_image().read_bytes() == kept and list(Path("out/approved_iter1").iterdir())
 
 
 @pytest.mark.parametrize(
@@ -209,10 +235,30 @@ def test_a_folder_in_the_place_of_a_file_is_named(
     assert said.code == 2 and place in said.err and "is a folder" in said.err and "Move it away" in said.err
 
 
-def test_a_gap_that_was_added_after_the_end_is_where_a_run_goes_on(finished: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("stop", "gaps", "rounds", "told"),
+    [
+        (decide.NO_GAPS, [], 3, "This run is finished (gap count is 0"),
+        (decide.NO_GAPS, None, 3, "goes on in round 2"),
+        (decide.NO_GAPS, None, 1, "This run is finished (1 iteration done"),
+        (None, [], 3, "This run is finished (gap count is 0"),
+        (None, None, 3, "goes on in round 2"),
+    ],
+)
+def test_after_gaps_were_changed_by_hand_it_is_told_what_the_run_then_does(
+    finished: dict[str, str], stop: decide.Stop | None, gaps: list[Any] | None, rounds: int, told: str
+) -> None:
+    """``stop``: why it had ended; None = the budget. ``gaps``: of round 2; None = those of round 1."""
     history, space = Path("out/iteration_history.json"), Workspace(Path("out"), Path("loras"))
-    history.write_text(json.dumps(json.loads(history.read_text()) | {"stop": decide.NO_GAPS.to_json()}))
-    gaps = json.loads(Path("out/gaps_iter1.json").read_text())
-    for recommendations, told in (([], "This run is finished"), (gaps["recommendations"], "goes on in round 2")):
-        Path("out/gaps_iter2.json").write_text(json.dumps(gaps | {"recommendations": recommendations}))
-        assert told in standing(loops.settings(max_iterations=3), space)
+    if stop is not None:
+        history.write_text(json.dumps(json.loads(history.read_text()) | {"stop": stop.to_json()}))
+    first = json.loads(Path("out/gaps_iter1.json").read_text())
+    Path("out/gaps_iter2.json").write_text(
+        json.dumps(first | {"recommendations": first["recommendations"] if gaps is None else gaps})
+    )
+    chosen = loops.settings(max_iterations=rounds)
+    said = standing(chosen, space)
+    assert told in said
+    came_to = loops.run(chosen)
+    assert came_to.stop is not None
+    assert (f"({came_to.stop.reason})" in said) == ("finished" in said) == (len(came_to.rounds) == 1)

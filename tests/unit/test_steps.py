@@ -323,9 +323,9 @@ def test_what_is_wanted_and_not_measured_is_read_off_the_analysis() -> None:
         "hair": "by hand",
     }
     write_json(run.workspace.gaps(1), {"facets": facets, "not_measured": lacking})
-    assert what_was_measured(run, 1) == Measured({"expression": "why", "composition: a": "why"}, 1)
+    assert what_was_measured(run.workspace, 1) == Measured({"expression": "why", "composition: a": "why"}, 1)
     write_json(run.workspace.gaps(1), {"recommendations": []})
-    assert what_was_measured(run, 1) == Measured({}, 0), "a file written by hand has no more"
+    assert what_was_measured(run.workspace, 1) == Measured({}, 0), "a file written by hand has no more"
 
 
 def test_a_balanced_folder_ends_after_the_first_lora() -> None:

@@ -19,6 +19,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.errors import NothingToDo
     from twinloop.report.page import write_report
     from twinloop.store.run.found_run import found_run
+    from twinloop.store.run.owner import check_own
     from twinloop.store.run.workspace import Workspace, shown_path
 
     folder = options.run_folder(args)
@@ -26,7 +27,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     if not record.exists():
         raise NothingToDo(f"{folder} holds no run (no {record.name}). Name the output_dir of a run.")
     loras = None if args.config is None else settings_from(args, {}).lora_dir
-    path = write_report(found_run(folder) if loras is None else Workspace(folder, loras))
+    space = found_run(folder) if loras is None else Workspace(folder, loras)
+    if loras is not None:
+        check_own(space)
+    path = write_report(space)
     terminal.line(f"Report: {shown_path(path)}")
     return {"report": shown_path(path)}
 

@@ -58,6 +58,7 @@ class IdentityRecord:
     ``bands``: head angle -> (mean, standard deviation, number of photos).
 
     Attributes:
+        unlike: sha256 of the photos that do not count in ``overall``.
         why: why there is none; empty when it was measured.
     """
 
@@ -67,6 +68,7 @@ class IdentityRecord:
     overall: tuple[float, float, int] | None
     highest_pair: float | None
     why: str
+    unlike: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

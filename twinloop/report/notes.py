@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from twinloop.domain.choices import FAKE, NANO
 from twinloop.domain.records import Dataset
+from twinloop.domain.wording import some
 from twinloop.report.model import RunRecord
 from twinloop.report.words import METRICS, number, percent, words
 from twinloop.stages.train import GIVEN
@@ -133,10 +134,17 @@ def band_rows(run: RunRecord) -> tuple[BandRow, ...]:
     """The frozen reference by head angle, and over all photos."""
     if run.identity is None or run.identity.overall is None:
         return ()
-    odd = run.identity.photos - run.identity.overall[2]
-    everyone = f"all photos but {odd} unlike the rest" if odd > 0 else "all photos"
+    left_out = len(run.identity.unlike)
+    everyone = f"all photos but {left_out} unlike the rest" if left_out else "all photos"
     rows = [*run.identity.bands.items(), (everyone, run.identity.overall)]
     return tuple(BandRow(words(name), number(mean), number(spread), n) for name, (mean, spread, n) in rows)
+
+
+def photos_unlike_the_rest(run: RunRecord) -> str:
+    """Names of the photos that do not count in the frozen reference; "" where all do."""
+    if run.identity is None or run.photos is None:
+        return ""
+    return some([Path(m.path).name for m in run.photos.members if m.sha256 in run.identity.unlike])
 
 
 def world_note(run: RunRecord) -> str:

@@ -56,6 +56,7 @@ def _chapters(run: RunRecord, workspace: Workspace) -> dict[str, Any]:
         "datasets": notes.dataset_rows(run),
         "loras": notes.lora_rows(run),
         "bands": notes.band_rows(run),
+        "unlike": notes.photos_unlike_the_rest(run),
         "world_note": notes.world_note(run),
         "meanings": notes.meanings(run),
         "links": notes.links(run, workspace),

@@ -164,7 +164,9 @@ def _identity(data: Any) -> IdentityRecord:
     known = reference_from_json(data)
     if known is None:
         return IdentityRecord(0, frozenset(), {}, None, None, str(data["why"]))
-    return IdentityRecord(len(known.sha256), known.held_out, known.bands, known.overall, known.highest_pair, "")
+    return IdentityRecord(
+        len(known.sha256), known.held_out, known.bands, known.overall, known.highest_pair, "", known.unlike_the_rest
+    )
 
 
 def _round(data: Any) -> FinishedRound:

@@ -95,6 +95,12 @@ class IdentityReference:
             return None
         return float((self.embeddings @ seen.embedding).max())
 
+    @property
+    def unlike_the_rest(self) -> frozenset[str]:
+        """The photos that do not count in `overall`: they may show somebody else."""
+        usual = _usual(_to_the_others(self.embeddings), _odd_below(self.strangers))
+        return frozenset(sha256 for sha256, counts in zip(self.sha256, usual, strict=True) if not counts)
+
     def lower_limit(self, seen: Observation, tolerance: float) -> float:
         """Least similarity for an image of this head angle: the real photos' mean minus ``tolerance`` standard
         deviations, or, where that asks for too much, halfway from strangers to that mean, and ``tolerance`` of the
@@ -142,11 +148,9 @@ def freeze_reference(
         return None
     known = [photo for photo, _ in found]
     rows = np.stack([embedding for _, embedding in found]).astype(np.float32)
-    similarity = to_each_other(rows)
-    # a single photo has no other to be alike: what strangers look like is then the only limit
-    scores = nearest_mean(similarity) if len(known) > 1 else np.ones(1)
+    scores = _to_the_others(rows)
     angles = [angle_of(p.pose.yaw) if p.pose is not None else "unknown" for p in known]
-    odd = -np.inf if strangers is None else strangers[0] + ODD_BELOW * strangers[1]
+    odd = _odd_below(strangers)
     bands = {angle: _spread(scores[[a == angle for a in angles]], odd) for angle in sorted(set(angles))}
     sharp = [p.measures["face_sharpness"] for p in known if "face_sharpness" in p.measures]
     return IdentityReference(
@@ -155,7 +159,7 @@ def freeze_reference(
         held_out=_hold_out(known, angles),
         bands=bands,
         overall=_spread(scores, odd),
-        highest_pair=float(similarity.max()) if len(known) > 1 else 1.0,
+        highest_pair=float(to_each_other(rows).max()) if len(known) > 1 else 1.0,
         fingerprint=fingerprint,
         sharpness=float(np.median(sharp)) if sharp else None,
         strangers=strangers,
@@ -172,13 +176,29 @@ def learned(photos: Sequence[Observation], observer: Observer, wanted: bool) -> 
     )
 
 
+def _to_the_others(rows: FloatArray) -> npt.NDArray[Any]:
+    """(N, D) embeddings of photos -> (N,) how like the others each is. A single one has none to be alike: what
+    strangers look like is then the only limit.
+    """
+    return nearest_mean(to_each_other(rows)) if len(rows) > 1 else np.ones(1)
+
+
+def _odd_below(strangers: tuple[float, float] | None) -> float:
+    """The similarity to the others below which a photo is odd."""
+    return -np.inf if strangers is None else strangers[0] + ODD_BELOW * strangers[1]
+
+
+def _usual(scores: npt.NDArray[Any], odd: float) -> npt.NDArray[np.bool_]:
+    """Which photos count, by their similarities: all but the few below ``odd``."""
+    usual = scores >= odd
+    return usual if np.sum(~usual) <= ODD_SHARE * len(scores) else np.ones(len(scores), bool)
+
+
 def _spread(scores: npt.NDArray[Any], odd: float) -> tuple[float, float, int]:
     """Mean, standard deviation and number of photos' similarities, without the few below ``odd``: one photo of somebody
     else among ten would lower the limit so far that a third of all strangers passed (docs/log.md).
     """
-    usual = scores[scores >= odd]
-    if len(scores) - len(usual) <= ODD_SHARE * len(scores):
-        scores = usual
+    scores = scores[_usual(scores, odd)]
     return float(np.mean(scores)), float(np.std(scores)), len(scores)
 
 

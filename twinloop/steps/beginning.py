@@ -79,22 +79,25 @@ def same_settings(settings: Settings, kept: Mapping[str, Any]) -> bool:
 
 
 def _check_nothing_in_the_way(run: Run) -> None:
-    """Whether a new run would write over LoRAs that no run made, the one that it starts with included.
+    """Whether a new run would write over LoRAs that no run made, the one that it starts with included, or over what a
+    run that is gone has left of its own.
 
     Raises:
         StateError: it would; names them.
     """
     space, given = run.workspace, run.settings.training.initial_lora
-    if space.lora_record(1).exists():
-        return
     given_file = Path(given).resolve() if given else None
+    own = space.is_marked_own()
     # the given LoRA may be version 1 already: it is taken where it lies
     made = (space.final_lora,) if given_file == space.lora(1).resolve() else (space.final_lora, space.lora(1))
     found = [path for lora in made for path in (lora, kohya_path(lora)) if path.exists()]
-    if not found:
+    if space.lora_record(1).exists():
+        found = []
+    halves = [path for path in space.halves() if own and path.resolve() != given_file]
+    if not (found or halves):
         return
-    names = " and ".join(path.name for path in found)
-    if space.is_marked_own():
+    names = " and ".join(path.name for path in dict.fromkeys([*found, *halves]))
+    if own:
         raise StateError(
             f"{space.lora_dir} holds {names} of an earlier run in {space.root}, which is not there any more (a"
             " --restart that was stopped half-way leaves it so). Run again with --restart: it keeps them under a new"

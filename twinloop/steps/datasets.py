@@ -15,6 +15,7 @@ from twinloop.stages.select import Photos
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.validate import Judged
 from twinloop.stages.words import caption
+from twinloop.steps.lost_images import put_back_images
 from twinloop.steps.options import merge_limits
 from twinloop.steps.run import Run, sign
 from twinloop.store.atomic import read_as
@@ -51,8 +52,9 @@ def merge(
     path = run.workspace.dataset(iteration)
     run.artefact(f"iter{iteration}.dataset", path, merged.to_json)
     kept = read_as(path, Dataset.from_json)
+    put_back_images(run, kept)
     count = len(kept.members) - len(dataset.members)
-    gone = sum(item.seen is None for item in approved)
+    gone = sum(item.seen is None and not item.asked.path.exists() for item in approved)
     spare = len(approved) - gone - count
     why = [f"{spare} approved left out: {_why_left_out(kept, limits)}"] if spare > 0 else []
     why += [f"of {gone} approved the file is gone"] if gone else []

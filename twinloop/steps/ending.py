@@ -15,12 +15,11 @@ from twinloop.report.page import write_report
 from twinloop.report.reading import read_run
 from twinloop.stages import decide
 from twinloop.stages.decide import Stop
-from twinloop.stages.merge import room
 from twinloop.stages.pick import UNPICK, make_final, picked, record_of
 from twinloop.stages.rounds import Round, RunResult, as_recorded, finished_round, history_json
 from twinloop.stages.validate import Judged, tally
 from twinloop.steps.gaps import what_was_measured
-from twinloop.steps.options import stop_rules
+from twinloop.steps.options import stop_of
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_as, write_json
 
@@ -40,17 +39,9 @@ def decide_on(run: Run, rounds: Sequence[Round], dataset: Dataset, gaps: Sequenc
     if len(rounds) < len(_recorded_rounds(run)):
         return None
     if not gaps:
-        measured = what_was_measured(run, len(rounds) + 1)
+        measured = what_was_measured(run.workspace, len(rounds) + 1)
         return decide.no_gaps(measured.lacking, measured.facets)
-    facts, share = [entry.facts for entry in rounds], run.settings.merge.max_synthetic_share
-    full = decide.Full(room(dataset, share), share)
-    if not rounds:  # also where a gap was added to those of a run that had ended for want of any
-        return full(facts)
-    *rules, budget = stop_rules(run.settings)
-    rules += [full, budget]
-    if (stop := _recorded_stop(run, len(rounds))) is not None:
-        return decide.decide_again(stop, facts, rules)
-    return decide.decide(facts, rules)
+    return stop_of(run.settings, [entry.facts for entry in rounds], dataset, _recorded_stop(run, len(rounds)))
 
 
 def close_round(

@@ -7,10 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from twinloop.config import Settings
+from twinloop.domain.records import Dataset
 from twinloop.ports import Reporter
 from twinloop.stages import decide
+from twinloop.stages.decide import Stop
 from twinloop.stages.rounds import RunResult, result_from_json
-from twinloop.steps.options import stop_rules
+from twinloop.steps.gaps import what_was_measured
+from twinloop.steps.options import stop_of, stop_rules
 from twinloop.store.atomic import read_as, read_json, read_object
 from twinloop.store.run.workspace import Workspace
 
@@ -23,18 +26,28 @@ def ended(settings: Settings, workspace: Workspace) -> RunResult | None:
         return None
     with contextlib.suppress(IndexError, KeyError, TypeError, ValueError, AttributeError):
         result = result_from_json(read_json(workspace.history))
-        if result.stop is not None and result.stop.rule == decide.NO_GAPS.rule and _gaps_now(result, workspace):
+        if result.stop is None:
             return None
-        if result.stop is not None and result.stop.rule not in (decide.NO_GAPS.rule, decide.FULL):
-            rounds = [entry.facts for entry in result.rounds]
-            result = replace(result, stop=decide.decide_again(result.stop, rounds, stop_rules(settings)))
-        return None if result.stop is None else result
+        stop = _stop_now(settings, workspace, result, result.stop)
+        return None if stop is None else replace(result, stop=stop)
     return None
 
 
-def _gaps_now(result: RunResult, workspace: Workspace) -> bool:
-    """Whether a gap was added by hand to those of a run that had ended for want of any."""
-    return bool(read_object(workspace.gaps(len(result.rounds) + 1)).get("recommendations"))
+def _stop_now(settings: Settings, space: Workspace, result: RunResult, earlier: Stop) -> Stop | None:
+    """As the run itself decides. The gaps after the last round may have been changed by hand since."""
+    rounds, after = result.rounds, len(result.rounds)
+    gaps = read_object(space.gaps(after + 1)).get("recommendations")
+    if not gaps and earlier.rule == decide.NO_GAPS.rule:
+        return earlier
+    if gaps == []:
+        measured = what_was_measured(space, after + 1)
+        return decide.no_gaps(measured.lacking, measured.facets)
+    facts = [entry.facts for entry in rounds]
+    kept = max((entry.facts.iteration for entry in rounds if not entry.rolled_back), default=0)
+    if space.dataset(kept).exists():
+        return stop_of(settings, facts, read_as(space.dataset(kept), Dataset.from_json), earlier)
+    # the run makes it once more
+    return earlier if earlier.rule == decide.FULL else decide.decide_again(earlier, facts, stop_rules(settings))
 
 
 def _standing(history: Any) -> tuple[bool, int]:

@@ -22,7 +22,7 @@ from twinloop.steps.options import settings_fingerprint
 from twinloop.steps.photos import Beside, observations
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_as
-from twinloop.store.run.workspace import shown_path
+from twinloop.store.run.workspace import Workspace, shown_path
 
 _CORRECT = "Correct it, or delete it and run the same command again."
 
@@ -107,9 +107,9 @@ class Measured:
     facets: int
 
 
-def what_was_measured(run: Run, iteration: int) -> Measured:
+def what_was_measured(space: Workspace, iteration: int) -> Measured:
     """As gaps_iterN.json says, which a user may have corrected."""
-    return read_as(run.workspace.gaps(iteration), _measured, _CORRECT)
+    return read_as(space.gaps(iteration), _measured, _CORRECT)
 
 
 def _measured(data: Any) -> Measured:

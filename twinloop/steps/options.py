@@ -13,12 +13,13 @@ from twinloop.checks.base import CheckLimits
 from twinloop.config import Settings
 from twinloop.domain.likeness import Likeness
 from twinloop.domain.observation import Observation
+from twinloop.domain.records import Dataset
 from twinloop.stages import decide
-from twinloop.stages.decide import StopRule
+from twinloop.stages.decide import RoundFacts, Stop, StopRule
 from twinloop.stages.early import EarlyJudge
 from twinloop.stages.face_detail import FaceDetail
 from twinloop.stages.identity import IdentityReference
-from twinloop.stages.merge import MergeLimits
+from twinloop.stages.merge import MergeLimits, room
 from twinloop.stages.observe import Observer
 from twinloop.stages.plan import PlanSettings
 from twinloop.stages.select import Reading
@@ -149,13 +150,28 @@ def limits_of(
     )
 
 
-def stop_rules(settings: Settings) -> tuple[StopRule, ...]:
-    """All rules that can end a run, in the order they are asked."""
+def stop_rules(settings: Settings, *later: StopRule) -> tuple[StopRule, ...]:
+    """All rules that can end a run, in the order they are asked; the budget is asked last, after ``later``."""
     stop = settings.stop
     return (
         decide.NothingApproved(),
         decide.Drifting(stop.drift_rounds),
         decide.HighApproval(stop.approval_rate, stop.approval_rounds),
         decide.SmallImprovement(settings.convergence_threshold, stop.patience),
+        *later,
         decide.Budget(settings.max_iterations),
     )
+
+
+def stop_of(settings: Settings, rounds: Sequence[RoundFacts], dataset: Dataset, earlier: Stop | None) -> Stop | None:
+    """What the rules say of finished rounds after which there are gaps left.
+
+    Args:
+        dataset: that the next round begins with. earlier: why the run had ended after so many rounds.
+    """
+    share = settings.merge.max_synthetic_share
+    full = decide.Full(room(dataset, share), share)
+    if not rounds:  # also where a gap was added to those of a run that had ended for want of any
+        return full(rounds)
+    rules = stop_rules(settings, full)
+    return decide.decide(rounds, rules) if earlier is None else decide.decide_again(earlier, rounds, rules)

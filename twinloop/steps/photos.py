@@ -11,7 +11,7 @@ from twinloop.domain.choices import Subject
 from twinloop.domain.json_fields import count, entry, entry_or, flag, list_of, text
 from twinloop.domain.observation import Observation
 from twinloop.domain.photo_counts import SOME, TOO_FEW
-from twinloop.domain.records import Dataset, Member
+from twinloop.domain.records import Dataset
 from twinloop.domain.wording import agree, plural
 from twinloop.errors import InputError, StateError
 from twinloop.ports import Reporter
@@ -20,6 +20,7 @@ from twinloop.stages.identity import HOLD_OUT_FROM, IdentityReference, learned, 
 from twinloop.stages.masks import check_masks
 from twinloop.stages.observe import Observer, observe_files
 from twinloop.steps.datasets import dataset_of
+from twinloop.steps.lost_images import lost_image
 from twinloop.steps.options import reading
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_as, sha256_file
@@ -121,15 +122,6 @@ def check_photos(workspace: Workspace) -> None:
         path = Path(member.path)
         if not path.is_file() or sha256_file(path) != member.sha256:
             raise StateError(CHANGED_PHOTO.format(path=path))
-
-
-def _lost_image(member: Member) -> str:
-    path = Path(member.path)
-    copies = path.parent.with_name(path.parent.name.replace("synthetic", "approved"))
-    return (
-        f"{path}, an image that this run made and approved, is gone or was changed. Copy it back from {copies}, or"
-        " start anew with --restart."
-    )
 
 
 CHANGED_PHOTO = "{path} is gone or was changed since this run began. Put it back, or start anew with --restart."
@@ -234,7 +226,9 @@ def observations(run: Run, dataset: Dataset) -> list[Observation]:
     seen = []
     for member, item in zip(dataset.members, found, strict=True):
         if item.observation is None or item.observation.sha256 != member.sha256:
-            raise StateError(CHANGED_PHOTO.format(path=member.path) if member.round == 0 else _lost_image(member))
+            raise StateError(
+                lost_image(run.workspace, member) if member.round else CHANGED_PHOTO.format(path=member.path)
+            )
         seen.append(replace(item.observation, origin=member.origin))
     return seen
 

@@ -15,6 +15,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 
 from tests.unit.report.conftest import edit, working_in, workspace_in
@@ -205,6 +206,20 @@ def test_names_that_are_no_unicode_are_shown_with_question_marks(home: Path) -> 
         lambda data: data["left_out"].append({"path": "photos/caf\udce9.jpg", "reason": "no face found"}),
     )
     assert "caf?.jpg" in write_report(workspace_in(home)).read_bytes().decode()
+
+
+def test_photos_unlike_the_rest_are_named_and_not_counted(home: Path) -> None:
+    assert "unlike the rest" not in page_of(home).text
+    path = home / "out/identity_reference.json"
+    data = json.loads(path.read_text())
+    rows = [bytes.fromhex(row) for row in data["embeddings"]]
+    turned = -np.frombuffer(rows[0], np.float32)  # as unlike all others as can be
+    data["embeddings"][0], data["strangers"] = turned.tobytes().hex(), [0.0, 0.1]
+    path.write_text(json.dumps(data))
+    members = json.loads((home / "out/dataset_iter0.json").read_text())["members"]
+    name = next(Path(member["path"]).name for member in members if member["sha256"] == data["photos"][0])
+    text = page_of(home).text
+    assert "All photos but 1 unlike the rest" in text and f"than strangers are: {name}." in text
 
 
 ORDER = [

@@ -128,6 +128,11 @@ def test_a_photo_of_somebody_else_lets_no_strangers_in(count: int, wrong: int) -
     seen = listed[0]
     assert mixed.lower_limit(seen, 2.5) >= 2.5 * 0.13 - 1e-9
     assert mixed.lower_limit(seen, 2.5) <= clean.lower_limit(seen, 2.5) + 0.03
+    again = reference_from_json(reference_to_json(mixed))
+    assert again is not None and not clean.unlike_the_rest
+    assert len(again.unlike_the_rest) == count - again.overall[2]
+    if count == 20:
+        assert again.unlike_the_rest == {others[0].sha256}
 
 
 def test_photos_that_do_differ_so_much_keep_their_own_limit() -> None:

@@ -158,6 +158,10 @@ PYTORCH_BUILDS = "https://pytorch.org/get-started/previous-versions/"
 """The page with the lines that install each version for each CUDA."""
 
 
+_NO_KERNEL = ("no kernel image", "invalid device function")
+"""How CUDA and ROCm say that PyTorch was not built for the card."""
+
+
 @functools.cache
 def _check_kernels() -> None:
     """Whether this PyTorch can compute on the card that it sees, by one tiny product; asked once per process.
@@ -168,10 +172,11 @@ def _check_kernels() -> None:
     try:
         (torch.ones(1, device="cuda") * 2).cpu()
     except RuntimeError as error:  # anything else, memory for example, is told by who needs it
-        if "no kernel image" in str(error):
+        if any(sign in str(error) for sign in _NO_KERNEL):
+            card, other = torch.cuda.get_device_name(0), f", or install a build for older cards: {_other_build('12.6')}"
             raise InputError(
-                f"The GPU ({torch.cuda.get_device_name(0)}) is older than this PyTorch ({torch.__version__}) supports."
-                f' Set "device": "cpu", or install a build for older cards: {_other_build("12.6")}'
+                f"The GPU ({card}) is {'not one that' if torch.version.hip else 'older than'} this PyTorch"
+                f' ({torch.__version__}) supports. Set "device": "cpu"{"" if torch.version.hip else other}'
             ) from error
 
 

@@ -18,7 +18,7 @@ from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base
 from twinloop.adapters.diffusion.block_swap import swappable
 from twinloop.adapters.diffusion.compute import is_small
-from twinloop.adapters.diffusion.memory import memory_errors
+from twinloop.adapters.diffusion.memory import memory_errors, ran_out_of_memory
 from twinloop.adapters.diffusion.repeatability import repeatable, threads
 from twinloop.adapters.trainers.data.prepare import (
     TrainingData,
@@ -35,7 +35,7 @@ from twinloop.adapters.trainers.lora.assistant_lora import assistant_of
 from twinloop.adapters.trainers.lora.warm_start import begin_from
 from twinloop.adapters.trainers.lora.warm_start_file import start_of
 from twinloop.adapters.trainers.loss.noise_schedule import schedule_for
-from twinloop.adapters.trainers.memory.planning import can_swap, forecast, memory_plan
+from twinloop.adapters.trainers.memory.planning import can_swap, encoders_too_large, forecast, memory_plan
 from twinloop.adapters.trainers.preflight import check_blocks, check_on_base
 from twinloop.adapters.trainers.records.begun import inputs_hash
 from twinloop.adapters.trainers.records.checkpoints import Checkpoints
@@ -47,7 +47,7 @@ from twinloop.adapters.trainers.training_loop import TrainingRun
 from twinloop.domain.forecast import Forecast
 from twinloop.domain.records import TrainingSample
 from twinloop.domain.wording import NO_PHOTO_TO_TRAIN_ON
-from twinloop.errors import NothingToDo
+from twinloop.errors import NothingToDo, OutOfMemory
 from twinloop.families.base import Family
 from twinloop.families.lora_names import places_of
 from twinloop.ports import Progress, Trained, TrainingSettings, nobody_listens
@@ -198,7 +198,7 @@ class DiffusersLoraTrainer:
             held_out: so many of the images are, about.
 
         Raises:
-            InputError: more blocks are to be swapped than the model has.
+            InputError: more blocks are to be swapped than the model has. OutOfMemory: not even the text encoders fit.
         """
         base = self._open()
         base.lora.use(None)
@@ -206,8 +206,10 @@ class DiffusersLoraTrainer:
         try:
             chunks = math.lcm(*caption_chunks(base, captions, settings))
             return forecast(base, settings, images, prior_images=prior_images, chunks=chunks, held_out=held_out)
-        except (RuntimeError, NotImplementedError):  # a denoiser that looks into its numbers
-            return None
+        except (RuntimeError, NotImplementedError) as error:
+            if ran_out_of_memory(error):
+                raise OutOfMemory(encoders_too_large(None)) from error
+            return None  # a denoiser that looks into its numbers
 
 
 def _advice(settings: TrainingSettings, base: BaseModel, swapped: int) -> str:

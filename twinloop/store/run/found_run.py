@@ -44,10 +44,14 @@ def _named(folder: Path) -> Path | None:
 def _holds_loras_of(folder: Path, place: Path) -> bool:
     """Whether these are the run's: a second run of the same person may have the same place.
 
-    The record of v1 names its dataset.
+    The folder says whose they are, and the record of v1 names its dataset.
     """
     if all(is_step_save(path) for path in place.glob("lora_v*.safetensors")):
         return False
     space = Workspace(folder, place)
+    other = space.another_run()
+    # a copy of a run has its settings, too
+    if other is not None and read_object(Workspace(other, place).run_record) != read_object(space.run_record):
+        return False
     trained_on, photos = read_object(space.lora_record(1)).get("dataset_id"), read_object(space.dataset(0)).get("id")
     return trained_on is None or photos is None or trained_on == photos

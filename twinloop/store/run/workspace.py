@@ -152,6 +152,14 @@ class Workspace:
         mark = self.lora_dir / OWNER
         return mark.is_file() and read_object(mark).get("output_dir") == shown_path(self.root)
 
+    def halves(self) -> list[Path]:
+        """LoRAs of versions without their records, and records without their LoRAs."""
+        if not self.lora_dir.is_dir():
+            return []
+        versions = {int(found[1]) for path in self.lora_dir.iterdir() if (found := _OF_A_VERSION.fullmatch(path.name))}
+        pairs = ((self.lora(version), self.lora_record(version)) for version in sorted(versions))
+        return [lora if lora.exists() else record for lora, record in pairs if lora.exists() != record.exists()]
+
     def another_run(self) -> Path | None:
         """The output folder of another run that is there and has its LoRAs in this one's folder of LoRAs."""
         mark = self.lora_dir / OWNER
@@ -182,15 +190,15 @@ class Workspace:
             return roots
         loras = sorted(self.lora_dir.iterdir()) if self.lora_dir.is_dir() else []
         loras = [path for path in loras if path.name != NAME]
-        own = [path for path in loras if _OF_A_RUN.fullmatch(path.name)]
-        whole = bool(loras) and own == loras and not _holds_this_command(self.lora_dir)
+        own = sorted((path for path in loras if _OF_A_RUN.fullmatch(path.name)), key=_turn)
+        whole = bool(loras) and len(own) == len(loras) and not _holds_this_command(self.lora_dir)
         return [*roots, *([self.lora_dir] if whole else own)]
 
     def put_aside(self) -> list[tuple[Path, Path]]:
         """Give what is there a new name, so that a run starts anew and nothing is lost; (old, new) for each folder.
 
-        All of it is moved or nothing. Killed in between, it leaves the output folder moved and LoRAs where they were:
-        called again, it moves those.
+        All of it is moved or nothing. Killed in between, it leaves the output folder moved and LoRAs, or a part of
+        them, where they were (`halves`): called again, it moves those.
 
         Raises:
             InputError: as `in_the_way`. Locked: a run is going on there, or another program still trains for one that
@@ -248,6 +256,15 @@ _OF_A_RUN = re.compile(
     r"|\.training_v\d+|tensorboard"
 )
 """Names of what a run writes into its folder of LoRAs."""
+_OF_A_VERSION = re.compile(r"lora_v(\d+)\.(?:safetensors|json)")
+
+
+def _turn(path: Path) -> tuple[bool, bool, str]:
+    """Where a file stands among those of a folder of LoRAs that are moved one by one: records come after all LoRAs, and
+    last what says whose they are. A kill on the way leaves `Workspace.halves`, of a run that is known.
+    """
+    record = _OF_A_VERSION.fullmatch(path.name) is not None and path.suffix == ".json"
+    return path.name == OWNER, record, path.name
 
 
 def _free_name(folder: Path) -> Path:

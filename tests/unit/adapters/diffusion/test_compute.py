@@ -97,6 +97,15 @@ def test_a_card_that_is_too_old_for_this_pytorch(device: str, monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("turing")
+def test_a_card_of_amd_that_pytorch_was_not_built_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    product(monkeypatch, RuntimeError("HIP error: invalid device function"))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setattr(torch.version, "hip", "6.4")
+    with pytest.raises(InputError, match=r'Some GPU.*not one that this PyTorch.*"device": "cpu"$'):
+        choose_compute("cuda")
+
+
+@pytest.mark.usefixtures("turing")
 def test_other_failures_are_told_by_who_meets_them(monkeypatch: pytest.MonkeyPatch) -> None:
     product(monkeypatch, torch.OutOfMemoryError("CUDA out of memory"))
     assert choose_compute("cuda").in_float16

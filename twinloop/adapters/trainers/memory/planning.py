@@ -14,7 +14,7 @@ import torch
 from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.block_swap import UNSWAPPABLE, block_bytes_if
 from twinloop.adapters.diffusion.compute import Compute, is_small
-from twinloop.adapters.diffusion.memory import main_memory_left
+from twinloop.adapters.diffusion.memory import main_memory_left, ran_out_of_memory
 from twinloop.adapters.diffusion.pixels import latent_shape
 from twinloop.adapters.diffusion.prompts import join, said_again
 from twinloop.adapters.diffusion.quantised.model import is_packed, large_parts
@@ -184,6 +184,8 @@ def _fitting(
     try:
         demand, _ = demand_of(base, settings, chunks=chunks, prior=prior)
     except (RuntimeError, NotImplementedError) as error:
+        if ran_out_of_memory(error):
+            raise OutOfMemory(encoders_too_large(available)) from error
         notice(
             f"The memory of this base model cannot be predicted ({str(error).splitlines()[0]}); the settings are taken"
             " as they are."
@@ -201,6 +203,17 @@ def _fitting(
     if plan.blocks_to_swap and settings.blocks_to_swap is None:
         notice(_swapped(demand, plan.blocks_to_swap, available))
     return plan
+
+
+def encoders_too_large(available: int | None) -> str:
+    """That memory ran out before a training was planned: text encoders, which read a caption for it, are whole on the
+    device.
+    """
+    there = "" if available is None else f" ({available / GIB:.1f} GiB are there)"
+    return (
+        f'The text encoders of the base model do not fit into the memory of the device{there}. Set "quantization" to'
+        " int8, or to nf4 for less, or close programs that hold that memory."
+    )
 
 
 def _swapped(demand: Demand, count: int, available: int) -> str:

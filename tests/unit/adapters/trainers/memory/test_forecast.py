@@ -114,6 +114,23 @@ def test_a_small_gpu_computes_activations_again_also_where_nothing_can_be_predic
         assert plan.checkpointing is wanted and "cannot be predicted" in said[0]
 
 
+def test_text_encoders_that_do_not_fit_are_no_model_that_cannot_be_predicted(
+    full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come onto the card for the forecast; no plan is kept that the next start would go by."""
+
+    def full(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    monkeypatch.setattr(planning, "demand_of", full)
+    with pytest.raises(
+        OutOfMemory, match=r'text encoders of the base model do not fit.*8\.0 GiB are there.*"quantization" to int8'
+    ):
+        memory_plan(base, replace(TRAINING, memory=8), tmp_path, pytest.fail)
+    assert not list(tmp_path.iterdir())
+
+
 def test_it_counts_the_parameters_of_the_lora(full_base: Path) -> None:
     base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
     demand, cached = demand_of(base, TRAINING)
