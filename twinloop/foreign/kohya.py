@@ -9,14 +9,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from twinloop.domain.choices import SCHEDULE_FREE
-from twinloop.domain.optimizer_args import in_python
 from twinloop.domain.training_rules import LARGEST_RANK, LAST_TIME, beyond_flow, told
 from twinloop.domain.wording import agree
 from twinloop.errors import InputError
 from twinloop.families.clip import CHUNKS, TOKENS, about_tokens
 from twinloop.foreign.job import Job, check_convolutions, more_steps, quantized, trigger_goes
 from twinloop.foreign.kohya_dataset import dataset_toml
+from twinloop.foreign.kohya_optimizers import optimizer_arguments, schedule, schedule_warmup
 from twinloop.foreign.kohya_scripts import LYCORIS, SWAPPING, TITLE, script
 from twinloop.foreign.program import MASKED, Program
 from twinloop.foreign.toml import dumps
@@ -33,12 +32,6 @@ OPTIMIZERS = {
     "adamw_schedulefree": "AdamWScheduleFree",
 }
 """A name with a dot is a class that it imports."""
-OPTIMIZER_ARGUMENTS = {
-    # without these Adafactor ignores the given rate and takes one of its own
-    "adafactor": ("relative_step=False", "scale_parameter=False", "warmup_init=False"),
-    "prodigy": ("decouple=True", "use_bias_correction=True", "safeguard_warmup=True"),
-}
-"""What the built-in trainer sets too, beside the weight decay."""
 ABLE = frozenset(
     (
         "lokr_factor text_encoder text_encoder_learning_rate shuffle_captions keep_tokens caption_tag_dropout_rate "
@@ -170,9 +163,9 @@ def _training(job: Job) -> dict[str, Any]:
         "max_train_steps": job.in_turns(settings.steps),
         "learning_rate": float(settings.learning_rate),
         "optimizer_type": OPTIMIZERS.get(settings.optimizer, settings.optimizer),
-        "optimizer_args": _optimizer_arguments(job),
-        "lr_scheduler": _schedule(job),
-        "lr_warmup_steps": 0 if settings.optimizer in SCHEDULE_FREE else _warmup(job),
+        "optimizer_args": optimizer_arguments(job),
+        "lr_scheduler": schedule(job),
+        "lr_warmup_steps": schedule_warmup(job),
         "max_grad_norm": float(settings.clip_norm),
         "gradient_accumulation_steps": settings.gradient_accumulation,
         "gradient_checkpointing": settings.gradient_checkpointing is not False,
@@ -193,20 +186,6 @@ def _training(job: Job) -> dict[str, Any]:
     arguments |= _loss(job)
     arguments |= {"noise_offset": float(job.noise_offset)} if job.noise_offset > 0 else {}
     return arguments | _noise(job) | _clip_skip(job)
-
-
-def _optimizer_arguments(job: Job) -> list[str]:
-    """The usual ones, but for those that are set."""
-    settings, given = job.settings, in_python(job.settings.optimizer_args)
-    names = [name for name, _ in settings.optimizer_args]
-    usual = [one for one in OPTIMIZER_ARGUMENTS.get(settings.optimizer, ()) if one.partition("=")[0] not in names]
-    # it makes no schedule for these, and they warm up by themselves
-    own = [f"warmup_steps={_warmup(job)}"] if settings.optimizer in SCHEDULE_FREE else []
-    return [f"weight_decay={settings.weight_decay:g}", *usual, *own, *given]
-
-
-def _warmup(job: Job) -> int:
-    return job.in_turns(min(job.settings.warmup_steps, max(job.settings.steps - 1, 0)))
 
 
 def _loss(job: Job) -> dict[str, Any]:
@@ -258,15 +237,6 @@ def _clip_skip(job: Job) -> dict[str, Any]:
     skip = job.settings.clip_skip
     job.family.check_clip_skip(skip)
     return {"clip_skip": skip} if skip != 1 else {}
-
-
-def _schedule(job: Job) -> str:
-    settings = job.settings
-    if settings.schedule == "constant":
-        return (
-            "constant_with_warmup" if settings.warmup_steps and settings.optimizer not in SCHEDULE_FREE else "constant"
-        )
-    return "cosine_with_restarts" if settings.schedule == "cosine_restarts" else settings.schedule
 
 
 def notes(job: Job) -> tuple[str, ...]:

@@ -11,12 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from twinloop.domain.choices import SCHEDULE_FREE
-from twinloop.domain.optimizer_args import in_python
 from twinloop.domain.training_rules import LAST_TIME
 from twinloop.errors import InputError
 from twinloop.foreign.job import SHIFTS, Job, more_steps, quantized
-from twinloop.foreign.kohya import OPTIMIZER_ARGUMENTS
+from twinloop.foreign.kohya_optimizers import optimizer_arguments, schedule, schedule_warmup
 from twinloop.foreign.musubi_files import half, shell_script, unnamed
 from twinloop.foreign.musubi_scripts import TITLE, script
 from twinloop.foreign.pictures import Folder
@@ -41,7 +39,6 @@ PACKAGES = {
     "adamw_schedulefree": "schedulefree",
 }
 """Optimizer -> what has to be installed beside it."""
-SCHEDULES = {"cosine_restarts": "cosine_with_restarts"}
 QUANTIZATIONS = {"fp8": "fp8_scaled", "int8": "fp8_scaled"}
 """Its only kind of 8 bits, beside ``fp8_base``."""
 LOKR = "networks.lokr"
@@ -148,15 +145,15 @@ def _network(job: Job) -> dict[str, Any]:
 
 
 def _training(job: Job) -> dict[str, Any]:
-    settings, free = job.settings, job.settings.optimizer in SCHEDULE_FREE
+    settings = job.settings
     arguments: dict[str, Any] = {
         "max_train_steps": job.in_turns(settings.steps),
         "learning_rate": float(settings.learning_rate),
         "optimizer_type": OPTIMIZERS.get(settings.optimizer, settings.optimizer),
-        "optimizer_args": _optimizer_arguments(job),
-        "lr_scheduler": _schedule(job),
+        "optimizer_args": optimizer_arguments(job),
+        "lr_scheduler": schedule(job),
         # a constant rate refuses to be warmed up; optimizers without a schedule do it themselves
-        "lr_warmup_steps": 0 if free else _warmup(job),
+        "lr_warmup_steps": schedule_warmup(job),
         "max_grad_norm": float(settings.clip_norm),
         "gradient_accumulation_steps": settings.gradient_accumulation,
         "gradient_checkpointing": settings.gradient_checkpointing is not False,
@@ -171,27 +168,6 @@ def _training(job: Job) -> dict[str, Any]:
     if wanted := quantized(TITLE, QUANTIZATIONS, job.quantization):
         arguments |= {"fp8_base": True, wanted: True}
     return arguments | ({"blocks_to_swap": settings.blocks_to_swap} if settings.blocks_to_swap else {})
-
-
-def _warmup(job: Job) -> int:
-    return job.in_turns(min(job.settings.warmup_steps, max(job.settings.steps - 1, 0)))
-
-
-def _schedule(job: Job) -> str:
-    settings = job.settings
-    if settings.schedule == "constant":
-        warms_up = settings.warmup_steps and settings.optimizer not in SCHEDULE_FREE
-        return "constant_with_warmup" if warms_up else "constant"
-    return SCHEDULES.get(settings.schedule, settings.schedule)
-
-
-def _optimizer_arguments(job: Job) -> list[str]:
-    """The usual ones, but for those that are set."""
-    settings, given = job.settings, in_python(job.settings.optimizer_args)
-    names = [name for name, _ in settings.optimizer_args]
-    usual = [one for one in OPTIMIZER_ARGUMENTS.get(settings.optimizer, ()) if one.partition("=")[0] not in names]
-    own = [f"warmup_steps={_warmup(job)}"] if settings.optimizer in SCHEDULE_FREE else []
-    return [f"weight_decay={settings.weight_decay:g}", *usual, *own, *given]
 
 
 def _shift(job: Job) -> float | None:
