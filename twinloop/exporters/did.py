@@ -34,22 +34,13 @@ _SIZE_WANTED = LONGEST / _FACES_WIDE * 2 / 3
 """Head size in pixels of the photo that fills D-ID's limit: a head is about two thirds of a face box."""
 ABOUT = "Presenter pictures for D-ID talking avatars."
 HONEST = (
-    (
-        "D-ID animates one picture, best a frontal, neutral one with closed mouth and even light. presenter.jpg comes"
-        " nearest to"
-    ),
-    (
-        "that, the others are alternatives in order. Limits kept: JPEG, at most 10 MB and 1280 x 1280 pixels; nothing"
-        " is enlarged."
-    ),
-    "Expressions need no pictures of their own: D-ID makes neutral, happy, surprise and serious from this one.",
-    "",
-    (
-        "requests/*.json are bodies for POST https://api.d-id.com/talks. Upload the picture first (POST /images), put"
-        " the URL"
-    ),
-    f"that comes back in the place of {PLACEHOLDER}, and your text into script.input.",
-    "Nothing was sent anywhere: this program makes no request to D-ID.",
+    "D-ID animates one picture, best a frontal, neutral one with closed mouth and even light. presenter.jpg comes"
+    " nearest to that, the others are alternatives in order. Limits kept: JPEG, at most 10 MB and 1280 x 1280 pixels;"
+    " nothing is enlarged. Expressions need no pictures of their own: D-ID makes neutral, happy, surprise and serious"
+    " from this one.",
+    "requests/*.json are bodies for POST https://api.d-id.com/talks. Upload the picture first (POST /images), put the"
+    f" URL that comes back in the place of {PLACEHOLDER}, and your text into script.input. Nothing was sent anywhere:"
+    " this program makes no request to D-ID.",
 )
 
 

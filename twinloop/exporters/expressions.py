@@ -15,25 +15,13 @@ from twinloop.exporters.views import HEAD_WINDOW, About, cells, make_views, pack
 
 OVERVIEW_SIDE = 384
 HONEST = (
-    "Live2D and VTube Studio move a rig that is made from a layered PSD. Photos cannot be rigged: the PNGs here are",
-    (
-        "reference to draw from, all of one size, the eyes level and in one place, so that they can be laid over each"
-        " other."
-    ),
-    "What lies outside of a photo is transparent; the background inside it is not removed.",
-    "",
-    (
-        "The *.exp3.json files are drafts. They have the form that Live2D Cubism and VTube Studio read and use the"
-        " standard"
-    ),
-    (
-        "parameter names (ParamMouthForm, ParamBrowLY...) with Blend 'Add'. Their values are a starting point, not"
-        " measured on"
-    ),
-    (
-        "the photos: put them beside the model's *.model3.json and adjust them to the rig; a rig with other names needs"
-        " those."
-    ),
+    "Live2D and VTube Studio move a rig that is made from a layered PSD. Photos cannot be rigged: the PNGs here are"
+    " reference to draw from, all of one size, the eyes level and in one place, so that they can be laid over each"
+    " other. What lies outside of a photo is transparent; the background inside it is not removed.",
+    "The *.exp3.json files are drafts. They have the form that Live2D Cubism and VTube Studio read and use the standard"
+    " parameter names (ParamMouthForm, ParamBrowLY...) with Blend 'Add'. Their values are a starting point, not"
+    " measured on the photos: put them beside the model's *.model3.json and adjust them to the rig; a rig with other"
+    " names needs those.",
 )
 ABOUT = About(
     "expressions", "Expression set", "Expression set: reference for drawing and rigging a Live2D model.", HONEST

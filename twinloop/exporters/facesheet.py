@@ -13,12 +13,9 @@ from twinloop.exporters.slots import Slot
 from twinloop.exporters.views import HEAD_WINDOW, About, View, cells, make_views, packed, picture_files
 
 HONEST = (
-    "MetaHuman makes an identity from a mesh, from footage or from DNA, never from stills. This sheet is reference",
-    "art: to look at while sculpting, or to show beside the result. No program turns it into a MetaHuman.",
-    (
-        "For a head that can be built on, take a short video or a 3-D scan of the person, neutral, lips closed, eyes"
-        " forward."
-    ),
+    "MetaHuman makes an identity from a mesh, from footage or from DNA, never from stills. This sheet is reference art:"
+    " to look at while sculpting, or to show beside the result. No program turns it into a MetaHuman. For a head that"
+    " can be built on, take a short video or a 3-D scan of the person, neutral, lips closed, eyes forward.",
     "All heads have one size and one eye line; eyes are level except in profiles, which are left as photographed.",
 )
 ABOUT = About("facesheet", "Face sheet", "Face sheet: reference art for people who model or sculpt a head.", HONEST)

@@ -4,6 +4,7 @@ missing.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ SIDES = (
     "Left and right as the viewer sees it: yaw > 0 and 'right' mean that the nose points to the right edge of the"
     " picture. Nothing is mirrored."
 )
+_WIDTH = 100
+"""Columns of a README's paragraphs."""
 MEASURES = ("eyes_open", "jaw_open", "face_quality", "face_sharpness", "brightness")
 
 
@@ -112,7 +115,7 @@ def use_of_faces(consent: str) -> str:
 
 def readme(
     title: str,
-    body: Sequence[str],
+    paragraphs: Sequence[str],
     choices: Sequence[tuple[Choice, str]],
     missing: Sequence[Missing],
     consent: str,
@@ -120,9 +123,12 @@ def readme(
     """README.txt of a package: what it is, each picture with its source, what is missing.
 
     Args:
-        consent: as `Candidates` has it.
+        paragraphs: what it is and is not, broken into lines here. consent: as `Candidates` has it.
     """
-    lines = [title, "=" * len(title), "", *body, "", "Pictures", "--------"]
+    lines = [title, "=" * len(title), ""]
+    for paragraph in paragraphs:
+        lines += [*textwrap.wrap(paragraph, _WIDTH, break_long_words=False, break_on_hyphens=False), ""]
+    lines += ["Pictures", "--------"]
     for choice, file in choices:
         origin = "real photo" if choice.candidate.real else "SYNTHETIC, made by a model and marked so in the file"
         lines.append(f"{file}: from {choice.candidate.name}, {origin}")

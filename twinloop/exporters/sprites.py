@@ -54,22 +54,12 @@ PNGTUBER = SpriteTarget(
     "PNGtuber states",
     "Four pictures of a talking head, for veadotube mini and programs like it.",
     (
-        (
-            "A PNGtuber swaps pictures while you speak and blink: closed.png (mouth closed, eyes open), open.png (mouth"
-            " open), closed_blink.png and"
-        ),
-        (
-            "open_blink.png (eyes shut). In veadotube mini: add a state, and drop these into its four places. All are"
-            " of one size, the eyes level and"
-        ),
-        (
-            "in one place; the background inside of the photos is not removed. Photos of different moments differ in"
-            " hair and light: pictures drawn or"
-        ),
-        (
-            "made for it move better. Only what was measured decides: a missing state is named below, none is mirrored"
-            " or painted."
-        ),
+        "A PNGtuber swaps pictures while you speak and blink: closed.png (mouth closed, eyes open), open.png (mouth"
+        " open), closed_blink.png and open_blink.png (eyes shut). In veadotube mini: add a state, and drop these into"
+        " its four places.",
+        "All are of one size, the eyes level and in one place; the background inside of the photos is not removed."
+        " Photos of different moments differ in hair and light: pictures drawn or made for it move better. Only what"
+        " was measured decides: a missing state is named below, none is mirrored or painted.",
     ),
 )
 VRM_NAMES = SpriteTarget(
@@ -77,18 +67,10 @@ VRM_NAMES = SpriteTarget(
     "VRM 1.0 expression references",
     "Pictures named after VRM 1.0's expression presets, as reference for modelling.",
     (
-        (
-            "VRM models are 3D: their expressions are blend shapes and cannot be taken from stills. These pictures are"
-            " reference art for whoever models"
-        ),
-        (
-            "them, named after the emotion presets of VRM 1.0 (happy, angry, sad, relaxed, surprised, neutral). sad and"
-            " relaxed are not measured by this"
-        ),
-        (
-            "program: add such pictures by hand. Lip shapes (aa, ih, ou, ee, oh) and blink are made in the model, not"
-            " from photos."
-        ),
+        "VRM models are 3D: their expressions are blend shapes and cannot be taken from stills. These pictures are"
+        " reference art for whoever models them, named after the emotion presets of VRM 1.0 (happy, angry, sad,"
+        " relaxed, surprised, neutral). sad and relaxed are not measured by this program: add such pictures by hand."
+        " Lip shapes (aa, ih, ou, ee, oh) and blink are made in the model, not from photos.",
     ),
     names=VRM,
 )
@@ -97,15 +79,9 @@ SPRITES = SpriteTarget(
     "SillyTavern sprites",
     "A sprite pack: a flat ZIP of PNGs named after emotions.",
     (
-        (
-            "sprites.zip is what SillyTavern's character expressions take (Upload sprite pack): a flat ZIP, the name of"
-            " a file is the emotion. Emotions"
-        ),
-        (
-            "without a picture fall back to the default one; set it to neutral. The labels are those of SillyTavern's"
-            " classifier; only those that this"
-        ),
-        "program can measure are filled.",
+        "sprites.zip is what SillyTavern's character expressions take (Upload sprite pack): a flat ZIP, the name of a"
+        " file is the emotion. Emotions without a picture fall back to the default one; set it to neutral. The labels"
+        " are those of SillyTavern's classifier; only those that this program can measure are filled.",
     ),
     names=SILLYTAVERN,
     zipped="sprites.zip",

@@ -31,7 +31,7 @@ class About:
     """What a package of views says of itself.
 
     Attributes:
-        name: of the export. title, honest: for the README. about: for the manifest.
+        name: of the export. title, honest: for the README, the latter by paragraphs. about: for the manifest.
     """
 
     name: str

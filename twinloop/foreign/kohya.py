@@ -15,8 +15,8 @@ from twinloop.errors import InputError
 from twinloop.families.clip import CHUNKS, TOKENS, about_tokens
 from twinloop.foreign.job import Job, check_convolutions, more_steps, quantized, trigger_goes
 from twinloop.foreign.kohya_dataset import dataset_toml
-from twinloop.foreign.kohya_optimizers import optimizer_arguments, schedule, schedule_warmup
 from twinloop.foreign.kohya_scripts import LYCORIS, SWAPPING, TITLE, script
+from twinloop.foreign.kohya_training import training_arguments
 from twinloop.foreign.program import MASKED, Program
 from twinloop.foreign.toml import dumps
 from twinloop.ports import TrainingSettings
@@ -159,27 +159,11 @@ def _network(job: Job) -> dict[str, Any]:
 
 def _training(job: Job) -> dict[str, Any]:
     settings = job.settings
-    arguments: dict[str, Any] = {
-        "max_train_steps": job.in_turns(settings.steps),
-        "learning_rate": float(settings.learning_rate),
-        "optimizer_type": OPTIMIZERS.get(settings.optimizer, settings.optimizer),
-        "optimizer_args": optimizer_arguments(job),
-        "lr_scheduler": schedule(job),
-        "lr_warmup_steps": schedule_warmup(job),
-        "max_grad_norm": float(settings.clip_norm),
-        "gradient_accumulation_steps": settings.gradient_accumulation,
-        "gradient_checkpointing": settings.gradient_checkpointing is not False,
-        "seed": settings.seed,
-        "mixed_precision": job.precision,
-        "sdpa": True,
-        "max_data_loader_n_workers": 2,
-    }
+    arguments = training_arguments(job, OPTIMIZERS, job.precision)
     if settings.blocks_to_swap and script(job).swaps:
         arguments["blocks_to_swap"] = settings.blocks_to_swap
     if wanted := quantized(TITLE, QUANTIZATIONS, job.quantization):
         arguments[wanted] = True
-    if settings.schedule == "cosine_restarts":
-        arguments["lr_scheduler_num_cycles"] = settings.restarts
     if job.prior_pictures:
         arguments["prior_loss_weight"] = float(settings.prior_weight)
     arguments |= {"min_snr_gamma": float(job.min_snr_gamma)} if job.min_snr_gamma > 0 else {}

@@ -14,7 +14,7 @@ from typing import Any
 from twinloop.domain.training_rules import LAST_TIME
 from twinloop.errors import InputError
 from twinloop.foreign.job import SHIFTS, Job, more_steps, quantized
-from twinloop.foreign.kohya_optimizers import optimizer_arguments, schedule, schedule_warmup
+from twinloop.foreign.kohya_training import training_arguments
 from twinloop.foreign.musubi_files import half, shell_script, unnamed
 from twinloop.foreign.musubi_scripts import TITLE, script
 from twinloop.foreign.pictures import Folder
@@ -145,29 +145,11 @@ def _network(job: Job) -> dict[str, Any]:
 
 
 def _training(job: Job) -> dict[str, Any]:
-    settings = job.settings
-    arguments: dict[str, Any] = {
-        "max_train_steps": job.in_turns(settings.steps),
-        "learning_rate": float(settings.learning_rate),
-        "optimizer_type": OPTIMIZERS.get(settings.optimizer, settings.optimizer),
-        "optimizer_args": optimizer_arguments(job),
-        "lr_scheduler": schedule(job),
-        # a constant rate refuses to be warmed up; optimizers without a schedule do it themselves
-        "lr_warmup_steps": schedule_warmup(job),
-        "max_grad_norm": float(settings.clip_norm),
-        "gradient_accumulation_steps": settings.gradient_accumulation,
-        "gradient_checkpointing": settings.gradient_checkpointing is not False,
-        "seed": settings.seed,
-        "mixed_precision": half(job),
-        "sdpa": True,
-        "max_data_loader_n_workers": 2,
-        "persistent_data_loader_workers": True,
-    }
-    if settings.schedule == "cosine_restarts":
-        arguments["lr_scheduler_num_cycles"] = settings.restarts
+    arguments = training_arguments(job, OPTIMIZERS, half(job)) | {"persistent_data_loader_workers": True}
     if wanted := quantized(TITLE, QUANTIZATIONS, job.quantization):
         arguments |= {"fp8_base": True, wanted: True}
-    return arguments | ({"blocks_to_swap": settings.blocks_to_swap} if settings.blocks_to_swap else {})
+    swapped = job.settings.blocks_to_swap
+    return arguments | ({"blocks_to_swap": swapped} if swapped else {})
 
 
 def _shift(job: Job) -> float | None:
