@@ -20,12 +20,21 @@ import twinloop.adapters  # noqa: F401 - before PyTorch and diffusers: their imp
 
 # isort: split
 import torch
-from diffusers import FluxTransformer2DModel, QwenImageTransformer2DModel, ZImageTransformer2DModel
+from diffusers import (
+    ChromaTransformer2DModel,
+    CosmosTransformer3DModel,
+    FluxTransformer2DModel,
+    Krea2Transformer2DModel,
+    QwenImageTransformer2DModel,
+    ZImageTransformer2DModel,
+)
 from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen3Config,
     Qwen3Model,
+    Qwen3VLConfig,
+    Qwen3VLModel,
     T5Config,
     T5EncoderModel,
 )
@@ -33,6 +42,7 @@ from transformers import (
 from twinloop.adapters.diffusion.block_swap import block_bytes_if
 from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.quantised.sizes import bytes_if, real_bytes
+from twinloop.adapters.diffusion.without_torchvision import complete
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan
 from twinloop.adapters.trainers.memory.demand import ROOM_OF_A_CARD, Demand, WeightSizes
 from twinloop.adapters.trainers.memory.dry_run import footprint
@@ -84,10 +94,49 @@ def qwen3() -> Any:
     return Qwen3Model(Qwen3Config(vocab_size=151936, **sizes))
 
 
+def small_qwen3() -> Any:
+    sizes = {
+        "hidden_size": 1024,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+    }
+    return Qwen3Model(Qwen3Config(vocab_size=151936, **sizes))
+
+
+def cosmos() -> Any:
+    complete(CosmosTransformer3DModel)
+    return CosmosTransformer3DModel(
+        num_attention_heads=16, attention_head_dim=128, num_layers=28, text_embed_dim=1024, extra_pos_embed_type=None
+    )
+
+
+def qwen3_vl() -> Any:
+    text = {
+        "vocab_size": 151936,
+        "hidden_size": 2560,
+        "intermediate_size": 9728,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+    }
+    vision = {"depth": 24, "hidden_size": 1024, "intermediate_size": 4096, "num_heads": 16, "out_hidden_size": 2560}
+    return Qwen3VLModel(Qwen3VLConfig(text_config=text, vision_config=vision))
+
+
 def words(family: str) -> dict[str, Any]:
     """One text as long as the model takes them, or as captions are."""
     if family == "flux":
         return {"prompt_embeds": torch.zeros(1, 512, 4096), "pooled_prompt_embeds": torch.zeros(1, 768)}
+    if family == "chroma":
+        return {"prompt_embeds": torch.zeros(1, 128, 4096), "prompt_attention_mask": torch.ones(1, 128).bool()}
+    if family == "anima":
+        return {"prompt_embeds": torch.zeros(1, 512, 1024)}
+    if family == "krea2":
+        return {"prompt_embeds": torch.zeros(1, 128, 12, 2560), "prompt_embeds_mask": torch.arange(512)[None] < 128}
     if family == "qwen-image":
         return {"prompt_embeds": torch.zeros(1, 128, 3584), "prompt_embeds_mask": torch.ones(1, 128).long()}
     return {"prompt_embeds": [torch.zeros(128, 2560)]}
@@ -95,8 +144,11 @@ def words(family: str) -> dict[str, Any]:
 
 MODELS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "flux": (lambda: FluxTransformer2DModel(guidance_embeds=True), t5),
+    "chroma": (ChromaTransformer2DModel, t5),
     "zimage": (ZImageTransformer2DModel, qwen3),
     "qwen-image": (QwenImageTransformer2DModel, qwen25),
+    "anima": (cosmos, small_qwen3),
+    "krea2": (Krea2Transformer2DModel, qwen3_vl),
 }
 
 

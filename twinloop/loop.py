@@ -108,6 +108,7 @@ def _in(workspace: Workspace) -> Iterator[tuple[Journal, Catalog]]:
 
     A new folder goes again where not even a dataset came of it.
     """
+    steps.check_places(workspace)
     begun = fresh_folder(workspace.root, worth_keeping=lambda _: workspace.dataset(0).exists())
     with begun, in_use(workspace), Catalog(workspace.catalog) as catalog:
         yield Journal(workspace.journal), catalog

@@ -42,7 +42,7 @@ SCROLL = """async () => {
   const list = document.querySelector('.grid'), built = [], shown = [];
   const count = (changes) => built.push(changes.reduce((sum, change) => sum + change.addedNodes.length, 0));
   new MutationObserver(count).observe(list, {childList: true, subtree: true});
-  for (let top = 0; top < list.scrollHeight; top += 2400) {
+  for (let top = 0; top < list.scrollHeight + 2400; top += 2400) {
     list.scrollTop = top;
     await new Promise(requestAnimationFrame);
     shown.push(document.querySelectorAll('.tile').length);
@@ -66,3 +66,42 @@ def test_five_thousand_thumbnails_scroll_with_few_of_them_built_at_a_time(
         assert len(found["shown"]) > 10 and 0 < max(found["shown"]) < TILES
         assert 0 < max(found["built"]) < NODES
         watched.clean()
+
+
+def test_pictures_that_are_scrolled_past_are_not_waited_for(crowded: Path, visit: Callable[..., Watched]) -> None:
+    with served(crowded) as address:
+        watched = visit(address, "#/runs")
+        page = watched.page
+        asked: list[Any] = []
+        page.route("**/api/review/picture?*", lambda route: asked.append(route))  # it never comes
+        page.evaluate("location.hash = '#/review?run=outputs/ana&iteration=1'")
+        page.locator(".tile").first.wait_for()
+        page.wait_for_function("document.querySelectorAll('.tile').length > 20")
+        page.wait_for_timeout(300)
+        first = [one for one in watched.open_requests if "copy_00000" in one]
+        assert first and len(asked) > 20
+        page.get_by_role("listbox").press("End")
+        page.locator(f".tile[aria-posinset='{COUNT}']").wait_for()
+        page.wait_for_timeout(300)
+        assert not [one for one in watched.open_requests if "copy_00000" in one]
+        page.evaluate("location.hash = '#/runs'")
+        page.locator(".runs h1").wait_for()
+        page.wait_for_timeout(300)
+        assert not [one for one in watched.open_requests if "/api/review/picture" in one]
+
+
+ENDS = """() => {
+  const list = document.querySelector('.grid').getBoundingClientRect();
+  const tiles = [...document.querySelectorAll('.tile')].map((tile) => tile.getBoundingClientRect().right);
+  return list.right - Math.max(...tiles);
+}"""
+
+
+@pytest.mark.parametrize("width", [390, 1280, 1920])
+def test_rows_end_where_the_gallery_does(crowded: Path, visit: Callable[..., Watched], width: int) -> None:
+    with served(crowded) as address:
+        page = visit(address, "#/review?run=outputs/ana&iteration=1").page
+        page.set_viewport_size({"width": width, "height": 800})
+        page.locator(".tile").first.wait_for()
+        page.wait_for_timeout(100)
+        assert 0 < page.evaluate(ENDS) < 40, "the padding, the scroll bar and less than a pixel a tile"

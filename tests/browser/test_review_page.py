@@ -213,6 +213,8 @@ def test_the_choices_above_the_gallery_show_what_they_say(two_runs: Path, visit:
             "images"
         ]
         place = next(number for number, item in enumerate(images) if item["outcome"] == "rejected")
+        target = images[place]["target"].replace("_", " ")
+        assert page.locator(f".tile[data-index='{place}']").inner_text() == f"rejected · {target}"
         page.locator(f".tile[data-index='{place}']").click()
         with page.expect_response("**/api/review"):
             page.keyboard.press("a")

@@ -109,6 +109,16 @@ def test_a_run_that_ended_says_why_and_whether_its_lora_is_better(
         watched.clean()
 
 
+def test_the_number_of_a_round_leads_to_its_images(finished: Path, visit: Callable[..., Watched]) -> None:
+    with served(finished) as address:
+        watched = visit(address, "#/runs?run=outputs/ana")
+        page = watched.page
+        page.get_by_role("link", name="1: the images of this round").click()
+        page.get_by_role("listbox", name="Generated images").wait_for()
+        assert page.url.endswith("#/review?run=outputs%2Fana&iteration=1")
+        watched.clean()
+
+
 def test_a_finished_run_stays_finished_when_a_check_fails(finished: Path, visit: Callable[..., Watched]) -> None:
     job = {"id": 7, "key": "outputs/ana", "command": ["twinloop", "run", "--config", "x.json"], "state": "failed"}
     job |= {"progress": None, "lines": ["error: other settings"], "exit_code": 6}
@@ -368,6 +378,7 @@ def test_a_command_of_the_page_that_ends_is_no_run_of_somewhere_else(
         job["state"] = "done"
         page.locator("#said", has_text="Done: twinloop run").wait_for()
         assert state.inner_text() == "done"
+        assert page.get_by_role("button", name="Check again").is_visible(), "the run has ended: it has nowhere to go on"
         assert page.get_by_text("It was started outside of this page").count() == 0
         page.wait_for_timeout(500)
         for route in late:

@@ -13,6 +13,7 @@ from typing import Any
 
 import diffusers
 import torch
+from diffusers.modular_pipelines.anima.encoders import AnimaTextEncoderStep
 from torch import Tensor
 
 
@@ -127,6 +128,25 @@ def _flux(given: Given) -> Step:
     return Step(clean, call, target, lambda made: helpers._unpack_latents(made, height * 8, width * 8, 8))
 
 
+def _chroma(given: Given) -> Step:
+    config = given.pipeline.vae.config
+    clean = (_encoded(given) - config.shift_factor) * config.scaling_factor
+    noisy, target = _flow(given, clean)
+    n, channels, height, width = clean.shape
+    words, text_ids, seen, *_ = given.pipeline.encode_prompt(given.captions, do_classifier_free_guidance=False)
+    # as masked out: all captions end at the same place
+    last = int(seen.bool().sum(1).max())
+    helpers: Any = diffusers.ChromaPipeline
+    call = {
+        "hidden_states": helpers._pack_latents(noisy, n, channels, height, width),
+        "timestep": given.times / 1000,
+        "encoder_hidden_states": words[:, :last],
+        "txt_ids": text_ids[:last],
+        "img_ids": helpers._prepare_latent_image_ids(n, height // 2, width // 2, "cpu", torch.float32),
+    }
+    return Step(clean, call, target, lambda made: helpers._unpack_latents(made, height * 8, width * 8, 8))
+
+
 def _flux2(given: Given, guidance: Tensor | None, words: Tensor, text_ids: Tensor) -> Step:
     vae, helpers = given.pipeline.vae, diffusers.Flux2Pipeline
     mean = vae.bn.running_mean.view(1, -1, 1, 1)
@@ -188,14 +208,61 @@ def _qwen_image(given: Given) -> Step:
     return Step(clean, call, target, lambda made: helpers._unpack_latents(made, height * 8, width * 8, 8)[:, :, 0])
 
 
+def _anima(given: Given) -> Step:
+    """Both captions at once, as the trainers of this model fill them up."""
+    vae, read = given.pipeline.vae, AnimaTextEncoderStep.encode_prompt
+    mean, std = (torch.tensor(told).view(1, -1, 1, 1, 1) for told in (vae.config.latents_mean, vae.config.latents_std))
+    clean = ((vae.encode(given.pixels[:, :, None]).latent_dist.mode() - mean) / std)[:, :, 0]
+    noisy, target = _flow(given, clean)
+    texts = read(given.pipeline, given.captions, prepare_unconditional_embeds=False, device=torch.device("cpu"))
+    words = given.pipeline.text_conditioner(
+        source_hidden_states=texts["qwen_prompt_embeds"],
+        source_attention_mask=texts["qwen_attention_mask"],
+        target_input_ids=texts["t5_input_ids"],
+        target_attention_mask=texts["t5_attention_mask"],
+    )
+    call = {
+        "hidden_states": noisy.unsqueeze(2), "timestep": given.times / 1000, "encoder_hidden_states": words,
+        "padding_mask": torch.zeros(1, 1, *noisy.shape[2:]),
+    }  # fmt: skip
+    return Step(clean, call, target, lambda made: made.squeeze(2))
+
+
+def _krea2(given: Given) -> Step:
+    """As musubi-tuner and ai-toolkit have it, which fill texts up to the longest of a batch; diffusers' script fills
+    them up to 512 tokens.
+    """
+    vae = given.pipeline.vae
+    mean = torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1)
+    scale = 1.0 / torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1)
+    frame = (vae.encode(given.pixels[:, :, None]).latent_dist.mode() - mean) * scale
+    clean = frame[:, :, 0]
+    noisy, target = _flow(given, clean)
+    n, channels, height, width = clean.shape
+    words, seen = given.pipeline.encode_prompt(given.captions, device="cpu", max_sequence_length=512)
+    texts = [text[there] for text, there in zip(words, seen, strict=True)]
+    longest = max(map(len, texts))
+    call = {
+        "hidden_states": given.pipeline._pack_latents(noisy, n, channels, height, width),
+        "encoder_hidden_states": torch.nn.utils.rnn.pad_sequence(texts, batch_first=True),
+        "encoder_attention_mask": torch.arange(longest)[None] < torch.tensor([[len(text)] for text in texts]),
+        "timestep": given.times / 1000,
+        "position_ids": given.pipeline.prepare_position_ids(longest, height // 2, width // 2, torch.device("cpu")),
+    }
+    return Step(clean, call, target, lambda made: given.pipeline._unpack_latents(made, height * 8, width * 8)[:, :, 0])
+
+
 REFERENCES: Mapping[str, Callable[[Given], Step]] = {
     "sd15": _sd15,
     "sdxl": _sdxl,
     "sd35": _sd35,
+    "chroma": _chroma,
     "flux": _flux,
     "flux-kontext": _flux,
     "flux2": _flux2_dev,
     "flux2-klein": _flux2_klein,
     "zimage": _zimage,
+    "anima": _anima,
+    "krea2": _krea2,
     "qwen-image": _qwen_image,
 }

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
 from tests.contract.tiny_bases import both_files, offline  # noqa: E402
+from tests.helpers.anima_file import write_anima_file  # noqa: E402
 from tests.helpers.part_files import as_comfyui_has_it, without_weights  # noqa: E402
 from tests.helpers.single_file import write_single_file  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
@@ -39,9 +40,12 @@ PARTS = {
     "sdxl": ("vae", "text_encoder", "text_encoder_2"),
     "sd35": ("vae", "text_encoder", "text_encoder_2", "text_encoder_3"),
     "flux": ("vae", "text_encoder", "text_encoder_2"),
+    "chroma": ("vae", "text_encoder"),
     "flux2": ("vae", "text_encoder"),
     "flux2-klein": ("vae", "text_encoder"),
     "zimage": ("vae", "text_encoder"),
+    "anima": ("vae", "text_encoder"),
+    "krea2": ("vae", "text_encoder"),
     "qwen-image": ("vae", "text_encoder"),
     "qwen-image-edit": ("vae", "text_encoder"),
 }
@@ -72,7 +76,7 @@ class Split:
 def split(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Split:
     name, home = request.param, tmp_path_factory.mktemp(request.param)
     folder = build_tiny(name, home / "folder")
-    if name.startswith("qwen"):
+    if name.startswith(("qwen", "krea", "anima")):
         with_real_blocks(folder / "vae")
     if name == "flux2":
         with_more_layers(folder / "text_encoder")
@@ -81,8 +85,12 @@ def split(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     family = FAMILIES[name]
     if family.single_file.whole:
         return Split(name, folder, parts)
-    shutil.copy(next((folder / family.denoiser).glob("*.safetensors")), home / "mine.safetensors")
-    without_weights(Path(shutil.copytree(folder, home / "mine")), family.denoiser, *PARTS[name])
+    if name == "anima":
+        write_anima_file(folder, home / "mine.safetensors")
+    else:
+        shutil.copy(next((folder / family.denoiser).glob("*.safetensors")), home / "mine.safetensors")
+    apart = (family.denoiser, *family.single_file.carries, *PARTS[name])
+    without_weights(Path(shutil.copytree(folder, home / "mine")), *apart)
     return Split(name, folder, parts)
 
 

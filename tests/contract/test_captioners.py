@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +70,24 @@ def test_its_fingerprint_is_that_of_its_files(named: tuple[str, Path], tmp_path:
             (other / "selected_tags.csv").read_text().replace("dim_light", "candle")
         )
     assert built((named[0], other)).fingerprint != built(named).fingerprint
+
+
+@pytest.mark.parametrize("name", [name for name in BUILDERS if name != "wd14"])
+def test_another_tokenizer_or_question_is_another_captioner(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("transformers")
+    from twinloop.adapters.captioners import sentences
+
+    folder = BUILDERS[name](tmp_path / "model")
+    known = {built((name, folder)).fingerprint}
+    (folder / "merges.txt").write_text("a b")
+    known.add(built((name, folder)).fingerprint)
+    kind = {"blip": "BLIP", "florence2": "FLORENCE2"}[name]
+    for changes in ({"prompt": {"text": "what"}}, {"most_tokens": 7}):
+        monkeypatch.setattr(sentences, kind, dataclasses.replace(getattr(sentences, kind), **changes))
+        known.add(built((name, folder)).fingerprint)
+    assert len(known) == 4
 
 
 def _reseeded(name: str, folder: Path) -> Path:

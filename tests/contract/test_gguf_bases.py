@@ -17,7 +17,7 @@ pytest.importorskip("diffusers")
 pytest.importorskip("gguf", reason="the quant extra is not installed")
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
-from tests.helpers.gguf_files import build_gguf_zimage  # noqa: E402
+from tests.helpers.gguf_files import build_gguf_krea2, build_gguf_zimage  # noqa: E402
 from tests.helpers.looks import look_at_all  # noqa: E402
 from tests.helpers.lora_files import write_lora  # noqa: E402
 from tests.helpers.training_memory import demand_of  # noqa: E402
@@ -159,6 +159,21 @@ def test_what_cannot_be_read_is_said(file: tuple[str, Path], tmp_path: Path, mon
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None)
     with pytest.raises(MissingExtra, match=r'pip install .*-e "\.\[quant\]"'):
         opened("zimage", path)
+
+
+def test_names_of_the_makers_are_read(tmp_path: Path) -> None:
+    """Of Krea 2, all of whose layers are called otherwise in diffusers."""
+    path, weights = build_gguf_krea2(tmp_path)
+    assert preset_for(str(path)) == "krea2"
+    denoiser = opened("krea2", path).denoiser
+    packed = {name for name, layer in denoiser.named_modules() if type(layer) is FromGguf}
+    assert {"transformer_blocks.1.attn.to_gate", "transformer_blocks.0.ff.down"} <= packed
+    plain = {name: value for name, value in weights.items() if name.removesuffix(".weight") not in packed}
+    held = denoiser.state_dict()
+    assert len(plain) > 40 and all(torch.equal(held[name], value) for name, value in plain.items())
+    generator = DiffusersGenerator(BaseChoice(str(path), "cpu", "float32"), FAMILIES["krea2"])
+    ((_, image),) = generator.generate(shots(1), GENERATION)
+    assert image.std() > 0
 
 
 def test_the_names_in_it_choose_the_preset(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ from twinloop.families import FAMILIES  # noqa: E402
 
 CAPTIONS = ("photo of ohwx ana smiling indoors", "ohwx ana")
 """Of two lengths, so that padding and masks show."""
+OF_ONE_LENGTH = ("photo of ohwx ana", "ohwx ana smiling indoors")
+"""For families that answer texts of other lengths one by one."""
 GAMMA = 5.0
 TOLERANCE = 1e-5
 
@@ -66,7 +68,7 @@ def compared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     home = tmp_path_factory.mktemp(f"parity-{name}")
     base = open_base(BaseChoice(str(build_tiny(name, home / "base")), "cpu", "float32"), FAMILIES[name])
     settings = replace(TRAINING, batch_size=2, caption_dropout=0.0, min_snr_gamma=GAMMA)
-    photos = _photos(home)
+    photos = _photos(home, OF_ONE_LENGTH if base.family.joining == "apart" else CAPTIONS)
     batch = prepare_batches(base, photos, settings, home).step(1)[0]
     schedule = schedule_for(base.family, base.scheduler_config)
     (drawn,) = draw_noise(schedule, [tuple(batch.latents.shape)], 0.0, 3, 1)
@@ -89,9 +91,9 @@ def compared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return Ours(batch.latents, calls[0], loss), wanted, theirs
 
 
-def _photos(home: Path) -> list[TrainingSample]:
+def _photos(home: Path, captions: Sequence[str]) -> list[TrainingSample]:
     made = []
-    for number, caption in enumerate(CAPTIONS):
+    for number, caption in enumerate(captions):
         path = home / f"{number}.png"
         Image.fromarray(np.random.default_rng(number).integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8)).save(path)
         made.append(TrainingSample(path, hashlib.sha256(path.read_bytes()).hexdigest(), caption, 1.0))
@@ -222,7 +224,16 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "base_image_seq_len": 256,
         "max_image_seq_len": 4096,
     },
+    "chroma": {"shift": 3.0},
     "zimage": {"shift": 6.0},
+    "anima": {"shift": 3.0},
+    "krea2": {
+        "use_dynamic_shifting": True,
+        "base_shift": 0.5,
+        "max_shift": 1.15,
+        "base_image_seq_len": 256,
+        "max_image_seq_len": 6400,
+    },
     "qwen-image": {
         "shift": 1.0,
         "use_dynamic_shifting": True,
@@ -239,13 +250,15 @@ PUBLISHED["flux-kontext"] = PUBLISHED["flux2"] = PUBLISHED["flux2-klein"] = PUBL
 
 
 def _trainers_shift(name: str, height: int, width: int) -> float:
-    """sd-scripts' training_shift 3 and flux_shift; musubi-tuner's flux2_shift, qwen_shift and discrete_flow_shift 2 for
-    Z-Image.
+    """sd-scripts' training_shift 3, flux_shift and sigmoid (Anima's, Chroma's); musubi-tuner's flux2_shift, qwen_shift,
+    krea2_shift and discrete_flow_shift 2 for Z-Image.
     """
+    if name in ("anima", "chroma"):
+        return 1.0
     if name in ("sd35", "zimage"):
         return 3.0 if name == "sd35" else 2.0
     tokens = height * width if name.startswith("flux2") else (height // 2) * (width // 2)
-    x2, y2 = (8192, 0.9) if name == "qwen-image" else (4096, 1.15)
+    x2, y2 = {"qwen-image": (8192, 0.9), "krea2": (6400, 1.15)}.get(name, (4096, 1.15))
     slope = (y2 - 0.5) / (x2 - 256)
     return math.exp(slope * tokens + 0.5 - slope * 256)
 

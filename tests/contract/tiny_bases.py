@@ -28,7 +28,7 @@ from twinloop.ports import TrainingSettings
 from twinloop.store.models.lora_file import kohya_path
 
 LORA = Path("lora.safetensors")
-OF_A_KIND = ("flux", "flux2", "qwen-image", "sd15", "sd35", "sdxl", "zimage")
+OF_A_KIND = ("anima", "chroma", "flux", "flux2", "krea2", "qwen-image", "sd15", "sd35", "sdxl", "zimage")
 """One family for each class of denoiser: what a LoRA's layers see depends on that alone."""
 CLIP_ALONE = sorted(name for name, family in FAMILIES.items() if family.clip_alone)
 """Families whose words come from CLIP alone."""

@@ -12,6 +12,7 @@ import pytest
 
 from tests.functional import loops
 from tests.functional.console import configuration, twinloop
+from twinloop.adapters.fakes import FakeTrainer
 from twinloop.errors import StateError
 from twinloop.stages import decide
 from twinloop.stages.rounds import RunResult
@@ -74,6 +75,34 @@ def test_a_changed_record_is_named_and_comes_back_when_it_is_deleted(
     path.unlink()
     again()
     assert loops.tree("out", "loras") == finished
+
+
+@pytest.mark.parametrize("record", ["loras/lora_v1.json", "loras/lora_v2.json"])
+def test_so_is_that_of_a_lora(finished: dict[str, str], record: str) -> None:
+    path = Path(record)
+    path.write_text(edited(record))
+    for _ in range(2):
+        with pytest.raises(StateError, match=rf"{path.name} is not what this run wrote.*delete it"):
+            again()
+    path.unlink()
+    again()
+    assert loops.tree("out", "loras") == finished
+
+
+@pytest.mark.parametrize("lost", ["loras/lora_v1.json", "loras/lora_v1.safetensors"])
+def test_a_lora_that_is_trained_once_more_may_have_another_date(
+    finished: dict[str, str], lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(lost).unlink()
+    trained = FakeTrainer.train
+
+    def dated(self: FakeTrainer, samples: Any, settings: Any, output: Path, work: Path, texts: Any, told: Any) -> Any:
+        return trained(self, samples, settings, output, work, {**texts, "date": "another"}, told)
+
+    monkeypatch.setattr(FakeTrainer, "train", dated)
+    again()
+    again()
+    assert loops.tree("out", "loras")["loras/lora_v1.json"] != finished["loras/lora_v1.json"]
 
 
 @pytest.mark.parametrize(

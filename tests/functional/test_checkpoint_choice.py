@@ -11,6 +11,7 @@ import pytest
 
 from tests.functional import loops
 from tests.unit.things import Recording
+from twinloop.errors import StateError
 
 TRAINING = {"preset": "fake", "steps": 16, "keep_checkpoints": 4, "checkpoint_panel": 3}
 pytestmark = pytest.mark.usefixtures("home")
@@ -34,6 +35,17 @@ def test_the_version_is_the_best_checkpoint_and_its_samples_stay() -> None:
     assert any(f"Best of 4 checkpoints: step {best['step']}" in line for line in reporter.lines)
     assert not any("goes on" in line for line in reporter.lines), "from checkpoint to checkpoint is no new start"
     assert not list(Path("loras").glob(".training_*"))
+
+
+def test_the_choice_is_what_was_written_and_comes_back_when_it_is_deleted() -> None:
+    loops.run(settings())
+    before, choice = loops.tree("out", "loras"), Path("out/checkpoints_v1.json")
+    choice.write_text(json.dumps({**json.loads(choice.read_text()), "chosen": 16}))
+    with pytest.raises(StateError, match=r"checkpoints_v1\.json is not what this run wrote.*delete it"):
+        loops.run(settings())
+    choice.unlink()
+    loops.run(settings())
+    assert loops.tree("out", "loras") == before
 
 
 def test_the_checkpoints_panel_is_not_the_one_that_rounds_are_compared_by() -> None:

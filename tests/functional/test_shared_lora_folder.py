@@ -64,25 +64,72 @@ def test_a_restart_that_was_killed_half_way_is_finished_by_the_next(
     before = contents("loras")
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(workspace, "rename_over", killed)
-        patched.setattr(workspace, "_try", lambda *_: None)  # a killed process moves nothing back
+        for name in ("_try", "_put_back"):  # a killed process moves nothing back
+            patched.setattr(workspace, name, lambda *_: None)
         workspace.Workspace(Path("out"), Path("loras")).put_aside()
+    planned = twinloop(capsys, "run", "--config", config, "--dry-run")
+    assert planned.code == 0 and "A --restart was stopped" in planned.err
     said = twinloop(capsys, "run", "--config", config)
-    if moved <= 2:  # all versions are whole yet, and this run's own
-        assert said.code == 0
-        return
-    assert said.code == 2 and "of an earlier run in out, which is not there any more" in said.err
+    assert said.code == 2 and "A --restart was stopped before it had put aside all LoRAs" in said.err
     assert "Run again with --restart" in said.err and not Path("out").exists()
     assert twinloop(capsys, "run", "--config", config, "--restart").code == 0
     kept = {name: data for folder in Path().glob("loras.old*") for name, data in contents(str(folder)).items()}
     assert set(before.values()) <= {*kept.values(), b"x", b""}
+    assert not [path for path in Path().glob("loras*/.run.json") if "restarting" in path.read_text()]
+
+
+def test_a_folder_of_loras_alone_that_was_not_moved_is_no_new_runs_own(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without others' files in it, it is moved as a whole, after the output folder."""
+    config = configuration(home, max_iterations=1)
+    assert twinloop(capsys, "run", "--config", config).code == 0
+    before, real = contents("loras"), workspace.rename_over
+
+    def killed(source: Path, target: Path) -> None:
+        if source == Path("loras"):
+            raise KeyboardInterrupt
+        real(source, target)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(workspace, "rename_over", killed)
+        for name in ("_try", "_put_back"):
+            patched.setattr(workspace, name, lambda *_: None)
+        workspace.Workspace(Path("out"), Path("loras")).put_aside()
+    said = twinloop(capsys, "run", "--config", config)
+    assert said.code == 2 and "Run again with --restart" in said.err
+    Path("out.old1").rename("out")  # the old run is wanted after all
+    assert twinloop(capsys, "run", "--config", config).code == 0
+    assert contents("loras") == before
+
+
+def test_a_restart_that_cannot_be_done_leaves_the_mark_as_it_was(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configuration(home, max_iterations=1)
+    assert twinloop(capsys, "run", "--config", config).code == 0
+    before, real = contents("loras"), workspace.rename_over
+
+    def held(source: Path, target: Path) -> None:
+        if source == Path("loras"):
+            raise PermissionError(13, "open in another program", str(source))
+        real(source, target)
+
+    monkeypatch.setattr(workspace, "rename_over", held)
+    assert twinloop(capsys, "run", "--config", config, "--restart").code == 2
+    assert contents("loras") == before and Path("out/run.json").is_file()
 
 
 @pytest.mark.parametrize(
-    "command",
-    [("export", "a1111", "--output", "drop"), ("compare", "--prompt", "ohwx ana"), ("report",)],
+    ("command", "instead"),
+    [
+        (("export", "a1111", "--output", "drop"), "name the LoRA with --lora FILE"),
+        (("compare", "--prompt", "ohwx ana"), "name the LoRAs with --lora FILE"),
+        (("report",), "name the folder of that run instead of --config: twinloop report out."),
+    ],
 )
 def test_another_runs_loras_are_neither_exported_compared_nor_reported(
-    command: tuple[str, ...], home: Path, capsys: pytest.CaptureFixture[str]
+    command: tuple[str, ...], instead: str, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = configuration(home, max_iterations=1)
     assert twinloop(capsys, "run", "--config", config).code == 0
@@ -90,3 +137,5 @@ def test_another_runs_loras_are_neither_exported_compared_nor_reported(
     write_json(Path("second/run.json"), {"settings": {}})
     said = twinloop(capsys, *command, "--config", config)
     assert said.code == 2 and "loras holds the LoRAs of the run in out" in said.err
+    assert "the run of this configuration is in second" in said.err and instead in said.err
+    assert "write over" not in said.err, "who only looks writes over nothing"

@@ -61,6 +61,32 @@ def test_masks_are_looked_at_before_the_photos_and_counted(home: Path, capsys: p
     assert said.code == 2 and "exists and was made from other photos or settings" in said.err
 
 
+def test_prior_images_without_a_picture_are_told_before_the_photos_are_looked_at(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twinloop.manual.look_at", lambda *_: pytest.fail("the photos were looked at"))
+    (home / "others").mkdir()
+    config = configuration(home, training={"steps": 3, "prior_images": "others"})
+    said = twinloop(capsys, "train", "photos", "--config", config, "--output", "mine.safetensors")
+    assert said.code == 2 and "training.prior_images: no usable image in others" in said.err
+
+
+def test_what_only_rounds_begin_with_is_told_where_a_folder_is_trained_on(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert twinloop(capsys, "train", "photos", *FAKES, "--output", "v 1.safetensors").code == 0
+    first = Path("v 1.safetensors").read_bytes()
+    config = configuration(home, training={"steps": 4, "initial_lora": "v 1.safetensors", "warm_start": True})
+    said = twinloop(capsys, "train", "photos", "--config", config, "--output", "mine.safetensors")
+    assert said.code == 0, said.err
+    assert "To go on from that file: --start-from 'v 1.safetensors'" in said.err
+    assert "training.warm_start is about the rounds of a run" in said.err
+    assert Path("mine.safetensors").read_bytes() != first
+    begun = ("--start-from", "v 1.safetensors", "--output", "begun.safetensors")
+    said = twinloop(capsys, "train", "photos", "--config", config, *begun)
+    assert said.code == 0 and "of a run" not in said.err, said.err
+
+
 def test_the_first_lora_of_a_run_is_the_one_that_the_loop_goes_on_from(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,7 +22,7 @@ from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # 
 from tests.contract.tiny_bases import offline  # noqa: E402
 from tests.helpers.gguf_files import build_gguf_zimage  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
-from twinloop.adapters.diffusion import base_model  # noqa: E402
+from twinloop.adapters.diffusion import base_model, block_swap  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.diffusion.quantised.sizes import real_bytes  # noqa: E402
@@ -192,6 +192,34 @@ def test_a_training_with_swapped_blocks_goes_on_after_images(base: tuple[str, Pa
     assert_same(*images)
     assert written[0].keys() == written[1].keys()
     assert all(torch.equal(written[0][name], numbers) for name, numbers in written[1].items())
+
+
+@pytest.mark.parametrize("offload", ["none", "model", "sequential"])
+def test_main_memory_that_a_training_pinned_is_given_back_before_images(
+    base: tuple[str, Path], offload: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pretend card pins nothing: copies stand for it."""
+    places, kept, released = set[int](), list[Any](), list[int]()
+    denoiser = open_base(choice_of(base), FAMILIES[base[0]]).denoiser
+
+    def pin_memory(tensor: Any) -> Any:
+        kept.append(tensor.clone())
+        places.add(kept[-1].data_ptr())
+        return kept[-1]
+
+    def still_pinned() -> int:
+        return sum(part.is_pinned() for block in blocks_of(denoiser) for part in block.parameters())
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin_memory)
+    monkeypatch.setattr(torch.Tensor, "is_pinned", lambda tensor: tensor.data_ptr() in places)
+    lora = trained(base, choice_of(base), tmp_path, blocks_to_swap=2)
+    assert still_pinned()
+    for module in (base_model, block_swap):
+        monkeypatch.setattr(module, "release_pinned_memory", lambda: released.append(still_pinned()))
+    generator = DiffusersGenerator(choice_of(base), FAMILIES[base[0]])
+    generator.load_lora(lora)
+    drawn(generator, replace(SETTINGS, offload=offload))
+    assert released and min(released) == 0 == still_pinned()
 
 
 def test_weights_of_a_gguf_file(tmp_path: Path) -> None:

@@ -16,7 +16,12 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-from diffusers import FluxTransformer2DModel  # noqa: E402
+from diffusers import (  # noqa: E402
+    FluxTransformer2DModel,
+    QwenImageTransformer2DModel,
+    SD3Transformer2DModel,
+    ZImageTransformer2DModel,
+)
 from safetensors.torch import load_file  # noqa: E402
 
 from bench.peers.small_sdxl import build_small_sdxl  # noqa: E402
@@ -96,6 +101,73 @@ def test_the_forecast_is_within_a_twentieth(
         pytest.importorskip(OPTIMIZER_MODULES[optimizer][0])
     settings = replace(SETTINGS, **changes)
     forecast, most = forecast_and_taken(small, SDXL, photos, settings, tmp_path)
+    assert forecast == pytest.approx(most, rel=0.05)
+
+
+LAYOUTS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "flux": (
+        FluxTransformer2DModel,
+        {
+            "num_layers": 4,
+            "num_single_layers": 8,
+            "attention_head_dim": 32,
+            "num_attention_heads": 8,
+            "axes_dims_rope": (4, 14, 14),
+        },
+    ),
+    "zimage": (
+        ZImageTransformer2DModel,
+        {
+            "dim": 240,
+            "n_layers": 10,
+            "n_refiner_layers": 2,
+            "n_heads": 8,
+            "n_kv_heads": 8,
+            "axes_dims": [6, 12, 12],
+            "axes_lens": [1536, 512, 512],
+        },
+    ),
+    "qwen-image": (
+        QwenImageTransformer2DModel,
+        {"num_layers": 8, "attention_head_dim": 32, "num_attention_heads": 8, "axes_dims_rope": (4, 14, 14)},
+    ),
+    "sd35": (
+        SD3Transformer2DModel,
+        {
+            "num_layers": 8,
+            "attention_head_dim": 32,
+            "num_attention_heads": 8,
+            "caption_projection_dim": 256,
+            "dual_attention_layers": (0, 1, 2),
+            "pos_embed_max_size": 96,
+            "sample_size": 32,
+        },
+    ),
+}
+"""Transformers with the blocks of the real ones and their proportions (a head's share of RoPE's axes, double to single
+blocks, feed-forward to width), fewer and at a twelfth or so of their widths."""
+
+
+@pytest.fixture(scope="module", params=LAYOUTS)
+def transformer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, BaseChoice]:
+    folder = build_tiny(request.param, tmp_path_factory.mktemp(request.param) / "base")
+    kind, sizes = LAYOUTS[request.param]
+    tiny = kind.from_pretrained(folder / "transformer").config
+    kind.from_config({**tiny, **sizes}).to(torch.bfloat16).save_pretrained(folder / "transformer")
+    return request.param, BaseChoice(str(folder), "cuda")
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("batch", [1, 4])
+def test_the_forecast_of_transformers_is_within_a_twentieth(
+    transformer: tuple[str, BaseChoice],
+    batch: int,
+    checkpointing: bool,
+    photos: tuple[TrainingSample, ...],
+    tmp_path: Path,
+) -> None:
+    settings = replace(SETTINGS, rank=16, alpha=16.0, batch_size=batch, gradient_checkpointing=checkpointing)
+    forecast, most = forecast_and_taken(transformer[1], FAMILIES[transformer[0]], photos, settings, tmp_path)
     assert forecast == pytest.approx(most, rel=0.05)
 
 

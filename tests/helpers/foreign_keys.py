@@ -7,7 +7,7 @@ config_util.py, custom_train_functions.py, sdxl_train_util.py, sd3_train_utils.p
 train_network.py; ostris/ai-toolkit toolkit/config_modules.py; Nerogar/OneTrainer modules/util/config/*.py;
 bghira/SimpleTuner documentation/OPTIONS.md and DATALOADER.md; kohya-ss/musubi-tuner src/musubi_tuner/training/
 parser_common.py, dataset/config_utils.py and the scripts of its families. Not read there but known: network scripts and
-optimizers, some SDXL and SD 3 options of sd-scripts, most of SimpleTuner's backend keys.
+optimizers, some SDXL and SD 3 options of sd-scripts. SimpleTuner's are those of 3.1.6 and 4.10.1, which read our files.
 """
 
 from __future__ import annotations
@@ -77,9 +77,17 @@ KOHYA_OF_FAMILY = {
         cache_text_encoder_outputs_to_disk
         text_encoder_batch_size disable_mmap_load_safetensors weighting_scheme logit_mean logit_std mode_scale
         guidance_scale timestep_sampling
-        sigmoid_scale model_prediction_type discrete_flow_shift blocks_to_swap cpu_offload_checkpointing"""
+        sigmoid_scale model_prediction_type discrete_flow_shift blocks_to_swap cpu_offload_checkpointing model_type"""
     ),
 }
+KOHYA_OF_FAMILY["anima"] = _names(
+    """qwen3 llm_adapter_path t5_tokenizer_path llm_adapter_lr self_attn_lr cross_attn_lr mlp_lr mod_lr
+    qwen3_max_token_length t5_max_token_length timestep_sampling discrete_flow_shift sigmoid_scale attn_mode split_attn
+    vae_chunk_size vae_disable_cache unsloth_offload_checkpointing cache_text_encoder_outputs
+    cache_text_encoder_outputs_to_disk text_encoder_batch_size weighting_scheme logit_mean logit_std mode_scale
+    blocks_to_swap cpu_offload_checkpointing"""
+)
+KOHYA_OF_FAMILY["chroma"] = KOHYA_OF_FAMILY["flux"]
 KOHYA_SUBSET = _names(
     """color_aug face_crop_aug_range flip_aug num_repeats random_crop shuffle_caption keep_tokens keep_tokens_separator
     secondary_separator
@@ -192,18 +200,32 @@ ONETRAINER_SCHEDULES = {
 }
 
 SIMPLETUNER = _names(
-    """model_type lora_type model_family model_flavour pretrained_model_name_or_path data_backend_config output_dir
-    lora_rank lora_alpha
-    max_train_steps num_train_epochs train_batch_size learning_rate lr_scheduler gradient_accumulation_steps
-    lr_warmup_steps lr_num_cycles lr_power
-    optimizer mixed_precision gradient_checkpointing resolution resolution_type caption_dropout_probability
-    checkpointing_steps
-    checkpoints_total_limit resume_from_checkpoint seed minimum_image_size maximum_image_size target_downsample_size
-    aspect_bucket_rounding
-    validation_prompt report_to snr_gamma offset_noise noise_offset prediction_type rescale_betas_zero_snr
-    flow_schedule_shift
-    flow_schedule_auto_shift max_grad_norm optimizer_config base_model_precision"""
+    """model_type lora_type model_family model_flavour pretrained_model_name_or_path pretrained_vae_model_name_or_path
+    data_backend_config output_dir lora_rank lora_alpha lora_dropout max_train_steps num_train_epochs train_batch_size
+    learning_rate lr_scheduler lr_end gradient_accumulation_steps lr_warmup_steps lr_num_cycles lr_power optimizer
+    mixed_precision gradient_checkpointing resolution resolution_type caption_dropout_probability
+    checkpoint_step_interval checkpoints_total_limit resume_from_checkpoint seed minimum_image_size maximum_image_size
+    target_downsample_size aspect_bucket_rounding validation_prompt validation_step_interval validation_resolution
+    report_to snr_gamma offset_noise noise_offset noise_offset_probability prediction_type rescale_betas_zero_snr
+    flow_schedule_shift flow_schedule_auto_shift max_grad_norm optimizer_config base_model_precision"""
 )
+"""Options that the parsers of 3.1.6 and 4.10.1 both know (``get_argument_parser``)."""
+SIMPLETUNER_WHOLE = _names(
+    """lora_rank max_train_steps num_train_epochs train_batch_size gradient_accumulation_steps lr_warmup_steps
+    resolution checkpoint_step_interval checkpoints_total_limit seed minimum_image_size aspect_bucket_rounding
+    validation_step_interval snr_gamma"""
+)
+"""Of these, those that both parse as whole numbers: "5.0" is an error."""
+SIMPLETUNER_CHOICES = {
+    "lr_scheduler": {
+        "linear", "sine", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup",
+    },
+    "base_model_precision": {"no_change", "int8-quanto", "int8-torchao", "nf4-bnb", "fp8-torchao"},
+    "report_to": {"tensorboard", "wandb", "swanlab", "comet_ml", "custom-tracker", "all", "none"},
+    "resolution_type": {"pixel", "area", "pixel_area"},
+    "mixed_precision": {"no", "fp16", "bf16", "fp8"},
+}  # fmt: skip
+"""Values of both; of the precisions, those of a machine with CUDA that every family here may have."""
 SIMPLETUNER_BACKEND = _names(
     """id type dataset_type instance_data_dir caption_strategy metadata_backend repeats crop resolution resolution_type
     minimum_image_size
@@ -243,6 +265,7 @@ MUSUBI_COMMANDS = {
 """Of the three scripts of a family; those of Qwen-Image and FLUX.2 know ``model_version``, too."""
 MUSUBI_VERSIONS = {
     "zimage": None,
+    "krea2": None,
     "qwen_image": {"original", "layered", "edit", "edit-2509", "edit-2511"},
     "flux_2": {
         "flux.2-dev",
@@ -271,6 +294,7 @@ MUSUBI_CHOICES = {
         "flux_shift",
         "flux2_shift",
         "ideogram4_shift",
+        "krea2_shift",
         "qwen_shift",
         "logsnr",
         "qinglong_flux",

@@ -1,4 +1,4 @@
-"""Write a tiny Z-Image denoiser as a ``.gguf`` file, as they are shared for ComfyUI."""
+"""Write tiny denoisers of Z-Image and Krea 2 as ``.gguf`` files, as they are shared for ComfyUI."""
 
 from __future__ import annotations
 
@@ -46,7 +46,34 @@ def build_gguf_zimage(home: Path, kind: str = "Q8_0") -> Path:
     return home / "model.gguf"
 
 
-def write_gguf(tensors: dict[str, Any], path: Path, kind: str) -> None:
+def build_gguf_krea2(home: Path) -> tuple[Path, dict[str, Any]]:
+    """``home/model.gguf`` in 8 bits under the makers' names, and beside it the folder ``home/model`` with everything
+    else.
+
+    Returns:
+        the file, and the weights as they were, under diffusers' names.
+    """
+    import shutil
+
+    import torch
+    from diffusers import Krea2Transformer2DModel
+
+    from tests.helpers.krea2_names import original_krea2
+    from tests.helpers.tiny_families import build_tiny
+
+    folder = build_tiny("krea2", home / "model") / "transformer"
+    config: Any = Krea2Transformer2DModel.load_config(folder)
+    wide = {"num_attention_heads": 8, "num_key_value_heads": 4, "intermediate_size": 64}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model: Any = Krea2Transformer2DModel.from_config({**config, **wide})
+    shutil.rmtree(folder)
+    model.save_config(folder)
+    write_gguf(original_krea2(model.state_dict()), home / "model.gguf", "Q8_0", "krea2")
+    return home / "model.gguf", model.state_dict()
+
+
+def write_gguf(tensors: dict[str, Any], path: Path, kind: str, architecture: str = "zimage") -> None:
     """Matrices of layers inside of blocks in packed form, where their rows divide into blocks; everything else in
     float32.
     """
@@ -54,10 +81,10 @@ def write_gguf(tensors: dict[str, Any], path: Path, kind: str) -> None:
 
     chosen = gguf.GGMLQuantizationType[kind]
     block, _ = gguf.GGML_QUANT_SIZES[chosen]
-    writer = gguf.GGUFWriter(path, "zimage")
+    writer = gguf.GGUFWriter(path, architecture)
     for name, value in tensors.items():
         numbers = value.float().numpy()
-        if numbers.ndim == 2 and numbers.shape[1] % block == 0 and "layers." in name:
+        if numbers.ndim == 2 and numbers.shape[1] % block == 0 and ("layers." in name or "blocks." in name):
             writer.add_tensor(name, gguf.quants.quantize(numbers, chosen), raw_dtype=chosen)
         else:
             writer.add_tensor(name, numbers)

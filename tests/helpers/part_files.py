@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.helpers.single_file import open_clip, original_vae
+from twinloop.families.recognise import index_of
 
 WAN_RESNET = {
     "norm1.gamma": "residual.0.gamma",
@@ -45,7 +46,7 @@ def write(tensors: dict[str, Any], to: Path) -> Path:
 
 
 def class_of(folder: Path, part: str) -> str:
-    return str(json.loads((folder / "model_index.json").read_text())[part][1])
+    return str(json.loads(index_of(folder).read_text())[part][1])
 
 
 def as_comfyui_has_it(folder: Path, part: str, to: Path) -> Path:
@@ -57,6 +58,7 @@ def as_comfyui_has_it(folder: Path, part: str, to: Path) -> Path:
         "AutoencoderKLQwenImage": _wan_vae,
         "CLIPTextModel": _clip,
         "Qwen3Model": lambda given, _: {f"model.{name}": value for name, value in given.items()},
+        "Qwen3VLModel": lambda given, _: {f"model.{name}": value for name, value in given.items()},
         "Qwen3ForCausalLM": lambda given, _: {n: value for n, value in given.items() if n != "lm_head.weight"},
         "Mistral3ForConditionalGeneration": _mistral,
     }.get(kind, lambda given, _: given)

@@ -17,6 +17,7 @@ TEMPLATE = (
 )
 SYSTEM = ("describe", "the", "image", "by", "detailing")
 VISION = ("<|vision_start|>", "<|image_pad|>", "<|vision_end|>")
+TURNS = ("<|im_start|>", "<|im_end|>")
 WIDTH = 16
 """Of text encoders and denoisers."""
 
@@ -35,9 +36,17 @@ def _build(name: str, folder: Path, seed: int) -> None:
         torch.manual_seed(seed)
         pipeline = BUILDERS[name](folder)
         _spread(getattr(pipeline, "transformer", None))
-        pipeline.save_pretrained(folder, safe_serialization=True)
+        options = {"overwrite_modular_index": True} if is_of_blocks(pipeline) else {}
+        pipeline.save_pretrained(str(folder), safe_serialization=True, **options)
     if name == "qwen-image-edit":
         write_image_processor(folder)
+
+
+def is_of_blocks(pipeline: Any) -> bool:
+    """Whether diffusers has it as steps only."""
+    from diffusers import ModularPipeline
+
+    return isinstance(pipeline, ModularPipeline)
 
 
 def write_image_processor(folder: Path) -> None:
@@ -155,6 +164,33 @@ def _flux(folder: Path, kind: str = "FluxPipeline") -> Any:
         tokenizer=_clip_tokenizer(folder),
         text_encoder_2=_t5(WIDTH),
         tokenizer_2=_plain_tokenizer(),
+        transformer=transformer,
+    )
+
+
+def _chroma(folder: Path) -> Any:
+    from diffusers import ChromaPipeline, ChromaTransformer2DModel
+
+    make: Any = ChromaTransformer2DModel
+    transformer = make(
+        patch_size=1,
+        in_channels=64,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=WIDTH,
+        axes_dims_rope=(2, 2, 4),
+        approximator_num_channels=16,
+        approximator_hidden_dim=WIDTH,
+        approximator_layers=1,
+    )
+    pipeline: Any = ChromaPipeline
+    return pipeline(
+        scheduler=_flow(shift=3.0),
+        vae=_vae(16),
+        text_encoder=_t5(WIDTH),
+        tokenizer=_plain_tokenizer(),
         transformer=transformer,
     )
 
@@ -281,7 +317,7 @@ def _zimage(folder: Path) -> Any:
 
 def _qwen_image(folder: Path, kind: str = "QwenImagePipeline", **more: Any) -> Any:
     import diffusers
-    from diffusers import AutoencoderKLQwenImage, QwenImageTransformer2DModel
+    from diffusers import QwenImageTransformer2DModel
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     text = {
@@ -319,7 +355,6 @@ def _qwen_image(folder: Path, kind: str = "QwenImagePipeline", **more: Any) -> A
         vision_start_token_id=start,
         vision_end_token_id=end,
     )
-    vae: Any = AutoencoderKLQwenImage
     make: Any = QwenImageTransformer2DModel
     transformer = make(
         patch_size=2,
@@ -334,19 +369,133 @@ def _qwen_image(folder: Path, kind: str = "QwenImagePipeline", **more: Any) -> A
     pipeline: Any = getattr(diffusers, kind)
     return pipeline(
         scheduler=_flow(shift=1.0, use_dynamic_shifting=True, shift_terminal=0.02, base_shift=0.5, max_shift=0.9),
-        vae=vae(
-            base_dim=4,
-            z_dim=4,
-            dim_mult=[1, 1, 1, 1],
-            num_res_blocks=1,
-            latents_mean=[0.1, -0.2, 0.3, 0.0],
-            latents_std=[1.5, 0.7, 2.0, 1.1],
-        ),
+        vae=_qwen_vae(),
         text_encoder=Qwen2_5_VLForConditionalGeneration(config),
         tokenizer=tokenizer,
         transformer=transformer,
         **more,
     )
+
+
+def _krea2(folder: Path) -> Any:
+    from diffusers import Krea2Pipeline, Krea2Transformer2DModel
+    from transformers import Qwen3VLConfig, Qwen3VLModel
+
+    text = {
+        "vocab_size": 64,
+        "hidden_size": WIDTH,
+        "intermediate_size": WIDTH,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 8,
+        "max_position_embeddings": 2048,
+        "rope_scaling": {"rope_type": "default", "mrope_section": [2, 1, 1], "mrope_interleaved": True},
+    }
+    vision = {
+        "depth": 1,
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_heads": 2,
+        "out_hidden_size": WIDTH,
+        "patch_size": 2,
+        "temporal_patch_size": 1,
+        "num_position_embeddings": 16,
+        "deepstack_visual_indexes": [0],
+    }
+    tokenizer = _plain_tokenizer(lines=True)
+    tokenizer.add_special_tokens({"additional_special_tokens": [*VISION, *TURNS]})
+    start, picture, end = tokenizer.convert_tokens_to_ids(VISION)
+    config: Any = Qwen3VLConfig(
+        text_config=text,
+        vision_config=vision,
+        image_token_id=picture,
+        video_token_id=63,
+        vision_start_token_id=start,
+        vision_end_token_id=end,
+    )
+    make: Any = Krea2Transformer2DModel
+    transformer = make(
+        in_channels=16,
+        num_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        intermediate_size=64,
+        timestep_embed_dim=8,
+        text_hidden_dim=WIDTH,
+        num_text_layers=2,
+        text_num_attention_heads=2,
+        text_num_key_value_heads=2,
+        text_intermediate_size=64,
+        num_layerwise_text_blocks=1,
+        num_refiner_text_blocks=1,
+        axes_dims_rope=(4, 2, 2),
+    )
+    pipeline: Any = Krea2Pipeline
+    return pipeline(
+        scheduler=_flow(
+            use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15, base_image_seq_len=256, max_image_seq_len=6400
+        ),
+        vae=_qwen_vae(),
+        text_encoder=Qwen3VLModel(config),
+        tokenizer=tokenizer,
+        transformer=transformer,
+        text_encoder_select_layers=(1, 3),
+    )
+
+
+def _anima(folder: Path) -> Any:
+    from diffusers import AnimaAutoBlocks, AnimaTextConditioner, CosmosTransformer3DModel
+    from tokenizers.processors import TemplateProcessing
+    from transformers import Qwen3Config, Qwen3Model
+
+    config = Qwen3Config(
+        vocab_size=64,
+        hidden_size=WIDTH,
+        intermediate_size=WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        max_position_embeddings=1024,
+    )
+    ending = _plain_tokenizer()  # as T5's, which gives something of an empty text, too
+    ending.backend_tokenizer.post_processor = TemplateProcessing(single="$A <end>", special_tokens=[("<end>", 1)])
+    condition: Any = AnimaTextConditioner
+    make: Any = CosmosTransformer3DModel
+    pipeline: Any = AnimaAutoBlocks().init_pipeline()
+    pipeline.update_components(
+        scheduler=_flow(shift=3.0),
+        vae=_qwen_vae(),
+        text_encoder=Qwen3Model(config),
+        tokenizer=_plain_tokenizer(),
+        t5_tokenizer=ending,
+        text_conditioner=condition(
+            source_dim=WIDTH,
+            target_dim=WIDTH,
+            model_dim=WIDTH,
+            num_layers=1,
+            num_attention_heads=2,
+            mlp_ratio=1.0,
+            target_vocab_size=64,
+            min_sequence_length=32,
+        ),
+        transformer=make(
+            in_channels=4,
+            out_channels=4,
+            num_attention_heads=2,
+            attention_head_dim=12,
+            num_layers=2,
+            mlp_ratio=1.0,
+            text_embed_dim=WIDTH,
+            adaln_lora_dim=4,
+            max_size=(4, 64, 64),
+            rope_scale=(1.0, 4.0, 4.0),
+            extra_pos_embed_type=None,
+        ),
+    )
+    return pipeline
 
 
 def build_auraflow(folder: Path) -> Path:
@@ -392,10 +541,13 @@ BUILDERS: dict[str, Callable[[Path], Any]] = {
     "sd15": _sd15,
     "sd35": _sd35,
     "flux": _flux,
+    "chroma": _chroma,
     "flux-kontext": lambda folder: _flux(folder, "FluxKontextPipeline"),
     "flux2": _flux2,
     "flux2-klein": _flux2_klein,
     "zimage": _zimage,
+    "anima": _anima,
+    "krea2": _krea2,
     "qwen-image": _qwen_image,
     "qwen-image-edit": lambda folder: _qwen_image(folder, "QwenImageEditPlusPipeline", processor=None),
 }
@@ -426,6 +578,20 @@ def _vae(channels: int) -> Any:
     make: Any = AutoencoderKL
     moved = {"scaling_factor": 0.3611, "shift_factor": 0.1159} if channels == 16 else {"scaling_factor": 0.18215}
     return make(**_vae_sizes(channels), **moved)
+
+
+def _qwen_vae() -> Any:
+    from diffusers import AutoencoderKLQwenImage
+
+    make: Any = AutoencoderKLQwenImage
+    return make(
+        base_dim=4,
+        z_dim=4,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        latents_mean=[0.1, -0.2, 0.3, 0.0],
+        latents_std=[1.5, 0.7, 2.0, 1.1],
+    )
 
 
 def _clip_tokenizer(folder: Path) -> Any:
@@ -465,18 +631,21 @@ def _t5(width: int) -> Any:
     )
 
 
-def _plain_tokenizer() -> Any:
-    """Words split at spaces, with a chat template that just joins what was said."""
-    from tokenizers import Tokenizer
+def _plain_tokenizer(*, lines: bool = False) -> Any:
+    """Words split at spaces, with a chat template that just joins what was said. ``lines``: ends of lines are tokens,
+    too.
+    """
+    from tokenizers import Regex, Tokenizer
     from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import Whitespace
+    from tokenizers.pre_tokenizers import Split, Whitespace
     from transformers import PreTrainedTokenizerFast
 
     names = ["<pad>", "<end>", "<unknown>", "<image>", *WORDS, *SYSTEM]
     core = Tokenizer(
         WordLevel({name: number for number, name in enumerate(dict.fromkeys(names))}, unk_token="<unknown>")
     )
-    core.pre_tokenizer = Whitespace()
+    split: Any = Split(Regex(r"\n|\w+|[^\w\s]+"), "removed", invert=True) if lines else Whitespace()
+    core.pre_tokenizer = split
     tokenizer: Any = PreTrainedTokenizerFast(
         tokenizer_object=core,
         pad_token="<pad>",

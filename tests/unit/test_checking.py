@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.fake_photos import fake_photo
 from twinloop.config import Settings, parse_settings, salvaged_settings
 from twinloop.errors import ConfigError
 from twinloop.wiring import check_config
@@ -94,6 +95,19 @@ def test_masks_are_read_when_the_whole_is_asked_for(tmp_path: Path, monkeypatch:
     check_config(asked, "c.json")
     with pytest.raises(ConfigError, match=r"training\.masks: no picture in .* has the name of a photo"):
         check_config(asked, "c.json", wholly=True)
+
+
+def test_prior_images_without_a_picture_that_can_be_read(tmp_path: Path) -> None:
+    others = tmp_path / "others"
+    others.mkdir()
+    (others / "notes.txt").write_text("of the class")
+    asked = {"training": {"prior_images": str(others)}}
+    for file in ("notes.txt", "torn.png"):
+        (others / file).write_bytes(b"no picture")
+        with pytest.raises(ConfigError, match=r"training\.prior_images: no usable image in .* Put pictures of other"):
+            check_config({**GOOD, **asked}, "c.json")
+    fake_photo(others / "b.png", seed=1)
+    check_config({**GOOD, **asked}, "c.json")
 
 
 def test_a_field_that_is_wrong_is_told_once() -> None:

@@ -734,7 +734,10 @@ def test_files_of_parts_are_part_of_a_run_where_they_are_named() -> None:
             {"base_parts": {"clip_g": "x"}},
             "base_parts.clip_g: unknown field; here it is called base_parts.text_encoder_2",
         ),
-        ({"base_parts": {"t5xxl": "x"}}, "base_parts.text_encoder_2 (flux), or base_parts.text_encoder_3 (sd35)"),
+        (
+            {"base_parts": {"t5xxl": "x"}},
+            "base_parts.text_encoder_2 (flux), base_parts.text_encoder_3 (sd35), or base_parts.text_encoder (chroma)",
+        ),
         ({"base_parts": {"ae": "x"}}, "base_parts.ae: unknown field; here it is called base_parts.vae"),
     ],
 )

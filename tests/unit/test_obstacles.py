@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tests.functional import loops
 from tests.functional.console import ROOT, twinloop
@@ -52,7 +54,7 @@ def found(home: Path, *, base: str, training: dict[str, Any], **changes: Any) ->
         (
             "some/sdxl",
             {"trainer": "ai-toolkit", "assistant_lora": "a.safetensors"},
-            "on models of flux and zimage only",
+            "on models of flux, zimage, krea2 only",
         ),
         ("some/FLUX.1-dev", {"trainer": "ai-toolkit", "text_encoder": True}, "text encoders of sd15 and sdxl only"),
         (FLUX, {**KOHYA, "caption_dropout": 0.1}, "training.caption_dropout: kohya's sd-scripts caches"),
@@ -138,6 +140,38 @@ def test_a_family_that_cannot_redraw_a_face(tmp_path: Path, asked: dict[str, Any
     for other, strength in ((asked, 0.0), ({"base": "nano", "training": {}}, 0.4)):
         told = found(tmp_path, **other, generation={"face_detail": strength})
         assert not any("face_detail" in line for line in told)
+
+
+ATTENTION = "attentions.0.transformer_blocks.0.attn1.to_q"
+
+
+def lora_of_width(path: Path, width: int, layer: str = f"down_blocks.1.{ATTENTION}") -> str:
+    pair = {"lora_A": np.ones((2, width)), "lora_B": np.ones((width, 2))}
+    save_file({f"unet.{layer}.{part}.weight": value.astype(np.float32) for part, value in pair.items()}, path)
+    return str(path)
+
+
+@pytest.mark.parametrize("where", ["initial_lora", "warm_start", "start_from", "extra_loras"])
+def test_a_lora_of_other_sizes_than_the_base(where: str, tmp_path: Path, full_base: Path) -> None:
+    def told(lora: str) -> list[str]:
+        asked: dict[str, Any] = {} if where == "extra_loras" else {where: lora}
+        asked = {"initial_lora": lora, "warm_start": True} if where == "warm_start" else asked
+        extra = {"extra_loras": [{"path": lora}]} if where == "extra_loras" else {}
+        return found(tmp_path, base=str(full_base), training={"preset": "sdxl", **asked}, generation=extra)
+
+    wide, absent = lora_of_width(tmp_path / "wide.safetensors", 48), tmp_path / "absent.safetensors"
+    (problem,) = told(wide)
+    assert wide in problem and "attn1.to_q takes 32 channels here, 48 in the file" in problem
+    assert "Use the base model that the LoRA was trained on" in problem
+    (problem,) = told(lora_of_width(absent, 32, f"down_blocks.7.{ATTENTION}"))
+    assert "this base has no layer down_blocks.7." in problem
+    assert not told(lora_of_width(tmp_path / "fits.safetensors", 32))
+
+
+def test_layers_that_a_training_would_not_go_on_with(tmp_path: Path, full_base: Path) -> None:
+    given = lora_of_width(tmp_path / "time.safetensors", 64, "time_embedding.linear_2")
+    (problem,) = found(tmp_path, base=str(full_base), training={"preset": "sdxl", "start_from": given})
+    assert "1 layer that this training leaves alone, such as time_embedding.linear_2" in problem
 
 
 def test_several_are_told_as_problems() -> None:

@@ -79,6 +79,9 @@ def test_the_words_round_prompts_are_the_users_over_the_presets() -> None:
     # the quality words of a preset are tags: they do not go with sentences
     prose = settings(base_model=animagine, training={}, generation={"prompt_style": "prose"})
     assert build_makers(prose).voice.around.suffix is None
+    drawn = build_makers(settings(base_model="mine", training={"preset": "anima"})).voice.around
+    assert (drawn.prefix, drawn.suffix) == ("masterpiece, best quality, score_7, safe", "")
+    assert drawn.negative is not None and "score_1, score_2, score_3" in drawn.negative
     kept = build_makers(settings(base_model=animagine, training={"shuffle_captions": False})).training(10)
     assert kept.shuffle_captions is False
 

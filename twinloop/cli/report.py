@@ -19,7 +19,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.errors import NothingToDo
     from twinloop.report.page import write_report
     from twinloop.store.run.found_run import found_run
-    from twinloop.store.run.owner import check_own
+    from twinloop.store.run.owner import check_reads_own
     from twinloop.store.run.workspace import Workspace, shown_path
 
     folder = options.run_folder(args)
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     loras = None if args.config is None else settings_from(args, {}).lora_dir
     space = found_run(folder) if loras is None else Workspace(folder, loras)
     if loras is not None:
-        check_own(space)
+        check_reads_own(space, "name the folder of that run instead of --config: twinloop report {other}")
     path = write_report(space)
     terminal.line(f"Report: {shown_path(path)}")
     return {"report": shown_path(path)}

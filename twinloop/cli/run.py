@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twinloop.cli.begun import Begun, last_line, look_into, photos_of
 from twinloop.cli.command import Command, Finished, spend, typed
 from twinloop.cli.terminal import Terminal
-from twinloop.errors import InputError, StateError, WaitingForReview
+from twinloop.errors import InputError, WaitingForReview
 from twinloop.system import shell
 
 if TYPE_CHECKING:
@@ -55,8 +56,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     toolbox = build_toolbox(settings, terminal, planning=args.dry_run, checked=True)
     workspace = workspace_of(settings)
     if args.dry_run:
-        told = "" if args.restart else _standing(settings, toolbox, workspace, terminal)
-        return _preview(settings, toolbox, terminal, told)
+        if args.restart:
+            _check_restart(settings, workspace, args.config)
+        begun = Begun(restart=True) if args.restart else look_into(settings, toolbox, workspace, terminal)
+        return _preview(settings, toolbox, workspace, begun, terminal)
     if args.restart:
         put_aside(settings, workspace, args.config, terminal)
         spend(args, "--restart")
@@ -87,6 +90,16 @@ def _config(args: argparse.Namespace) -> Path:
 
 def put_aside(settings: Settings, workspace: Workspace, config: Path, terminal: Terminal) -> None:
     """Make way for a new run; what it starts from must not lie in what is moved away."""
+    _check_restart(settings, workspace, config)
+    for old, new in workspace.put_aside():
+        # a folder that is still there holds others' files too
+        terminal.line(
+            f"Kept: the old run's LoRAs of {old} are now in {new}" if old.is_dir() else f"Kept: {old} is now {new}"
+        )
+
+
+def _check_restart(settings: Settings, workspace: Workspace, config: Path) -> None:
+    """Raises InputError: a restart would move away what the new run starts from, or where this command runs."""
     from twinloop.store.run.workspace import lies_in
 
     moving = workspace.in_the_way()
@@ -96,51 +109,28 @@ def put_aside(settings: Settings, workspace: Workspace, config: Path, terminal: 
                 f"--restart would move {field} ({place}) away with the old run. Name another output_dir, or move it out"
                 " first."
             )
-    for old, new in workspace.put_aside():
-        # a folder that is still there holds others' files too
-        terminal.line(
-            f"Kept: the old run's LoRAs of {old} are now in {new}" if old.is_dir() else f"Kept: {old} is now {new}"
-        )
 
 
-def _standing(settings: Settings, toolbox: Toolbox, workspace: Workspace, terminal: Terminal) -> str:
-    """How far a run of these settings has come; "" where there is none, or the run itself would stop with an error
-    because its folder holds one of other settings.
-    """
-    from twinloop.steps import check_photos, check_same_run, look_for_new_photos, standing
-
-    try:
-        check_same_run(settings, toolbox, workspace)
-        told = standing(settings, workspace)
-        if told and workspace.dataset(0).exists():
-            check_photos(workspace)
-            look_for_new_photos(settings, workspace, terminal)
-    except StateError as error:
-        terminal.warn(f"Without --dry-run this is refused: {error}")
-        return ""
-    return told
-
-
-def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal, told: str) -> Any:
+def _preview(settings: Settings, toolbox: Toolbox, workspace: Workspace, begun: Begun, terminal: Terminal) -> Any:
     """What the first round would find and make; nothing is written, the cache of observations is in memory.
 
-    Args:
-        told: how far the run has come that the folder holds; then its first round is not asked for again.
+    Of a run that has begun and goes on, its own photos are analysed, and its first round is not asked for again.
     """
     from twinloop import manual
     from twinloop.cli.tables import analysis_lines
-    from twinloop.domain.wording import plural
     from twinloop.stages.caption_style import remarks_on_captions
     from twinloop.stages.preflight import remarks_on_training
     from twinloop.store.run.catalog import Catalog
     from twinloop.wiring import remark_on_photos
 
+    makers, told = toolbox.makers, begun.told
     with Catalog(None) as catalog:
-        photos = manual.look_at(Path(settings.dataset_dir), settings, toolbox.observer, catalog, terminal)
+        photos = photos_of(begun, settings, toolbox, workspace, catalog, terminal)
+        fresh = begun.anew(photos, settings, toolbox, catalog)
     result, data = manual.find_gaps(photos, settings, toolbox.observer, 1)
     for line in analysis_lines(result, data):
         terminal.line(line)
-    makers, shots = toolbox.makers, _first_shots(result.gaps, settings, toolbox)
+    shots = _first_shots(result.gaps, settings, toolbox)
     for line in prompt_lines([] if told else shots):
         terminal.line(line)
     folder, trigger = Path(settings.dataset_dir), settings.person_trigger
@@ -169,14 +159,9 @@ def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal, told: str
             for s in shots
         ],
     }
-    terminal.line(
-        f"\n{told} Nothing was written."
-        if told
-        else f"\nWould train v1 with {training.steps} steps (rank {training.rank}, {training.resolution} px) and make"
-        f" {plural(images, 'image')} in round 1, {plural(settings.max_iterations, 'round')} at most. Nothing was"
-        " written."
-    )
-    return {"gaps": data, "plan": plan, "standing": told or None}
+    terminal.line(f"\n{last_line(begun, fresh, plan, workspace)}")
+    anew = None if fresh is None else fresh.to_json()
+    return {"gaps": data, "plan": plan, "standing": told or None, "anew": anew}
 
 
 def _first_shots(gaps: Sequence[Gap], settings: Settings, toolbox: Toolbox) -> list[Shot]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from twinloop.errors import InputError
 from twinloop.system import shell
 
 if TYPE_CHECKING:
+    from twinloop.config import Settings
     from twinloop.domain.records import LoRA
 
 
@@ -265,12 +267,14 @@ def _of_folder(args: argparse.Namespace, terminal: Terminal) -> tuple[LoRA, list
     trigger = told_trigger(args.dataset) or f"ohwx {name}"
     given = {"person_name": name, "person_trigger": trigger, "dataset_dir": str(args.dataset)}
     settings = settings_from(args, given, notice=terminal.warn)
+    for remark in _of_rounds_alone(settings):
+        terminal.warn(remark)
     output = args.output or Path("lora.safetensors")
     if output.suffix != ".safetensors":
         raise InputError(f"--output {output}: LoRAs are written as .safetensors; name such a file.")
     toolbox = build_toolbox(settings, terminal)
     with options.open_catalog(args, settings, terminal) as catalog:
-        steps.look_at_masks(settings)
+        steps.look_beside_photos(settings)
         photos = manual.look_at(args.dataset, settings, toolbox.observer, catalog, terminal)
         chosen = manual.training_set(photos, settings, toolbox)
         made, left_out = len(chosen.dataset.synthetic), left_out_json(chosen.left_out)
@@ -285,6 +289,23 @@ def _of_folder(args: argparse.Namespace, terminal: Terminal) -> tuple[LoRA, list
         if none := steps.no_validation_message(chosen.dataset, settings):
             terminal.warn(none)
         return manual.train_folder(chosen, output, settings, toolbox, catalog), left_out
+
+
+def _of_rounds_alone(settings: Settings) -> Iterator[str]:
+    """What of a configuration says which LoRA a round begins with; by hand nobody knows that unless it is named."""
+    training = settings.training
+    if training.start_from:
+        return
+    if training.initial_lora:
+        yield (
+            "training.initial_lora takes the place of version 1 of a run; from a folder this LoRA is trained from the"
+            f" base model. To go on from that file: --start-from {shell.quote(training.initial_lora)}"
+        )
+    if training.warm_start:
+        yield (
+            "training.warm_start is about the rounds of a run; from a folder this LoRA is trained from the base model."
+            " To begin from the best one so far, name it: --start-from FILE"
+        )
 
 
 COMMAND = Command("train", "Train one LoRA on a folder of photos, or the first LoRA of a run.", configure, run)

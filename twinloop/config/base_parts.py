@@ -20,8 +20,8 @@ class BaseParts(Section):
     text_encoder: PartFile | None = Field(
         None,
         description=(
-            ".safetensors file of the first text encoder: clip_l, or the language model that reads prompts; null = that"
-            " of the base model"
+            ".safetensors file of the first text encoder: clip_l, or the language model that reads prompts (t5xxl of"
+            " chroma); null = that of the base model"
         ),
     )
     text_encoder_2: PartFile | None = Field(

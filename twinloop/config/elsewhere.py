@@ -104,7 +104,9 @@ ELSEWHERE = {
     "rescale_noise_scheduler_to_zero_terminal_snr": "zero_terminal_snr",
 }
 """What sd-scripts, ai-toolkit, OneTrainer, ComfyUI and A1111 call our fields."""
-BY_FAMILY = {"t5xxl": "base_parts.text_encoder_2 (flux), or base_parts.text_encoder_3 (sd35)"}
+BY_FAMILY = {
+    "t5xxl": "base_parts.text_encoder_2 (flux), base_parts.text_encoder_3 (sd35), or base_parts.text_encoder (chroma)"
+}
 """What is another field of ours in another family of base models."""
 _EPOCH = "counts steps here; one epoch has images x repeats / (batch_size x gradient_accumulation) of them"
 _BUCKETS = "it needs no setting: photos are sorted by their shapes and never enlarged. Leave it out"

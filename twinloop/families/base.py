@@ -9,21 +9,28 @@ of the base model's scheduler, 0..1000.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from twinloop.errors import InputError
 from twinloop.families.lora_names import LoraNames
 from twinloop.families.losses import DiffusionLoss, FlowLoss
-from twinloop.families.sizes import Layout, Size, size_of
+from twinloop.families.sizes import Layout, Size, bare, size_of
 from twinloop.ports import GenerationSettings, TrainingSettings
 
 Tensor = Any
 """A torch tensor; the type lives in another layer."""
+TEXT_PARTS = ("text_encoder", "text_conditioner")
+"""What the names of those parts of a pipeline begin with that only read prompts."""
 Words = Mapping[str, Any]
 """Embedded texts under the names of the pipeline's own arguments: tensors, or lists of one tensor per text
 (`Family.joining`)."""
+
+
+def reads_prompts(part: str) -> bool:
+    """Whether the part of a pipeline with this name does nothing else than to read prompts."""
+    return part.startswith(TEXT_PARTS)
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,8 @@ class Preset:
     Attributes:
         style: of prompts and captions, ``prose``, ``tags``, ``pony`` (tags after score words) or ``full`` (prose that
             also says what is as usual).
-        suffix: words at the end of prompts; None = those of the style (`stages.words.QUALITY`).
+        suffix: words at the end of prompts; None = those of the style (`stages.words.QUALITY`). prefix: before all
+            others, negative: kept away; None as above (`OPENING`, `NEGATIVE`).
         small_face: height of a face as a share of the picture's, under which faces come out badly; those are redrawn
             where that is wanted.
         repeats: how often each photo counts in an epoch (kohya's repeats).
@@ -53,6 +61,8 @@ class Preset:
     training: TrainingSettings
     style: str = "prose"
     suffix: str | None = None
+    prefix: str | None = None
+    negative: str | None = None
     small_face: float = 0.36
     repeats: int = 1
     notice: str = ""
@@ -70,11 +80,14 @@ class Guidance:
     Attributes:
         argument: name of the pipeline's argument. negative: whether it takes negative prompts.
         off: up to this value a pipeline ignores the negative prompt.
+        off_where: setting of the pipeline's own configuration with which it takes no guidance whatever is asked for, as
+            distilled models have it; "" = there is none.
     """
 
     argument: str = "guidance_scale"
     negative: bool = True
     off: float = 1.0
+    off_where: str = ""
 
     def reads_negative(self, scale: float) -> bool:
         """Whether a negative prompt has an effect at this scale."""
@@ -111,12 +124,20 @@ class SingleFile:
             not hold.
         model: diffusers class of the denoiser.
         layout: how its tensors tell settings of its configuration.
+        carries: parts of the pipeline that it may hold beside the denoiser -> what the names of their tensors begin
+            with.
     """
 
     whole: bool
     marks: tuple[tuple[str, ...], ...]
     model: str = ""
     layout: Layout = field(default_factory=Layout)
+    carries: Mapping[str, str] = field(default_factory=dict)
+
+    def carried(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The parts that a file with tensors of these names holds beside the denoiser."""
+        held = [bare(name) for name in names] if self.carries else []
+        return tuple(part for part, prefix in self.carries.items() if any(name.startswith(prefix) for name in held))
 
 
 _SDE = {"algorithm_type": "sde-dpmsolver++"}
@@ -198,16 +219,20 @@ class Family:
         encode: (pipeline, text, device) -> one text embedded, each tensor with a first axis of 1. The text may have
             weights (`WeightedText`) where `clip_alone`. With ``clip_skip`` as a further argument where
             `takes_clip_skip`.
+        for_pipeline: (texts of one batch) -> the pipeline's arguments, where `encode` keeps less of them than it wants;
+            None = they are those.
         denoise: (denoiser, latents, times, words, sizes) -> what the loss compares: (n, c, h, w), or a list of n.
             ``sizes`` is (n, 6): original height and width, top and left of the crop, target height and width.
         to_latents: (autoencoder, what it encoded to) -> latents. to_raw: (pipeline, what it returned for
             ``output_type="latent"``, height, width) -> what the autoencoder decodes.
-        encoders: names of the text encoders that `encode` cannot do without. clip_alone: all of them are CLIP's, which
-            reads 75 tokens at a time (`families.clip`).
+        encoders: names of the text encoders that `encode` cannot do without, and of what else reads prompts
+            (`TEXT_PARTS`). clip_alone: all of them are CLIP's, which reads 75 tokens at a time (`families.clip`).
+        tokenizers: those that belong to no text encoder of the pipeline.
         denoiser: name of the pipeline's component. patch: cells of `to_latents` that the denoiser takes as one, along a
             side.
         joining: texts of one batch are concatenated (``cat``), listed (``list``), filled up with zeros and concatenated
-            (``pad``), or said over again until all are of one length and concatenated (``repeat``).
+            (``pad``), the same in training alone while images are drawn together only if their texts are of one length
+            (``apart``), or said over again until all are of one length and concatenated (``repeat``).
         editing: how photos are changed as the prompt says, where the model does that instead of drawing over a noisy
             copy of one.
         frames: the autoencoder is one of videos and wants a time axis.
@@ -234,14 +259,16 @@ class Family:
     to_raw: Callable[[Any, Tensor, int, int], Tensor]
     single_file: SingleFile
     loss: DiffusionLoss | FlowLoss
+    for_pipeline: Callable[[Words], Words] | None = None
     blocks: tuple[str, ...] = ()
     encoders: tuple[str, ...] = ("text_encoder",)
+    tokenizers: tuple[str, ...] = ()
     clip_alone: bool = False
     denoiser: str = "transformer"
     patch: int = 2
     size_multiple: int = 16
     guidance: Guidance = Guidance()
-    joining: Literal["cat", "list", "pad", "repeat"] = "cat"
+    joining: Literal["cat", "list", "pad", "apart", "repeat"] = "cat"
     frames: bool = False
     editing: Editing | None = None
     lora_names: LoraNames = field(default_factory=LoraNames)
@@ -260,7 +287,7 @@ class Family:
         """The pipelines that ``model_index.json`` of a folder of this family may name."""
         if self.editing is not None:
             return tuple(self.editing.photos)
-        return tuple(kind for kind in (self.pipeline, self.image_pipeline) if kind)
+        return tuple(dict.fromkeys(kind for kind in (self.pipeline, self.image_pipeline) if kind))
 
     @property
     def weights(self) -> tuple[str, ...]:

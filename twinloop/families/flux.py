@@ -17,23 +17,27 @@ from twinloop.ports import GenerationSettings
 WORDS, SCHNELL_WORDS = 512, 256
 """Tokens that T5 gives: [dev] and Kontext, [schnell]."""
 _DOUBLE, _SINGLE = "transformer_blocks.{}", "single_transformer_blocks.{}"
-_RENAMES = (
+BLOCK_RENAMES = (
     Rename("double_blocks.{}.img_attn.qkv", tuple(f"{_DOUBLE}.attn.to_{part}" for part in "qkv")),
     Rename("double_blocks.{}.img_attn.proj", (f"{_DOUBLE}.attn.to_out.0",)),
     Rename("double_blocks.{}.img_mlp.0", (f"{_DOUBLE}.ff.net.0.proj",)),
     Rename("double_blocks.{}.img_mlp.2", (f"{_DOUBLE}.ff.net.2",)),
-    Rename("double_blocks.{}.img_mod.lin", (f"{_DOUBLE}.norm1.linear",)),
     Rename("double_blocks.{}.txt_attn.qkv", tuple(f"{_DOUBLE}.attn.add_{part}_proj" for part in "qkv")),
     Rename("double_blocks.{}.txt_attn.proj", (f"{_DOUBLE}.attn.to_add_out",)),
     Rename("double_blocks.{}.txt_mlp.0", (f"{_DOUBLE}.ff_context.net.0.proj",)),
     Rename("double_blocks.{}.txt_mlp.2", (f"{_DOUBLE}.ff_context.net.2",)),
-    Rename("double_blocks.{}.txt_mod.lin", (f"{_DOUBLE}.norm1_context.linear",)),
     Rename(
         "single_blocks.{}.linear1",
         (*(f"{_SINGLE}.attn.to_{part}" for part in "qkv"), f"{_SINGLE}.proj_mlp"),
         shares=(1, 1, 1, 4),
     ),
     Rename("single_blocks.{}.linear2", (f"{_SINGLE}.proj_out",)),
+)
+"""Of attentions and MLPs, which Chroma has as well."""
+_RENAMES = (
+    *BLOCK_RENAMES,
+    Rename("double_blocks.{}.img_mod.lin", (f"{_DOUBLE}.norm1.linear",)),
+    Rename("double_blocks.{}.txt_mod.lin", (f"{_DOUBLE}.norm1_context.linear",)),
     Rename("single_blocks.{}.modulation.lin", (f"{_SINGLE}.norm.linear",)),
 )
 _EMBEDDER = "time_text_embed"
@@ -49,7 +53,13 @@ _OTHERS = (
     Rename("final_layer.linear", ("proj_out",)),
     Rename("final_layer.adaLN_modulation.1", ("norm_out.linear",), swapped=True),
 )
-_BLOCKS = {"num_layers": 19, "num_single_layers": 38, "in_channels": 64}
+BLOCKS = {"num_layers": 19, "num_single_layers": 38, "in_channels": 64}
+"""Of all models of this build."""
+STACKS = {
+    "num_layers": ("double_blocks", "transformer_blocks"),
+    "num_single_layers": ("single_blocks", "single_transformer_blocks"),
+}
+INPUTS = {"in_channels": ("img_in.weight", "x_embedder.weight")}
 
 
 def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
@@ -93,7 +103,7 @@ def to_raw(pipeline: Any, made: Any, height: int, width: int) -> Any:
 
 
 def fit(layers: LoraLayers) -> Fit:
-    """By the names of its blocks, and by an MLP that is not gated as FLUX.2's is."""
+    """By the names of its blocks, by an MLP that is not gated as FLUX.2's is, and by what Chroma has not."""
     found = flux_layers(layers)
     if found is None or found.second:
         return Fit.OPEN
@@ -152,19 +162,16 @@ FAMILY = Family(
             ),
         ),
         layout=Layout(
-            stacks={
-                "num_layers": ("double_blocks", "transformer_blocks"),
-                "num_single_layers": ("single_blocks", "single_transformer_blocks"),
-            },
-            inputs={"in_channels": ("img_in.weight", "x_embedder.weight")},
+            stacks=STACKS,
+            inputs=INPUTS,
             switches={
                 "guidance_embeds": ("guidance_in.in_layer.weight", "time_text_embed.guidance_embedder.linear_1.weight")
             },
         ),
     ),
     sizes=(
-        Size("[dev]", {**_BLOCKS, "guidance_embeds": True}),
-        Size("[schnell]", {**_BLOCKS, "guidance_embeds": False}, "black-forest-labs/FLUX.1-schnell"),
+        Size("[dev]", {**BLOCKS, "guidance_embeds": True}),
+        Size("[schnell]", {**BLOCKS, "guidance_embeds": False}, "black-forest-labs/FLUX.1-schnell"),
     ),
     presets={
         "flux": Preset(

@@ -26,7 +26,7 @@ FAMILY = replace(
     base_version="flux2_klein",
     lora_names=replace(flux2.FAMILY.lora_names, architectures=("flux.2-klein",), fit=fit),
     licence="FLUX.2 [klein] 4B: Apache-2.0; 9B: FLUX Non-Commercial License.",
-    guidance=Guidance(negative=True),
+    guidance=Guidance(negative=True, off_where="is_distilled"),
     editing=Editing({"Flux2KleinPipeline": 4}),
     single_file=SingleFile(
         whole=False,

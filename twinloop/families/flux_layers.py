@@ -1,4 +1,4 @@
-"""LoRAs for the transformers of the two FLUX generations, which share most names of layers."""
+"""LoRAs for the transformers of the two FLUX generations and of Chroma, which share most names of layers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ _OF_FLUX_2 = (
 )
 _DOUBLE_BLOCKS, _WIDTH = 19, 3072
 """Of FLUX.1."""
+_NOT_OF_CHROMA = (
+    r"(_mod|\.modulation)\.lin$|\.norm(1|1_context)?\.linear$|(^|\.)(time|vector|guidance)_in\.|time_text_embed"
+)
+"""What tells the parts of a FLUX.1 the time and the text's summary: Chroma has none of it."""
 _MLP_IN = (".ff.net.0.proj", ".ff_context.net.0.proj")
 _MLP_OUT = (".ff.net.2", ".ff_context.net.2")
 
 
 class FluxLayers(NamedTuple):
-    """``second``: for FLUX.2. ``width``: of that model, 0 = not told. ``sure``: the layers themselves say so."""
+    """``second``: for FLUX.2. ``width``: of that model, 0 = not told. ``sure``: the layers themselves say so; without
+    those that tell the time, Chroma's are the same as FLUX.1's.
+    """
 
     second: bool
     width: int = 0
@@ -33,8 +39,12 @@ def flux_layers(layers: LoraLayers) -> FluxLayers | None:
         seen = layers.first(".attn.to_q", ".attn.add_q_proj", "to_qkv_mlp_proj", "linear_in")
         return FluxLayers(True, 0 if seen is None else seen.inputs, seen is not None)
     if layers.begin(r"single_transformer_blocks\.") or _has_flux_1_mlps(layers):
-        return FluxLayers(False)
+        return _first(layers)
     return None
+
+
+def _first(layers: LoraLayers) -> FluxLayers:
+    return FluxLayers(False, sure=layers.hold(_NOT_OF_CHROMA))
 
 
 def _of_original(layers: LoraLayers) -> FluxLayers:
@@ -43,14 +53,14 @@ def _of_original(layers: LoraLayers) -> FluxLayers:
         return FluxLayers(False)
     for path, layer in layers.denoiser.items():
         if path.endswith(".linear1"):
-            return _gated(layer, layer.outputs > 8 * layer.inputs)
+            return _gated(layers, layer, layer.outputs > 8 * layer.inputs)
         if path.endswith("_mlp.0"):
-            return _gated(layer, layer.outputs > 5 * layer.inputs)
+            return _gated(layers, layer, layer.outputs > 5 * layer.inputs)
     return FluxLayers(False, sure=False)
 
 
-def _gated(layer: Sized, gated: bool) -> FluxLayers:
-    return FluxLayers(True, layer.inputs) if gated else FluxLayers(False)
+def _gated(layers: LoraLayers, layer: Sized, gated: bool) -> FluxLayers:
+    return FluxLayers(True, layer.inputs) if gated else _first(layers)
 
 
 def _has_flux_1_mlps(layers: LoraLayers) -> bool:

@@ -14,14 +14,16 @@ _UNET = re.compile(r"(down|up|input|output)_blocks\.|(mid|middle)_block\.")
 class Fit(IntEnum):
     """Whether a LoRA is for a family, by its layers alone.
 
-    ``OPEN``: they speak neither for nor against it, so that the file's header decides. ``LIKELY``: it is, unless the
-    header names another family.
+    ``OPEN``: they speak neither for nor against it, so that the file's header decides. ``SHARED``: they are its layers,
+    and those of another family that is seen more often, which it is taken for unless the header names this one.
+    ``LIKELY``: it is, unless the header names another family.
     """
 
     NO = 0
     OPEN = 1
-    LIKELY = 2
-    YES = 3
+    SHARED = 2
+    LIKELY = 3
+    YES = 4
 
 
 class Sized(Protocol):

@@ -121,10 +121,7 @@ class LoraNames:
 
     def _rename_of(self, layer: str) -> tuple[Rename | None, str]:
         """The rename that a layer is part of, and the number of its block."""
-        found = _NUMBER.search(layer)
-        pattern, number = (
-            (layer, "") if found is None else (f"{layer[: found.start()]}{{}}{layer[found.end() :]}", found[0])
-        )
+        pattern, number = template(layer)
         return next((rename for rename in self.renames if pattern in rename.ours), None), number
 
     def apart(self, layers: Iterable[str], attentions: Collection[str] | None = None) -> Mapping[str, str]:
@@ -146,6 +143,14 @@ class LoraNames:
 
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 _PLACE = re.compile(r"(?:(?:down|up)_blocks\.\d+|mid_block)\.attentions\.\d+")
+
+
+def template(path: str) -> tuple[str, str]:
+    """``transformer_blocks.7.attn.to_q`` -> (``transformer_blocks.{}.attn.to_q``, ``7``); a layer outside of blocks has
+    no number.
+    """
+    found = _NUMBER.search(path)
+    return (path, "") if found is None else (f"{path[: found.start()]}{{}}{path[found.end() :]}", found[0])
 
 
 def place_of(layer: str) -> str:

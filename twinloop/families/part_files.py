@@ -119,7 +119,7 @@ T5 = PartKind(
 )
 QWEN_3 = PartKind(
     "a Qwen 3 text encoder",
-    ("qwen3",),
+    ("qwen3", "qwen3_vl"),
     _ATTENTION,
     _LANGUAGE,
     ("layers.0.self_attn.q_norm.weight", "!layers.0.pre_feedforward_layernorm.weight"),
@@ -165,6 +165,9 @@ QWEN_VAE = PartKind(
 )
 KINDS = (CLIP, OPEN_CLIP, T5, QWEN_3, QWEN_2, MISTRAL, FLUX2_VAE, KL_VAE, WAN_VAE, QWEN_VAE)
 """In the order in which they are looked for."""
+SEEING = ("qwen3_vl",)
+"""Of the configurations that name a text encoder of more than one kind: those of models that see pictures, whose
+language model alone looks like another's."""
 READ_LAYERS = {"mistral3": 30}
 """Of text encoders that prompts are read with the first layers of: how many; ComfyUI's files hold no others."""
 

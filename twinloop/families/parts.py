@@ -48,6 +48,23 @@ def unscaled(vae: Any, latents: Tensor) -> Tensor:
     return raw if mean is None else raw * std + mean
 
 
+def whitened(vae: Any, raw: Tensor) -> Tensor:
+    """What Qwen-Image's autoencoder encoded to -> latents: each channel centred and scaled as its configuration has
+    it; the shape stays.
+    """
+    return (raw - per_channel(raw, vae.config.latents_mean)) / per_channel(raw, vae.config.latents_std)
+
+
+def frame_of(pipeline: Any, made: Tensor, height: int, width: int) -> Tensor:
+    """`Family.to_raw` of pipelines with Qwen-Image's autoencoder: (n, h/2 x w/2, 64) tokens -> (n, 16, 1, h, w), one
+    frame for an autoencoder of videos.
+    """
+    config = pipeline.vae.config
+    latents = unpacked(made, cells(pipeline, height), cells(pipeline, width)).unsqueeze(2)
+    # divided by the reciprocal, as the pipelines do it, so that not even the last bit differs
+    return latents / (1.0 / per_channel(latents, config.latents_std)) + per_channel(latents, config.latents_mean)
+
+
 def _moments(vae: Any, like: Tensor) -> tuple[Tensor, Tensor]:
     mean, std = (getattr(vae.config, name, None) for name in ("latents_mean", "latents_std"))
     if mean is None or std is None:

@@ -43,21 +43,6 @@ def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any
     return parts.unpacked(made, height, width)
 
 
-def to_latents(vae: Any, raw: Any) -> Any:
-    """Each channel centred and scaled as the autoencoder's configuration has it; the shape stays."""
-    return (raw - parts.per_channel(raw, vae.config.latents_mean)) / parts.per_channel(raw, vae.config.latents_std)
-
-
-def to_raw(pipeline: Any, made: Any, height: int, width: int) -> Any:
-    """(n, h/2 x w/2, 64) tokens -> (n, 16, 1, h, w): one frame for an autoencoder of videos."""
-    config = pipeline.vae.config
-    latents = parts.unpacked(made, parts.cells(pipeline, height), parts.cells(pipeline, width)).unsqueeze(2)
-    # divided by the reciprocal, as the pipeline does it, so that not even the last bit differs
-    return latents / (1.0 / parts.per_channel(latents, config.latents_std)) + parts.per_channel(
-        latents, config.latents_mean
-    )
-
-
 def fit(layers: LoraLayers) -> Fit:
     """By the names of its MLPs and modulations, or by its width and the number of its blocks."""
     if layers.begin(r"transformer_blocks\.\d+\.(img|txt)_(mlp|mod)\."):
@@ -85,8 +70,8 @@ FAMILY = Family(
     licence="Qwen-Image: Apache-2.0.",
     encode=encode,
     denoise=denoise,
-    to_latents=to_latents,
-    to_raw=to_raw,
+    to_latents=parts.whitened,
+    to_raw=parts.frame_of,
     loss=FlowLoss(),
     guidance=Guidance(argument="true_cfg_scale"),
     joining="pad",

@@ -15,8 +15,11 @@ from twinloop.families.base import Family, Preset
 from twinloop.families.gguf_files import SUFFIX, read_gguf_header
 from twinloop.families.registered import FAMILIES, families_of_loras
 from twinloop.families.single_files import tensor_names
+from twinloop.families.sizes import bare
 
 INDEX = "model_index.json"
+INDEX_OF_BLOCKS = "modular_model_index.json"
+"""What folders of models hold instead that diffusers has as blocks only."""
 FALLBACK = "sdxl"
 
 
@@ -58,7 +61,7 @@ def distilled(base_model: str, preset: Preset) -> str:
     )
 
 
-_DISTILLED = ("turbo", "lightning", "hyper", "lcm")
+_DISTILLED = ("turbo", "lightning", "hyper", "lcm", "flash")
 _FEW_STEPS = "generation.num_inference_steps and generation.guidance_scale"
 
 
@@ -69,7 +72,7 @@ def family_of_tensors(names: Collection[str]) -> Family | None:
 
 def holds_tensors_of(family: Family, names: Collection[str]) -> bool:
     """Whether a single file with tensors of these names may be one of this family; siblings may share their marks."""
-    held = set(names) | {name.removeprefix("model.diffusion_model.") for name in names}
+    held = set(names) | set(map(bare, names))
     return any(all(_holds(held, mark) for mark in group) for group in family.single_file.marks)
 
 
@@ -112,14 +115,20 @@ def lora_suits(names: Collection[str], texts: Mapping[str, str], family: Family)
 
 _UNET = re.compile(r"unet\.|lora_unet_(down|mid|up|input|middle|output)_block|lycoris_(down|mid|up)_block")
 _TRANSFORMER = re.compile(
-    r"transformer\.|lora_transformer_|(lora_unet_|diffusion_model\.)(double_blocks|single_blocks|joint_blocks|layers|transformer_blocks)|lycoris_(single_)?transformer_blocks"
+    r"transformer\.|lora_transformer_|(lora_unet_|diffusion_model\.)(double_blocks|single_blocks|joint_blocks|layers|blocks|transformer_blocks)|lycoris_(single_)?transformer_blocks"
 )
+
+
+def index_of(folder: Path) -> Path:
+    """The file in a diffusers folder that names the pipeline and its parts; where it would lie, where there is none."""
+    blocks = folder / INDEX_OF_BLOCKS
+    return blocks if blocks.is_file() and not (folder / INDEX).is_file() else folder / INDEX
 
 
 def kind_of_folder(path: Path) -> str:
     """The pipeline that a diffusers folder names; "" = none."""
     try:
-        index: Any = json.loads((path / INDEX).read_text(encoding="utf-8"))
+        index: Any = json.loads(index_of(path).read_text(encoding="utf-8"))
         return str(index.get("_class_name", ""))
     except (OSError, ValueError, AttributeError, RecursionError):
         return ""

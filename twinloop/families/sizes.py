@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 PREFIX = "model.diffusion_model."
 """What whole checkpoints write before the names of the denoiser's tensors, and some files of a denoiser alone as
 well."""
+_COSMOS = "net."
+"""The same in files of Cosmos and of models that were made of it."""
 _NUMBERED = re.compile(r"([a-z0-9_]+)\.(\d+)\.")
 
 
@@ -34,7 +36,7 @@ class Layout:
 
     def told(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int | bool]:
         """The settings that a file with these tensors tells."""
-        held = {name.removeprefix(PREFIX): shape for name, shape in shapes.items()}
+        held = {bare(name): shape for name, shape in shapes.items()}
         channels = {name: shape[1] for name, shape in held.items() if len(shape) > 1}
         found: dict[str, int | bool] = dict(_first(self.stacks, _blocks(held)))
         if found:
@@ -59,6 +61,11 @@ class Size:
     reference: str = ""
     hints: tuple[str, ...] = ()
     architecture: str = ""
+
+
+def bare(name: str) -> str:
+    """The name of a tensor without what some files write before all names of a denoiser's tensors."""
+    return name.removeprefix(PREFIX).removeprefix(_COSMOS)
 
 
 def size_of(sizes: Sequence[Size], told: Mapping[str, int | bool], name: str) -> Size | None:

@@ -23,12 +23,13 @@ from twinloop.system import shell
 TITLE = TITLES["ai-toolkit"]
 ARCHITECTURES = {
     "sd15": "sd1", "sdxl": "sdxl", "sd35": "sd3", "flux": "flux", "flux2": "flux2", "flux2-klein": "flux2_klein_4b",
-    "zimage": "zimage", "qwen-image": "qwen_image",
+    "zimage": "zimage", "qwen-image": "qwen_image", "krea2": "krea2",
+    "chroma": "chroma", "anima": "anima",
 }  # fmt: skip
 SCHEDULES = {"cosine_restarts": "cosine"}
 """Its ``cosine_with_restarts`` restarts after ``total_iters``, which it sets to all steps, whatever the job says: one
 fall."""
-WEIGHTED = ("flux2", "flux2-klein", "zimage", "qwen-image")
+WEIGHTED = ("flux2", "flux2-klein", "zimage", "qwen-image", "krea2")
 """Families for which its interface draws times evenly and weighs the error by them, instead of drawing them from a
 logistic-normal."""
 NO_CLIP = 1e9
@@ -49,10 +50,14 @@ ABLE = frozenset(
 """Not ``module_dropout``: its network takes the argument, and breaks at the first layer that is left out."""
 TEXT_ENCODERS = ("sd15", "sdxl")
 """Families of which it trains the text encoders."""
-ASSISTED = ("flux", "zimage")
+OF_ONE_FILE = ("chroma", "krea2")
+"""Families whose denoiser it takes from a file in the original code's names, here or on the hub, and not from
+diffusers' folders."""
+ASSISTED = ("flux", "zimage", "krea2")
 """Families of which a model wears a training adapter there."""
 OWN_ADAPTERS = {
     "zimage-turbo": "ostris/zimage_turbo_training_adapter/zimage_turbo_training_adapter_v2.safetensors",
+    "krea2-turbo": "ostris/krea2_turbo_training_adapter/krea2_turbo_training_adapter_v1.safetensors",
 }
 """Preset -> the training adapter on the hub that it is told where none is named."""
 
@@ -61,12 +66,17 @@ def job_yaml(job: Job) -> str:
     """The job: ``python run.py FILE``.
 
     Raises:
-        InputError: it does not train the family, or not its text encoders.
+        InputError: it does not train the family, or not its text encoders, or not with what else is asked for.
     """
     if job.settings.text_encoder and job.family.name not in TEXT_ENCODERS:
         raise InputError(
             f"training.text_encoder: {TITLE} trains the text encoders of {' and '.join(TEXT_ENCODERS)} only, not of"
             f" {job.family.name}. Set it to false."
+        )
+    if job.settings.text_encoder and job.settings.output_preservation:
+        raise InputError(
+            f"training.output_preservation: {TITLE} stops where it is to train text encoders, too. Set text_encoder to"
+            " false, or output_preservation to 0."
         )
     process = {
         "type": "sd_trainer",
@@ -228,6 +238,11 @@ def _model(job: Job) -> dict[str, Any]:
     name = known(TITLE, ARCHITECTURES, job.family)
     if name == "flux2_klein_4b" and "9b" in job.base.lower():
         name = "flux2_klein_9b"
+    if job.family.name in OF_ONE_FILE and Path(job.base).expanduser().is_dir():
+        raise InputError(
+            f"base_model: {TITLE} trains {job.family.name} from a .safetensors file of the denoiser in its original"
+            f" names, not from a folder. Name the file, or {job.family.reference}."
+        )
     model: dict[str, Any] = {"name_or_path": job.base, "arch": name}
     if job.family.flow:
         model |= {"quantize": True, "quantize_te": True}
@@ -238,7 +253,7 @@ def _model(job: Job) -> dict[str, Any]:
     if job.settings.assistant_lora:
         if job.family.name not in ASSISTED:
             raise InputError(
-                f"training.assistant_lora: {TITLE} puts a training adapter on models of {' and '.join(ASSISTED)}"
+                f"training.assistant_lora: {TITLE} puts a training adapter on models of {', '.join(ASSISTED)}"
                 f' only, not of {job.family.name}. Leave it out, or let this program train: "trainer": "builtin".'
             )
         model["assistant_lora_path"] = str(Path(job.settings.assistant_lora).absolute())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -115,6 +116,14 @@ class Job:
     def prior_pictures(self) -> int:
         return self.pictures - self.subject_pictures
 
+    def whole_repeats(self, folder: Folder) -> int:
+        """How often a pass has each picture of a folder, where it has about as many prior images as pictures of the
+        subject and each a whole number of times: where there are more prior images than that, the subject's come more
+        often.
+        """
+        passes = max(1, math.ceil(self.prior_pictures / self.drawn))
+        return round(passes * self.drawn / self.prior_pictures) if folder.prior else folder.repeats * passes
+
     def in_turns(self, steps: int) -> int:
         """So many of our steps, each with a batch of the subject's pictures and one of prior images, for a program of
         whose batches, or whose pictures, every second one is a prior image.
@@ -133,7 +142,7 @@ def more_steps(program: str, job: Job) -> tuple[str, ...]:
     )
 
 
-SHIFTS = {"sd35": 3.0, "zimage": 2.0}
+SHIFTS = {"anima": 1.0, "chroma": 1.0, "sd35": 3.0, "zimage": 2.0}
 """Of flow families whose times are shifted by one number; with the others it follows from the size of the pictures."""
 
 

@@ -151,10 +151,16 @@ def _network(job: Job) -> dict[str, Any]:
         own = [f"conv_dim={settings.conv_rank}", f"conv_alpha={settings.convolution_alpha:g}"]
         network["network_args"] = [*network.get("network_args", ()), *own]
     if settings.lokr:
-        whole = ["full_matrix=True"] if settings.rank > LARGEST_RANK else []
-        arguments = ["algo=lokr", f"factor={settings.lokr_factor}", "preset=attn-mlp", *whole]
-        network |= {"network_module": LYCORIS, "network_args": arguments}
+        network |= _lokr(job)
     return network
+
+
+def _lokr(job: Job) -> dict[str, Any]:
+    factor, own = f"factor={job.settings.lokr_factor}", script(job).lokr
+    if own:  # a large rank alone gives it whole matrices
+        return {"network_module": own, "network_args": [factor]}
+    whole = ["full_matrix=True"] if job.settings.rank > LARGEST_RANK else []
+    return {"network_module": LYCORIS, "network_args": ["algo=lokr", factor, "preset=attn-mlp", *whole]}
 
 
 def _training(job: Job) -> dict[str, Any]:
@@ -162,6 +168,11 @@ def _training(job: Job) -> dict[str, Any]:
     arguments = training_arguments(job, OPTIMIZERS, job.precision)
     if settings.blocks_to_swap and script(job).swaps:
         arguments["blocks_to_swap"] = settings.blocks_to_swap
+    if job.quantization and not script(job).packs:
+        raise InputError(
+            f"quantization: {TITLE} trains {job.family.name} with the weights as they are. Leave it out, or use"
+            ' "trainer": "builtin".'
+        )
     if wanted := quantized(TITLE, QUANTIZATIONS, job.quantization):
         arguments[wanted] = True
     if job.prior_pictures:

@@ -35,6 +35,8 @@ class Script:
             captions then cannot be dropped.
         swaps: it keeps blocks in main memory.
         limits_times: it trains the noise levels that it is told of, not all of them.
+        packs: it gives the base model smaller weights where that is asked for.
+        lokr: sd-scripts' own module that makes LoKrs of the family; "" = that of LyCORIS.
         own: its further arguments.
     """
 
@@ -46,6 +48,8 @@ class Script:
     caches_texts: bool = False
     swaps: bool = False
     limits_times: bool = True
+    packs: bool = True
+    lokr: str = ""
     own: Callable[[Job], dict[str, Any]] = _nothing
 
 
@@ -64,6 +68,17 @@ def _flux(job: Job) -> dict[str, Any]:
     # [schnell] was made without a shift
     times = "sigmoid" if job.settings.preset == "flux-schnell" else "flux_shift"
     return {"guidance_scale": 1.0, "timestep_sampling": times, "model_prediction_type": "raw"}
+
+
+def _chroma(job: Job) -> dict[str, Any]:
+    return {
+        "model_type": "chroma", "apply_t5_attn_mask": True, "guidance_scale": 0.0, "timestep_sampling": "sigmoid",
+        "model_prediction_type": "raw",
+    }  # fmt: skip
+
+
+def _anima(job: Job) -> dict[str, Any]:
+    return {"timestep_sampling": "sigmoid", "discrete_flow_shift": 1.0}
 
 
 SCRIPTS: Mapping[str, Script] = {
@@ -89,9 +104,31 @@ SCRIPTS: Mapping[str, Script] = {
         limits_times=False,
         own=_flux,
     ),
+    "chroma": Script(
+        "flux_train_network.py",
+        "networks.lora_flux",
+        {"text_encoder": "t5xxl", "vae": "ae"},
+        parts=("t5xxl", "ae"),
+        caches_texts=True,
+        swaps=True,
+        limits_times=False,
+        own=_chroma,
+    ),
+    "anima": Script(
+        "anima_train_network.py",
+        "networks.lora_anima",
+        {"text_encoder": "qwen3", "vae": "vae"},
+        parts=("qwen3", "vae"),
+        swaps=True,
+        limits_times=False,
+        packs=False,
+        lokr="networks.lokr",
+        own=_anima,
+    ),
 }
 """By family."""
-SWAPPING = " and ".join(sorted(name for name, script in SCRIPTS.items() if script.swaps))
+*_SWAPS, _LAST = sorted(name for name, script in SCRIPTS.items() if script.swaps)
+SWAPPING = f"{', '.join(_SWAPS)} and {_LAST}"
 """The families of which it swaps blocks, for people."""
 
 

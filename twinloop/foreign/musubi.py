@@ -6,7 +6,6 @@ training/parser_common.py. It was never run.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from twinloop.foreign.job import SHIFTS, Job, more_steps, quantized
 from twinloop.foreign.kohya_training import training_arguments
 from twinloop.foreign.musubi_files import half, shell_script, unnamed
 from twinloop.foreign.musubi_scripts import TITLE, script
-from twinloop.foreign.pictures import Folder
 from twinloop.foreign.program import Program
 from twinloop.foreign.toml import dumps
 from twinloop.system import shell
@@ -64,7 +62,7 @@ def dataset_toml(job: Job) -> str:
             "image_directory": job.place(folder),
             "cache_directory": str(job.output / "cache" / f"{folder.name} {side}"),
             "resolution": side,
-            "num_repeats": _repeats(job, folder),
+            "num_repeats": job.whole_repeats(folder),
         }
         for folder in job.folders
         for side in sides
@@ -74,14 +72,6 @@ def dataset_toml(job: Job) -> str:
         "bucket_no_upscale": True,
     }  # fmt: skip
     return dumps({"general": general, "datasets": datasets})
-
-
-def _repeats(job: Job, folder: Folder) -> int:
-    """A pass has each picture a whole number of times: where there are more prior images than that, the subject's
-    pictures come more often.
-    """
-    passes = max(1, math.ceil(job.prior_pictures / job.drawn))
-    return round(passes * job.drawn / job.prior_pictures) if folder.prior else folder.repeats * passes
 
 
 def training_toml(job: Job, dataset_config: str) -> str:

@@ -40,8 +40,9 @@ def _of_base(job: Job, wanted: Script, name: str) -> str:
         return job.base if name == "dit" else ""
     if name != "text_encoder" and not wanted.diffusers:
         return ""
-    # of weights in several files it wants the first
-    return next(map(str, sorted((Path(job.base) / _FOLDERS[name]).glob(f"*{_WEIGHTS}"))), "")
+    files = sorted((Path(job.base) / _FOLDERS[name]).glob(f"*{_WEIGHTS}"))
+    # of weights in several files it mostly wants the first
+    return "" if not files or (wanted.in_one_file and len(files) > 1) else str(files[0])
 
 
 def unnamed(job: Job) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """kohya-ss/musubi-tuner: the scripts that train each family, the model files that they want, and how they draw times.
 
-Source: its docs/zimage.md, qwen_image.md, flux_2.md and flux_kontext.md, and the argument parsers of
+Source: its docs/zimage.md, qwen_image.md, krea2.md, flux_2.md and flux_kontext.md, and the argument parsers of
 src/musubi_tuner/*_train_network.py, *_cache_latents.py and *_cache_text_encoder_outputs.py.
 """
 
@@ -37,6 +37,7 @@ class Script:
         version: ``--model_version`` of all three, "" = they have no such argument.
         diffusers: it reads denoiser and autoencoder as they lie in a folder of diffusers, too; else only those of the
             original code. It reads the text encoder of such a folder in either case.
+        in_one_file: it wants a part in one file; else the first one of several will do.
         wanted: argument -> which file that is, for people.
     """
 
@@ -46,6 +47,7 @@ class Script:
     wanted: Mapping[str, str]
     version: Callable[[Job], str] = _no_version
     diffusers: bool = False
+    in_one_file: bool = False
 
 
 _QWEN = Script(
@@ -82,6 +84,17 @@ SCRIPTS: Mapping[str, Script] = {
     ),
     "qwen-image": _QWEN,
     "qwen-image-edit": _QWEN,
+    "krea2": Script(
+        "krea2",
+        "networks.lora_krea2",
+        by_size="krea2_shift",
+        wanted={
+            "dit": "The denoiser as its makers have it, such as raw.safetensors; not the files of transformer/",
+            "vae": "The autoencoder: that of vae/ of the model, or qwen_image_vae.safetensors",
+            "text_encoder": "The text encoder, Qwen3-VL, in one file, such as qwen3vl_4b_bf16.safetensors",
+        },
+        in_one_file=True,
+    ),
     "flux2": Script(
         "flux_2",
         "networks.lora_flux_2",

@@ -28,6 +28,9 @@ MODEL_TYPES = {
     "flux2-klein": "FLUX_2",
     "zimage": "Z_IMAGE",
     "qwen-image": "QWEN",
+    "chroma": "CHROMA_1",
+    "anima": "ANIMA",
+    "krea2": "KREA_2",
 }
 ABLE = frozenset(
     (

@@ -9,14 +9,15 @@ from typing import NamedTuple, TypeVar
 
 from twinloop.errors import ModelFileError
 from twinloop.families import unet_names
+from twinloop.families.base import Family
 from twinloop.families.lora_layers import Sized
-from twinloop.families.lora_names import CLIP, LYCORIS, Rename
+from twinloop.families.lora_names import CLIP, LYCORIS, Rename, template
 from twinloop.families.registered import is_unet_family, lora_names_of
 from twinloop.loras import lora_diffusion
 from twinloop.loras.components import COMFYUI, DENOISER, KOHYA
-from twinloop.loras.family import family_of
+from twinloop.loras.family import family_of, shares_layers
 from twinloop.loras.fusion import split
-from twinloop.loras.layouts import read_layout_of, template
+from twinloop.loras.layouts import read_layout_of
 from twinloop.loras.lora import Dialect, LoraFile, Update
 from twinloop.loras.tensors import AGAIN
 from twinloop.loras.words import dotted
@@ -74,12 +75,27 @@ def understood(file: LoraFile, known: str = "") -> Adapter:
 
 def families_name(file: LoraFile) -> str:
     """The family alone, "" where names are unknown; for looking at a file of any method."""
+    named = _sizes(file)
+    return "" if named is None else family_of(_of_denoiser(named), {place.component for place in named}, file.texts)
+
+
+def fits_as_well(file: LoraFile, family: Family) -> bool:
+    """Whether a file's layers are the family's, too, although it is taken for one of a family that is seen more often
+    (`Fit.SHARED`).
+    """
+    return shares_layers(family, _of_denoiser(_sizes(file) or {}))
+
+
+def _sizes(file: LoraFile) -> dict[Place, Sized] | None:
+    """The layers of a file of any method; None where names are unknown."""
     try:
-        named: dict[Place, Sized] = {**_named(file), **_placed(file.hadamards, file.dialect)}
+        return {**_named(file), **_placed(file.hadamards, file.dialect)}
     except ModelFileError:
-        return ""
-    denoiser = {place.path: layer for place, layer in named.items() if place.component == DENOISER}
-    return family_of(denoiser, {place.component for place in named}, file.texts)
+        return None
+
+
+def _of_denoiser(named: Mapping[Place, T]) -> dict[str, T]:
+    return {place.path: layer for place, layer in named.items() if place.component == DENOISER}
 
 
 def _named(file: LoraFile) -> dict[Place, Update]:
@@ -146,10 +162,11 @@ def _renamed(place: Place, layer: Update, family: str) -> Iterator[tuple[Place, 
 def _split(path: str, layer: Update, layout: Sequence[Rename]) -> Iterator[tuple[str, Update]]:
     pattern, number = template(path)
     for rename in layout:
-        if rename.theirs == pattern:
+        if rename.theirs in (pattern, path):  # a number may be none of a block's
             yield from zip((part.replace("{}", number) for part in rename.ours), split(layer, rename), strict=True)
             return
-    if re.match(r"(double_blocks|single_blocks|joint_blocks|final_layer)\b", path):
+    ours = {part for rename in layout for part in rename.ours}
+    if pattern not in ours and re.match(r"(double_blocks|single_blocks|joint_blocks|final_layer)\b", path):
         raise ModelFileError(
             f"the layer {path[:80]!r} has no counterpart that this program knows. Use the file in the program that"
             " wrote it."

@@ -14,12 +14,15 @@ PEFT = "base_model.model."
 """What PEFT puts before every layer."""
 _UNET = re.compile(r"(down_blocks|mid_block|up_blocks)\.")
 _BARE = re.compile(
-    r"((single_)?transformer_blocks|(double|single|joint)_blocks|layers|(noise|context)_refiner|down_blocks|up_blocks)\.\d+\.|mid_block\."
+    r"((single_)?transformer_blocks|(double|single|joint)_blocks|blocks|layers|(noise|context)_refiner|down_blocks|up_blocks)\.\d+\.|mid_block\."
+    # Krea 2's beside its blocks, in diffusers' names and in the makers'
+    r"|(text_fusion|txtfusion)\.((layerwise|refiner)_blocks\.\d+|projector)(\.|$)"
+    r"|(img_in|first|time_mod_proj|(time_embed|txt_in)\.linear_\d|(tmlp|txtmlp|tproj)\.\d|(final_layer|last)\.linear)(\.|$)"
 )
 
 
 def is_bare(name: str) -> bool:
-    """Whether a layer's name begins with a block instead of ``unet.`` or ``transformer.``."""
+    """Whether a name is that of a layer without the ``unet.`` or ``transformer.`` before it."""
     return _BARE.match(name.removeprefix(PEFT)) is not None
 
 

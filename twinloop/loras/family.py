@@ -30,5 +30,10 @@ def family_of(denoiser: Mapping[str, Sized], encoders: Iterable[str], texts: Map
     return said.name if said is not None and fits[said.name] is not Fit.NO else likely
 
 
+def shares_layers(family: Family, denoiser: Mapping[str, Sized]) -> bool:
+    """Whether such layers are the family's as well as those of one that is seen more often."""
+    return bool(denoiser) and _fit(family, LoraLayers(denoiser)) is Fit.SHARED
+
+
 def _fit(family: Family, layers: LoraLayers) -> Fit:
     return Fit.OPEN if family.lora_names.fit is None else family.lora_names.fit(layers)

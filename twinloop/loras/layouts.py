@@ -7,12 +7,8 @@ them.
 
 from __future__ import annotations
 
-import re
-
 from twinloop.families.lora_names import Rename
 from twinloop.families.registered import lora_names_of
-
-_BLOCK = re.compile(r"^(\w+)\.(\d+)\.")
 
 
 def layout_of(family: str) -> tuple[Rename, ...]:
@@ -24,11 +20,3 @@ def layout_of(family: str) -> tuple[Rename, ...]:
 def read_layout_of(family: str) -> tuple[Rename, ...]:
     """The same, with those that are read alone."""
     return (*layout_of(family), *lora_names_of(family).also_read)
-
-
-def template(path: str) -> tuple[str, str]:
-    """``transformer_blocks.7.attn.to_q`` -> (``transformer_blocks.{}.attn.to_q``, ``7``); ("", for layers outside of
-    blocks).
-    """
-    found = _BLOCK.match(path)
-    return (path, "") if found is None else (f"{found[1]}.{{}}.{path[found.end() :]}", found[2])

@@ -8,7 +8,7 @@ from twinloop.errors import InputError, ModelFileError
 from twinloop.families.base import Family
 from twinloop.families.recognise import family_of_lora
 from twinloop.families.registered import FAMILIES
-from twinloop.loras.adapter import families_name
+from twinloop.loras.adapter import families_name, fits_as_well
 from twinloop.loras.lora import LoraFile, read_lora
 
 SUFFIX = ".safetensors"
@@ -60,7 +60,7 @@ def _made_for(file: LoraFile, family: Family) -> str:
     said, made_for = family_of_lora(file.texts), ""
     if said is not None:
         made_for = said.name
-    elif family.lora_names.fit is not None:
+    elif family.lora_names.fit is not None and not fits_as_well(file, family):
         made_for = families_name(file)
     own = made_for in FAMILIES and FAMILIES[made_for].architecture == family.architecture
     return "" if own else made_for

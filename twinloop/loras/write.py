@@ -10,14 +10,14 @@ from typing import Any
 
 from twinloop.errors import InputError, ModelFileError
 from twinloop.families import unet_names
-from twinloop.families.lora_names import CLIP, ENCODERS, LYCORIS, Rename
+from twinloop.families.lora_names import CLIP, ENCODERS, LYCORIS, Rename, template
 from twinloop.families.registered import is_unet_family, lora_names_of
 from twinloop.loras.adapter import Adapter, Place
 from twinloop.loras.adapter_settings import ADAPTER_TEXT
 from twinloop.loras.components import COMFYUI_ENCODER, DENOISER
 from twinloop.loras.fusion import fuse
 from twinloop.loras.kronecker import Kronecker
-from twinloop.loras.layouts import layout_of, template
+from twinloop.loras.layouts import layout_of
 from twinloop.loras.lokr_texts import lokr_settings
 from twinloop.loras.lora import Dialect, Layer, Update
 from twinloop.loras.patterns import keyed

@@ -21,7 +21,7 @@ from twinloop.stages.identity import IdentityReference
 from twinloop.stages.observe import Observer
 from twinloop.store.atomic import sha256_file, write_json
 from twinloop.store.run.catalog import Catalog
-from twinloop.store.run.owner import check_own
+from twinloop.store.run.owner import check_reads_own
 from twinloop.store.run.workspace import Workspace
 
 COMPARISON, GRID, PAGE = "compare.json", "grid.jpg", "compare.html"
@@ -80,7 +80,7 @@ def loras_of_run(settings: Settings) -> tuple[Path, ...]:
         InputError: none yet. StateError: those there are another run's.
     """
     space = Workspace(Path(settings.output_dir), settings.lora_dir)
-    check_own(space)
+    check_reads_own(space, "name the LoRAs with --lora FILE")
     versions = sorted(
         int(number)
         for record in space.lora_dir.glob("lora_v*.json")

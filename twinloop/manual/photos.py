@@ -8,15 +8,18 @@ from typing import Any
 
 from twinloop import steps
 from twinloop.config import Settings
+from twinloop.domain.records import Dataset
 from twinloop.domain.shots import Gap
 from twinloop.errors import InputError
 from twinloop.ports import Reporter
 from twinloop.stages import analyze, select
-from twinloop.stages.observe import Observer
+from twinloop.stages.observe import Observer, Seen
 from twinloop.stages.select import Photos
-from twinloop.store.atomic import read_json
+from twinloop.stages.selection_rules import Photo
+from twinloop.store.atomic import read_as, read_json
+from twinloop.store.pictures.dataset_folders import PHOTOS_ONLY
 from twinloop.store.run.catalog import Catalog
-from twinloop.store.run.workspace import GENERATION_METADATA, shown_path
+from twinloop.store.run.workspace import GENERATION_METADATA, Workspace, shown_path
 
 
 def look_at(folder: Path, settings: Settings, observer: Observer, catalog: Catalog, reporter: Reporter) -> Photos:
@@ -34,6 +37,25 @@ def look_at(folder: Path, settings: Settings, observer: Observer, catalog: Catal
     if observer.pack.faceless:
         reporter.line(steps.NO_FACES)
     return photos
+
+
+def look_at_run(
+    space: Workspace, settings: Settings, observer: Observer, catalog: Catalog, reporter: Reporter
+) -> Photos:
+    """Observe the photos that a run began with, whatever lies in its folder now.
+
+    Raises:
+        StateError: one of them is gone or was changed, or the record of them is damaged.
+    """
+    path = space.dataset(0)
+    dataset, beside = read_as(path, Dataset.from_json), read_as(path, steps.Beside.from_json)
+    seen = steps.observations_of(dataset, space, observer, catalog, reporter)
+    places = [Path(member.path) for member in dataset.members]
+    photos = tuple(Photo(place, one) for place, one in zip(places, seen, strict=True))
+    left_out = tuple((Path(place), reason) for place, reason in beside.left_out)
+    selection = select.Selection(photos, left_out, beside.drawn, beside.made_elsewhere)
+    found = tuple(Seen(photo.path, photo.seen) for photo in photos)
+    return Photos(Path(settings.dataset_dir), found, selection, PHOTOS_ONLY)
 
 
 def find_gaps(

@@ -10,7 +10,7 @@ from twinloop.domain.names import folded, normal, problem_of
 from twinloop.errors import InputError, TwinLoopError
 from twinloop.menu.director import Check, Option
 from twinloop.menu.session import Session
-from twinloop.stages.caption_style import preset_of_name
+from twinloop.stages.caption_style import preset_of_name, style_of_preset
 from twinloop.store.models.lora_file import header_texts
 from twinloop.store.pictures.dataset_folders import told_trigger
 from twinloop.store.pictures.images import find_images
@@ -84,9 +84,16 @@ def base_model(session: Session) -> str:
     return session.path("base.path", "File or folder:", "", existing)
 
 
-def caption_style(base: str) -> str:
-    """The captions that a base model reads, as far as its name tells: ``tags`` or ``prose``."""
-    return preset_of_name(base)[1]
+def caption_style(base: str, preset: str = "") -> str:
+    """The captions, ``tags`` or ``prose``, that go with a preset; without one, those that the base model reads as far
+    as its name tells.
+    """
+    return style_of_preset(preset) or preset_of_name(base)[1]
+
+
+def preset_of(base: str) -> str:
+    """The preset that a base model's name tells; "" = none."""
+    return preset_of_name(base)[0]
 
 
 def about(key: str, name: str) -> str:
@@ -133,9 +140,16 @@ def _trigger_in(source: Path) -> str:
         return ""  # the command that is given the file says what is wrong with it
 
 
-def configuration_to_write(session: Session, name: str, check: Check) -> str:
-    usual = f"bootstrap_config_{name.replace(' ', '_')}.json"
-    return session.new_path(about("config.new", name), "Configuration to write:", usual, check)
+def configuration_to_write(session: Session, name: str, check: Check, other: str = "") -> str:
+    """The file of a person's configuration. ``other``: the name to offer instead of the last one or the usual."""
+    usual = other or f"bootstrap_config_{name.replace(' ', '_')}.json"
+    key = configuration_key(name)
+    return session.new_path(key, "Configuration to write:", usual, check, offer_last=not other)
+
+
+def configuration_key(name: str) -> str:
+    """Of the answer to `configuration_to_write`."""
+    return about("config.new", name)
 
 
 def write_configuration(

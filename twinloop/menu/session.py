@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from twinloop.errors import WaitingForReview
+from twinloop.errors import INTERRUPTED, WaitingForReview
 from twinloop.menu.director import Check, Director, Option
 from twinloop.menu.memory import Memory, Unfinished
 from twinloop.menu.runner import Runner, command_line
@@ -60,9 +60,9 @@ class Session:
         """A path as a command line takes it: ``~`` spelled out, no slash at the end."""
         return _expanded(self._once(key, lambda: self.director.path(question, self._memory.last(key, default), check)))
 
-    def new_path(self, key: str, question: str, default: str, check: Check) -> str:
+    def new_path(self, key: str, question: str, default: str, check: Check, offer_last: bool = True) -> str:
         """The same of what need not be there yet."""
-        return _expanded(self.text(key, question, default, check))
+        return _expanded(self.text(key, question, default, check, offer_last))
 
     def choose(self, key: str, question: str, options: Sequence[Option], default: str = "") -> str:
         return self._once(key, lambda: self.director.choose(question, options, self._memory.last(key, default)))
@@ -75,21 +75,34 @@ class Session:
             self._memory.answered(key, ask())
         return self._progress.answers[key]
 
-    def renew(self, key: str, state: str, command: str) -> None:
+    def again(self, key: str) -> None:
+        """Ask once more what was answered under this key."""
+        self._progress.answers.pop(key, None)
+
+    def renew(self, key: str, state: str, command: str, why: str) -> None:
         """Where ``state`` is not what it was when this was asked before, all runs of the command are to be done again.
 
         Args:
-            state: of what the command goes by, such as files in a folder.
+            state: of what the command goes by, such as files in a folder. why: what is told then, a sentence.
         """
         if self._progress.answers.get(key, state) != state:
+            if any(argv[:1] == [command] for argv in self._progress.done):
+                self.director.say(f"\n{why}")
             self._memory.undone(command)
+        self.note(key, state)
+
+    def note(self, key: str, state: str) -> None:
+        """What this is from now on, for `renew`."""
         self._memory.answered(key, state)
 
-    def run(self, what: str, argv: Sequence[str], cost: str = "", findings: Collection[int] = ()) -> None:
+    def run(
+        self, what: str, argv: Sequence[str], cost: str = "", findings: Collection[int] = (), once: Collection[str] = ()
+    ) -> None:
         """One command, printed and carried out; one that was done before is not done again.
 
         Args:
             findings: exit codes beside 0 that say what was found, not that the command failed.
+            once: flags that have had their effect where the command was interrupted.
 
         Raises:
             Stopped: it failed or was interrupted.
@@ -101,7 +114,7 @@ class Session:
         self.director.say(f"\n{what}{f' ({cost})' if cost else ''}\n  $ {command_line(argv)}")
         code = self.runner.run(argv)
         if code != 0 and code not in findings:
-            raise Stopped(argv, code)
+            raise Stopped([word for word in argv if code != INTERRUPTED or word not in once], code)
         self._memory.did(argv)
 
     def ask(self, argv: Sequence[str]) -> Any:

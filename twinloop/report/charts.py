@@ -73,19 +73,26 @@ def _step(rough: float) -> float:
 
 
 def curve(
-    points: Sequence[Point], label: str, *, percent: bool = False, bounded: bool = True, whole: bool = False
+    points: Sequence[Point],
+    label: str,
+    *,
+    percent: bool = False,
+    bounded: bool = True,
+    whole: bool = False,
+    beside: Sequence[Point] = (),
 ) -> Markup:
     """Values with 95 % intervals from left to right.
 
     Args:
         label: what a screen reader says. bounded: values lie in 0..1. whole: counts, the axis starts at 0 and has whole
-            steps.
+            steps. beside: of the charts that this one is held against: all have one axis.
     """
-    shown = [p for p in points if all(map(math.isfinite, (p.estimate.value, p.estimate.low, p.estimate.high)))]
+    shown = _measured(points)
     if not shown:
         return Markup("")
-    low = 0.0 if whole else min(min(p.estimate.low, p.estimate.value) for p in shown)
-    high = max(max(p.estimate.high, p.estimate.value) for p in shown)
+    spanned = [*shown, *_measured(beside)]
+    low = 0.0 if whole else min(min(p.estimate.low, p.estimate.value) for p in spanned)
+    high = max(max(p.estimate.high, p.estimate.value) for p in spanned)
     scale = nice_scale(
         low, high, 0.0 if bounded or whole else None, 1.0 if bounded and not whole else None, 4.0 if whole else 0.05
     )
@@ -104,6 +111,10 @@ def curve(
                 f' text-anchor="middle">{escape(point.label)}</text>'
             )
     return _svg(_box(_WIDTH, _HEIGHT), label, parts, "chart")
+
+
+def _measured(points: Sequence[Point]) -> list[Point]:
+    return [p for p in points if all(map(math.isfinite, (p.estimate.value, p.estimate.low, p.estimate.high)))]
 
 
 @dataclass(frozen=True)

@@ -158,30 +158,38 @@ def _cell(drawn: Drawn, index: int, pictures: Pictures) -> Cell:
 
 
 def _curves(comparison: Comparison) -> tuple[Curve, ...]:
-    """For each LoRA every figure by strength, without a LoRA at the left end."""
+    """Every figure by strength, without a LoRA at the left end: that of all LoRAs side by side, on one axis."""
     bare = [drawn for drawn in comparison.columns if drawn.column.lora is None]
+    of_lora = {
+        name: sorted([*bare, *columns], key=lambda drawn: drawn.column.strength)
+        for name, columns in groupby(comparison.columns, key=lambda drawn: drawn.column.name)
+        if name
+    }
     curves = []
-    for name, columns in groupby(comparison.columns, key=lambda drawn: drawn.column.name):
-        if not name:
-            continue
-        own = sorted([*bare, *columns], key=lambda drawn: drawn.column.strength)
-        curves += [
-            _curve(metric, name, own, comparison)
-            for metric in MEASURED
+    for metric in MEASURED:
+        points = {
+            name: _points(metric, name, own, comparison)
+            for name, own in of_lora.items()
             if all(metric.name in drawn.metrics for drawn in own)
-        ]
+        }
+        together = [point for own in points.values() for point in own]
+        curves += [_curve(metric, name, own, together) for name, own in points.items()]
     return tuple(curves)
 
 
-def _curve(metric: Metric, name: str, columns: list[Drawn], comparison: Comparison) -> Curve:
+def _points(metric: Metric, name: str, columns: list[Drawn], comparison: Comparison) -> list[Point]:
     best = {best.strength for best in comparison.best if best.name == name and metric.name == LIKENESS}
     strengths = [drawn.column.strength for drawn in columns]
-    points = [
+    return [
         Point(f"{strength:g}", drawn.metrics[metric.name], "best" if strength in best else "")
         for strength, drawn in zip(strengths, columns, strict=True)
     ]
+
+
+def _curve(metric: Metric, name: str, points: list[Point], together: list[Point]) -> Curve:
     label = _label(metric)
-    return curve_of(metric, points, label, f"{label} of {name} by strength", f"{name}, by strength", f"{name}, ")
+    about = f"{name}, by strength"
+    return curve_of(metric, points, label, f"{label} of {name} by strength", about, f"{name}, ", together)
 
 
 def _label(metric: Metric) -> str:

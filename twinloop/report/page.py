@@ -51,6 +51,7 @@ def _chapters(run: RunRecord, workspace: Workspace) -> dict[str, Any]:
         "trainings": training.trainings(run, workspace),
         "histograms": histograms.check_histograms(run),
         "made": reproduce.made_rows(run, workspace),
+        "made_open": reproduce.AT_ONCE,
         "commands": reproduce.commands(run, workspace),
         "versions": reproduce.versions(workspace),
         "datasets": notes.dataset_rows(run),

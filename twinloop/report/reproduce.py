@@ -15,6 +15,9 @@ from twinloop.store.atomic import read_json
 from twinloop.store.run.workspace import GENERATION_METADATA, Workspace
 from twinloop.system import shell
 
+AT_ONCE = 12
+"""So many made images are listed; more are folded away."""
+
 
 @dataclass(frozen=True)
 class MadeRow:

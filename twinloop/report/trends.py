@@ -41,17 +41,27 @@ def _by_version(run: RunRecord, metric: Metric) -> Curve:
     return curve_of(metric, points, metric.label, f"{metric.label} by LoRA version", "by version")
 
 
-def curve_of(metric: Metric, points: Sequence[Point], title: str, said: str, about: str, whose: str = "") -> Curve:
+def curve_of(
+    metric: Metric,
+    points: Sequence[Point],
+    title: str,
+    said: str,
+    about: str,
+    whose: str = "",
+    beside: Sequence[Point] = (),
+) -> Curve:
     """The curve of one figure.
 
     Args:
-        said: what a screen reader says before the values. whose: what the rows' names begin with.
+        said: what a screen reader says before the values. whose: what the rows' names begin with. beside: as in
+            `charts.curve`.
     """
     chart = charts.curve(
         points,
         f"{said}: " + "; ".join(f"{point.label} {_with_interval(metric, point.estimate)}" for point in points),
         percent=metric.percent,
         bounded=metric.name != "diversity",
+        beside=beside,
     )
     rows = tuple(
         (

@@ -28,6 +28,14 @@ def preset_of_name(base_model: str) -> tuple[str, str]:
         return "", read_by("")
 
 
+def style_of_preset(preset: str) -> str:
+    """The style of captions that goes with a preset; "" = there is no such preset."""
+    try:
+        return read_by(family_of_preset(preset).preset(preset).style) if preset else ""
+    except TwinLoopError:
+        return ""
+
+
 def remarks_on_captions(folder: Path, trigger: str, style: str, base_model: str) -> Iterator[str]:
     """What is to be said of the captions that FaceVault wrote for a folder.
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from twinloop.domain.faces import Box, ImageArray
 
-VERSION = "pixels-2"
+VERSION = "pixels-3"
 """Of these measures, and of the pixels that files are read as: what was measured or seen of a photo under another one
 does not count. It rises whenever either changes, colours included.
 """

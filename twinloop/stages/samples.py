@@ -105,6 +105,26 @@ def prior_pictures(folder: Path | None) -> list[tuple[str, str]]:
     return [(sha256_file(path), caption_beside(path) or "") for path in found]
 
 
+def without_prior(folder: Path) -> str:
+    """What to say of a folder of prior images in which no picture can be used; "" = there is one.
+
+    Raises:
+        InputError: as `find_images`.
+    """
+    return "" if any(map(_opens, find_images(folder))) else NO_PRIOR.format(folder=folder)
+
+
+def _opens(path: Path) -> bool:
+    try:
+        load_image(path)
+    except UnreadableImage:
+        return False
+    return True
+
+
+NO_PRIOR = "no usable image in {folder}. Put pictures of other people of the class there, or set it to null."
+
+
 def prior_samples(folder: Path, class_word: str, style: str, reporter: Reporter) -> list[TrainingSample]:
     """Pictures of others, under the caption that lies beside each, else under the class word.
 
@@ -124,8 +144,5 @@ def prior_samples(folder: Path, class_word: str, style: str, reporter: Reporter)
     for names, reason in by_reason(skipped):
         reporter.warn(f"skipped {names} of training.prior_images: {reason}")
     if not found:
-        raise InputError(
-            f"training.prior_images: no usable image in {folder}. Put pictures of other people of the class there, or"
-            " set it to null."
-        )
+        raise InputError(f"training.prior_images: {NO_PRIOR.format(folder=folder)}")
     return found

@@ -14,18 +14,20 @@ from twinloop.steps.loras import look_ahead, look_at_captions, pauses, train
 from twinloop.steps.panels import measure
 from twinloop.steps.photos import (
     NO_FACES,
-    check_photos,
+    Beside,
     collect,
     few_photos_message,
     freeze,
     look_at_folder,
-    look_at_masks,
-    look_for_new_photos,
+    look_beside_photos,
     no_validation_message,
     observations,
+    observations_of,
     told_held_out,
 )
 from twinloop.steps.picking import pick_final
+from twinloop.steps.places import check_places
 from twinloop.steps.run import Run
+from twinloop.steps.since_begun import SinceBegun, check_photos, look_for_new_photos, since_begun
 from twinloop.steps.standing import standing
 from twinloop.steps.verdicts import review, validate

@@ -16,6 +16,7 @@ from twinloop.stages import analyze
 from twinloop.stages.rounds import RunResult
 from twinloop.stages.toolbox import Toolbox
 from twinloop.steps.finished_run import ended
+from twinloop.steps.places import check_places
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_as, remove_leftovers, write_json
 from twinloop.store.models.lora_file import kohya_path
@@ -50,7 +51,7 @@ def begin(run: Run) -> RunResult | None:
     analyze.check_shares(run.toolbox.observer.facets, run.settings.analysis.shares, run.settings.validation.faces)
     check_own(run.workspace)
     if not run.workspace.run_record.exists():
-        _check_nothing_in_the_way(run)
+        _check_nothing_in_the_way(run.settings, run.workspace)
     # compared field by field, so that what is other is named
     run.artefact("run", run.workspace.run_record, lambda: record, editable=True)
     kept = _kept(run.workspace)
@@ -66,26 +67,39 @@ def check_same_run(settings: Settings, toolbox: Toolbox, workspace: Workspace) -
     """Whether the folder is new or holds a run of these settings. Nothing is written.
 
     Raises:
-        StateError: as `begin`.
+        StateError: as `begin`. InputError: as `check_places`.
     """
+    check_places(workspace)
     check_own(workspace)
     if workspace.run_record.exists():
         _check_same(_kept(workspace), settings, toolbox, workspace)
+    else:
+        _check_nothing_in_the_way(settings, workspace)
 
 
 def same_settings(settings: Settings, kept: Mapping[str, Any]) -> bool:
     """Whether a run that was begun with the settings ``kept``, as run.json has them, goes on with these."""
-    return not _changes(kept, settings.identity_fields())
+    return not other_settings(settings, kept)
 
 
-def _check_nothing_in_the_way(run: Run) -> None:
+def other_settings(settings: Settings, kept: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the settings that decide results and are other than those of a run that was begun with ``kept``."""
+    return tuple(_changes(kept, settings.identity_fields()))
+
+
+def _check_nothing_in_the_way(settings: Settings, space: Workspace) -> None:
     """Whether a new run would write over LoRAs that no run made, the one that it starts with included, or over what a
     run that is gone has left of its own.
 
     Raises:
         StateError: it would; names them.
     """
-    space, given = run.workspace, run.settings.training.initial_lora
+    if space.restart_was_stopped():
+        raise StateError(
+            f"A --restart was stopped before it had put aside all LoRAs of the run that was in {space.root}:"
+            f" {space.lora_dir} still holds them. Run again with --restart: it keeps them under a new name."
+        )
+    given = settings.training.initial_lora
     given_file = Path(given).resolve() if given else None
     own = space.is_marked_own()
     # the given LoRA may be version 1 already: it is taken where it lies

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -94,20 +94,52 @@ def train(run: Run, dataset: Dataset, version: int, best: LoRA | None = None) ->
     Args:
         best: the version that a later one begins from, where the settings ask for a warm start.
     """
-    given, chosen = run.settings.training.initial_lora, run.workspace.checkpoint_choice(version)
-    make_own(run.workspace)
+    given, space = run.settings.training.initial_lora, run.workspace
+    record, chosen = space.lora_record(version), space.checkpoint_choice(version)
+    keys = {record: f"lora_v{version}", chosen: f"checkpoints_v{version}"}
+    make_own(space)
+    there = record.exists() and space.lora(version).exists()
+    if not there:
+        for key in keys.values():
+            run.make_way(key)
     if version == 1 and given:
         lora = training.adopt(Path(given), dataset, run.workspace, run.toolbox)
     else:
         lora = training.train(dataset, version, _spec(run, dataset, version, best), run.workspace, run.toolbox)
-    run.mark(f"lora_v{version}", run.workspace.lora_record(version))
+    if there:
+        _look_again(run, version, len(dataset.members), keys)
+    for path in filter(Path.exists, keys):
+        run.mark(keys[path], path)
     if chosen.exists():
-        run.mark(f"checkpoints_v{version}", chosen)
         count = read_as(chosen, lambda data: len(data["checkpoints"]))
         run.say(f"  Best of {count} checkpoints: step {lora.steps}")
     done = f"LoRA v1 is the given one ({given})" if version == 1 and given else f"LoRA v{version} complete"
     run.say(f"{'  ' if version > 1 else ''}✓ Training: {done}")
     return lora
+
+
+def _look_again(run: Run, version: int, images: int, keys: Mapping[Path, str]) -> None:
+    """At the records of a version that is there: they are what was written, and a choice of the checkpoint that is
+    gone follows from the checkpoints' figures.
+
+    Args:
+        keys: of the records in the journal.
+
+    Raises:
+        StateError: one was changed since.
+    """
+    for path, key in keys.items():
+        run.check(key, path)
+    chosen = run.workspace.checkpoint_choice(version)
+    trial = _trial(run, lambda: None, version, images, chosen)
+    if chosen.exists() or trial is None or keys[chosen] not in run.journal:
+        return
+    for step in trial.steps:
+        if (score := run.workspace.checkpoint_score(version, step)).exists():
+            run.check(f"checkpoint_v{version}_{step}.score", score)
+            trial.scores.append(read_as(score, PanelScore.from_json))
+    if trial.scores:
+        trial.settle()
 
 
 def _spec(run: Run, dataset: Dataset, version: int, best: LoRA | None) -> TrainingSpec:

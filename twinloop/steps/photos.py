@@ -12,19 +12,19 @@ from twinloop.domain.json_fields import count, entry, entry_or, flag, list_of, t
 from twinloop.domain.observation import Observation
 from twinloop.domain.photo_counts import SOME, TOO_FEW
 from twinloop.domain.records import Dataset
-from twinloop.domain.wording import agree, plural
+from twinloop.domain.wording import plural
 from twinloop.errors import InputError, StateError
 from twinloop.ports import Reporter
 from twinloop.stages import select
 from twinloop.stages.identity import HOLD_OUT_FROM, IdentityReference, learned, reference_from_json, reference_to_json
 from twinloop.stages.masks import check_masks
 from twinloop.stages.observe import Observer, observe_files
+from twinloop.stages.samples import without_prior
 from twinloop.steps.datasets import dataset_of
 from twinloop.steps.lost_images import lost_image
 from twinloop.steps.options import reading
 from twinloop.steps.run import Run
-from twinloop.store.atomic import read_as, sha256_file
-from twinloop.store.pictures.dataset_folders import subject_images
+from twinloop.store.atomic import read_as
 from twinloop.store.pictures.sidecar import consent_of
 from twinloop.store.run.catalog import Catalog
 from twinloop.store.run.workspace import Workspace
@@ -32,14 +32,18 @@ from twinloop.store.run.workspace import Workspace
 NO_FACES = "No face is looked for (validation.faces is false): identity is not measured."
 
 
-def look_at_masks(settings: Settings) -> None:
-    """Whether the masks of the photos can be used, where there are to be any; before photos are looked at.
+def look_beside_photos(settings: Settings) -> None:
+    """Whether the masks of the photos and the pictures of others can be used, where there are to be any; before photos
+    are looked at.
 
     Raises:
         InputError: they cannot; says which.
     """
-    if settings.training.masks:
-        check_masks(Path(settings.training.masks), Path(settings.dataset_dir))
+    asked = settings.training
+    if asked.masks:
+        check_masks(Path(asked.masks), Path(settings.dataset_dir))
+    if asked.prior_images and (empty := without_prior(Path(asked.prior_images))):
+        raise InputError(f"training.prior_images: {empty}")
 
 
 def look_at_folder(
@@ -88,48 +92,7 @@ def _left_out(data: Any) -> tuple[str, str]:
     return entry(data, "path", text), entry(data, "reason", text)
 
 
-def look_for_new_photos(settings: Settings, workspace: Workspace, reporter: Reporter) -> None:
-    """Tell of photos that came into the folder after the run, which has a dataset, had begun: it does not use them.
-
-    Args:
-        reporter: not the run's own, which keeps silent while a run that had ended is gone through again; for whoever
-            starts that, new photos are news.
-
-    Raises:
-        StateError: no photo of the run lies in ``dataset_dir``: it is another folder.
-    """
-    folder, members = Path(settings.dataset_dir), read_as(workspace.dataset(0), Dataset.from_json).members
-    known = {_place(Path(member.path)) for member in members}
-    if not any(path.is_relative_to(folder.resolve()) for path in known):
-        raise StateError(
-            f"{workspace.root} was begun with photos of another folder than dataset_dir ({folder}). Use another"
-            " output_dir and lora_output_dir, or start anew with --restart (the old folders are kept under new names)."
-        )
-    apart = (settings.training.prior_images, settings.training.masks)
-    known |= {_place(Path(path)) for path, _ in read_as(workspace.dataset(0), Beside.from_json).left_out}
-    new = [path for path in subject_images(folder, *apart) if _place(path) not in known]
-    if new:
-        came = f"{plural(len(new), 'picture')} in {folder} came after this run had begun"
-        reporter.warn(
-            f"{came} and {agree(len(new), 'is', 'are')} not used (such as {new[0].name}). --restart begins anew with"
-            " all of them (this run is kept under a new name)."
-        )
-
-
-def check_photos(workspace: Workspace) -> None:
-    """Raises StateError where a photo of the run's dataset is gone or was changed; reads all of them."""
-    for member in read_as(workspace.dataset(0), Dataset.from_json).members:
-        path = Path(member.path)
-        if not path.is_file() or sha256_file(path) != member.sha256:
-            raise StateError(CHANGED_PHOTO.format(path=path))
-
-
 CHANGED_PHOTO = "{path} is gone or was changed since this run began. Put it back, or start anew with --restart."
-
-
-def _place(path: Path) -> Path:
-    """Where a photo lies, whatever its folder is called; a photo that is a link lies where the link does."""
-    return path.parent.resolve() / path.name
 
 
 def _first_dataset(run: Run) -> dict[str, Any]:
@@ -139,7 +102,7 @@ def _first_dataset(run: Run) -> dict[str, Any]:
         InputError: most pictures of a drawn character would be left out, because no face was found in them.
     """
     settings, toolbox, folder = run.settings, run.toolbox, Path(run.settings.dataset_dir)
-    look_at_masks(settings)
+    look_beside_photos(settings)
     photos = look_at_folder(folder, settings, toolbox.observer, run.catalog, toolbox.reporter)
     if few := select.left_out_faceless_message(photos):
         if settings.subject == "character":
@@ -220,15 +183,19 @@ def observations(run: Run, dataset: Dataset) -> list[Observation]:
     Raises:
         StateError: a member's file is gone or no longer the same.
     """
-    found = observe_files(
-        [Path(m.path) for m in dataset.members], run.toolbox.observer, run.catalog, run.toolbox.reporter, "Observing"
-    )
+    toolbox = run.toolbox
+    return observations_of(dataset, run.workspace, toolbox.observer, run.catalog, toolbox.reporter)
+
+
+def observations_of(
+    dataset: Dataset, workspace: Workspace, observer: Observer, catalog: Catalog, reporter: Reporter
+) -> list[Observation]:
+    """The same, of a run that is only looked at."""
+    found = observe_files([Path(m.path) for m in dataset.members], observer, catalog, reporter, "Observing")
     seen = []
     for member, item in zip(dataset.members, found, strict=True):
         if item.observation is None or item.observation.sha256 != member.sha256:
-            raise StateError(
-                lost_image(run.workspace, member) if member.round else CHANGED_PHOTO.format(path=member.path)
-            )
+            raise StateError(lost_image(workspace, member) if member.round else CHANGED_PHOTO.format(path=member.path))
         seen.append(replace(item.observation, origin=member.origin))
     return seen
 

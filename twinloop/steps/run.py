@@ -53,8 +53,8 @@ class Run:
         """
         if not path.exists():
             self._write(key, path, json_bytes(make()), private, fixed)
-        elif not editable and self._changed(key, path):
-            raise StateError(CHANGED.format(path=path))
+        elif not editable:
+            self.check(key, path)
         found = read_json(path)
         self.mark(key, path)
         return found
@@ -68,11 +68,22 @@ class Run:
             self.journal.replace({key: digest})
         write_bytes(path, data, private)
 
-    def _changed(self, key: str, path: Path) -> bool:
+    def check(self, key: str, path: Path) -> None:
+        """Whether a file that is there is what was written, where the journal knows its hash.
+
+        Raises:
+            StateError: it was changed since.
+        """
         known = self._hash(key)
-        if known is None or not path.is_file():
-            return False
-        return sha256_file(path) != known
+        if known is not None and path.is_file() and sha256_file(path) != known:
+            raise StateError(CHANGED.format(path=path))
+
+    def make_way(self, key: str) -> None:
+        """Before a file is made once more by others than `artefact`: killed right after it was written, the run does
+        not take it for a changed one.
+        """
+        if self._hash(key) is not None:
+            self.journal.replace({key: None})
 
     def _hash(self, key: str) -> str | None:
         """What the journal knows a file by; None = nothing."""
@@ -85,7 +96,7 @@ class Run:
         """
         if key not in self.journal:
             self.journal.record(key, sha256_file(path))
-        elif anew and self.journal.get(key) != (digest := sha256_file(path)):
+        elif (anew or self._hash(key) is None) and self.journal.get(key) != (digest := sha256_file(path)):
             self.journal.replace({key: digest})
 
 

@@ -85,7 +85,8 @@ class PrivateDb:
         self.close()
 
     def run(self, sql: str, values: Sequence[Any] = (), verb: Verb = "use") -> list[Any]:
-        """One statement, and all its rows.
+        """One statement, and all its rows. Nothing is found of a text that no database can hold: a damaged record may
+        ask for such a one.
 
         Raises:
             StorageError: the disk is full, the file is damaged, or another program holds it.
@@ -94,6 +95,10 @@ class PrivateDb:
             return self._connection.execute(sql, values).fetchall()
         except sqlite3.Error as error:
             raise self._unusable(verb, error) from error
+        except UnicodeEncodeError:
+            if not sql.startswith("SELECT"):
+                raise
+            return []
 
     def each(self, sql: str, values: Sequence[Any] = (), verb: Verb = "use") -> Iterator[Any]:
         """The same, one row at a time: memory stays flat."""

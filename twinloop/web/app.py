@@ -9,10 +9,11 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from twinloop.errors import InputError, NothingToDo, TwinLoopError
+from twinloop.web.answers import Answer
 from twinloop.web.api import dataset as dataset_api
 from twinloop.web.api import jobs as jobs_api
 from twinloop.web.api import people as people_api
@@ -36,7 +37,9 @@ def create_app(site: Site) -> FastAPI:
         yield
         jobs.close()
 
-    app = FastAPI(title="twinloop", docs_url=None, redoc_url=None, openapi_url=None, lifespan=life)
+    app = FastAPI(
+        title="twinloop", docs_url=None, redoc_url=None, openapi_url=None, lifespan=life, default_response_class=Answer
+    )
     app.state.site, app.state.jobs = site, jobs
     for router in (
         runs_api.router,
@@ -59,14 +62,14 @@ def create_app(site: Site) -> FastAPI:
     return app
 
 
-def _told(_: Request, error: Exception) -> JSONResponse:
+def _told(_: Request, error: Exception) -> Answer:
     """An error that is the user's to correct, as the commands would print it."""
     status = 404 if isinstance(error, NothingToDo) else 400 if isinstance(error, InputError) else 409
-    return JSONResponse({"error": str(error)}, status)
+    return Answer({"error": str(error)}, status)
 
 
-def _not_understood(_: Request, error: Exception) -> JSONResponse:
+def _not_understood(_: Request, error: Exception) -> Answer:
     """A request of another form than asked for, told without repeating what was sent."""
     assert isinstance(error, RequestValidationError)
     problems = [": ".join([*map(str, item["loc"][1:]), item["msg"]]) for item in error.errors()]
-    return JSONResponse({"error": "; ".join(problems)}, 422)
+    return Answer({"error": "; ".join(problems)}, 422)

@@ -14,7 +14,10 @@ from twinloop.domain.model_roles import pack_and_folder
 from twinloop.domain.names import folded, problem_of
 from twinloop.errors import ConfigError, InputError, StorageError
 from twinloop.stages.masks import check_masks
+from twinloop.stages.samples import without_prior
 from twinloop.store.atomic import check_writable_folder
+from twinloop.store.run.workspace import workspace_of
+from twinloop.store.vault.renamed import new_place
 from twinloop.system import shell
 from twinloop.wiring.kits import chosen_family
 from twinloop.wiring.makers import NOT_HERE, build_makers, obstacles, without_downloads
@@ -83,6 +86,9 @@ def _places(settings: Settings, beside: Path) -> Iterator[tuple[str, str]]:
         others = getattr(settings.training, name)
         if others and not Path(others).is_dir():
             yield f"training.{name}", f"no such folder: {others}. {_meant(Path(others), beside)}".rstrip()
+    prior = settings.training.prior_images
+    if prior and Path(prior).is_dir() and (empty := without_prior(Path(prior))):
+        yield "training.prior_images", empty
     files = [(f"training.{name}", getattr(settings.training, name)) for name in _LORAS]
     files += [("generation.extra_loras", lora.path) for lora in settings.generation.extra_loras]
     files += [("analysis.plugins", path) for path in settings.analysis.plugins]
@@ -119,6 +125,13 @@ def no_photos(settings: Settings, beside: Path | None = None) -> str:
         return ""
     if beside is not None and (meant := _meant(folder, beside)):
         return f"no such folder: {folder}{_seen_from(settings.dataset_dir)}. {meant.rstrip()}"
+    if (moved := new_place(folder)) is not None:
+        begun = workspace_of(settings).dataset(0).exists()
+        return (
+            f"no such folder: {folder}. The person got another name in the vault, and the training set is in {moved}"
+            f' now: write "dataset_dir": "{moved.as_posix()}"'
+            + (", and start the run, which began with the old place, anew with --restart" if begun else "")
+        )
     around = folder.parent
     others = sorted(path.name for path in around.iterdir() if path.is_dir()) if around.is_dir() else []
     alike = [name for name in others if folded(name) == folded(folder.name)]

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from twinloop.config import Settings
 from twinloop.domain.choices import FAKE
@@ -30,6 +31,9 @@ from twinloop.wiring.libraries import check_libraries, missing_libraries
 from twinloop.wiring.names import base_model_path
 from twinloop.wiring.options import generation_settings, training_settings
 from twinloop.wiring.photo_sizes import share_of_pixels
+
+if TYPE_CHECKING:
+    from twinloop.adapters.diffusion.loras.early_fit import EarlyFit
 
 NO_STRENGTH = "generation.strength does nothing here: this model edits photos, and the prompt says what changes."
 UNASSISTED = "A LoRA trained on it tends to lose that, unless training.assistant_lora names a training adapter."
@@ -98,10 +102,14 @@ def _around(settings: Settings, preset: Preset) -> Around:
     """The user's words over the preset's; those of a preset are of its own style."""
     asked = settings.generation
     own = preset.style == (asked.prompt_style or preset.style)
+
+    def first(theirs: str | None, ours: str | None) -> str | None:
+        return ours if theirs is None and own else theirs
+
     return Around(
-        asked.prompt_prefix,
-        preset.suffix if asked.prompt_suffix is None and own else asked.prompt_suffix,
-        asked.negative_prompt,
+        first(asked.prompt_prefix, preset.prefix),
+        first(asked.prompt_suffix, preset.suffix),
+        first(asked.negative_prompt, preset.negative),
         settings.training.class_word,
     )
 
@@ -260,6 +268,7 @@ def _found(settings: Settings, makers: Makers, family: Family) -> Iterator[TwinL
         [makers.trainer] if external else [],
         _maker_checks(settings, family, makers.generation),
         _training_checks(settings, family, makers.training(1)),
+        _size_checks(settings, family),
     )
     for look in looks:
         try:
@@ -278,8 +287,7 @@ def _training_checks(settings: Settings, family: Family, training: TrainingSetti
         yield lambda: check_assistant(training, family)
     if settings.training.trainer != "builtin":
         return
-    from twinloop.adapters.trainers.lora.warm_start_file import start_of
-    from twinloop.adapters.trainers.preflight import misfits, training_checks
+    from twinloop.adapters.trainers.preflight import check_begins, misfits, training_checks
 
     for problem in misfits(training, family):
         yield functools.partial(_fail, problem)
@@ -287,7 +295,26 @@ def _training_checks(settings: Settings, family: Family, training: TrainingSetti
     yield from training_checks(training, family, choice, processes)
     if asked.warm_start and asked.initial_lora:
         warm = replace(training, start_from=asked.initial_lora, start_sha256="")
-        yield lambda: start_of(warm, family)
+        yield lambda: check_begins(warm, family, choice)
+
+
+def _size_checks(settings: Settings, family: Family) -> Iterator[Callable[[], object]]:
+    """Whether the LoRAs that images are made with have the sizes of the base model, which is told without loading it:
+    they are worn hours after the beginning.
+    """
+    asked = settings.training
+    given = [asked.initial_lora] if asked.initial_lora and not asked.warm_start else []  # else as one to begin from
+    worn = dict.fromkeys([*given, *(lora.path for lora in settings.generation.extra_loras)])
+    if not worn:
+        return
+
+    @functools.cache
+    def fit() -> EarlyFit:
+        from twinloop.adapters.diffusion.loras.early_fit import EarlyFit
+
+        return EarlyFit(chosen_base(settings), family)
+
+    yield from (functools.partial(lambda path: fit().check(path), Path(path)) for path in worn)
 
 
 def _fail(error: TwinLoopError) -> None:

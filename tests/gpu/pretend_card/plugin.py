@@ -97,5 +97,6 @@ _answer(
     _initialized=True,
     _is_in_bad_fork=_says(lambda: False),
 )
+torch.accelerator.empty_host_cache = _says()  # its memory is all the host's, and none of it is pinned
 for _name in ("_cuda_getDevice", "_cuda_exchangeDevice", "_cuda_maybeExchangeDevice", "_cuda_getCurrentRawStream"):
     setattr(torch._C, _name, _says(lambda: 0))

@@ -36,7 +36,7 @@ def test_the_seeds_numbers_are_the_defaults() -> None:
 
 def test_models_that_are_black_in_float16_say_so() -> None:
     overflowing = {name for name, family in FAMILIES.items() if family.overflows_in_float16}
-    assert overflowing == {"zimage", "qwen-image", "qwen-image-edit"}
+    assert overflowing == {"zimage", "anima", "qwen-image", "qwen-image-edit"}
 
 
 def test_captions_come_in_changing_orders_where_they_are_tags() -> None:

@@ -22,6 +22,8 @@ SD2 = ("model.diffusion_model.input_blocks.0.0.weight", "cond_stage_model.model.
     [
         ("stabilityai/stable-diffusion-xl-base-1.0", "sdxl"),
         ("cagliostrolab/animagine-xl-3.1", "animagine"),
+        ("circlestone-labs/Anima-Base-v1.0-Diffusers", "anima"),
+        ("someone/animaPencilXL", "sdxl"),
         ("OnomaAIResearch/Illustrious-XL-v1.0", "illustrious"),
         ("./ponyDiffusionV6XL.safetensors", "pony"),
         ("stable-diffusion-v1-5/stable-diffusion-v1-5", "sd15"),
@@ -41,7 +43,14 @@ SD2 = ("model.diffusion_model.input_blocks.0.0.weight", "cond_stage_model.model.
         ("Qwen/Qwen-Image-Edit", "qwen-image-edit"),
         ("Qwen/Qwen-Image-Edit-2509", "qwen-image-edit-plus"),
         ("qwen_image_edit_2511_bf16.safetensors", "qwen-image-edit-plus"),
+        ("krea/Krea-2-Raw", "krea2"),
+        ("krea/Krea-2-Turbo", "krea2-turbo"),
+        ("krea2_turbo_bf16.safetensors", "krea2-turbo"),
+        ("black-forest-labs/FLUX.1-Krea-dev", "flux"),
         ("black-forest-labs/FLUX.1-Kontext-dev", "flux-kontext"),
+        ("lodestones/Chroma1-HD", "chroma"),
+        ("lodestones/Chroma1-Base", "chroma"),
+        ("chroma-unlocked-v48-detail-calibrated.safetensors", "chroma"),
         ("someone/anything", "sdxl"),
         ("nano", "nano"),
     ],
@@ -58,9 +67,12 @@ def test_a_name_tells(base: str, preset: str) -> None:
         ("models/realvisxlV40_v40LightningBakedvae.safetensors", "lightning"),
         ("ByteDance/Hyper-SD", "hyper"),
         ("SimianLuo/LCM_Dreamshaper_v7", "lcm"),
+        ("lodestones/Chroma1-Flash", "flash"),
+        ("lodestones/Chroma1-HD", ""),
         ("models/hyperrealism_v3.safetensors", ""),
         ("stabilityai/stable-diffusion-3.5-large-turbo", ""),
         ("Tongyi-MAI/Z-Image-Turbo", ""),
+        ("krea/Krea-2-Turbo", ""),
         ("stabilityai/stable-diffusion-xl-base-1.0", ""),
     ],
 )
@@ -129,6 +141,8 @@ def test_the_tensors_of_a_denoiser_in_diffusers_names_tell(name: str, prefix: st
 def test_other_kinds_in_diffusers_names_are_not_taken_for_ours() -> None:
     blocks = ["single_transformer_blocks.0.proj_mlp.weight", "transformer_blocks.0.attn.norm_added_k.weight"]
     assert family_of_tensors([*blocks, "distilled_guidance_layer.in_proj.bias", "context_embedder.weight"]) is None
+    # Chroma has its pixels packed before they come in
+    assert family_of_tensors([*blocks, "distilled_guidance_layer.in_proj.bias", "x_embedder.weight"]) is not None
     video = ["time_text_embed.text_embedder.linear_1.weight", "context_embedder.proj_in.weight"]
     assert family_of_tensors([*blocks, *video]) is None
 
@@ -174,6 +188,7 @@ def test_a_damaged_header_is_a_value_error(data: bytes, tmp_path: Path) -> None:
 def test_the_texts_of_a_lora_tell() -> None:
     assert family_of_lora({"modelspec.architecture": "flux-1-dev/lora"}) is FAMILIES["flux"]
     assert family_of_lora({"ss_base_model_version": "sdxl_base_v1-0"}) is FAMILIES["sdxl"]
+    assert family_of_lora({"ss_base_model_version": "chroma"}) is FAMILIES["chroma"]
     assert family_of_lora({}) is None
 
 
@@ -185,9 +200,12 @@ def test_the_texts_of_a_lora_tell() -> None:
         ("stable-diffusion-3-medium", "sd35"),
         ("Flux.1-dev/lora", "flux"),
         ("flux-2-dev", "flux2"),
+        ("chroma/lora", "chroma"),
         ("Flux.2-klein-9b/lora", "flux2-klein"),
         ("Z-Image-Turbo/lora", "zimage"),
         ("Qwen-Image-Edit/lora", "qwen-image"),
+        ("Krea-2/lora", "krea2"),
+        ("krea2", "krea2"),
     ],
 )
 def test_other_programs_words_for_an_architecture_are_understood(architecture: str, name: str) -> None:
@@ -209,6 +227,8 @@ def test_an_architecture_that_nobody_knows_is_none_of_ours() -> None:
         ("lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight", "transformer"),
         ("diffusion_model.layers.0.attention.to_q.lora_A.weight", "transformer"),
         ("lora_transformer_x.lora_down.weight", "transformer"),
+        ("diffusion_model.blocks.0.attn.wq.lora_A.weight", "transformer"),
+        ("lora_unet_blocks_0_attn_wq.lora_down.weight", "transformer"),
     ],
 )
 def test_the_names_of_a_lora_tell_a_unet_from_a_transformer(name: str, denoiser: str) -> None:

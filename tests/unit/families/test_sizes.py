@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.unit.families.sized_folders import GUIDED, HERE, NORM, QWEN, Shapes, blocks, flux, sd3
+from tests.unit.families.sized_folders import GUIDED, HERE, NORM, ONE_FOR_ALL, QWEN, Shapes, blocks, flux, sd3
 from twinloop.families import FAMILIES
 from twinloop.families.sizes import differing, in_words, size_of
 from twinloop.families.strangers import is_packed, stranger
@@ -26,9 +26,11 @@ def test_a_file_gets_the_reference_of_the_model_that_it_is(what: str, prefix: st
 NOT_HERE: Mapping[str, tuple[str, Shapes]] = {
     "a pruned SD 3.5": ("sd35", sd3(30, NORM)),
     "a pruned FLUX.1": ("flux", flux(8, 38, 64, GUIDED)),
+    "a pruned Chroma": ("chroma", flux(19, 30, 64, ONE_FOR_ALL)),
     "Kontext without guidance": ("flux-kontext", flux(19, 38, 64)),
     "a pruned Qwen-Image": ("qwen-image", {**blocks(transformer_blocks=40), "img_in.weight": (4, 64)}),
     "Qwen-Image-Layered": ("qwen-image", {**QWEN, "time_text_embed.addition_t_embedding.weight": (2, 4)}),
+    "a pruned Krea 2": ("krea2", {**blocks(blocks=20), "first.weight": (4, 64)}),
     "Z-Image-Omni": ("zimage", {**blocks(layers=30), "siglip_embedder.1.weight": (4, 4)}),
     "a FLUX.1 of more channels": ("flux", flux(19, 38, 128, GUIDED)),
 }
@@ -40,7 +42,7 @@ def test_a_file_of_another_build_is_none_of_them(what: str) -> None:
     assert size_of(FAMILIES[name].sizes, FAMILIES[name].single_file.layout.told(shapes), "x") is None
 
 
-@pytest.mark.parametrize("name", ["sd35", "flux", "flux2", "flux2-klein", "qwen-image", "zimage"])
+@pytest.mark.parametrize("name", ["sd35", "flux", "flux2", "flux2-klein", "krea2", "qwen-image", "zimage"])
 def test_the_names_of_diffusers_tell_what_its_configuration_says(name: str, tmp_path: object) -> None:
     """A real denoiser of the family, however small: what its tensors tell is what its configuration holds."""
     pytest.importorskip("diffusers")
@@ -64,7 +66,10 @@ STRANGERS: Mapping[str, tuple[Shapes, str]] = {
     "SD 2": ({"cond_stage_model.model.token_embedding.weight": (4, 4)}, "a Stable Diffusion 2"),
     "Fill": (flux(19, 38, 384, GUIDED), "a FLUX.1 Fill"),
     "Canny": ({**flux(19, 38, 128, GUIDED), "double_blocks.0.img_mod.lin.weight": (4, 4)}, "a FLUX.1 Canny or Depth"),
-    "Chroma": ({"distilled_guidance_layer.in_proj.bias": (4,)}, "a Chroma"),
+    "Radiance": (
+        {"distilled_guidance_layer.in_proj.bias": (4,), "img_in_patch.weight": (4, 3, 4, 4)},
+        "a Chroma Radiance model, which draws pixels",
+    ),
     "VAE": ({"encoder.conv_in.weight": (4, 4), "decoder.conv_in.weight": (4, 4)}, "an autoencoder"),
     "T5": ({"encoder.block.0.layer.0.SelfAttention.q.weight": (4, 4)}, "a text encoder"),
     "LoRA": ({"lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight": (4, 4)}, "a LoRA"),

@@ -36,6 +36,8 @@ TOLD = {
     "sd15": {"vae": "vae"},
     "sdxl": {"vae": "vae"},
     "flux": {"text_encoder": "clip_l", "text_encoder_2": "t5xxl", "vae": "ae"},
+    "chroma": {"text_encoder": "t5xxl", "vae": "ae"},
+    "anima": {"text_encoder": "qwen3", "vae": "vae"},
     "sd35": {"text_encoder": "clip_l", "text_encoder_2": "clip_g", "text_encoder_3": "t5xxl", "vae": "vae"},
 }
 

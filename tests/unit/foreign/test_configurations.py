@@ -27,6 +27,7 @@ from twinloop.foreign.kohya_dataset import dataset_toml
 from twinloop.foreign.kohya_scripts import SCRIPTS, network_module, script
 from twinloop.foreign.pictures import folders_of
 from twinloop.foreign.program import beyond
+from twinloop.foreign.programs import PROGRAMS
 from twinloop.foreign.toml import dumps
 
 SETTINGS = dataclasses.replace(
@@ -96,7 +97,7 @@ def test_what_is_saved_on_the_way_stays_in_a_package_and_goes_where_this_program
     toolkit = yaml.safe_load(aitoolkit.job_yaml(job))["config"]["process"][0]["save"]
     assert "save_last_n_steps" not in arguments(job) and toolkit["max_step_saves_to_keep"] >= 1200 // 250
     assert arguments(job)["save_every_n_steps"] == toolkit["save_every"] == 250
-    assert "checkpoints_total_limit" not in json.loads(simpletuner.config_json(job, "/b.json"))
+    assert json.loads(simpletuner.config_json(job, "/b.json"))["checkpoints_total_limit"] >= 1200 // 250
     assert "save_every" not in json.loads(onetrainer.config_json(job, "/c.json"))
     here = dataclasses.replace(job, run_here=True)
     assert arguments(here)["save_last_n_steps"] == 1
@@ -109,7 +110,7 @@ def test_saves_as_asked_for(job: Job) -> None:
     toolkit = yaml.safe_load(aitoolkit.job_yaml(asked))["config"]["process"][0]["save"]
     assert (toolkit["save_every"], toolkit["max_step_saves_to_keep"]) == (100, 3)
     tuner = json.loads(simpletuner.config_json(asked, "/b.json"))
-    assert (tuner["checkpointing_steps"], tuner["checkpoints_total_limit"]) == (100, 3)
+    assert (tuner["checkpoint_step_interval"], tuner["checkpoints_total_limit"]) == (100, 3)
     config = json.loads(onetrainer.config_json(asked, "/c.json"))
     assert (config["save_every"], config["save_every_unit"]) == (100, "STEP")
     found = arguments(asked)
@@ -226,7 +227,6 @@ def test_a_rank_stabilized_alpha_is_told_as_one_that_is_divided_by_the_rank(job:
     network = yaml.safe_load(aitoolkit.job_yaml(told))["config"]["process"][0]["network"]
     assert (network["linear_alpha"], network["conv_alpha"]) == (alpha, 16.0)
     assert json.loads(onetrainer.config_json(told, "c"))["lora_alpha"] == alpha
-    assert json.loads(simpletuner.config_json(told, "b"))["lora_alpha"] == alpha
     plain = of(job, "flux", rank_stabilized=True)
     assert "alpha is 32 instead of 90.5097" in " ".join(aitoolkit.notes(plain))
 
@@ -396,14 +396,6 @@ def test_every_key_is_one_that_onetrainer_reads(job: Job, family: str, changes: 
     assert all(concept.keys() <= keys.ONETRAINER_CONCEPT for concept in json.loads(onetrainer.concepts_json(made)))
 
 
-@pytest.mark.parametrize("changes", SETTINGS_OF_ALL_KINDS)
-@pytest.mark.parametrize("family", simpletuner.FAMILIES)
-def test_every_key_is_one_that_simpletuner_reads(job: Job, family: str, changes: dict[str, Any]) -> None:
-    made = dataclasses.replace(of(job, family, **changes), prediction=ZERO)
-    assert json.loads(simpletuner.config_json(made, "b")).keys() <= keys.SIMPLETUNER
-    assert all(backend.keys() <= keys.SIMPLETUNER_BACKEND for backend in json.loads(simpletuner.backends_json(made)))
-
-
 def test_ai_toolkits_steps_and_rates_are_those_asked_for(job: Job) -> None:
     """It counts micro-batches as steps under another key, scales gradients to nothing at 0, lets a linear rate rise."""
 
@@ -434,12 +426,67 @@ def test_pictures_of_others_count_as_much_as_asked(job: Job) -> None:
         ("sdxl", "sdxl_train_network.py", "networks.lora"),
         ("sd35", "sd3_train_network.py", "networks.lora_sd3"),
         ("flux", "flux_train_network.py", "networks.lora_flux"),
+        ("chroma", "flux_train_network.py", "networks.lora_flux"),
+        ("anima", "anima_train_network.py", "networks.lora_anima"),
     ],
 )
 def test_kohyas_scripts(job: Job, family: str, file: str, network: str) -> None:
     made = of(job, family)
     assert script(made).file == file and any(file in line.split() for line in kohya.PROGRAM.start(made))
     assert arguments(made)["network_module"] == network_module(FAMILIES[family]) == network
+
+
+def test_sd_scripts_is_told_that_it_is_chroma_and_masks_its_texts(job: Job) -> None:
+    """As its docs/flux_train_network.md asks for."""
+    found = arguments(of(job, "chroma"))
+    told = {"model_type": "chroma", "apply_t5_attn_mask": True, "guidance_scale": 0.0, "timestep_sampling": "sigmoid"}
+    assert {name: found[name] for name in told} == told and found["cache_text_encoder_outputs"] is True
+    assert found.keys() <= keys.KOHYA_TRAINING | keys.KOHYA_OF_FAMILY["chroma"]
+    assert "--t5xxl FILE --ae FILE" in " ".join(kohya.PROGRAM.start(of(job, "chroma")))
+    assert "--clip_l" not in " ".join(kohya.PROGRAM.start(of(job, "chroma")))
+
+
+def test_chromas_times_are_drawn_without_a_shift(job: Job) -> None:
+    """By programs that shift FLUX.1's by the size of the pictures."""
+    made = of(job, "chroma")
+    config = json.loads(onetrainer.config_json(made, "c"))
+    assert (config["model_type"], config["timestep_shift"]) == ("CHROMA_1", 1.0)
+    assert "dynamic_timestep_shifting" not in config and "text_encoder_2" not in config
+    simple = json.loads(simpletuner.config_json(made, "b"))
+    assert (simple["model_family"], simple["flow_schedule_shift"]) == ("chroma", 1.0)
+    assert "flow_schedule_auto_shift" not in simple
+
+
+def test_ai_toolkit_takes_chroma_from_one_file(job: Job, tmp_path: Path) -> None:
+    (tmp_path / "Chroma1-HD").mkdir()
+    with pytest.raises(InputError, match=r"base_model: ai-toolkit trains chroma from a \.safetensors file.*Chroma1-HD"):
+        aitoolkit.job_yaml(dataclasses.replace(of(job, "chroma"), base=str(tmp_path / "Chroma1-HD")))
+    for base in ("lodestones/Chroma1-HD", str(tmp_path / "Chroma1-HD.safetensors")):
+        (process,) = yaml.safe_load(aitoolkit.job_yaml(dataclasses.replace(of(job, "chroma"), base=base)))["config"][
+            "process"
+        ]
+        assert (process["model"]["name_or_path"], process["model"]["arch"]) == (base, "chroma")
+
+
+def test_anima_in_other_trainers(job: Job) -> None:
+    """Its times come without a shift, and sd-scripts keeps its small text encoder, so that captions may change."""
+    made = of(job, "anima", caption_dropout=0.1, shuffle_captions=True, blocks_to_swap=6)
+    found = arguments(made)
+    told = {"timestep_sampling": "sigmoid", "discrete_flow_shift": 1.0, "blocks_to_swap": 6}
+    assert {name: found[name] for name in told} == told and "cache_text_encoder_outputs" not in found
+    assert "--qwen3 FILE --vae FILE" in " ".join(kohya.PROGRAM.start(made))
+    lokr = arguments(of(job, "anima", adapter="lokr", lokr_factor=8))
+    assert (lokr["network_module"], lokr["network_args"]) == ("networks.lokr", ["factor=8"])
+    with pytest.raises(InputError, match=r"quantization: kohya.*trains anima with the weights as they are"):
+        arguments(dataclasses.replace(made, quantization="fp8"))
+    (process,) = yaml.safe_load(aitoolkit.job_yaml(made))["config"]["process"]
+    assert process["model"]["arch"] == "anima"
+    config = json.loads(onetrainer.config_json(made, "c"))
+    assert (config["model_type"], config["timestep_shift"]) == ("ANIMA", 1.0)
+    simple = json.loads(simpletuner.config_json(made, "b"))
+    assert (simple["model_family"], simple["flow_schedule_shift"]) == ("anima", 1.0)
+    with pytest.raises(InputError, match="musubi-tuner does not train anima LoRAs"):
+        PROGRAMS["musubi-tuner"].files(made)
 
 
 def test_a_family_without_a_script_has_the_first_loras_network_module(job: Job) -> None:
@@ -509,7 +556,18 @@ def test_ai_toolkits_special_models(job: Job) -> None:
     assert "assistant_lora_path" not in model(of(job, "zimage", preset="zimage"))
     own = model(of(job, "zimage", preset="zimage-turbo", assistant_lora="mine.safetensors"))
     assert own["assistant_lora_path"] == str(Path("mine.safetensors").absolute()), "it runs in a folder of its own"
+    krea = [model(of(job, "krea2", preset=preset)) for preset in ("krea2", "krea2-turbo")]
+    assert {one["arch"] for one in krea} == {"krea2"} and "assistant_lora_path" not in krea[0]
+    assert krea[1]["assistant_lora_path"].startswith("ostris/krea2_turbo_training_adapter/")
     assert model(of(job, "sd35"))["arch"] == "sd3" and model(of(job, "sd15"))["arch"] == "sd1"
+
+
+def test_ai_toolkit_reads_krea_2_from_no_diffusers_folder(job: Job, tmp_path: Path) -> None:
+    made = of(job, "krea2")
+    for base in ("krea/Krea-2-Raw", "/m/raw.safetensors"):
+        assert base in aitoolkit.job_yaml(dataclasses.replace(made, base=base))
+    with pytest.raises(InputError, match=r"base_model: .*not from a folder\. Name the file, or krea/Krea-2-Raw"):
+        aitoolkit.job_yaml(dataclasses.replace(made, base=str(tmp_path)))
 
 
 def test_onetrainer(job: Job) -> None:
@@ -531,6 +589,7 @@ def test_onetrainer(job: Job) -> None:
     flow = json.loads(onetrainer.config_json(of(job, "zimage"), "c"))
     assert not {"offset_noise_weight", "loss_weight_fn", "unet"} & flow.keys() and flow["timestep_shift"] == 2.0
     assert json.loads(onetrainer.config_json(of(job, "flux"), "c"))["dynamic_timestep_shifting"] is True
+    assert json.loads(onetrainer.config_json(of(job, "krea2"), "c"))["model_type"] == "KREA_2"
 
 
 def test_shuffled_captions_reach_them(job: Job) -> None:
@@ -587,36 +646,6 @@ def test_sizes_layers_and_times_reach_those_who_know_them(job: Job) -> None:
     assert set(beyond(wanted)) == {f"training.{name}" for name in fields}
     assert set(beyond(wanted, aitoolkit.ABLE)) == {"training.flow_sampling", "training.flow_shift"}
     assert set(beyond(wanted, onetrainer.ABLE)) == {"training.only_layers", "training.skip_layers"}
-
-
-def test_simpletuner(job: Job) -> None:
-    config = json.loads(simpletuner.config_json(job, "multidatabackend.json"))
-    assert (config["model_family"], config["lora_rank"], config["max_train_steps"], config["snr_gamma"]) == (
-        "sdxl",
-        32,
-        1200,
-        5.0,
-    )
-    assert config["resume_from_checkpoint"] == "latest"
-    *pictures, texts = json.loads(simpletuner.backends_json(job))
-    assert {(p["target_downsample_size"], p["maximum_image_size"]) for p in pictures} == {(1024, 2048)}
-    assert [(p["repeats"], p["instance_data_dir"], p["caption_strategy"]) for p in pictures] == [
-        (1, "/data set/2_ohwx ana", "textfile"),
-        (0, "/data set/1_ohwx ana", "textfile"),
-    ]
-    assert texts["dataset_type"] == "text_embeds" and texts["default"] is True
-    assert len({p["id"] for p in pictures} | {p["cache_dir_vae"] for p in pictures}) == 2 * len(pictures)
-
-
-def test_simpletuner_says_what_it_leaves_out(job: Job) -> None:
-    """Its list of optimizers has no Adafactor, and nothing of it mirrors photos."""
-    assert simpletuner.notes(of(job, "sdxl", keep_trigger=False)) == ()
-    made = of(job, "sdxl", optimizer="adafactor", flip=True, weight_decay=0.1, keep_trigger=False)
-    config = json.loads(simpletuner.config_json(made, "b"))
-    assert (config["optimizer"], config["optimizer_config"]) == ("adamw_bf16", "weight_decay=0.1")
-    mirrored, optimizer = simpletuner.notes(made)
-    assert "not mirrored" in mirrored and "no adafactor" in optimizer
-    assert simpletuner.PROGRAM.notes is simpletuner.notes
 
 
 def test_families_that_a_tool_does_not_train_are_named(job: Job) -> None:
@@ -716,13 +745,6 @@ def test_prior_images_take_no_steps_from_the_subject(job: Job, with_prior: Job) 
     for program in (kohya, aitoolkit, onetrainer):
         assert "2400 steps instead of 1200" in program.notes(with_prior)[0]
         assert not any("steps instead of" in note for note in program.notes(job))
-
-
-def test_simpletuner_has_no_regularisation_for_a_usual_lora(job: Job, with_prior: Job) -> None:
-    backends = json.loads(simpletuner.backends_json(with_prior))
-    assert [backend.get("disabled", False) for backend in backends] == [False, False, True, False]
-    assert json.loads(simpletuner.config_json(with_prior, "/b.json"))["max_train_steps"] == 1200
-    assert [any("LyCORIS" in note for note in simpletuner.notes(one)) for one in (with_prior, job)] == [True, False]
 
 
 def test_sd_scripts_reads_all_prior_images_with_their_whole_captions(with_prior: Job) -> None:

@@ -179,6 +179,7 @@ def test_the_usual_arguments_of_an_optimizer_give_way_to_those_that_are_set(job:
         ("zimage", {}, ("shift", 2.0)),
         ("qwen-image", {}, ("qwen_shift", None)),
         ("qwen-image-edit", {}, ("qwen_shift", None)),
+        ("krea2", {}, ("krea2_shift", None)),
         ("flux2", {}, ("flux2_shift", None)),
         ("flux2-klein", {"flow_shift": 3.0}, ("shift", 3.0)),
         ("flux2", {"flow_sampling": "uniform"}, ("uniform", None)),
@@ -305,6 +306,11 @@ def test_model_files_come_from_the_base_and_the_configuration(job: Job, folder: 
         "vae/diffusion_pytorch_model.safetensors",
         "text_encoder/model-00001-of-00002.safetensors",
     ]
+    krea = model_files(of(whole, "krea2"))
+    assert (krea["dit"], krea["vae"]) == ("FILE", "FILE"), "its layers under the makers' names only"
+    assert krea["text_encoder"] == str(folder / "text_encoder" / "model-00001-of-00002.safetensors")
+    (folder / "text_encoder" / "model-00002-of-00002.safetensors").write_bytes(b"")
+    assert model_files(of(whole, "krea2"))["text_encoder"] == "FILE", "a text encoder in one file only"
     flux = model_files(of(whole, "flux2"))
     assert (flux["dit"], flux["vae"]) == ("FILE", "FILE"), "these it reads in the original form only"
     assert flux["text_encoder"].endswith("text_encoder/model-00001-of-00002.safetensors")

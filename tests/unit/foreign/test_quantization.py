@@ -73,7 +73,7 @@ def test_onetrainer_is_told(how: str | None, word: str, job: Job) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "word"), [(None, None), ("int8", "int8-quanto"), ("fp8", "fp8-quanto"), ("nf4", "nf4-bnb")]
+    ("how", "word"), [(None, None), ("int8", "int8-quanto"), ("fp8", "fp8-torchao"), ("nf4", "nf4-bnb")]
 )
 def test_simpletuner_is_told(how: str | None, word: str | None, job: Job) -> None:
     config = json.loads(simpletuner.config_json(dataclasses.replace(job, quantization=how), "b.json"))

@@ -71,6 +71,9 @@ def test_ai_toolkit(tmp_path: Path) -> None:
         match=r"training\.text_encoder: ai-toolkit trains the text encoders of sd15 and sdxl only, not of flux",
     ):
         aitoolkit.job_yaml(job(tmp_path, "flux"))
+    with pytest.raises(InputError, match=r"training\.output_preservation: ai-toolkit stops where it is to train text"):
+        aitoolkit.job_yaml(job(tmp_path, "sdxl", output_preservation=0.5))
+    assert train(job(tmp_path, "sdxl", output_preservation=0.5, text_encoder=False))["diff_output_preservation"] is True
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,26 @@ PATHS: Mapping[str, tuple[tuple[str, int, int], ...]] = {
         ("norm_out.linear", 48, 24),
         ("proj_out", 8, 24),
     ),
+    "chroma": (
+        *(
+            (f"transformer_blocks.3.attn.{name}", 24, 24)
+            for name in ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
+        ),
+        ("transformer_blocks.3.ff.net.0.proj", 96, 24),
+        ("transformer_blocks.3.ff_context.net.2", 24, 96),
+        *(
+            (f"single_transformer_blocks.12.{name}", size, 24)
+            for name, size in (("attn.to_q", 24), ("attn.to_k", 24), ("attn.to_v", 24), ("proj_mlp", 96))
+        ),
+        ("single_transformer_blocks.12.proj_out", 24, 120),
+        ("distilled_guidance_layer.in_proj", 32, 8),
+        ("distilled_guidance_layer.layers.4.linear_1", 32, 32),
+        ("distilled_guidance_layer.layers.4.linear_2", 32, 32),
+        ("distilled_guidance_layer.out_proj", 24, 32),
+        ("x_embedder", 24, 8),
+        ("context_embedder", 24, 16),
+        ("proj_out", 8, 24),
+    ),
     "flux2": (
         *(
             (f"transformer_blocks.1.attn.{name}", 24, 24)
@@ -98,6 +118,21 @@ PATHS: Mapping[str, tuple[tuple[str, int, int], ...]] = {
         ("transformer_blocks.59.txt_mod.1", 72, 12),
         ("img_in", 12, 8),
     ),
+    "krea2": (
+        ("transformer_blocks.27.attn.to_q", 24, 24),
+        *((f"transformer_blocks.27.attn.{name}", 6, 24) for name in ("to_k", "to_v")),
+        *((f"transformer_blocks.0.attn.{name}", 24, 24) for name in ("to_gate", "to_out.0")),
+        *((f"transformer_blocks.0.ff.{name}", 64, 24) for name in ("gate", "up")),
+        ("transformer_blocks.0.ff.down", 24, 64),
+        ("text_fusion.layerwise_blocks.1.attn.to_q", 12, 12),
+        ("text_fusion.refiner_blocks.0.ff.down", 12, 32),
+        ("text_fusion.projector", 1, 12),
+        *((f"time_embed.linear_{n}", 24, 24) for n in (1, 2)),
+        *((f"txt_in.linear_{n}", 24, 24) for n in (1, 2)),
+        ("time_mod_proj", 144, 24),
+        ("img_in", 24, 16),
+        ("final_layer.linear", 16, 24),
+    ),
     "zimage": (
         *((f"layers.7.attention.{name}", 12, 12) for name in ("to_q", "to_k", "to_v", "to_out.0")),
         ("noise_refiner.1.feed_forward.w2", 12, 32),
@@ -109,6 +144,7 @@ ENCODERS = {
     "sd15": ("text_encoder",),
     "sdxl": ("text_encoder", "text_encoder_2"),
     "flux": ("text_encoder",),
+    "chroma": ("text_encoder",),
     "sd35": ("text_encoder", "text_encoder_2", "text_encoder_3"),
 }
 _CLIP = "text_model.encoder.layers.{}.self_attn.out_proj"
@@ -121,7 +157,8 @@ def adapter(
     """One LoRA over a few layers of every kind that the family has."""
     places = [(Place(DENOISER, path), out, into) for path, out, into in PATHS[family]]
     for component in ENCODERS.get(family, ()) if encoders else ():
-        places.append((Place(component, (_T5 if component == "text_encoder_3" else _CLIP).format(len(places))), 8, 8))
+        path = _T5 if component == "text_encoder_3" or family == "chroma" else _CLIP
+        places.append((Place(component, path.format(len(places))), 8, 8))
     return Adapter(
         family, {place: layer(out, into, rank, alpha, dtype, seed + n) for n, (place, out, into) in enumerate(places)}
     )

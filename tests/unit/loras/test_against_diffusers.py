@@ -41,6 +41,14 @@ def unet(state: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
+def krea2(state: dict[str, Any]) -> dict[str, Any]:
+    """Their reader takes no alphas: these are multiplied in first, as who trains without them has it."""
+    scales = {name.removesuffix(".alpha"): state.pop(name) for name in list(state) if name.endswith(".alpha")}
+    for name, alpha in scales.items():
+        state[f"{name}.lora_B.weight"] *= alpha / state[f"{name}.lora_A.weight"].shape[0]
+    return dict(theirs._convert_non_diffusers_krea2_lora_to_diffusers(state))
+
+
 READERS: dict[tuple[str, Dialect], Reader] = {
     ("sd15", Dialect.KOHYA): unet,
     ("sdxl", Dialect.KOHYA): unet,
@@ -48,6 +56,7 @@ READERS: dict[tuple[str, Dialect], Reader] = {
     ("flux2-klein", Dialect.KOHYA): theirs._convert_kohya_flux2_lora_to_diffusers,
     ("qwen-image", Dialect.KOHYA): theirs._convert_non_diffusers_qwen_lora_to_diffusers,
     ("qwen-image", Dialect.COMFYUI): theirs._convert_non_diffusers_qwen_lora_to_diffusers,
+    ("krea2", Dialect.COMFYUI): krea2,
     ("zimage", Dialect.KOHYA): theirs._convert_non_diffusers_z_image_lora_to_diffusers,
     ("zimage", Dialect.COMFYUI): theirs._convert_non_diffusers_z_image_lora_to_diffusers,
 }
@@ -84,7 +93,8 @@ def test_they_read_what_we_write(family: str, dialect: Dialect, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_they_read_our_flux(shared: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", ["flux", "chroma"])
+def test_they_read_our_flux(family: str, shared: bool, tmp_path: Path) -> None:
     """Their reader knows FLUX.1 at its real width only."""
     width, block = 3072, "single_transformer_blocks.0"
     names = {
@@ -97,13 +107,13 @@ def test_they_read_our_flux(shared: bool, tmp_path: Path) -> None:
         Place(DENOISER, name): layer(out, width, 2, 1.0, seed=0 if shared else n)
         for n, (name, out) in enumerate(names.items())
     }
-    for name, out in (
-        ("transformer_blocks.0.attn.to_out.0", width),
-        ("transformer_blocks.0.norm1.linear", 6 * width),
-        ("norm_out.linear", 2 * width),
-    ):
+    modulation = {"transformer_blocks.0.norm1.linear": 6 * width, "norm_out.linear": 2 * width}
+    for name, out in {
+        "transformer_blocks.0.attn.to_out.0": width,
+        **(modulation if family == "flux" else {}),
+    }.items():
         layers[Place(DENOISER, name)] = layer(out, width, 2, 2.0)
-    file = saved(tmp_path / "x.safetensors", Adapter("flux", layers), Dialect.KOHYA)
+    file = saved(tmp_path / "x.safetensors", Adapter(family, layers), Dialect.KOHYA)
     fused = file.layers["lora_unet_single_blocks_0_linear1"]
     assert fused.rank == (2 if shared else 8)
     found = effects(theirs._convert_kohya_flux_lora_to_diffusers(load_file(file.path)))
@@ -142,7 +152,7 @@ def test_they_tell_fluxs_last_layer_from_the_blocks(tmp_path: Path) -> None:
 
 
 def test_every_family_is_here_or_has_no_reader_there() -> None:
-    assert {family for family, _ in READERS} | {"flux", "sd35"} == set(PATHS)
+    assert {family for family, _ in READERS} | {"flux", "chroma", "sd35"} == set(PATHS)
 
 
 def test_the_last_layers_of_flux2_and_sd35_lie_as_in_the_original(tmp_path: Path) -> None:

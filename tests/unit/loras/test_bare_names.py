@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from tests.unit.loras.makers import PATHS
 from twinloop.errors import ModelFileError
+from twinloop.families import FAMILIES
 from twinloop.loras.adapter import Place, understood
 from twinloop.loras.components import DENOISER
 from twinloop.loras.family import family_of
@@ -47,6 +49,20 @@ def test_bare_layers_are_the_denoisers(start: str, ends: tuple[str, str], tmp_pa
     found = understood(file).layers
     assert found[Place(DENOISER, QUERY)].alpha == 1.0
     assert found[Place(DENOISER, "transformer_blocks.0.attn.to_k")].alpha == 4.0
+
+
+@pytest.mark.parametrize("start", ["", "base_model.model."])
+def test_all_layers_of_krea_2_may_be_bare(start: str, tmp_path: Path) -> None:
+    """Under the makers' names, as ai-toolkit and diffusers' reader have them, and under diffusers'."""
+    layers = {
+        ours: theirs
+        for theirs, (ours,) in FAMILIES["krea2"].lora_names.groups([path for path, _, _ in PATHS["krea2"]]).items()
+    }
+    for name, of in (("theirs", layers.values()), ("ours", layers)):
+        path = tmp_path / f"{name}.safetensors"
+        save_file({k: v for one in of for k, v in pair(start + one.removeprefix("diffusion_model.")).items()}, path)
+        found = understood(read_lora(path))
+        assert found.family == "krea2" and {place.path for place in found.layers} == layers.keys()
 
 
 def test_pefts_own_configuration_lies_beside_the_file(tmp_path: Path) -> None:

@@ -51,6 +51,29 @@ QWEN: Names = {
 }
 
 
+KREA2: Names = {
+    **{
+        f"{theirs}_0_attn_{their_layer}": (W, W, (f"{ours}.0.attn.{layer}",))
+        for theirs, ours in (
+            ("blocks", "transformer_blocks"),
+            ("txtfusion_layerwise_blocks", "text_fusion.layerwise_blocks"),
+            ("txtfusion_refiner_blocks", "text_fusion.refiner_blocks"),
+        )
+        for their_layer, layer in (
+            ("wq", "to_q"), ("wk", "to_k"), ("wv", "to_v"), ("wo", "to_out.0"), ("gate", "to_gate"),
+        )
+    },
+    **{
+        f"blocks_27_mlp_{name}": (out, into, (f"transformer_blocks.27.ff.{name}",))
+        for name, out, into in (("gate", 64, W), ("up", 64, W), ("down", W, 64))
+    },
+    "first": (W, 8, ("img_in",)), "last_linear": (8, W, ("final_layer.linear",)),
+    "tmlp_0": (W, 8, ("time_embed.linear_1",)), "tmlp_2": (W, W, ("time_embed.linear_2",)),
+    "tproj_1": (6 * W, W, ("time_mod_proj",)),
+    "txtmlp_1": (W, W, ("txt_in.linear_1",)), "txtmlp_3": (W, W, ("txt_in.linear_2",)),
+}  # fmt: skip
+
+
 def _flux(block: int, single: int, gated: int, mlps: tuple[str, str], singles: Names, width: int = W) -> Names:
     """Double and single blocks of the original code; ``gated``: how many halves the first layer of an MLP has."""
     first, second = mlps
@@ -105,13 +128,14 @@ WRITTEN = [
     pytest.param("zimage", Z_IMAGE, "networks.lora_zimage", "z_image", id="zimage"),
     pytest.param("qwen-image", QWEN, "networks.lora_qwen_image", "qwen_image", id="qwen-image"),
     pytest.param("qwen-image", QWEN, "networks.lora_qwen_image", "qwen_image_edit", id="qwen-image-edit"),
+    pytest.param("krea2", KREA2, "networks.lora_krea2", "krea2", id="krea2"),
     pytest.param("flux2", FLUX2, "networks.lora_flux_2", "flux_2_dev", id="flux2"),
     pytest.param("flux", KONTEXT, "networks.lora_flux", "flux_kontext", id="flux-kontext"),
 ]
 """The family that is told, the names, its module, and what it calls the family."""
 ARCHITECTURES = {
     "z_image": "Z-Image", "qwen_image": "Qwen-Image", "qwen_image_edit": "Qwen-Image-Edit", "flux_2_dev": "Flux.2-dev",
-    "flux_2_klein_4b": "Flux.2-klein-4b", "flux_kontext": "Flux.1-dev",
+    "krea2": "Krea-2", "flux_2_klein_4b": "Flux.2-klein-4b", "flux_kontext": "Flux.1-dev",
 }  # fmt: skip
 """What it calls a family -> its ``modelspec.architecture``."""
 RANK, ALPHA = 2, 1.0

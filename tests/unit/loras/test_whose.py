@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tests.unit.loras.makers import adapter, saved
+from tests.unit.loras.makers import adapter, layer, saved
 from twinloop.families import FAMILIES
-from twinloop.loras.lora import Dialect
+from twinloop.loras.adapter import Adapter, Place, families_name
+from twinloop.loras.components import DENOISER
+from twinloop.loras.lora import Dialect, read_lora
 from twinloop.loras.whose import base_needed, given_as_base, of_another_family
 
 HEADER = {"modelspec.architecture": "stable-diffusion-xl-v1-base/lora"}
@@ -51,3 +54,42 @@ def test_layers_tell_the_family_where_the_header_is_silent(tmp_path: Path) -> No
 
 def test_siblings_of_one_architecture_share_their_loras(tmp_path: Path) -> None:
     assert of_another_family(lora(tmp_path, "flux"), FAMILIES["flux-kontext"]) == ""
+
+
+OF_BOTH: Mapping[str, tuple[int, int]] = {
+    **{f"transformer_blocks.0.attn.to_{name}": (24, 24) for name in "qkv"},
+    "single_transformer_blocks.12.proj_mlp": (96, 24),
+    "single_transformer_blocks.12.proj_out": (24, 120),
+}
+"""Layers that FLUX.1 and Chroma have, in the same sizes."""
+TIME_OF_FLUX, TIME_OF_CHROMA = "transformer_blocks.0.norm1.linear", "distilled_guidance_layer.out_proj"
+
+
+@pytest.mark.parametrize("dialect", [Dialect.DIFFUSERS, Dialect.KOHYA])
+@pytest.mark.parametrize(
+    ("more", "texts", "chroma", "flux"),
+    [
+        ((), {}, True, True),
+        ((TIME_OF_FLUX,), {}, False, True),
+        ((TIME_OF_CHROMA,), {}, True, False),
+        ((), {"modelspec.architecture": "chroma/lora"}, True, False),
+        ((), {"ss_base_model_version": "chroma"}, True, False),
+        ((), {"modelspec.architecture": "flux-1-dev/lora"}, False, True),
+        ((), {"ss_base_model_version": "flux1"}, False, True),
+    ],
+)
+def test_chromas_loras_are_told_from_fluxs_where_anything_tells(
+    dialect: Dialect, more: tuple[str, ...], texts: dict[str, str], chroma: bool, flux: bool, tmp_path: Path
+) -> None:
+    """Without a header and without what tells the time, a LoRA is FLUX.1's, which is seen more often; it may be worn on
+    both.
+    """
+    sizes = {**OF_BOTH, **dict.fromkeys(more, (24, 24))}
+    written = "chroma" if TIME_OF_CHROMA in more else "flux"
+    made = Adapter(written, {Place(DENOISER, path): layer(*size, 4, 4.0) for path, size in sizes.items()})
+    path = saved(tmp_path / "x.safetensors", made, dialect, texts).path
+    assert families_name(read_lora(path)) == ("flux" if flux else "chroma")
+    for name, fits in (("chroma", chroma), ("flux", flux)):
+        said = of_another_family(path, FAMILIES[name])
+        assert said == "" if fits else f"the base model is of '{name}'" in said
+    assert "made for the family 'flux'" in of_another_family(path, FAMILIES["flux2"]) or not flux

@@ -100,6 +100,19 @@ def test_it_fits_the_window_and_shows_every_picture(width: int, page: Path, tmp_
     assert pictures > 60
 
 
+def test_nothing_of_where_the_photos_lacked_is_out_of_sight_in_a_narrow_window(page: Path, tmp_path: Path) -> None:
+    script = (
+        "[innerWidth, document.querySelectorAll('.lacking td').length,"
+        " Math.ceil(Math.max(...[...document.querySelectorAll('.lacking td')].map(cell =>"
+        " cell.getBoundingClientRect().right)))]"
+    )
+    done = browse(measuring(page, script, tmp_path), tmp_path / "profile", "--dump-dom", "--window-size=500,900")
+    found = re.search(r"<title>\[(\d+),(\d+),(\d+)\]</title>", done.stdout)
+    assert found is not None
+    inner, cells, right = map(int, found.groups())
+    assert inner <= 640 and cells > 4 and right <= inner
+
+
 def test_light_and_dark_follow_the_system(page: Path, tmp_path: Path) -> None:
     brightness = {}
     for name, flags in {"light": (), "dark": (DARK,)}.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,23 @@ def test_the_page_holds_every_picture_with_its_figures(found: Comparison, tmp_pa
     assert "at strength <strong>0.6</strong>" in page and "no other strength was drawn" in page
     assert "32x64, 20 steps" in page, "rows differ, so each says how large it is"
     assert page == comparison.render(found, tmp_path, "grid.jpg")
+
+
+def test_figures_of_several_loras_stand_side_by_side_on_one_axis(found: Comparison, tmp_path: Path) -> None:
+    bare, first = found.columns
+    much = [0.75, 0.875]
+    likeness = {LIKENESS: bootstrap_mean(much)}
+    second = replace(first, column=Column("b_1", "b", Path("x/b.safetensors"), 1.0), metrics=likeness)
+    both = replace(
+        found, columns=(bare, replace(first, metrics={**first.metrics, "quality": bootstrap_mean(much)}), second)
+    )
+    page = comparison.render(both, tmp_path, "grid.jpg")
+    charts = re.findall(
+        r"<h3>(\w+)</h3><span class=\"quiet\">(\w+), by strength</span></figcaption>\s*(<svg.*?</svg>)", page, re.DOTALL
+    )
+    assert [chart[:2] for chart in charts] == [("Likeness", "a"), ("Likeness", "b")]
+    ticks = [re.findall(r'text-anchor="end">([^<]+)<', chart[2]) for chart in charts]
+    assert ticks[0] == ticks[1] and float(ticks[0][-1]) >= 0.8, "though the first has nothing above 0.25"
 
 
 def test_without_figures_the_page_says_how_to_get_them(found: Comparison, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tests.unit.report.conftest import edit, working_in, workspace_in
 from twinloop.adapters.fakes import fake_pack
 from twinloop.errors import NothingToDo, StateError
 from twinloop.facets import BUILTIN
+from twinloop.report import reproduce
 from twinloop.report.page import write_report
 from twinloop.stages.observe import Observer
 from twinloop.stages.pick import pick
@@ -334,6 +335,14 @@ def test_the_page_names_the_lora_that_a_person_picked(home: Path) -> None:
     assert "lora.safetensors is a copy of v1" in text
     assert "v1, picked by a person: the one to use" in text and "the best measured version: the one" not in text
     assert "v1 picked" in text, "in the table of LoRAs"
+
+
+@pytest.mark.parametrize("at_once", [0, 1000])
+def test_many_made_images_are_folded_away(at_once: int, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reproduce, "AT_ONCE", at_once)
+    source = write_report(workspace_in(home)).read_text()
+    folded = re.search(r"Synthetic images in the final dataset</h3>\s*<details( open)?>\s*<summary>\d+ images<", source)
+    assert folded is not None and (folded[1] is None) == (at_once == 0)
 
 
 def test_a_rolled_back_round_is_marked_where_its_dataset_is_listed(home: Path) -> None:

@@ -239,3 +239,10 @@ def test_a_log_may_go_while_it_is_looked_at(opened: Opening, tmp_path: Path, mon
     seen = Path.exists
     monkeypatch.setattr(Path, "exists", lambda self: self.name.endswith("-shm") or seen(self))
     opened(path).close()
+
+
+def test_of_a_text_that_it_cannot_hold_nothing_is_found(made: Path) -> None:
+    with PrivateDb(made, WORDS, tables) as database:
+        assert database.run("SELECT text FROM word WHERE text = ?", ["\udcff"]) == []
+        with pytest.raises(UnicodeEncodeError):
+            database.run("INSERT INTO word VALUES (?)", ["\udcff"])

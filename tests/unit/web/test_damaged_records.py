@@ -23,7 +23,8 @@ RECORDS = (
     "panel_v1.json",
     "panel_v1/generation_metadata.json",
 )
-STRANGE: tuple[Any, ...] = (None, [], {}, 3, "x", [None], [3])
+STRANGE: tuple[Any, ...] = (None, [], {}, 3, "x", [None], [3], "\udcff", float("nan"))
+"""Among them a name of a file that is no valid text, as Python reads it, and a number that JSON does not have."""
 
 
 def changed(record: Any) -> Iterator[Any]:

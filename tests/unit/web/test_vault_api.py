@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.functional import vaults
+from tests.helpers.fake_photos import fake_photo
 from tests.unit.web.conftest import BASE, TOKEN
 from twinloop.errors import StateError
 from twinloop.store.lock import locked
@@ -127,3 +128,47 @@ def test_while_a_command_works_in_the_vault_changes_are_refused_in_plain_words(
         and "output folder" not in said
     )
     assert vault_client.post("/api/people/name", json={"person": "p001", "name": "bea"}).status_code == 200
+
+
+def test_what_no_command_has_followed_yet(vault_home: Path, vault_client: TestClient) -> None:
+    assert vault_client.get("/api/vault/behind").json() == {"new_faces": 0, "sets": []}
+    mine = vault_home / "my set"
+    vaults.command("prep", "ana", "--output", mine)
+    faces = vault_client.get("/api/people/person?person=p001").json()["faces"]
+    vault_client.post("/api/people/reject", json={"person": "p001", "faces": faces[:2]})
+    (vault_home / "new").mkdir()
+    fake_photo(vault_home / "new/a.png", seed=77, size=256, person=15)
+    vaults.command("scan", vault_home / "new", "--workers", 0)
+    found = vault_client.get("/api/vault/behind").json()
+    assert found["new_faces"] == 1
+    told = {"person": "p001", "changes": "2 pictures"}
+    assert found["sets"] == [
+        {"name": "ana", "output": "", "command": "twinloop vault prep p001", **told},
+        {
+            "name": str(mine),
+            "output": str(mine),
+            "command": f"twinloop vault prep p001 --output '{mine}'",
+            **told,
+        },
+    ]
+    assert vault_client.get("/api/vault/behind?person=ana").json() == found
+    assert vault_client.get("/api/vault/behind?person=p002").json() == {"new_faces": 1, "sets": []}
+    assert vault_client.get("/api/vault/behind?person=nobody").status_code == 400
+
+
+def test_a_set_outside_of_the_vault_is_prepared_only_where_one_is(
+    vault_home: Path, vault_client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+
+    def refuse(_: Jobs, key: str, argv: Sequence[str]) -> Job:
+        seen.append(list(argv))
+        raise StateError("enough seen")
+
+    mine = vault_home / "mine"
+    vaults.command("prep", "ana", "--output", mine)
+    monkeypatch.setattr(Jobs, "start", refuse)
+    for person, output, status in (("p001", mine, 409), ("p002", mine, 400), ("p001", vault_home / "photos", 400)):
+        answer = vault_client.post("/api/vault/prep", json={"person": person, "output": str(output)})
+        assert answer.status_code == status, answer.text
+    assert seen == [["vault", "prep", "p001", "--output", str(mine), "--vault", "outputs/facevault"]]

@@ -6,6 +6,7 @@ Weights as safetensors only.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,10 +84,12 @@ class SentenceCaptioner:
 
     @cached_property
     def fingerprint(self) -> str:
-        digest = hashlib.sha256(transformers.__version__.encode())
-        for path in sorted(self._folder.glob("*.safetensors")) + sorted(self._folder.glob("*.json")):
+        """Of the model's files, its tokenizer's among them, and of how it is asked."""
+        asked = json.dumps([transformers.__version__, dict(self._kind.prompt), self._kind.most_tokens])
+        digest = hashlib.sha256(asked.encode())
+        for path in sorted({path for pattern in PATTERNS for path in self._folder.glob(pattern)}):
             digest.update(f"{path.name} {path.stat().st_size} ".encode() + _ends(path))
-        return f"{self._kind.name}-1:{digest.hexdigest()[:12]}"
+        return f"{self._kind.name}-2:{digest.hexdigest()[:12]}"
 
     def caption(self, image: ImageArray) -> Description:
         """The model's sentence, special tokens left out."""

@@ -10,14 +10,14 @@ from pathlib import Path
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.file_sizes import check_configuration, check_kind, reference_of
 from twinloop.adapters.diffusion.hub_cache import hub_folder, in_cache, lacking_parts, reference_folder
-from twinloop.adapters.diffusion.hub_files import BORROWED, TEXTS
+from twinloop.adapters.diffusion.hub_files import BORROWED, CONDITIONER, TEXTS
 from twinloop.adapters.diffusion.model_folder import check_encoders, check_folder, check_tokenizers, without_weights
 from twinloop.adapters.diffusion.part_files import Parts, check_kinds, check_parts, whole_parts
 from twinloop.adapters.diffusion.weight_files import check_gguf, pickled, whole_header
 from twinloop.errors import InputError, MissingModel, ModelFileError
 from twinloop.families.base import Family
 from twinloop.families.gguf_files import SUFFIX
-from twinloop.families.recognise import INDEX, kind_of_folder
+from twinloop.families.recognise import index_of, kind_of_folder
 from twinloop.families.scaled_weights import is_scaled_file
 from twinloop.store.remembered_hash import remembered_sha256
 
@@ -83,7 +83,7 @@ class BaseFiles:
             wanted = (*TEXTS, "*.safetensors", f"*{SUFFIX}")
         else:
             yield self.path.name, self.path
-            wanted = (*TEXTS, *(BORROWED if self.borrows else ()))
+            wanted = (*TEXTS, *((*BORROWED, CONDITIONER) if self.borrows else ()))
         replaced = {name for name, _ in self.parts}
         for path in sorted({path for pattern in wanted for path in self.home.rglob(pattern) if path.is_file()}):
             name = path.relative_to(self.home)
@@ -142,14 +142,14 @@ def _configuration_here(choice: BaseChoice, family: Family) -> Path | None:
     folder: Path | None = path
     if path.is_file():
         folder = path.with_suffix("")
-        if not (folder / INDEX).is_file():
+        if not index_of(folder).is_file():
             try:
                 folder = in_cache(reference_of(path, whole_header(path), family))
             except (InputError, ModelFileError):  # of a format or size that only the other program knows
                 return None
     elif not path.is_dir():
         folder = in_cache(choice.base)
-    return folder if folder is not None and (folder / INDEX).is_file() else None
+    return folder if folder is not None and index_of(folder).is_file() else None
 
 
 def _single_file(path: Path, family: Family, choice: BaseChoice) -> BaseFiles:
@@ -165,18 +165,20 @@ def _single_file(path: Path, family: Family, choice: BaseChoice) -> BaseFiles:
     header = whole_header(path)
     check_kind(path, header, family)
     beside, borrows = path.with_suffix(""), not family.single_file.whole
-    if (beside / INDEX).is_file():
+    carried = family.single_file.carried(header.shapes)
+    lacking = lacking_parts(family, choice, carried)
+    if index_of(beside).is_file():
         if borrows:
             check_encoders(beside, str(beside), family, choice.part_names)
         check_configuration(path, header, family, beside)
-        _check_weights(path, beside, lacking_parts(family, choice))
+        _check_weights(path, beside, lacking)
         return BaseFiles(path, beside, borrows)
     reference = reference_of(path, header, family)
     try:
-        folder = reference_folder(family, reference, choice)
+        folder = reference_folder(family, reference, choice, carried)
     except MissingModel as error:
         raise type(error)(
-            f"base_model: {path.name} is a single file; {_rest(family, choice)} from {reference} or from a diffusers"
+            f"base_model: {path.name} is a single file; {_rest(choice, lacking)} from {reference} or from a diffusers"
             f" folder at {beside}. {error}"
         ) from error
     check_configuration(path, header, family, folder)
@@ -193,9 +195,8 @@ def _check_weights(path: Path, beside: Path, borrowed: tuple[str, ...]) -> None:
         )
 
 
-def _rest(family: Family, choice: BaseChoice) -> str:
+def _rest(choice: BaseChoice, lacking: tuple[str, ...]) -> str:
     """What comes from elsewhere, with its verb."""
-    lacking = lacking_parts(family, choice)
     if not lacking:
         return "its configuration and tokenizers come"
     weights = ", ".join(lacking) if choice.parts else "text encoders, autoencoder"

@@ -15,18 +15,18 @@ from torch import nn
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.base_files import find_base
-from twinloop.adapters.diffusion.block_swap import pin, place, staying, swappable, swapping
+from twinloop.adapters.diffusion.block_swap import pin, place, staying, swappable, swapping, unpin
 from twinloop.adapters.diffusion.compute import Compute, choose_compute
 from twinloop.adapters.diffusion.loading import image_pipeline, load_pipeline, set_prediction
 from twinloop.adapters.diffusion.loras.slot import LoraSlot
-from twinloop.adapters.diffusion.memory import memory_errors, release_memory
+from twinloop.adapters.diffusion.memory import memory_errors, release_memory, release_pinned_memory
 from twinloop.adapters.diffusion.offloading import check_offload
 from twinloop.adapters.diffusion.part_files import check_unchanged
 from twinloop.adapters.diffusion.preflight import DORA_LAYER_BY_LAYER, LOKR_LAYER_BY_LAYER, check_ends_in_noise
 from twinloop.adapters.diffusion.prompts import PromptEmbedder, encoders_of
 from twinloop.adapters.diffusion.regions import Regions
 from twinloop.errors import InputError
-from twinloop.families.base import Family
+from twinloop.families.base import Family, reads_prompts
 from twinloop.ports import nobody_listens
 
 SMALL_ADVICE = 'Close other programs, choose a smaller base_model, or set "device": "cpu".'
@@ -151,8 +151,11 @@ class BaseModel:
                 encoder.to("cpu")
             place(self.denoiser, self.compute.device, self._waiting)
             self.pipeline.vae.to(self.compute.device)
-        if how == "blocks":
+            release_pinned_memory()  # that of blocks which went to the device
+        elif how == "blocks":
             self._swap_blocks()
+        else:
+            unpin(swappable(self.denoiser))
         for pipeline in self._pipelines() if how != "none" else ():
             (pipeline.enable_sequential_cpu_offload if how == "sequential" else pipeline.enable_model_cpu_offload)()
         self._offload, self.prompts.hooked = how, how != "none"
@@ -210,7 +213,7 @@ class BaseModel:
         if self.prompts.hooked:
             yield
             return
-        kept = {name: part for name, part in self.pipeline.components.items() if name.startswith("text_encoder")}
+        kept = {name: part for name, part in self.pipeline.components.items() if reads_prompts(name)}
         for pipeline in self._pipelines():
             pipeline.register_modules(**dict.fromkeys(kept))
         try:

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from twinloop.adapters.diffusion.memory import main_memory_left
+from twinloop.adapters.diffusion.memory import main_memory_left, release_pinned_memory
 from twinloop.adapters.diffusion.quantised.sizes import bytes_if, real_bytes
 from twinloop.adapters.diffusion.regions import blocks_of
 from twinloop.domain.quantised import Quantization
@@ -146,19 +146,34 @@ def pin(blocks: Sequence[nn.Module]) -> None:
         for parameter in block.parameters():
             if parameter.device.type == "cpu" and getattr(parameter, "quant_state", None) is None:
                 try:
-                    _pin(parameter)
+                    _lay(parameter, _pinned)
                 except RuntimeError:
                     return
 
 
-def _pin(weight: Any) -> None:
-    """Fix a weight where it lies; torchao's consists of several tensors."""
+def unpin(blocks: Sequence[nn.Module]) -> None:
+    """Let the system have the blocks' main memory where it likes again, as before `pin`: pinned memory that a weight
+    leaves for a GPU stays with PyTorch, and coming back it takes other memory.
+    """
+    for block in blocks:
+        for parameter in block.parameters():
+            if parameter.device.type == "cpu" and getattr(parameter, "quant_state", None) is None:
+                _lay(parameter, _unpinned)
+        release_pinned_memory()  # so that no more than one block is there twice
+
+
+def _lay(weight: Any, lay: Callable[[Tensor], Tensor]) -> None:
+    """Have a weight lie elsewhere in main memory; torchao's consists of several tensors."""
     if not hasattr(weight, "__tensor_flatten__"):
-        weight.data = _pinned(weight.data)
+        weight.data = lay(weight.data)
         return
     for name in weight.__tensor_flatten__()[0]:
-        setattr(weight, name, _pinned(getattr(weight, name)))
+        setattr(weight, name, lay(getattr(weight, name)))
 
 
 def _pinned(tensor: Tensor) -> Tensor:
     return tensor if tensor.is_pinned() else tensor.pin_memory()
+
+
+def _unpinned(tensor: Tensor) -> Tensor:
+    return tensor.clone() if tensor.is_pinned() else tensor

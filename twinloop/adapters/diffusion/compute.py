@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import importlib.util
 import os
+import re
 import shutil
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ def choose_compute(
 
     On a CPU "auto" keeps float32 weights, and matrix products are bfloat16 where the processor has instructions for it
     (twice as fast on Zen 4 and Sapphire Rapids); "bfloat16" keeps the weights in bfloat16 too, half the memory. On a
-    GPU weights are bfloat16, or float16 where the card cannot do that, or float32 for a model that overflows there.
+    GPU weights are bfloat16, or float16 where the card only emulates that, or float32 for a model that overflows there.
 
     Args:
         overflows_in_float16: as in `Family`.
@@ -136,7 +137,7 @@ def _usual(device: str) -> Compute:
         # what `repeatable` needs; read at the first product
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         _check_kernels()
-        if torch.cuda.is_bf16_supported(including_emulation=False):
+        if _gpu_computes_bfloat16():
             return Compute(torch.device("cuda"), torch.bfloat16, torch.bfloat16)
         return Compute(torch.device("cuda"), torch.float16, torch.float16, HALF_LOSS_SCALE)
     if wanted == "mps":
@@ -146,6 +147,21 @@ def _usual(device: str) -> Compute:
             )
         return Compute(torch.device("mps"), torch.float16, torch.float16, HALF_LOSS_SCALE)
     return Compute(torch.device("cpu"), torch.float32, torch.bfloat16 if _cpu_has_bfloat16() else None)
+
+
+_AMD_WITHOUT_BFLOAT16 = re.compile(r"gfx([78]|90[0-79c]|10)")
+"""Names of AMD's architectures whose matrix products in bfloat16 are emulated, at about the speed of float32: those up
+to Vega (gfx90a and gfx908, the MI200 and MI100, are not of them), and RDNA 1 and 2, the RX 5000 and 6000 series."""
+
+
+def _gpu_computes_bfloat16() -> bool:
+    """Whether products in bfloat16 are native to the GPU: on NVIDIA's from the RTX 30 series and the A100 on. PyTorch
+    says so of all of AMD's.
+    """
+    if not torch.cuda.is_bf16_supported(including_emulation=False):
+        return False
+    architecture = str(getattr(torch.cuda.get_device_properties(0), "gcnArchName", "")) if torch.version.hip else ""
+    return _AMD_WITHOUT_BFLOAT16.search(architecture) is None
 
 
 def _best_device() -> str:
@@ -167,17 +183,26 @@ def _check_kernels() -> None:
     """Whether this PyTorch can compute on the card that it sees, by one tiny product; asked once per process.
 
     Raises:
-        InputError: the card is older than all that PyTorch was built for.
+        InputError: the card is older than all that PyTorch was built for, or newer.
     """
     try:
         (torch.ones(1, device="cuda") * 2).cpu()
     except RuntimeError as error:  # anything else, memory for example, is told by who needs it
         if any(sign in str(error) for sign in _NO_KERNEL):
-            card, other = torch.cuda.get_device_name(0), f", or install a build for older cards: {_other_build('12.6')}"
+            age, cuda = ("newer", "13.0") if _is_newer_than_build() else ("older", "12.6")
+            card, other = torch.cuda.get_device_name(0), f", or install a build for {age} cards: {_other_build(cuda)}"
             raise InputError(
-                f"The GPU ({card}) is {'not one that' if torch.version.hip else 'older than'} this PyTorch"
+                f"The GPU ({card}) is {'not one that' if torch.version.hip else f'{age} than'} this PyTorch"
                 f' ({torch.__version__}) supports. Set "device": "cpu"{"" if torch.version.hip else other}'
             ) from error
+
+
+def _is_newer_than_build() -> bool:
+    """Whether the NVIDIA card's generation came after all that this PyTorch was built for, as the RTX 50 series did
+    after its builds for CUDA 12.6.
+    """
+    built = [int(found[1]) for name in torch.cuda.get_arch_list() if (found := re.match(r"sm_(\d+)\d", name))]
+    return torch.version.hip is None and torch.cuda.get_device_capability()[0] > max(built, default=99)
 
 
 def _other_build(cuda: str) -> str:

@@ -19,7 +19,7 @@ from twinloop.adapters.diffusion.model_folder import holds_large_weights, withou
 from twinloop.errors import MissingModel, NotFetched
 from twinloop.families.base import Family
 from twinloop.families.gguf_files import SUFFIX
-from twinloop.families.recognise import INDEX
+from twinloop.families.recognise import INDEX, INDEX_OF_BLOCKS, index_of
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _FILES = (".safetensors", SUFFIX, ".ckpt", ".pt", ".pth", ".bin")
@@ -50,17 +50,20 @@ def hub_folder(choice: BaseChoice, family: Family) -> Path:
     return found
 
 
-def reference_folder(family: Family, reference: str, choice: BaseChoice) -> Path:
-    """What a single file lacks, as a folder of the hub's cache. ``reference``: hub id of a model like it.
+def reference_folder(family: Family, reference: str, choice: BaseChoice, carried: tuple[str, ...] = ()) -> Path:
+    """What a single file lacks, as a folder of the hub's cache.
+
+    Args:
+        reference: hub id of a model like it. carried: parts that the file holds beside the denoiser.
 
     Raises:
         MissingModel: as `hub_folder`.
     """
-    files = rest_of_single_file(family, reference, choice.part_names)
+    files = rest_of_single_file(family, reference, (*choice.part_names, *carried))
     if choice.allow_download:
         return _downloaded(files.name, lambda: _fetch_some(files))
-    found, borrowed = _folder_in_cache(files.name), lacking_parts(family, choice)
-    if found is None or not (found / INDEX).is_file() or _lacks(found, family, choice):
+    found, borrowed = _folder_in_cache(files.name), lacking_parts(family, choice, carried)
+    if found is None or not index_of(found).is_file() or _lacks(found, family, choice, borrowed):
         all_but = (
             f"its {' and '.join(borrowed)}, configuration and tokenizers" if choice.parts else "all but its denoiser"
         )
@@ -68,16 +71,18 @@ def reference_folder(family: Family, reference: str, choice: BaseChoice) -> Path
     return found
 
 
-def _lacks(folder: Path, family: Family, choice: BaseChoice) -> bool:
+def _lacks(folder: Path, family: Family, choice: BaseChoice, borrowed: tuple[str, ...]) -> bool:
     """Whether a folder is without something that a single file needs beside its configuration."""
-    weights = without_weights(folder, lacking_parts(family, choice))
+    weights = without_weights(folder, borrowed)
     return bool(weights or without_tokenizers(folder, family, choice.part_names))
 
 
-def lacking_parts(family: Family, choice: BaseChoice) -> tuple[str, ...]:
-    """The parts that a single file of the family lacks and no other file gives."""
+def lacking_parts(family: Family, choice: BaseChoice, carried: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The parts that a single file of the family lacks and no other file gives. ``carried``: as in
+    `reference_folder`.
+    """
     borrowed = () if family.single_file.whole else (*family.encoders, "vae")
-    return tuple(name for name in borrowed if name not in choice.part_names)
+    return tuple(name for name in borrowed if name not in (*choice.part_names, *carried))
 
 
 def _fetch_some(files: HubFiles) -> str:
@@ -94,12 +99,14 @@ def _fetch(choice: BaseChoice, family: Family) -> Path:
     """
     from diffusers import DiffusionPipeline
 
+    from twinloop.adapters.diffusion.pipelines import is_of_blocks
+
     name, given = choice.base, choice.part_names
     if choice.half and family.half_copies and not _has_large_weights(name, family):
         found = Path(_fetch_some(half_copies(name, given)))
         if not without_weights(found, [part for part in family.weights if part not in given]):
             return found
-    if given:
+    if given or is_of_blocks(family.pipeline):
         return Path(_fetch_some(whole_model(name, family, given, half=False)))
     return Path(DiffusionPipeline.download(name, use_safetensors=True))
 
@@ -150,6 +157,6 @@ def _folder_in_cache(name: str) -> Path | None:
 
     try:
         # asked for the whole of it, the library takes a model for missing of which only the needed files were fetched
-        return Path(snapshot_download(name, local_files_only=True, allow_patterns=[INDEX]))
+        return Path(snapshot_download(name, local_files_only=True, allow_patterns=[INDEX, INDEX_OF_BLOCKS]))
     except (LocalEntryNotFoundError, OSError):
         return None

@@ -6,7 +6,7 @@ seven.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from twinloop.families.base import Family
@@ -18,6 +18,8 @@ TOKENIZERS = "tokenizer*/*"
 """Some hold files with other ends, templates of chats for example."""
 BORROWED = ("text_encoder/*.safetensors", "text_encoder_?/*.safetensors", "vae/*.safetensors")
 """What a denoiser alone lacks."""
+CONDITIONER = "text_conditioner/*.safetensors"
+"""What stands between text encoder and denoiser in some models; single files may hold it."""
 HALF_WEIGHTS = "*/*.fp16.safetensors"
 HALF = (*TEXTS, HALF_WEIGHTS)
 """A whole model whose weights are all there in half precision."""
@@ -51,7 +53,7 @@ def whole_model(name: str, family: Family, given: Collection[str], *, half: bool
     if twice and half:
         return half_copies(name, given)
     copies = (HALF_WEIGHTS,) if twice else ()
-    return HubFiles(name, WHOLE, (*family.not_needed, *copies, *_weights(given)))
+    return HubFiles(name, (*WHOLE, *_tokenizers(family)), (*family.not_needed, *copies, *_weights(given)))
 
 
 def half_copies(name: str, given: Collection[str]) -> HubFiles:
@@ -60,13 +62,22 @@ def half_copies(name: str, given: Collection[str]) -> HubFiles:
 
 
 def rest_of_single_file(family: Family, reference: str, given: Collection[str]) -> HubFiles:
-    """What a single file of the family lacks, of a model like it, but the weights of parts that are given."""
+    """What a single file of the family lacks, of a model like it, but the weights of parts that are given or that the
+    file holds.
+    """
     if family.single_file.whole:
         return HubFiles(reference, TEXTS)
-    return HubFiles(reference, (*TEXTS, TOKENIZERS, *BORROWED), (*family.not_needed, *_weights(given)))
+    rest = (name for name in family.single_file.carries if name not in given)
+    wanted = (*TEXTS, TOKENIZERS, *_tokenizers(family), *BORROWED, *_weights(rest))
+    replaced = (name for name in given if name not in family.single_file.carries)
+    return HubFiles(reference, wanted, (*family.not_needed, *_weights(replaced)))
 
 
-def _weights(parts: Collection[str]) -> tuple[str, ...]:
+def _tokenizers(family: Family) -> tuple[str, ...]:
+    return tuple(f"{name}/*" for name in family.tokenizers)
+
+
+def _weights(parts: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"{name}/*.safetensors" for name in parts)
 
 

@@ -17,11 +17,13 @@ from diffusers.models.attention_processor import AttnProcessor
 from transformers import dynamic_module_utils
 
 from twinloop.adapters.diffusion.base_files import BaseFiles
+from twinloop.adapters.diffusion.carried_parts import taken_apart
 from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.messages import first_line
 from twinloop.adapters.diffusion.mixed_precision import compute_mixed
 from twinloop.adapters.diffusion.model_folder import absent, variant_of
 from twinloop.adapters.diffusion.part_loading import load_parts
+from twinloop.adapters.diffusion.pipelines import pipeline_class
 from twinloop.adapters.diffusion.prompts import encoders_of
 from twinloop.adapters.diffusion.quantised.model import large_parts, quantise, take_over
 from twinloop.adapters.diffusion.repeatability import thread_count
@@ -74,7 +76,7 @@ def image_pipeline(pipeline: Any, family: Family, files: BaseFiles) -> Any | Non
     name = family.from_photo(files.kind)
     if not name:
         return None
-    kind = getattr(diffusers, name)
+    kind = pipeline_class(name)
     known = inspect.signature(kind.__init__).parameters
     options = {
         name: value for name, value in pipeline.config.items() if name in known and name not in pipeline.components
@@ -106,6 +108,8 @@ def _hush() -> None:
     warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
     # several LoRAs at once, as asked
     warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")
+    # diffusers' own Chroma uses it
+    warnings.filterwarnings("ignore", message="`FluxPosEmbed` is deprecated")
     # to merge with; LoRAs stay apart here
     warnings.filterwarnings("ignore", message="TorchaoLoraLinear was instantiated without")
 
@@ -129,14 +133,16 @@ def _options(kind: Any) -> dict[str, Any]:
 def _left_out(kind: Any, folder: Path) -> dict[str, None]:
     """Text encoders that this folder does without, as T5 in many copies of SD 3.5: a pipeline has to be told so.
 
-    Those that a family cannot do without were asked for when the folder was found.
+    Those that a family cannot do without were asked for when the folder was found. What has a default is no part but an
+    option, such as the layers of a text encoder that are read.
     """
-    parts = inspect.signature(kind.__init__).parameters
+    known = inspect.signature(kind.__init__).parameters.values()
+    parts = [one.name for one in known if one.default is one.empty]
     return dict.fromkeys(absent(folder, [name for name in parts if name.startswith(("text_encoder", "tokenizer"))]))
 
 
 def _from_folder(files: BaseFiles, family: Family, compute: Compute, parts: Mapping[str, Any]) -> Any:
-    kind = getattr(diffusers, family.pipeline)
+    kind = pipeline_class(family.pipeline)
     variant = variant_of(files.path, family.denoiser, half=compute.dtype != torch.float32)
     try:
         return kind.from_pretrained(
@@ -155,7 +161,7 @@ def _from_folder(files: BaseFiles, family: Family, compute: Compute, parts: Mapp
 
 
 def _from_file(files: BaseFiles, family: Family, compute: Compute, parts: Mapping[str, Any]) -> Any:
-    kind = getattr(diffusers, family.pipeline)
+    kind = pipeline_class(family.pipeline)
     common = {"dtype": compute.dtype, "local_files_only": True}
     try:
         if family.single_file.whole:
@@ -165,10 +171,15 @@ def _from_file(files: BaseFiles, family: Family, compute: Compute, parts: Mappin
             return _with_prediction(pipeline, files)
         model = getattr(diffusers, family.single_file.model)
         packed = {"quantization_config": GGUFQuantizationConfig(compute_dtype=compute.dtype)} if files.is_gguf else {}
-        weights = unscaled(files.path, compute.dtype) if files.is_scaled else str(files.path)
+        weights: Any = unscaled(files.path, compute.dtype) if files.is_scaled else str(files.path)
+        if family.single_file.carries:
+            whole = weights if files.is_scaled else files.path
+            weights, carried = taken_apart(whole, family.single_file, files.home, compute.dtype)
+            parts = {**carried, **parts}
         denoiser = model.from_single_file(
             weights, config=str(files.config), subfolder=family.denoiser, **common, **packed
         )
+        _keep_exact(denoiser)
         if files.is_gguf:
             take_over(denoiser)
         return kind.from_pretrained(
@@ -184,6 +195,16 @@ def _from_file(files: BaseFiles, family: Family, compute: Compute, parts: Mappin
             f"base_model: {files.path} cannot be loaded as a {family.pipeline}: {first_line(error)}. Take another file,"
             " or a diffusers folder."
         ) from error
+
+
+def _keep_exact(model: Any) -> None:
+    """Have those layers in float32 that the model's class wants so, whatever the rest is; diffusers minds that of
+    folders, but not of single files in bfloat16.
+    """
+    wanted = set(getattr(model, "_keep_in_fp32_modules", None) or ())
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and not wanted.isdisjoint(name.split(".")):
+            parameter.data = parameter.data.float()
 
 
 def _with_prediction(pipeline: Any, files: BaseFiles) -> Any:

@@ -99,8 +99,17 @@ def main_memory_left() -> int | None:
 
 
 def release_memory() -> None:
-    """Give back what a GPU's allocator holds and nothing uses."""
+    """Give back what a GPU's allocator holds and nothing uses, of the GPU's memory and of pinned main memory."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+        release_pinned_memory()
     elif torch.backends.mps.is_available():
         torch.mps.empty_cache()
+
+
+def release_pinned_memory() -> None:
+    """Give back the main memory that was fixed for a GPU and that nothing uses any more; PyTorch would keep it."""
+    # the public name is younger than the oldest PyTorch that is supported
+    release = getattr(torch.accelerator, "empty_host_cache", None) or getattr(torch._C, "_host_emptyCache", None)
+    if release is not None and torch.accelerator.is_available():
+        release()

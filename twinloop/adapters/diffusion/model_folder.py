@@ -11,7 +11,7 @@ from twinloop.adapters.diffusion.hub_files import whole_model
 from twinloop.adapters.diffusion.weight_files import whole_header
 from twinloop.errors import InputError, MissingModel, ModelFileError
 from twinloop.families.base import Family
-from twinloop.families.recognise import INDEX
+from twinloop.families.recognise import INDEX, index_of
 
 
 def check_folder(path: Path, base: str, family: Family, given: Collection[str], *, half: bool) -> None:
@@ -77,7 +77,7 @@ def check_encoders(path: Path, base: str, family: Family, given: Collection[str]
         raise ModelFileError(
             f"base_model: {base} comes without {' and '.join(missing)}, and models of the family '{family.name}' read"
             f" no prompt without {'it' if len(missing) == 1 else 'them'}. Put the folder{'s' * (len(missing) > 1)} back"
-            f" as in {family.reference}, with the entry in {INDEX}, or give another base model."
+            f" as in {family.reference}, with the entry in {index_of(path).name}, or give another base model."
         )
 
 
@@ -92,12 +92,12 @@ def check_tokenizers(path: Path, base: str, family: Family, given: Collection[st
         raise ModelFileError(
             f"base_model: {what} comes without {' and '.join(missing)}, and its text encoders read no prompt without"
             f" {'it' if len(missing) == 1 else 'them'}. Put the folder{'s' * (len(missing) > 1)} there as in"
-            f" {family.reference}, with the entry in {INDEX}, or give another base model."
+            f" {family.reference}, with the entry in {index_of(path).name}, or give another base model."
         )
 
 
 def without_tokenizers(path: Path, family: Family, given: Collection[str]) -> list[str]:
-    """The tokenizers that a folder lacks, of the text encoders that it has or is given.
+    """The tokenizers that a folder lacks: the family's own, and those of the text encoders that it has or is given.
 
     Raises:
         ModelFileError: no diffusers folder.
@@ -105,7 +105,8 @@ def without_tokenizers(path: Path, family: Family, given: Collection[str]) -> li
     named = {*given, *_index(path, str(path))}
     others = {name for name in named if name.startswith("text_encoder")} - set(family.encoders)
     used = (*family.encoders, *sorted(others - set(absent(path, others))))
-    wanted = [name.replace("text_encoder", "tokenizer") for name in used if name.startswith("text_encoder")]
+    of_encoders = [name.replace("text_encoder", "tokenizer") for name in used if name.startswith("text_encoder")]
+    wanted = [*of_encoders, *family.tokenizers]
     lacking = absent(path, wanted)
     return [name for name in wanted if name in lacking or not any((path / name).iterdir())]
 
@@ -121,13 +122,13 @@ def absent(path: Path, components: Iterable[str], base: str = "") -> list[str]:
 
 
 def _index(path: Path, base: str) -> dict[str, Any]:
-    """What ``model_index.json`` holds.
+    """What its index holds.
 
     Raises:
         ModelFileError: it is missing or damaged.
     """
     try:
-        found: dict[str, Any] = json.loads((path / INDEX).read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(index_of(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelFileError(
             f"base_model: {base} has no {INDEX}, so it is not a diffusers model. Give the folder that holds that file,"
@@ -135,7 +136,7 @@ def _index(path: Path, base: str) -> dict[str, Any]:
         ) from None
     except (ValueError, RecursionError) as error:
         raise ModelFileError(
-            f"base_model: {path / INDEX} is not valid JSON ({error}). Fetch the model again."
+            f"base_model: {index_of(path)} is not valid JSON ({error}). Fetch the model again."
         ) from error
     return found
 

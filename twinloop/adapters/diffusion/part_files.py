@@ -17,13 +17,14 @@ from twinloop.families.base import Family
 from twinloop.families.gguf_files import SUFFIX
 from twinloop.families.part_files import (
     QWEN_3,
+    SEEING,
     PartKind,
     kind_of_part,
     name_of_configuration,
     sees_pictures,
     wrong_sizes,
 )
-from twinloop.families.recognise import INDEX, family_of_tensors
+from twinloop.families.recognise import family_of_tensors, index_of
 from twinloop.families.scaled_weights import can_be_unscaled, is_scaled
 from twinloop.families.single_files import Header
 from twinloop.families.sizes import PREFIX, in_words
@@ -140,7 +141,7 @@ def _check_part(name: str, path: Path, folder: Path, family: Family) -> None:
     configuration = part_configuration(name, folder)
     if configuration is None and (folder / name / "config.json").is_file() and absent(folder, [name]):
         raise ModelFileError(
-            f"{field}: the base model does without {name}, because its entry in {folder / INDEX} is missing or null."
+            f"{field}: the base model does without {name}, because its entry in {index_of(folder)} is missing or null."
             f" Leave the field out, or write the entry as {family.reference} has it."
         )
     if configuration is None:
@@ -154,10 +155,12 @@ def _check_part(name: str, path: Path, folder: Path, family: Family) -> None:
             f"{field}: {path} is {kind.name}, and the {name} of the base model ({folder}) is of the kind {wanted}."
             f" {_fits(kind, shapes, folder)}"
         )
-    if kind is QWEN_3 and sees_pictures(shapes):
+    if kind is QWEN_3 and sees_pictures(shapes) != (wanted in SEEING):
+        does, does_not = "sees pictures (Qwen3-VL)", "sees none"
+        given, asked = (does, does_not) if sees_pictures(shapes) else (does_not, does)
         raise InputError(
-            f"{field}: {path} is a language model that sees pictures (Qwen3-VL), and the {name} of the base model"
-            f" ({folder}) is of the kind {wanted}, which sees none: they are of two models. Give another file."
+            f"{field}: {path} is a language model that {given}, and the {name} of the base model ({folder}) is of the"
+            f" kind {wanted}, which {asked}: they are of two models. Give another file."
         )
     if wrong := wrong_sizes(kind, shapes, configuration):
         ours, theirs = ({setting: pair[place] for setting, pair in wrong.items()} for place in (0, 1))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from twinloop.adapters.diffusion.base_model import BaseModel, is_tiny_vae
+from twinloop.adapters.diffusion.tensor_float32 import without_tensor_float32
 from twinloop.domain.faces import ImageArray
 from twinloop.errors import InputError
 
@@ -130,13 +131,13 @@ def encode(base: BaseModel, image: ImageArray, *, tiled: bool = False) -> Tensor
 
 @contextmanager
 def _in_full_precision(vae: Any) -> Iterator[None]:
-    """A model in float32; afterwards its weights have the type and the values that they had."""
+    """A model in float32, and computed so; afterwards its weights have the type and the values that they had."""
     before = dtype_of(vae)
-    if before == torch.float32:
-        yield
-        return
-    vae.to(torch.float32)
+    if before != torch.float32:
+        vae.to(torch.float32)
     try:
-        yield
+        with without_tensor_float32():
+            yield
     finally:
-        vae.to(before)
+        if before != torch.float32:
+            vae.to(before)

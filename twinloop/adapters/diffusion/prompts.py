@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from twinloop.families import clip
-from twinloop.families.base import Family
+from twinloop.families.base import Family, reads_prompts
 from twinloop.families.clip import Text
 
 KEPT = 512
@@ -188,14 +188,12 @@ def _size(known: Embedding) -> int:
 
 
 def encoders_of(pipeline: Any) -> list[Any]:
-    """The text encoders of a pipeline."""
+    """The text encoders of a pipeline, and what else reads prompts."""
     return list(_encoders(pipeline).values())
 
 
 def _encoders(pipeline: Any) -> dict[str, Any]:
-    return {
-        name: part for name, part in pipeline.components.items() if name.startswith("text_encoder") and part is not None
-    }
+    return {name: part for name, part in pipeline.components.items() if reads_prompts(name) and part is not None}
 
 
 def _chunks_read(pipeline: Any, family: Family) -> int:
@@ -219,8 +217,13 @@ def alike(texts: Sequence[Embedding], how: str) -> list[Embedding]:
     """
     if how != "repeat" or not texts:
         return list(texts)
-    lengths = [next(part.shape[1] for part in text.values() if part.ndim == WORDS_NDIM) for text in texts]
+    lengths = [words_in(text) for text in texts]
     return [said_again(text, math.lcm(*lengths) // length) for text, length in zip(texts, lengths, strict=True)]
+
+
+def words_in(text: Embedding) -> int:
+    """How many words a text has for the denoiser."""
+    return next(part.shape[1] for part in text.values() if part.ndim == WORDS_NDIM)
 
 
 def said_again(text: Embedding, times: int) -> Embedding:
@@ -239,7 +242,7 @@ def join(texts: Sequence[Embedding], how: str) -> Joined:
         if how == "list":
             joined[name] = [row[0] for row in rows]
         else:
-            joined[name] = torch.cat(_filled(rows) if how == "pad" else rows)
+            joined[name] = torch.cat(_filled(rows) if how in ("pad", "apart") else rows)
     return joined
 
 

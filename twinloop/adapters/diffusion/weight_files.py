@@ -34,14 +34,20 @@ def whole_header(path: Path, field: str = "base_model") -> Header:
 
 
 def check_gguf(path: Path, family: Family) -> None:
-    """Raises InputError for a family whose files are whole checkpoints, MissingExtra without the library that reads
-    them.
+    """Raises InputError for a family whose files are whole checkpoints or hold more than a denoiser, MissingExtra
+    without the library that reads them.
     """
     if family.single_file.whole:
         raise InputError(
             f"base_model: {path}: a {SUFFIX} file holds a denoiser alone, and the family '{family.name}' is read as a"
             " whole checkpoint. Take its .safetensors file or a diffusers folder, and set quantization for smaller"
             " weights."
+        )
+    if carried := family.single_file.carries:
+        raise InputError(
+            f"base_model: {path}: files of the family '{family.name}' hold {' and '.join(carried)} beside the denoiser,"
+            f" and are not read as {SUFFIX}. Take the .safetensors file or a diffusers folder, and set quantization for"
+            " smaller weights."
         )
     if importlib.util.find_spec("gguf") is None:
         raise MissingExtra(f"base_model: {path}", "quant", "no module 'gguf'")

@@ -27,7 +27,7 @@ from twinloop.adapters.diffusion.preflight import (
     check_size,
     no_photos,
 )
-from twinloop.adapters.diffusion.prompts import Shown, alike, join, placed
+from twinloop.adapters.diffusion.prompts import Embedding, Joined, Shown, alike, join, placed, words_in
 from twinloop.adapters.diffusion.regions import GENERATED, REGIONAL, pays
 from twinloop.adapters.diffusion.sampler_steps import check_steps
 from twinloop.adapters.diffusion.source_photos import shown_photos, start_photo
@@ -173,16 +173,25 @@ class DiffusersGenerator:
         return [read_weights(text) for text in texts] if self._family.clip_alone else list[Text](texts)
 
     def _of_one_length(self, shots: Sequence[Shot], settings: GenerationSettings) -> list[list[Shot]]:
-        """The shots in groups whose words are equally long where none is said over again for another's sake.
+        """The shots in groups whose words are equally long where none is said over again for another's sake, or where
+        the family's pipelines would look at what fills up shorter ones (`Family.joining`).
 
         In bfloat16 words that are said again round differently: a picture would depend on how long its neighbours'
         prompts are.
         """
-        groups = dict[int, list[Shot]]()
-        for shot in shots:
-            chunks = map(self._base.prompts.chunks, self._texts(shot, settings))
-            groups.setdefault(math.lcm(*chunks), []).append(shot)
+        groups = dict[tuple[int, ...], list[Shot]]()
+        for shot, lengths in zip(shots, self._lengths(shots, settings), strict=True):
+            groups.setdefault(lengths, []).append(shot)
         return list(groups.values())
+
+    def _lengths(self, shots: Sequence[Shot], settings: GenerationSettings) -> list[tuple[int, ...]]:
+        """Of each shot's texts: words where only texts of one length come together, else chunks of CLIP."""
+        texts, prompts = [self._texts(shot, settings) for shot in shots], self._base.prompts
+        if self._family.joining != "apart":
+            return [(math.lcm(*map(prompts.chunks, own)),) for own in texts]
+        every = list(dict.fromkeys(text for own in texts for text in own))
+        known = dict(zip(every, prompts.embed_all(every, ahead=self._ahead), strict=True))
+        return [tuple(words_in(known[text]) for text in own) for own in texts]
 
     def _enough_memory(self, settings: GenerationSettings) -> AbstractContextManager[None]:
         size = f"{settings.width}x{settings.height}, batch {settings.batch_size}"
@@ -208,7 +217,7 @@ class DiffusersGenerator:
         """Say once that the model takes no guidance, which only its own configuration tells."""
         told = self._family.guidance
         takes_none = (
-            bool(self._base.pipeline.config.get("is_distilled"))
+            bool(told.off_where and self._base.pipeline.config.get(told.off_where))
             if told.negative
             else self._base.denoiser.config.get("guidance_embeds") is False
         )
@@ -339,9 +348,7 @@ class DiffusersGenerator:
         for text in texts:
             self._ahead.pop(text, None)
         embedded = alike(self._base.prompts.embed_all(texts, shown, self._ahead), self._family.joining)
-        device = self._base.compute.device
-        words = placed(join(embedded[: len(shots)], self._family.joining), device)
-        unwanted = placed(join(embedded[len(shots) :], self._family.joining), device)
+        words, unwanted = (self._given(part) for part in (embedded[: len(shots)], embedded[len(shots) :]))
         return {
             **words,
             **{f"negative_{name}": part for name, part in unwanted.items()},
@@ -350,6 +357,11 @@ class DiffusersGenerator:
             "generator": [torch.Generator("cpu").manual_seed(shot.seed) for shot in shots],
             "output_type": "latent",
         }
+
+    def _given(self, texts: Sequence[Embedding]) -> Joined:
+        """Texts of one batch as the pipeline's arguments; {} = there are none."""
+        words = placed(join(texts, self._family.joining), self._base.compute.device)
+        return dict(self._family.for_pipeline(words)) if words and self._family.for_pipeline else words
 
 
 def _own_noise(pipeline: Any) -> dict[str, Any]:

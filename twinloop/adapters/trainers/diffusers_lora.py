@@ -20,6 +20,7 @@ from twinloop.adapters.diffusion.block_swap import swappable
 from twinloop.adapters.diffusion.compute import is_small
 from twinloop.adapters.diffusion.memory import memory_errors, ran_out_of_memory
 from twinloop.adapters.diffusion.repeatability import repeatable, threads
+from twinloop.adapters.trainers.data.batches import drops_class_captions
 from twinloop.adapters.trainers.data.prepare import (
     TrainingData,
     caption_chunks,
@@ -32,7 +33,7 @@ from twinloop.adapters.trainers.execution.step_execution import StepExecution
 from twinloop.adapters.trainers.lora.adapted_model import adapted
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan
 from twinloop.adapters.trainers.lora.assistant_lora import assistant_of
-from twinloop.adapters.trainers.lora.warm_start import begin_from
+from twinloop.adapters.trainers.lora.warm_start import begin_from, check_start
 from twinloop.adapters.trainers.lora.warm_start_file import start_of
 from twinloop.adapters.trainers.loss.noise_schedule import schedule_for
 from twinloop.adapters.trainers.memory.planning import can_swap, encoders_too_large, forecast, memory_plan
@@ -57,6 +58,9 @@ _NOT_FOR_A1111 = (
     "A1111 draws this DoRA wrongly: it takes the magnitudes of outputs for those of inputs. Use it here, in ComfyUI or"
     ' in a current version of Forge, or set training.adapter to "lora".'
 )
+
+DROPPED_TOO = "the captions of the class are dropped with the subject's"
+"""Among what decides a training: one that an earlier version began, which kept them, begins anew."""
 
 
 class DiffusersLoraTrainer:
@@ -120,11 +124,14 @@ class DiffusersLoraTrainer:
         settings = replace(applicable(settings, base), validate_every=validations.every)
         check_on_base(settings, base)
         start = start_of(settings, self._family)
+        if start is not None:
+            check_start(start, settings, self._family, base.denoiser)
         assistant = assistant_of(settings, base, self._notice)
         if settings.adapter == "dora" and self._family.denoiser == "unet":
             self._notice(_NOT_FOR_A1111)
         chunks = caption_chunks(base, [sample.caption for sample in learned], settings)
-        inputs, saves = inputs_hash(learned, settings, self.fingerprint), StepSaves.of(settings, output)
+        others = [DROPPED_TOO] * drops_class_captions(settings)
+        inputs, saves = inputs_hash(learned, settings, self.fingerprint, *others), StepSaves.of(settings, output)
         with workers.main_first():
             record = open_record(work, inputs, self._notice, saves.check_free)
         with threads(record.threads), repeatable(base.compute), ExitStack() as inside:

@@ -36,7 +36,8 @@ def training_checks(settings: TrainingSettings, family: Family, choice: BaseChoi
         InputError, MissingExtra, ModelFileError: it cannot work; with the next step.
     """
     packed = choice.base.lower().endswith(SUFFIX)
-    yield lambda: start_of(settings, family)
+    if settings.start_from:
+        yield lambda: check_begins(settings, family, choice)
     yield lambda: _check_adapter(settings, packed and holds_packed_weights(Path(choice.base)))
     if settings.blocks_to_swap:
         yield lambda: _check_swap(_place(choice).type, None if packed else choice.quantization)
@@ -46,6 +47,24 @@ def training_checks(settings: TrainingSettings, family: Family, choice: BaseChoi
         yield lambda: _check_optimizer(settings, choice)
     if processes > 1:
         yield lambda: _check_processes(processes, settings.effective_batch)
+
+
+def check_begins(settings: TrainingSettings, family: Family, choice: BaseChoice) -> None:
+    """Whether the training can begin from the LoRA that it is to begin from: the file, and, where the base's
+    configuration is here, the sizes of its layers and which of them are trained.
+
+    Raises:
+        InputError, ModelFileError, StateError: it cannot; with the next step.
+    """
+    start = start_of(settings, family)
+    if start is None:
+        return
+    from twinloop.adapters.diffusion.loras.early_fit import empty_denoiser
+    from twinloop.adapters.trainers.lora.warm_start import check_start
+
+    denoiser = empty_denoiser(choice, family)
+    if denoiser is not None:
+        check_start(start, settings, family, denoiser)
 
 
 def _place(choice: BaseChoice) -> torch.device:

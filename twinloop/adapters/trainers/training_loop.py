@@ -23,6 +23,7 @@ from twinloop.adapters.trainers.loss.noise_schedule import draw_noise, schedule_
 from twinloop.adapters.trainers.loss.objective import Objective
 from twinloop.adapters.trainers.loss.validation import Validation
 from twinloop.adapters.trainers.optim.ema import Average
+from twinloop.adapters.trainers.optim.loss_scale import LossScale
 from twinloop.adapters.trainers.optim.lr_schedule import learning_rate
 from twinloop.adapters.trainers.optim.optimizer import Optimizer
 from twinloop.adapters.trainers.records.checkpoints import Checkpoints
@@ -49,7 +50,6 @@ def _rates(model: AdaptedModel, settings: TrainingSettings) -> dict[str, float]:
 
 
 LOSS = "loss"
-SCALE = "loss_scale"
 SMOOTH = 0.95
 MOST_LEFT_OUT = 16
 """Steps in a row whose loss is no number, after which a training in float16 has diverged."""
@@ -86,7 +86,7 @@ class TrainingRun:
         notice: Callable[[str], None],
         workers: Workers,
     ) -> None:
-        self._compute, self._data, self._settings = base.compute, data, settings
+        self._data, self._settings = data, settings
         self._model, self._record, self._notice, self._workers = model, record, notice, workers
         self._optimizer = Optimizer(
             model.parameters,
@@ -108,7 +108,7 @@ class TrainingRun:
         self._validations = list[ValidationLoss]()
         self._log = record.work / FILE
         self._smoothed_loss = torch.zeros(1, dtype=torch.float64)
-        self._scale = self._compute.loss_scale
+        self._scale = LossScale(base.compute)
         self._left_out = 0
         self._spill, self._spilled = Spill(base.compute), False
 
@@ -169,8 +169,12 @@ class TrainingRun:
             self._smoothed_loss = before * SMOOTH + new * (1 - SMOOTH) if float(before) else before + new
 
     def _state(self) -> dict[str, Tensor]:
-        scale = {SCALE: torch.tensor([self._scale], dtype=torch.float64)} if self._compute.loss_scale != 1.0 else {}
-        return {**self._optimizer.state(), **self._average.state(), **scale, LOSS: self._smoothed_loss}
+        return {
+            **self._optimizer.state(),
+            **self._average.state(),
+            **self._scale.state(),
+            LOSS: self._smoothed_loss,
+        }
 
     def _resume(self) -> int:
         """Take up the newest checkpoint; how many steps are done, 0 without one."""
@@ -178,7 +182,7 @@ class TrainingRun:
         if kept is None:
             return 0
         self._smoothed_loss = kept.tensors[LOSS]
-        self._scale = float(kept.tensors.get(SCALE, torch.tensor(self._scale)))
+        self._scale.restore(kept.tensors)
         self._optimizer.restore(kept.tensors)
         self._average.restore(kept.tensors)
         return kept.step
@@ -201,8 +205,8 @@ class TrainingRun:
         taken = self._optimizer.taken_rate(rate)  # the step itself changes the estimate
         # a sum over all processes: where one of them overflowed, all leave the step out
         norm = self._update(rate) if loss.is_finite else self._leave_out(step)
-        if loss.is_finite and not math.isfinite(norm):
-            self._lower_scale(step)
+        if loss.is_finite:
+            self._adjust_scale(step, overflowed=not math.isfinite(norm))
         self._average.update(step)
         with metrics.clock_stopped():
             validation = self._validate(step)
@@ -250,26 +254,31 @@ class TrainingRun:
         self._workers.all_reduce(
             parameter.grad for parameter in self._model.parameters.values() if parameter.grad is not None
         )
-        norm = self._optimizer.step(rate, self._scale)
+        norm = self._optimizer.step(rate, self._scale.value)
         if self._settings.scale_weight_norms and math.isfinite(norm):
             self._model.limit_norms(self._settings.scale_weight_norms)
         return norm
 
     def _leave_out(self, step: int) -> float:
         """Pass over a step whose loss is no number: in float16 some pictures overflow on their way through the model,
-        whatever the scale.
+        whatever the scale. It says nothing of the gradients, nor of the scale.
         """
         self._left_out += 1
-        if self._compute.loss_scale == 1.0 or self._left_out >= MOST_LEFT_OUT:
+        if not self._scale.is_used or self._left_out >= MOST_LEFT_OUT:
             raise TrainingDiverged(f"The loss is no longer a number at step {step}. {DIVERGED}")
         self._optimizer.clear()
         return math.nan
 
-    def _lower_scale(self, step: int) -> None:
-        """After gradients that overflowed; float16 can be helped, others reach so far that the training is at fault."""
-        if self._scale <= 1.0:
+    def _adjust_scale(self, step: int, *, overflowed: bool) -> None:
+        """After gradients that overflowed or not; float16 can be helped, others reach so far that the training is at
+        fault.
+        """
+        if not overflowed:
+            self._scale.held()
+            return
+        if not self._scale.can_fall:
             raise TrainingDiverged(f"The gradients are no longer numbers at step {step}. {DIVERGED}")
-        self._scale /= 2
+        self._scale.overflowed()
 
     def _watch_memory(self, step: int) -> None:
         if self._spilled or not self._spill.seen():
@@ -329,7 +338,7 @@ class TrainingRun:
                 share = weight * (stop - start) / count
                 self._model.thin(seed, step, range(before + start, before + stop))
                 for term in self._objective.terms(batch.part(start, stop), drawn.part(start, stop)):
-                    torch.autograd.backward(term * (share * self._scale))
+                    torch.autograd.backward(term * (share * self._scale.value))
                     # after the backward pass was queued: reading a number waits for the GPU
                     loss += (stop - start) / count * float(term.detach())
             before += here

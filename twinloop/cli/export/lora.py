@@ -113,10 +113,10 @@ def _file_name(name: str) -> str:
 
 def _final(settings: Settings | None) -> Path:
     assert settings is not None
-    from twinloop.store.run.owner import check_own
+    from twinloop.store.run.owner import check_reads_own
     from twinloop.store.run.workspace import workspace_of
 
-    check_own(workspace_of(settings))
+    check_reads_own(workspace_of(settings), "name the LoRA with --lora FILE")
     final = settings.lora_dir / "lora.safetensors"
     if not final.is_file():
         raise InputError(

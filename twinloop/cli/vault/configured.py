@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from twinloop.errors import InputError, StateError
 from twinloop.store.atomic import read_json, sha256_file
 from twinloop.store.pictures.sidecar import PERSON
 from twinloop.store.run.workspace import Workspace
+from twinloop.store.vault.renamed import new_place
 
 USUAL = "bootstrap_config.json"
 
@@ -20,14 +22,38 @@ def training_on(folder: Path) -> tuple[Path, bool] | None:
     """The configuration whose ``dataset_dir`` is this folder, the usual one first, and whether its run began with other
     pictures than lie there now; None = there is none.
     """
+    for path, data in _here():
+        if _leads_to(data.get("dataset_dir"), folder):
+            return path, _began_otherwise(data, folder)
+    return None
+
+
+def names_of_earlier_place(folder: Path) -> list[str]:
+    """The configurations whose ``dataset_dir`` is a place that a training set had before its person got another name;
+    it is this folder now.
+    """
+    moved = [(path, _moved_to(data.get("dataset_dir"))) for path, data in _here()]
+    return [str(path) for path, place in moved if place is not None and _leads_to(str(place), folder)]
+
+
+def names_of_place(folder: Path) -> list[str]:
+    """The configurations whose ``dataset_dir`` is this folder."""
+    return [str(path) for path, data in _here() if _leads_to(data.get("dataset_dir"), folder)]
+
+
+def _here() -> Iterator[tuple[Path, dict[str, Any]]]:
+    """What may be configurations in the current folder, the usual one first."""
     for path in sorted(Path().glob("*.json"), key=lambda path: (path.name != USUAL, path.name)):
         try:
             data = read_config(path)
         except (InputError, OSError):
             continue
-        if isinstance(data, dict) and _leads_to(data.get("dataset_dir"), folder):
-            return path, _began_otherwise(data, folder)
-    return None
+        if isinstance(data, dict):
+            yield path, data
+
+
+def _moved_to(place: Any) -> Path | None:
+    return new_place(Path(os.path.expanduser(place))) if isinstance(place, str) and place else None  # noqa: PTH111
 
 
 def _leads_to(place: Any, folder: Path) -> bool:

@@ -66,6 +66,8 @@ def made(opened: OpenVault, person: Person, args: argparse.Namespace, terminal: 
     found = prep(opened, work, PrepOptions(args.layout, args.repeats, args.output), terminal)
     for line in lines(found):
         terminal.line(line)
+    for line in configuration_lines(found):
+        terminal.line(line)
     findings.say_audit(found.captions, terminal, found.carried_without_trigger)
     return found
 
@@ -106,6 +108,26 @@ def lines(found: Prepared) -> list[str]:
     shown += findings.several_faces_lines(captions.captions)
     shown += _carried_lines(found)
     shown += _readiness_lines(found.readiness)
+    return shown
+
+
+def configuration_lines(found: Prepared) -> list[str]:
+    """Configurations here whose ``dataset_dir`` names a place that the training set, or another's, no longer has."""
+    from twinloop.cli.vault.configured import names_of_earlier_place, names_of_place
+
+    shown = []
+    if paths := names_of_earlier_place(found.folder):
+        verb = agree(len(paths), "names", "name")
+        shown.append(
+            f"{', '.join(paths)} still {verb} the earlier place of this training set. Write there:"
+            f' "dataset_dir": "{found.folder.as_posix()}"'
+        )
+    if found.made_way is not None and (paths := names_of_place(found.folder)):
+        place = found.made_way[1].as_posix()
+        shown.append(
+            f"{', '.join(paths)} {agree(len(paths), 'names', 'name')} {found.folder}, which is another person's now."
+            f' For the one whose it was, write there: "dataset_dir": "{place}"'
+        )
     return shown
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from twinloop.menu import questions
+from twinloop.menu.begun_runs import restarting
 from twinloop.menu.director import Option
 from twinloop.menu.session import Session
 from twinloop.menu.workflow import Workflow
@@ -23,7 +24,10 @@ def run(session: Session) -> None:
     config = _new(session) if kind == "new" else questions.configuration(session)
     if session.confirm("loop.preview", "Look at the gaps and the plan of round 1 first? (writes nothing)", False):
         session.run("Preview", ["run", "--config", config, "--dry-run"])
-    session.run("Bootstrap loop", ["run", "--config", config], "can be stopped at any time and goes on")
+    anew = restarting(session, config)
+    session.run(
+        "Bootstrap loop", ["run", "--config", config, *anew], "can be stopped at any time and goes on", once=anew
+    )
 
 
 def _new(session: Session) -> str:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from twinloop.config import read_config
 from twinloop.domain.names import folded
+from twinloop.domain.vault import NOT_RECORDED, Consent
 from twinloop.domain.wording import plural
-from twinloop.errors import InputError
 from twinloop.menu import questions
+from twinloop.menu.begun_runs import restarting
 from twinloop.menu.director import Option
 from twinloop.menu.session import Session
+from twinloop.menu.vault_said import said_of, state_of
 from twinloop.menu.workflow import Workflow
+from twinloop.menu.workflows.configured import Answers, settled
 from twinloop.store.pictures.images import find_images
 from twinloop.store.vault.folder import DEFAULT, Vault
 from twinloop.system import shell
@@ -27,7 +32,7 @@ CONSENT = (
 
 
 def run(session: Session) -> None:
-    """Ask for the folder, the person and the models; then one command after the other."""
+    """Ask for the folder, the person, the models and the configuration; then one command after the other."""
     photos = session.path("photos", "Folder with the photos (they are only read):", "", questions.folder_of_pictures)
     name = questions.person_name(session)
     trigger = questions.trigger(session, name)
@@ -39,33 +44,92 @@ def run(session: Session) -> None:
     )
     consent = _consent(session, name)
     models, base = questions.models(session), questions.base_model(session)
+    config, wanted = settled(session, Answers(name, trigger, class_word, consent, models, base))
+    if (said := _as_said(session, wanted)) != wanted:
+        config, wanted = settled(session, said)
     session.director.say(_forecast(photos))
-    session.renew(questions.about("photos.state", name), _state(photos), "vault")
-    session.run("Scan", ["vault", "scan", photos, "--models-dir", models])
-    session.run("Group the faces by person", ["vault", "cluster"])
-    person = _person(session, name)
-    session.run("Find duplicates", ["vault", "dedup"])
-    label = ["vault", "label", person, "--name", name, "--trigger", trigger, "--class", class_word, *consent]
-    session.run("Label", label)
-    style = ["--style", questions.caption_style(base)]
-    session.run("Caption", ["vault", "caption", name, *style])
-    session.run("Prepare the training set", ["vault", "prep", name, *style])
-    config = _configuration(session, name, base, models, f"{trigger} {class_word}")
-    session.run("Train", ["train", "--config", config], questions.training_cost(session, config))
+    _prepare(session, photos, wanted)
+    if not Path(config).exists():
+        folder = str(Vault(DEFAULT).person(name))
+        questions.write_configuration(
+            session, config, name=name, trigger="", base=wanted.base, models=wanted.models, photos=folder
+        )
+    anew = restarting(session, config)
+    cost = questions.training_cost(session, config)
+    session.run("Train", ["train", "--config", config, *anew], cost, once=anew)
     session.director.say(f"\nNext: make it better in rounds.\n  $ twinloop run --config {shell.quote(config)}")
 
 
-def _consent(session: Session, name: str) -> list[str]:
+def _prepare(session: Session, photos: str, wanted: Answers) -> None:
+    """The steps of the vault, again where photos or decisions are others than when they were done."""
+    name, vault, key = wanted.name, Vault(DEFAULT), questions.about("decisions.state", wanted.name)
+
+    def step(what: str, *words: str) -> None:
+        session.run(what, ["vault", *words])
+        session.note(key, state_of(vault, name))  # what the step itself wrote is nothing new
+
+    session.renew(
+        questions.about("photos.state", name), _state(photos), "vault",
+        f"Photos in {photos} came, went or were changed since: the steps of the vault are done again.",
+    )  # fmt: skip
+    session.renew(
+        key, state_of(vault, name), "vault",
+        "Something was said in the vault, or a caption was edited, since: its steps are done again.",
+    )  # fmt: skip
+    step("Scan", "scan", photos, "--models-dir", wanted.models)
+    step("Group the faces by person", "cluster")
+    person = _person(session, name)
+    step("Find duplicates", "dedup")
+    named = ("--name", name, "--trigger", wanted.trigger, "--class", wanted.class_word)
+    step("Label", "label", person, *named, *_flags(wanted.consent))
+    style = ("--style", questions.caption_style(wanted.base, wanted.preset))
+    step("Caption", "caption", name, *style)
+    step("Prepare the training set", "prep", name, *style)
+
+
+def _as_said(session: Session, wanted: Answers) -> Answers:
+    """What was answered, or what the vault says of the person, where that is otherwise: somebody said it there."""
+    said = said_of(Vault(DEFAULT), wanted.name)
+    if said is None:
+        return wanted
+    recorded = said.consent != NOT_RECORDED
+    others = wanted.consent != NOT_RECORDED and recorded and said.consent != wanted.consent
+    if (said.trigger, said.class_word) == (wanted.trigger, wanted.class_word) and not others:
+        return wanted
+    # a consent that is on record stays where `vault label` is given none
+    consent = NOT_RECORDED if recorded else wanted.consent
+    in_vault = replace(wanted, trigger=said.trigger, class_word=said.class_word, consent=consent)
+    here, there = _words(wanted, wanted.consent), _words(in_vault, said.consent)
+    session.director.say(
+        f"\nIn the vault, it says otherwise of {wanted.name} than was answered here:\n  {there}; not {here}."
+    )
+    key = questions.about(f"label.otherwise {there}, not {here}", wanted.name)
+    options = [
+        Option("vault", "what the vault says", "as it was said there"),
+        Option("answers", "what was answered", "the vault takes it"),
+    ]
+    return in_vault if session.choose(key, "Which words count?", options, "vault") == "vault" else wanted
+
+
+def _words(wanted: Answers, consent: Consent) -> str:
+    ground = f", {consent.text}" if consent != NOT_RECORDED else ""
+    return f'"{wanted.trigger}", {wanted.class_word}{ground}'
+
+
+def _consent(session: Session, name: str) -> Consent:
     kind = session.choose(questions.about("consent", name), "On what ground may these photos be used?", CONSENT, "none")
     if kind == "none":
-        return []
+        return NOT_RECORDED
     who = session.text(questions.about("consent.who", name), "Given by (may stay empty):")
     when = session.text(questions.about("consent.when", name), "On which date, YYYY-MM-DD (may stay empty):")
     scope = session.text(questions.about("consent.scope", name), "For what (may stay empty):")
-    given = [
-        item for flag, value in (("--by", who), ("--on", when), ("--scope", scope)) if value for item in (flag, value)
-    ]
-    return ["--consent", kind, *given]
+    return Consent(kind, who, when, scope)
+
+
+def _flags(consent: Consent) -> list[str]:
+    """Of `vault label`; without any, it leaves the consent as it is."""
+    told = (("--consent", consent.kind), ("--by", consent.who), ("--on", consent.when), ("--scope", consent.scope))
+    return [item for flag, value in told if value for item in (flag, value)]
 
 
 def _forecast(photos: str) -> str:
@@ -78,8 +142,12 @@ def _forecast(photos: str) -> str:
 
 def _state(photos: str) -> str:
     """Another one when photos came, went or were changed since the workflow was left."""
-    changed = [path.stat().st_mtime_ns for path in find_images(Path(photos)) if path.exists()]
-    return f"{len(changed)} {max(changed, default=0)}"
+    found = hashlib.sha256()
+    for path in find_images(Path(photos)):
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            found.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    return found.hexdigest()[:16]
 
 
 def _person(session: Session, name: str) -> str:
@@ -105,38 +173,6 @@ def _person(session: Session, name: str) -> str:
     ]
     key = questions.about("person.cluster", name)
     return session.choose(key, f"Which of these people is {name}?", options, found[0]["id"])
-
-
-def _configuration(session: Session, name: str, base: str, models: str, trigger: str) -> str:
-    """bootstrap_config.json for this person, written by ``twinloop init``; an existing one of the same person is not
-    touched, and what is otherwise in it than was answered is told.
-    """
-    path = questions.configuration_to_write(session, name, lambda text: _not_anothers(text, name))
-    if Path(path).exists():
-        session.director.say(f"\n{path} is there already and is used as it is.")
-        found, answered = read_config(Path(path)), {"person_trigger": trigger, "base_model": base}
-        for field, answer in answered.items():
-            if (kept := found.get(field)) is not None and kept != answer:
-                session.director.say(f'  {field} is "{kept}" in it, not "{answer}". Change it there, if it should be.')
-    else:
-        photos = str(Vault(DEFAULT).person(name))
-        questions.write_configuration(session, path, name=name, trigger="", base=base, models=models, photos=photos)
-    return path
-
-
-def _not_anothers(text: str, name: str) -> str:
-    """A check: a new file, or a configuration of this person."""
-    path = Path(text).expanduser()
-    if not text or not path.exists():
-        return questions.not_empty(text)
-    try:
-        found = read_config(path)
-    except InputError:
-        return "that is no configuration; name another file"
-    whose = found.get("person_name") if isinstance(found, dict) else None
-    if isinstance(whose, str) and folded(whose) == folded(name):
-        return ""
-    return f"that configuration is for {whose or 'nobody'}; name another file"
 
 
 WORKFLOW = Workflow(

@@ -37,7 +37,7 @@ from twinloop.stages.vault.second_names import called_in, remark, second_names
 from twinloop.stages.vault.walk import Walk
 from twinloop.store.atomic import denied_within
 from twinloop.store.lock import VAULT, locked
-from twinloop.store.pictures import raw
+from twinloop.store.pictures import images, raw
 from twinloop.store.vault.catalog import VaultCatalog
 from twinloop.store.vault.decisions import DecisionLog
 from twinloop.store.vault.files import Counts, FileEntry
@@ -219,7 +219,7 @@ class _Scan:
         self._exclude = patterns_of(vault, plan)
         self._listing = Listing(catalog)
         decoders = "; ".join(filter(None, (f"pillow {PIL.__version__}", raw.library_version())))
-        self._tried = f"twinloop {__version__} {VERSION}; {decoders}; {plan.limits}"
+        self._tried = f"twinloop {__version__} {VERSION} {images.READS}; {decoders}; {plan.limits}"
         self._measured = self._recognised = self._looked_at = 0
         self._changed = dict[str, Path]()
         decisions = DecisionLog(vault.decisions, reading=True)

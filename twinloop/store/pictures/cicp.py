@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from twinloop.store.pictures.hevc_colours import code_points_of_stream
+
 _INFO = "nclx_profile"
 """Where pillow-heif puts the code points of a HEIC, among a picture's ``info``."""
 _PRIMARIES, _TRANSFER = "color_primaries", "transfer_characteristics"
@@ -42,7 +44,9 @@ _SAMPLES = 4096
 
 
 def remember_code_points(image: Image.Image) -> None:
-    """Put the code points of a just opened PNG or AVIF where those of a HEIC are: Pillow passes them over."""
+    """Put the code points of a just opened PNG or AVIF, and of a HEIC that tells them in its stream alone, where those
+    of other HEICs are: Pillow and pillow-heif pass them over.
+    """
     file = getattr(image, "fp", None)
     if file is None or _INFO in image.info:
         return
@@ -51,6 +55,8 @@ def remember_code_points(image: Image.Image) -> None:
         found = _of_png(file)
     elif image.format == "AVIF" and "icc_profile" not in image.info:  # there the profile goes first
         found = _of_avif(file)
+    elif image.format == "HEIF" and "icc_profile" not in image.info:  # what the container says goes first
+        found = _of_heic(file)
     else:
         return
     file.seek(place)
@@ -90,6 +96,12 @@ def _of_avif(file: BinaryIO) -> dict[str, int] | None:
     except (OSError, ValueError, SyntaxError, RuntimeError, EOFError):
         return None
     return told if isinstance(told, dict) else None
+
+
+def _of_heic(file: BinaryIO) -> dict[str, int] | None:
+    file.seek(0)
+    told = code_points_of_stream(file.read())
+    return None if told is None else {_PRIMARIES: told[0], _TRANSFER: told[1]}
 
 
 @lru_cache(maxsize=32)

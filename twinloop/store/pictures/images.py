@@ -28,6 +28,7 @@ from twinloop.store.pictures.provenance import is_marked_synthetic
 from twinloop.store.pictures.raw_pairs import without_pairs
 from twinloop.store.pictures.signatures import what_else
 from twinloop.store.pictures.tiffs import as_meant, readable, teach_pillow, unread_kind
+from twinloop.store.pictures.wide_tiffs import open_wide, orientation_of
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
 """Pillow's names. JPEG takes the MPO of iPhones and Samsungs in: a JPEG with further pictures behind the first, which
@@ -36,6 +37,8 @@ SUFFIXES = raw.SUFFIXES.union(
     ".jpg .jpeg .jpe .jfif .mpo .png .webp .tif .tiff .bmp .gif .avif .heic .heif .hif".split()
 )
 """Of photos, raw ones included, which may be anything of this by their content."""
+READS = "reads-2"
+"""Of which files can be read at all: it rises with them, so that a scan tries those again that it passed over."""
 MAX_PIXELS = 178_956_970
 """Where Pillow, too, sees a decompression bomb: half a gigabyte as RGB."""
 MAX_BYTES = 512 << 20
@@ -206,7 +209,12 @@ def _opened(data: bytes) -> Image.Image:
     # asked first: to Pillow a raw photo is the thumbnail in it
     if raw.is_raw(data):
         return raw.open_raw(data, MAX_PIXELS)
-    return readable(Image.open(io.BytesIO(data), formats=FORMATS), data)
+    try:
+        return readable(Image.open(io.BytesIO(data), formats=FORMATS), data)
+    except UnidentifiedImageError:
+        if (wide := open_wide(data, MAX_PIXELS)) is None:
+            raise
+        return wide
 
 
 def decoded(image: Image.Image) -> ImageArray:
@@ -288,7 +296,7 @@ def stored_orientation(file: BinaryIO) -> int | None:
             # HEIC comes turned, and remembers how it was
             said = image.info.get("original_orientation") or image.getexif().get(ExifTags.Base.Orientation)
     except (*DECODER_ERRORS, Image.DecompressionBombError):
-        return 1
+        said = orientation_of(file)
     return said if isinstance(said, int) and 1 <= said <= 8 else 1
 
 

@@ -113,7 +113,7 @@ def unread_kind(data: bytes) -> str | None:
     if data[:4] not in (b"II*\0", b"MM\0*"):
         return None
     try:
-        tags = _tags(data)
+        tags = tags_of(data)
         compression = tags.get(_COMPRESSION, 1)
         bits, kind, colours = (_first(tags.get(tag, 1)) for tag in (_BITS, _FORMAT, _PHOTOMETRIC))
         more = int(tags.get(_SAMPLES, 1)) - _COLOURS[colours]
@@ -127,7 +127,12 @@ def unread_kind(data: bytes) -> str | None:
     return f"a TIFF of {bits}-bit {_NUMBERS.get(kind, '')}{_CALLED[colours]}{beside}"
 
 
-def _tags(data: bytes) -> TiffImagePlugin.ImageFileDirectory_v2:
+def tags_of(data: bytes) -> TiffImagePlugin.ImageFileDirectory_v2:
+    """Of the first picture of a TIFF.
+
+    Raises:
+        OSError, ValueError, SyntaxError, struct.error: damaged.
+    """
     tags, file = TiffImagePlugin.ImageFileDirectory_v2(data[:8]), io.BytesIO(data)
     file.seek(tags.next)
     with warnings.catch_warnings():

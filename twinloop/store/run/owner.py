@@ -5,6 +5,7 @@ from __future__ import annotations
 from twinloop.errors import StateError
 from twinloop.store.atomic import read_object, write_json
 from twinloop.store.run.workspace import OWNER, Workspace, shown_path
+from twinloop.system import shell
 
 
 def check_own(workspace: Workspace) -> None:
@@ -14,6 +15,25 @@ def check_own(workspace: Workspace) -> None:
         raise StateError(
             f"{workspace.lora_dir} holds the LoRAs of the run in {other}, which this run would take for its own or"
             " write over. Name another lora_output_dir."
+        )
+
+
+def check_reads_own(workspace: Workspace, otherwise: str) -> None:
+    """As `check_own`, for who only looks at the LoRAs of a configuration's run.
+
+    Args:
+        otherwise: what can be done instead of correcting the configuration; ``{other}`` in it is the other run's
+            folder.
+
+    Raises:
+        StateError: the folder of LoRAs is another run's.
+    """
+    other = workspace.another_run()
+    if other is not None:
+        raise StateError(
+            f"{workspace.lora_dir} holds the LoRAs of the run in {other}, and the run of this configuration is in"
+            f" {workspace.root}. Give the configuration of the run that you mean, correct output_dir or lora_output_dir"
+            f" in this one, or {otherwise.format(other=shell.quote(str(other)))}."
         )
 
 

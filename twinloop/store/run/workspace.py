@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop.config import Settings
-from twinloop.errors import InputError, Locked
-from twinloop.store.atomic import read_object, storage_errors
+from twinloop.errors import InputError, Locked, StorageError
+from twinloop.store.atomic import read_object, storage_errors, write_bytes, write_json
 from twinloop.store.lock import NAME, holder, locked
 from twinloop.store.noted_process import TRAINER, noted_process
 from twinloop.system.files import rename_over
@@ -19,7 +19,8 @@ from twinloop.system.files import rename_over
 GENERATION_METADATA = "generation_metadata.json"
 """What lies beside made images, in any folder: the shot behind each."""
 OWNER = ".run.json"
-"""What says in a folder of LoRAs which run they are of."""
+"""What says in a folder of LoRAs which run they are of, and that they are being put aside."""
+_LEAVING = "restarting"
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,11 @@ class Workspace:
         mark = self.lora_dir / OWNER
         return mark.is_file() and read_object(mark).get("output_dir") == shown_path(self.root)
 
+    def restart_was_stopped(self) -> bool:
+        """Whether a run that was here is put aside, and its LoRAs, or a part of them, are not."""
+        mark = self.lora_dir / OWNER
+        return not self.run_record.exists() and self.is_marked_own() and read_object(mark).get(_LEAVING) is True
+
     def halves(self) -> list[Path]:
         """LoRAs of versions without their records, and records without their LoRAs."""
         if not self.lora_dir.is_dir():
@@ -198,7 +204,7 @@ class Workspace:
         """Give what is there a new name, so that a run starts anew and nothing is lost; (old, new) for each folder.
 
         All of it is moved or nothing. Killed in between, it leaves the output folder moved and LoRAs, or a part of
-        them, where they were (`halves`): called again, it moves those.
+        them, where they were (`restart_was_stopped`): called again, it moves those.
 
         Raises:
             InputError: as `in_the_way`. Locked: a run is going on there, or another program still trains for one that
@@ -209,15 +215,30 @@ class Workspace:
         with locked(self.root):
             self._check_nobody_trains()
             moving = self._by_folder()
+        marked = (self.lora_dir / OWNER).is_file()
+        with ExitStack() as undo:
+            if len(moving) > 1 and not lies_in(self.lora_dir, self.root):
+                self._note_leaving(undo)
+                moving = self._by_folder()
             # all names first: nothing is moved where one cannot be found
             kept = [_free_name(folder) for folder, _ in moving]
-        with ExitStack() as undo:
             # out of the lock: Windows moves no folder that an open file lies in
             _move(self.root, kept[0], undo)
             with locked(kept[0]):  # refused where another run has taken the old lock in that instant
                 moved = [_put_aside(*each, undo) for each in zip(moving[1:], kept[1:], strict=True)]
             undo.pop_all()
+        for _, place in filter(None, moved):
+            _forget_leaving(place / OWNER, marked)
         return [(self.root, kept[0]), *(pair for pair in moved if pair is not None)]
+
+    def _note_leaving(self, undo: ExitStack) -> None:
+        """Note beside the LoRAs, before anything is moved, that they are put aside: a run that starts when this was
+        killed must not take them for its own.
+        """
+        mark = self.lora_dir / OWNER
+        before = mark.read_bytes() if mark.is_file() else None
+        undo.callback(_put_back, mark, before)
+        write_json(mark, {"output_dir": shown_path(self.root), _LEAVING: True})
 
     def _by_folder(self) -> list[tuple[Path, list[Path]]]:
         """Folders with what is to be moved of them: first the output folder, which its lock has made where there was
@@ -301,6 +322,25 @@ def _move(path: Path, kept: Path, undo: ExitStack) -> None:
     undo.callback(_try, rename_over, kept, path)  # first: between the two comes no interruption
     with storage_errors(path):
         rename_over(path, kept)
+
+
+def _forget_leaving(mark: Path, was_there: bool) -> None:
+    """Where it stays, nothing is lost: it only counts where its run is not."""
+    with suppress(OSError, StorageError):
+        if (told := read_object(mark)).pop(_LEAVING, None) is not None:
+            if was_there:
+                write_json(mark, told)
+            else:
+                mark.unlink()
+
+
+def _put_back(mark: Path, data: bytes | None) -> None:
+    """As it was; None = it was not there."""
+    with suppress(OSError, StorageError):
+        if data is None:
+            mark.unlink()
+        else:
+            write_bytes(mark, data)
 
 
 def _try(step: Callable[..., None], *paths: Path) -> None:

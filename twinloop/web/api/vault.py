@@ -10,9 +10,13 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from twinloop.errors import InputError, NothingToDo
+from twinloop.stages.vault.dataset.folder.outside import folders_outside
+from twinloop.stages.vault.dataset.outdated import outdated
 from twinloop.stages.vault.opening import looked_into
+from twinloop.stages.vault.people.new_faces import faces_to_tell_apart
 from twinloop.stages.vault.people.record import find_person, read_people
 from twinloop.stages.vault.status import status
+from twinloop.store.vault.folder import Vault
 from twinloop.web.api.shared import Sent, TheJobs, TheSite, private
 from twinloop.web.jobs import Job, Jobs
 from twinloop.web.pictures import photo as photo_of
@@ -34,6 +38,12 @@ class Who(Sent):
     person: str
 
 
+class WhichSet(Who):
+    """``output``: folder of a training set of the person outside of the vault; "" = the one inside."""
+
+    output: str = ""
+
+
 @router.get("")
 def vault(site: TheSite, jobs: TheJobs) -> dict[str, Any]:
     """Whether there is a vault, what is in it, and the command that works on it."""
@@ -43,6 +53,31 @@ def vault(site: TheSite, jobs: TheJobs) -> dict[str, Any]:
         return {**found, "status": None}
     with looked_into(site.vault.root) as opened:
         return {**found, "status": status(opened).to_json()}
+
+
+@router.get("/behind")
+def behind(site: TheSite, person: str | None = None) -> dict[str, Any]:
+    """What a command has not followed yet: faces that nobody has, and the training sets (of one person; None = of all)
+    that `prep` would make otherwise now.
+    """
+    with looked_into(site.vault.root) as opened:
+        ids = None if person is None else {find_person(read_people(opened.vault), person).id}
+        sets = outdated(opened, ids)
+        new_faces = faces_to_tell_apart(opened.vault, opened.catalog, opened.fingerprint)
+    typed = Vault(Path(_key(site)))
+    return {
+        "new_faces": new_faces,
+        "sets": [
+            {
+                "name": name,
+                "person": one.person,
+                "output": one.output,
+                "changes": one.text,
+                "command": typed.command(one.arguments),
+            }
+            for name, one in sets.items()
+        ],
+    }
 
 
 @router.get("/photo")
@@ -89,9 +124,12 @@ def caption(body: Who, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
 
 
 @router.post("/prep")
-def prep(body: Who, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
-    """Make the training set of a person."""
-    return _started(site, jobs, ["prep", _id(site, body.person)]).to_json()
+def prep(body: WhichSet, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
+    """Make the training set of a person; one outside of the vault only where there is one already."""
+    person = _id(site, body.person)
+    if body.output and Path(body.output) not in folders_outside(site.vault, {person}):
+        raise InputError(f"No training set of {person} lies in {body.output}. Nothing was started.")
+    return _started(site, jobs, ["prep", person, *(["--output", body.output] if body.output else [])]).to_json()
 
 
 @router.post("/analyze")

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { el, focused, refocus, replace, say } from "./dom.js";
 import { dataset } from "./dataset.js";
 import { people } from "./people.js";
+import { unasked } from "./pictures.js";
 import { review } from "./review.js";
 import { runs } from "./runs.js";
 
@@ -30,9 +31,11 @@ async function show(event) {
     if (link.hash === `#/${name}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  const here = el("div", { class: `part ${name}` });
+  const called = `${name[0].toUpperCase()}${name.slice(1)}`;
+  const here = el("div", { class: `part ${name}` }, el("p", { class: "quiet loading" }, "Loading…")); // until the part draws itself
+  unasked(main);
   replace(main, here);
-  document.title = `${name[0].toUpperCase()}${name.slice(1)} - Bootstrap Loop`;
+  document.title = `${called} - Bootstrap Loop`;
   try {
     const made = (await PARTS[name](here, query)) ?? {};
     // The address may have changed while the part was loading: one that is not shown must not hear keys.
@@ -40,7 +43,7 @@ async function show(event) {
     part = { ...made, name };
     if (event) focus(here, held);
   } catch (error) {
-    replace(here, el("p", { class: "problem", role: "alert" }, error.message));
+    replace(here, el("h1", {}, called), el("p", { class: "problem", role: "alert" }, error.message));
   }
 }
 

@@ -12,6 +12,8 @@ import { inVault } from "./vault.js";
 const VIEWS = { photos: ["Photos", photos], duplicates: ["Duplicates", duplicates], captions: ["Captions", captions], readiness: ["Readiness and targets", readiness] };
 const CONSENT = [["", "not recorded"], ["self", "the person themself"], ["written", "written consent"], ["licence", "licence"], ["fictional", "fictional character"]];
 
+const shown = (all, chosen) => all.filter((person) => !person.hidden || person.id === chosen);
+
 export const dataset = (host, query) => inVault(host, "Dataset", async (place) => {
   const all = (await get("/api/people")).people;
   const wanted = query.get("person") ?? all.find((person) => !person.hidden)?.id;
@@ -20,7 +22,7 @@ export const dataset = (host, query) => inVault(host, "Dataset", async (place) =
     return { close: place.close };
   }
   const chosen = all.find((person) => person.id === wanted || person.name === wanted)?.id ?? wanted;
-  const people = all.filter((person) => !person.hidden || person.id === chosen);
+  const people = shown(all, chosen);
   const name = Object.hasOwn(VIEWS, query.get("view") ?? "") ? query.get("view") : "photos";
   const page = new Dataset(host, { place, people, chosen, name });
   await page.load();
@@ -31,19 +33,33 @@ class Dataset {
   constructor(host, parts) {
     Object.assign(this, parts, { host, view: {} });
     this.close = () => { this.view.close?.(); this.place.close(); };
-    this.place.ended = () => this.refresh();
+    this.place.ended = async (job) => {
+      if (job.command[2] === "cluster") this.people = shown((await get("/api/people")).people, this.chosen);
+      await this.refresh();
+    };
   }
 
   get query() { return { person: this.chosen }; }
 
+  async ask() {
+    [this.data, this.waiting] = await Promise.all([get("/api/dataset", this.query), get("/api/vault/behind", this.query)]);
+  }
+
+  // What no command has followed yet, beside the set that the button is about.
+  notes() {
+    const outside = this.waiting.sets.filter((set) => set.output);
+    return [this.place.newFaces(this.waiting), ...outside.map((set) => el("p", { class: "note" }, this.place.older(set)))].filter(Boolean);
+  }
+
   go(person, view) { location.hash = `#/dataset?${new URLSearchParams({ person, view })}`; }
 
   async load() {
-    this.data = await get("/api/dataset", this.query);
+    await this.ask();
     this.bar = el("div", { class: "bar" }, this.controls());
+    this.behind = el("div", { class: "slot behind" }, this.notes());
     this.form = el("div", { class: "slot" }, this.data.label ? null : this.labelForm());
     this.body = el("div", { class: "view" });
-    replace(this.host, this.bar, this.place.work.host, this.form, this.body);
+    replace(this.host, this.bar, this.place.work.host, this.behind, this.form, this.body);
     await this.draw();
   }
 
@@ -59,8 +75,9 @@ class Dataset {
   // Something was decided, or a command has ended: what is typed and not saved stays.
   async refresh() {
     const labelled = Boolean(this.data.label);
-    this.data = await get("/api/dataset", this.query);
+    await this.ask();
     redraw(this.bar, this.controls());
+    redraw(this.behind, this.notes());
     if (labelled !== Boolean(this.data.label)) replace(this.form, this.data.label ? null : this.labelForm());
     await (this.view.update ? this.view.update() : this.draw());
   }
@@ -82,7 +99,8 @@ class Dataset {
   buttons() {
     const { label, folder, captions: texts, chosen_since: chosen } = this.data;
     const newer = texts.filter((item) => item.newer).length;
-    const behind = [newer ? `${plural(newer, "caption is", "captions are")} newer` : "", chosen ? `${plural(chosen, "photo is", "photos are")} chosen otherwise` : ""].filter(Boolean);
+    const changes = chosen ? "" : this.waiting.sets.find((set) => !set.output)?.changes; // a photo chosen otherwise is among them
+    const behind = [newer ? `${plural(newer, "caption is", "captions are")} newer` : "", chosen ? `${plural(chosen, "photo is", "photos are")} chosen otherwise` : "", changes ? `${changes} would change` : ""].filter(Boolean);
     const prepare = folder ? `Prepare again${behind.length ? ` (${behind.join(", ")})` : ""}` : "Prepare the training set";
     const start = (what) => () => this.place.work.start(`/api/vault/${what}`, { person: this.chosen });
     const allowed = Boolean(label);

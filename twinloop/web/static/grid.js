@@ -3,12 +3,19 @@
 
 import { refusal } from "./api.js";
 import { el } from "./dom.js";
+import { unasked } from "./pictures.js";
 
 const MARGIN_ROWS = 2;
+const PADDING = 12; // of the list, both sides
+const GAP = 10; // between tiles
+const END = 9; // letters of a file's name: a number, and what kind of file it is
 let lists = 0;
 
+// A file's name as the words of a tile: names of photos differ at their end, so that stays in sight where there is no room for all.
+export const named = (name, before = "") => ({ text: before + name.slice(0, -END), tail: name.slice(-END) });
+
 export class Grid {
-  // host: an element with a height of its own. tile(item): {image, text, state, label} of one item.
+  // host: an element with a height of its own. tile(item): {image, text, tail, state, label} of one item; where there is no room, text gives way to tail.
   constructor(host, { label, tile, onmove = () => {}, onopen = () => {}, onmark = () => {}, width = 150, height = 178, multiple = false }) {
     this.tile = tile;
     this.onmove = onmove;
@@ -33,9 +40,30 @@ export class Grid {
     host.append(this.note, this.list);
   }
 
-  close() { this.sizes.disconnect(); }
+  close() {
+    this.sizes.disconnect();
+    this.clear();
+  }
 
-  get columns() { return Math.max(1, Math.floor(this.list.clientWidth / this.cell.width)); }
+  get room() { return this.list.clientWidth - PADDING + GAP; }
+
+  get columns() { return Math.max(1, Math.floor(this.room / this.cell.width)); }
+
+  // Of a tile with the gap after it: as wide as the columns make it, so that rows end where the list does.
+  get step() {
+    const width = Math.max(this.cell.width, Math.floor(this.room / this.columns));
+    return { width, height: this.cell.height + width - this.cell.width };
+  }
+
+  remove(index) {
+    const tile = this.shown.get(index);
+    if (!tile) return;
+    unasked(tile);
+    tile.remove();
+    this.shown.delete(index);
+  }
+
+  clear() { for (const index of [...this.shown.keys()]) this.remove(index); }
 
   set(items, active = 0) {
     this.items = items;
@@ -50,8 +78,7 @@ export class Grid {
 
   // The item changed: draw its tile anew.
   refresh(index) {
-    this.shown.get(index)?.remove();
-    this.shown.delete(index);
+    this.remove(index);
     this.draw();
   }
 
@@ -66,10 +93,11 @@ export class Grid {
   }
 
   reveal() {
-    const top = Math.floor(this.active / this.columns) * this.cell.height;
+    const { height } = this.step;
+    const top = Math.floor(this.active / this.columns) * height;
     const list = this.list;
     if (top < list.scrollTop) list.scrollTop = top;
-    else if (top + this.cell.height > list.scrollTop + list.clientHeight) list.scrollTop = top + this.cell.height - list.clientHeight;
+    else if (top + height > list.scrollTop + list.clientHeight) list.scrollTop = top + height - list.clientHeight;
     this.draw();
   }
 
@@ -79,24 +107,20 @@ export class Grid {
   }
 
   draw(anew = false) {
-    if (anew) {
-      for (const tile of this.shown.values()) tile.remove();
-      this.shown.clear();
-    }
+    if (anew) this.clear();
     const columns = this.columns;
+    const step = this.step;
     const rows = Math.ceil(this.items.length / columns);
-    this.inner.style.height = `${rows * this.cell.height}px`;
-    const first = Math.max(0, Math.floor(this.list.scrollTop / this.cell.height) - MARGIN_ROWS);
-    const last = Math.min(rows, Math.ceil((this.list.scrollTop + this.list.clientHeight) / this.cell.height) + MARGIN_ROWS);
+    this.inner.style.height = `${rows * step.height}px`;
+    const first = Math.max(0, Math.floor(this.list.scrollTop / step.height) - MARGIN_ROWS);
+    const last = Math.min(rows, Math.ceil((this.list.scrollTop + this.list.clientHeight) / step.height) + MARGIN_ROWS);
     const from = first * columns;
     const to = Math.min(this.items.length, last * columns);
-    for (const [index, tile] of this.shown) {
-      if (index < from || index >= to) { tile.remove(); this.shown.delete(index); }
-    }
+    for (const index of [...this.shown.keys()]) if (index < from || index >= to) this.remove(index);
     const fresh = document.createDocumentFragment();
     for (let index = from; index < to; index++) {
       if (this.shown.has(index)) continue;
-      const tile = this.make(index, columns);
+      const tile = this.make(index, columns, step);
       this.shown.set(index, tile);
       fresh.append(tile);
     }
@@ -105,14 +129,14 @@ export class Grid {
     else this.list.removeAttribute("aria-activedescendant");
   }
 
-  make(index, columns) {
-    const { image, text, state, label } = this.tile(this.items[index], index);
+  make(index, columns, step) {
+    const { image, text, tail = "", state, label } = this.tile(this.items[index], index);
     const tile = el("div", { class: "tile", role: "option", id: this.prefix + index, "data-index": String(index), "data-state": state ?? "", "aria-label": label,
       "aria-setsize": String(this.items.length), "aria-posinset": String(index + 1) },
-    el("img", { src: image, alt: "", loading: "lazy", decoding: "async", draggable: "false", onerror: () => this.missing(image) }), el("span", { "aria-hidden": "true" }, text ?? ""));
-    tile.style.transform = `translate(${(index % columns) * this.cell.width}px, ${Math.floor(index / columns) * this.cell.height}px)`;
-    tile.style.width = `${this.cell.width - 10}px`;
-    tile.style.height = `${this.cell.height - 10}px`;
+    el("img", { src: image, alt: "", loading: "lazy", decoding: "async", draggable: "false", onerror: () => this.missing(image) }), el("span", { "aria-hidden": "true", title: text + tail }, el("span", {}, text), el("span", {}, tail)));
+    tile.style.transform = `translate(${(index % columns) * step.width}px, ${Math.floor(index / columns) * step.height}px)`;
+    tile.style.width = `${step.width - GAP}px`;
+    tile.style.height = `${step.height - GAP}px`;
     this.dress(tile, index);
     return tile;
   }
@@ -171,7 +195,7 @@ export class Grid {
   key(event) {
     if (this.multiple && event.key.toLowerCase() === "a" && (event.ctrlKey || event.metaKey)) { this.markAll(); event.preventDefault(); return; }
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const page = Math.max(1, Math.floor(this.list.clientHeight / this.cell.height)) * this.columns;
+    const page = Math.max(1, Math.floor(this.list.clientHeight / this.step.height)) * this.columns;
     const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.columns, ArrowUp: -this.columns, PageDown: page, PageUp: -page };
     if (event.key in steps) this.move(this.active + steps[event.key]);
     else if (event.key === "Home") this.move(0);

@@ -2,7 +2,7 @@
 
 import { address, get, post } from "./api.js";
 import { choice, el, once, plural, replace, say } from "./dom.js";
-import { Grid } from "./grid.js";
+import { Grid, named } from "./grid.js";
 import { looked } from "./pictures.js";
 import { inVault } from "./vault.js";
 
@@ -18,6 +18,18 @@ export const people = (host, query) => inVault(host, "People", async (place) => 
 const picture = (face) => address("/api/people/face", { sha256: face.sha256, box: face.box.join(",") });
 const hashOf = (id) => `#/people?person=${encodeURIComponent(id)}`;
 const called = (person) => person.name ?? person.id;
+
+// A choice among people, with the face of the one who is chosen: it is all that is known of who has no name yet.
+function whom(label, people, selected, change) {
+  const face = el("img", { alt: "", width: "32", height: "32" });
+  const show = (id) => {
+    const { cover } = people.find((person) => person.id === id);
+    face.hidden = !cover;
+    if (cover) face.src = picture(cover);
+  };
+  show(selected);
+  return el("span", { class: "whom" }, choice(label, people.map((person) => [person.id, called(person)]), selected, (value) => { show(value); change(value); }), face);
+}
 
 class People {
   constructor(host, place, wanted) {
@@ -39,7 +51,7 @@ class People {
     const faces = all.reduce((sum, person) => sum + person.faces, 0);
     replace(this.host, el("div", { class: "bar" }, el("h1", {}, "People"), el("p", { class: "quiet" }, `${plural(this.shown.length, "person", "people")}, ${plural(faces, "face")}, ${strangers.faces} of strangers`),
       this.place.undo(() => this.load()), this.history(),
-      el("details", {}, el("summary", {}, "Add photos"), this.place.scanForm(this.place.state.status.models_dir))), this.place.work.host, el("div", { class: "split narrow" }, this.people, this.detail));
+      el("details", {}, el("summary", {}, "Add photos"), this.place.scanForm(this.place.state.status.models_dir))), this.place.work.host, this.place.behind(), el("div", { class: "split narrow" }, this.people, this.detail));
     this.people.scrollTop = top;
     this.find();
     this.mark();
@@ -123,7 +135,7 @@ class People {
 
   title() { return this.chosen === STRANGERS ? "strangers" : called(this.person); }
 
-  tile(face, index) { return { image: picture(face), text: face.name, label: `Face ${index + 1} of ${this.person.faces.length}, ${face.name}` }; }
+  tile(face, index) { return { image: picture(face), ...named(face.name), label: `Face ${index + 1} of ${this.person.faces.length}, ${face.name}` }; }
 
   head() {
     if (this.chosen === STRANGERS) return el("p", { class: "quiet" }, "Faces that are like nobody's often enough. Mark some that are one person, and make a new person of them.");
@@ -140,7 +152,7 @@ class People {
     let into = others[0]?.id;
     return el("div", { class: "bar" }, el("form", { class: "bar", onsubmit: rename, "aria-label": "Name of the person" }, field, el("button", { onclick: single }, "Save the name"), el("span", { class: "quiet" }, id)),
       this.inPhotos(),
-      others.length ? el("span", { class: "buttons" }, choice("Same person as", others.map((person) => [person.id, called(person)]), into, (value) => { into = value; }),
+      others.length ? el("span", { class: "buttons" }, whom("Same person as", others, into, (value) => { into = value; }),
         el("button", { onclick: once(() => this.merge(into)) }, "Merge")) : null,
       el("button", { onclick: once(() => this.decide(hidden ? "show" : "hide", {}, hidden ? `${this.title()} is shown again.` : `${this.title()} is hidden.`)) }, hidden ? "Show" : "Hide"),
       el("a", { href: `#/dataset?person=${encodeURIComponent(id)}` }, "Dataset"));
@@ -169,7 +181,7 @@ class People {
     const move = others.length ? act("Move", "assign", (count) => `${plural(count, "face")} moved.`, () => ({ person: this.other })) : null;
     this.acts = [split, reject, move].filter(Boolean);
     return el("div", { class: "bar tools" }, this.count, split, reject,
-      move ? el("span", { class: "buttons" }, choice("They are", others.map((person) => [person.id, called(person)]), this.other, (value) => { this.other = value; }), move) : null,
+      move ? el("span", { class: "buttons" }, whom("They are", others, this.other, (value) => { this.other = value; }), move) : null,
       el("span", { class: "quiet" }, "Click or ", el("kbd", {}, "Space"), " marks, ", el("kbd", {}, "Shift"), "+click a row of them, ", el("kbd", {}, "Enter"), " shows the photo."));
   }
 

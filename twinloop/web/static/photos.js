@@ -2,8 +2,8 @@
 
 import { post } from "./api.js";
 import { choice, el, number, replace, say, title } from "./dom.js";
-import { Grid } from "./grid.js";
-import { looked } from "./pictures.js";
+import { Grid, named } from "./grid.js";
+import { looked, unasked } from "./pictures.js";
 
 const STATES = { kept: "approved", dropped: "unsure", "left out": "rejected" };
 const SAID = { exclude: "left out by hand", include: "taken in by hand", automatic: "chosen automatically" };
@@ -33,7 +33,7 @@ class Photos {
 
   tile(photo) {
     const taken = photo.by_hand === "include" ? `, ${SAID.include}` : "";
-    return { image: this.page.source(photo.sha256), text: photo.state === "kept" ? photo.name : `${photo.state}: ${photo.name}`, state: STATES[photo.state],
+    return { image: this.page.source(photo.sha256), ...named(photo.name, photo.state === "kept" ? "" : `${photo.state}: `), state: STATES[photo.state],
       label: `${photo.name}, ${photo.state}${photo.reason ? `: ${photo.reason}` : ""}${taken}` };
   }
 
@@ -66,6 +66,7 @@ class Photos {
   look(photo) {
     this.photo = photo;
     const caption = this.page.data.captions.find((item) => item.sha256 === photo.sha256);
+    unasked(this.detail);
     replace(this.detail,
       el("div", { class: "pictures" }, el("figure", {}, looked({ src: this.page.source(photo.sha256, 1280), alt: photo.name }), el("figcaption", {}, photo.path))),
       el("p", { class: `said ${STATES[photo.state]}` }, photo.by_hand === "include" ? `${photo.state}, ${SAID.include}` : photo.state), photo.reason ? el("p", {}, photo.reason) : null,

@@ -3,6 +3,11 @@
 import { refusal } from "./api.js";
 import { el } from "./dom.js";
 
+// Pictures that are about to go, and have not come yet, are not waited for: what is asked for next would come after them.
+export function unasked(host) {
+  for (const image of host.querySelectorAll("img")) if (!image.complete) image.removeAttribute("src");
+}
+
 // A picture to look at; where it cannot be shown, the reason stands in its place.
 export function looked(attributes) {
   const image = el("img", { ...attributes, onerror: async () => {

@@ -84,10 +84,16 @@ export const latest = async (key) => (await get("/api/jobs", { key })).at(-1);
 // Whether there is something new to draw.
 export const mark = (job) => JSON.stringify([job?.id, job?.state, job?.progress, job?.lines.length, job?.lines.at(-1)]);
 
+// What went wrong: the error and what follows it, which says what to do; of a command that names none, its last words.
+function complaint(lines) {
+  const error = lines.findLastIndex((line) => line.startsWith("error: "));
+  return (error < 0 ? [lines.findLast((line) => line.trim())] : lines.slice(error, error + 4)).filter(Boolean);
+}
+
 // A command has ended: said once, for those who do not see it.
 export function announce(job) {
   const command = `${ENDS[job.state] ?? job.state}: ${job.command.join(" ")}`;
-  if (job.state === "failed") say([command, job.lines.findLast((line) => line.trim())].filter(Boolean).join("\n"), true);
+  if (job.state === "failed") say([command, ...complaint(job.lines)].join("\n"), true);
   else say(command);
 }
 

@@ -3,7 +3,7 @@
 import { address, get, post } from "./api.js";
 import { choice, el, focused, number, once, redraw, replace, say, title } from "./dom.js";
 import { Grid } from "./grid.js";
-import { looked } from "./pictures.js";
+import { looked, unasked } from "./pictures.js";
 
 const WORDS = { a: "approved", r: "rejected", u: "unsure" };
 const VERBS = { approved: "approve", rejected: "reject", unsure: "unsure" };
@@ -13,7 +13,7 @@ export async function review(host, query) {
   const runs = overview.runs.filter((run) => run.rounds > 0 || run.job || run.stop === null);
   const chosen = query.get("run") ?? runs[0]?.run;
   if (!chosen) {
-    replace(host, el("h1", {}, "Review"), el("p", {}, "No run has made images yet. Start one under Runs, or with: twinloop run --config FILE"));
+    replace(host, el("h1", {}, "Review"), el("p", {}, "No run has made images yet. Start one under ", el("a", { href: "#/runs" }, "Runs"), ", or with: ", el("code", {}, "twinloop run --config FILE")));
     return undefined;
   }
   const run = await get("/api/run", { run: chosen });
@@ -70,7 +70,7 @@ class Review {
     const outcome = item.said ?? item.outcome;
     return {
       image: address("/api/review/picture", { run: this.run.run, iteration: this.iteration, image: item.image, sha256: item.sha256 }),
-      text: `${item.said ? "you: " : ""}${outcome}`, state: outcome,
+      text: `${item.said ? "you: " : ""}${outcome} · ${title(item.target)}`, state: outcome,
       label: `${title(item.target)}, ${outcome}${item.said ? " by you" : ""}, quality ${number(item.quality, 2)}`,
     };
   }
@@ -102,6 +102,7 @@ class Review {
     this.photos = el("div", { class: "photos", hidden: true });
     const said = item.said ? el("p", { class: `said ${item.said}` }, `You said: ${item.said}`) : null;
     const held = focused(this.detail);
+    unasked(this.detail);
     const kept = redraw(this.detail,
       el("div", { class: "pictures" }, el("figure", {}, looked({ src: picture, alt: `Generated: ${item.prompt}` }), el("figcaption", {}, "generated")), this.photos),
       said, this.buttons(), el("p", {}, el("strong", {}, title(`${item.type}: ${item.target}`)), ` · quality ${number(item.quality, 2)} · automatic: ${item.outcome}`),

@@ -44,13 +44,14 @@ class Runs {
       el("ul", {}, idle.map((item) => el("li", {}, el("strong", {}, item.person || item.config), " ", el("span", { class: "quiet" }, item.config), " ",
         overview.runs.some((run) => run.run === item.run) ? el("span", { class: "quiet" }, `${item.run} belongs to a run of another configuration`)
           : el("button", { "aria-label": `Start ${item.config}`, onclick: once(() => this.start(item.config, item.output_dir)) }, "Start")))),
-      overview.runs.length + idle.length ? null : el("p", {}, "No run and no configuration here. Write one: twinloop init --output bootstrap_config.json"));
+      overview.runs.length + idle.length ? null : el("p", {}, "No run and no configuration here. Write one: ", el("code", {}, "twinloop init --output bootstrap_config.json")));
   }
 
   async show() {
     if (!this.chosen || !this.overview.runs.some((run) => run.run === this.chosen)) {
       this.status = this.run = null;
-      replace(this.detail, el("p", { class: "quiet" }, this.overview.runs.length ? "Choose a run." : "Nothing has run here yet."));
+      replace(this.detail, el("p", { class: "quiet" }, this.overview.runs.length ? "Choose a run." : ["Nothing has run here yet. A run needs photos of one person: ", el("a", { href: "#/people" }, "find them in a folder of photos"), ", and ",
+        el("a", { href: "#/dataset" }, "prepare a training set"), "."]));
       if (this.wanted) await this.pending();
       return;
     }
@@ -74,7 +75,7 @@ class Runs {
 
   fill() {
     const { iterations, scores, picked, best, final_files: files, panel, panel_versions: versions } = this.run;
-    const shown = { rounds: iterations, loras: [scores, picked, best, files], compare: [panel, versions] };
+    const shown = { rounds: [iterations, this.run.reviews], loras: [scores, picked, best, files], compare: [panel, versions] };
     for (const table of this.tables) {
       const text = JSON.stringify(shown[table.name]);
       if (text !== table.drawn) redraw(table.host, this[table.name]());
@@ -147,7 +148,7 @@ class Runs {
     const config = this.known ? this.run.config : job?.command.at(-1);
     const button = elsewhere ? null : working(job)
       ? el("button", { onclick: once(() => this.pause()), disabled: job.state === "stopping" }, job.state === "stopping" ? "Stopping…" : "Pause")
-      : config ? el("button", { class: "primary", onclick: once(() => this.start(config, this.chosen)) }, this.run?.stop && !job ? "Check again" : "Continue") : null;
+      : config ? el("button", { class: this.run?.stop ? null : "primary", onclick: once(() => this.start(config, this.chosen)) }, this.run?.stop && (!job || job.state === "done") ? "Check again" : "Continue") : null;
     const after = this.run?.stop ? standing(this.run) : "reviewed";
     const failedCheck = !elsewhere && this.run?.stop && job?.state === "failed"; // the run itself has ended well
     const state = elsewhere ? standing({ ...this.run, job }) : round ? "waiting" : job?.state === "waiting" || failedCheck ? after : job?.state;
@@ -190,11 +191,13 @@ class Runs {
   }
 
   rounds() {
-    const rows = this.run.iterations;
+    const { run, iterations: rows, reviews } = this.run;
     if (!rows.length) return null;
-    return table("Rounds", ["round", "gaps", "images", "approved", "merged", "LoRA", "improvement", "note"], rows.map((row) => [
-      row.iteration, row.gap_count, row.generated, `${row.approved} (${percent(row.approval_rate.value ?? row.approved / Math.max(1, row.generated))})`, row.merged,
-      `v${row.lora_version}`, change(row.improvement), row.rolled_back ? `rolled back: ${row.drifted.join(", ")}` : ""]));
+    const noted = rows.some((row) => row.rolled_back);
+    const round = (n) => (reviews.includes(n) ? el("a", { href: `#/review?${new URLSearchParams({ run, iteration: n })}`, "aria-label": `${n}: the images of this round` }, String(n)) : n);
+    return table("Rounds", ["round", "gaps", "images", "approved", "merged", "LoRA", "improvement", ...(noted ? ["note"] : [])], rows.map((row) => [
+      round(row.iteration), row.gap_count, row.generated, `${row.approved} (${percent(row.approval_rate.value ?? row.approved / Math.max(1, row.generated))})`, row.merged,
+      `v${row.lora_version}`, change(row.improvement), ...(noted ? [row.rolled_back ? `rolled back: ${row.drifted.join(", ")}` : ""] : [])]));
   }
 
   loras() {

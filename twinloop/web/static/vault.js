@@ -1,7 +1,7 @@
 // The vault behind People and Dataset: whether there is one, the command that works on it, and taking decisions back.
 
 import { get, post } from "./api.js";
-import { el, once, replace, say } from "./dom.js";
+import { el, once, plural, replace, say } from "./dom.js";
 import { Work, latest, working } from "./progress.js";
 
 // Show a part that works in the vault: open(place) draws it, and gives what a part gives. Where the vault is not ready yet, the page offers to make it so.
@@ -48,12 +48,38 @@ class Place {
   // A button that starts a command here: off while one works, and where it is not allowed.
   starter(text, act, { allowed = true, ...attributes } = {}) {
     const button = el("button", { ...attributes, disabled: !allowed || working(this.work.job), onclick: act && once(act) }, text);
-    this.starters = [...this.starters.filter((starter) => starter.button.isConnected), { button, allowed }];
+    const made = { button, allowed, fresh: true }; // several are made before any of them is in the page
+    queueMicrotask(() => { made.fresh = false; });
+    this.starters = [...this.starters.filter((starter) => starter.fresh || starter.button.isConnected), made];
     return button;
   }
 
   tell() {
     for (const { button, allowed } of this.starters) button.disabled = !allowed || working(this.work.job);
+  }
+
+  // Faces that came since people were told apart; null where there are none.
+  newFaces({ new_faces: count }) {
+    return count ? el("p", { class: "note" }, `${plural(count, "face was", "faces were")} found since people were told apart; ${count === 1 ? "it is" : "they are"} not used yet. `,
+      this.starter("Group the faces", () => this.work.start("/api/vault/cluster"), { class: "primary" })) : null;
+  }
+
+  // A training set that prep would make otherwise now.
+  older({ name, person, output, changes, command }) {
+    return [`The training set ${output ? "in " : ""}${name} is older than what is known now: ${changes} would change. `,
+      this.starter("Prepare again", () => this.work.start("/api/vault/prep", { person, output }), { title: command, "aria-label": `Prepare again: ${name}` })];
+  }
+
+  // What no command has followed yet, of all people. It comes by itself: nothing waits for it.
+  behind() {
+    const host = el("div", { class: "slot behind" });
+    get("/api/vault/behind").then((found) => {
+      const { sets } = found;
+      replace(host, this.newFaces(found), sets.length > 1
+        ? el("details", { class: "note" }, el("summary", {}, `${sets.length} training sets are older than what is known now`), el("ul", {}, sets.map((set) => el("li", {}, this.older(set)))))
+        : sets.map((set) => el("p", { class: "note" }, this.older(set))));
+    });
+    return host;
   }
 
   offer(host, part) {
@@ -97,9 +123,13 @@ class Place {
   }
 
   unclustered() {
-    const status = this.state.status;
-    return el("div", { class: "note" }, el("p", {}, `${status.photos} photos with ${status.faces} faces were scanned. The faces are not grouped by person yet. In a terminal: `,
-      el("code", {}, "twinloop vault cluster")),
-    el("p", {}, this.starter("Group the faces", () => this.work.start("/api/vault/cluster"), { class: "primary" })));
+    const { photos, faces, models_dir } = this.state.status;
+    const scanned = `${plural(photos, "photo")} with ${plural(faces, "face")} ${photos === 1 ? "was" : "were"} scanned. `;
+    const group = [el("p", {}, scanned, "The faces are not grouped by person yet. In a terminal: ", el("code", {}, "twinloop vault cluster")),
+      el("p", {}, this.starter("Group the faces", () => this.work.start("/api/vault/cluster"), { class: "primary" }))];
+    const none = el("p", {}, scanned, "Without a face nobody can be told apart: scan another folder. Where a folder is of one drawn character, robot or animal, no face is needed; in a terminal: ",
+      el("code", {}, "twinloop vault run FOLDER --person NAME --everything"));
+    return el("div", { class: "note" }, faces ? group : none,
+      el("details", { open: !faces }, el("summary", {}, "Add photos"), this.scanForm(models_dir)));
   }
 }

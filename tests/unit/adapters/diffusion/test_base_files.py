@@ -16,6 +16,7 @@ pytest.importorskip("diffusers")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
+from tests.helpers.krea2_names import original_krea2  # noqa: E402
 from tests.helpers.part_files import as_comfyui_has_it, without_weights  # noqa: E402
 from tests.helpers.single_file import write_single_file  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
@@ -210,7 +211,7 @@ def test_a_single_file_that_is_something_else(full_base: Path, tmp_path: Path) -
         open_base(BaseChoice(str(tmp_path / "model.safetensors"), "cpu"), SDXL)
 
 
-@pytest.mark.parametrize("name", ["sd35", "flux", "flux2", "flux2-klein", "zimage", "qwen-image"])
+@pytest.mark.parametrize("name", ["sd35", "flux", "chroma", "flux2", "flux2-klein", "krea2", "zimage", "qwen-image"])
 def test_a_single_file_is_the_denoiser_and_the_folder_beside_it_the_rest(name: str, tmp_path: Path) -> None:
     """As transformers are shared: the denoiser alone, here under diffusers' own names."""
     family = FAMILIES[name]
@@ -234,12 +235,46 @@ def test_a_z_image_file_in_the_original_names(tmp_path: Path) -> None:
     assert kept.keys() == state.keys() and all(torch.equal(state[key], value) for key, value in kept.items())
 
 
+@pytest.mark.parametrize("form", ["", "newer"])
+@pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
+def test_a_krea_2_file_in_the_original_names(form: str, prefix: str, tmp_path: Path) -> None:
+    """As its makers have it, whole and, as ComfyUI's, in 8 bits."""
+    family = FAMILIES["krea2"]
+    folder = build_tiny("krea2", tmp_path / "model")
+    kept = load_file(next((folder / "transformer").glob("*.safetensors")))
+    original = original_krea2(kept)
+    held = in_8_bits(original, form) if form else original
+    assert not form or any(value.dtype == torch.float8_e4m3fn for value in held.values())
+    save_file({prefix + name: value for name, value in held.items()}, tmp_path / "model.safetensors")
+    assert preset_for(str(tmp_path / "model.safetensors")) == "krea2"
+    single = open_base(BaseChoice(str(tmp_path / "model.safetensors"), "cpu"), family)
+    state = single.denoiser.state_dict()
+    assert kept.keys() == state.keys()
+    for name, value in kept.items():
+        assert torch.allclose(state[name], value, rtol=1 / 16, atol=1e-3) if form else torch.equal(state[name], value)
+
+
+def test_layers_that_a_model_wants_in_float32_are_so_in_a_single_file_as_well(tmp_path: Path) -> None:
+    """Krea 2's norms add one to their weights, of which bfloat16 would leave little."""
+    folder = build_tiny("krea2", tmp_path / "model")
+    kept = load_file(next((folder / "transformer").glob("*.safetensors")))
+    save_file(original_krea2(kept), tmp_path / "file.safetensors")
+    shutil.copytree(folder, tmp_path / "file")
+    whole, single = (
+        open_base(BaseChoice(str(base), "cpu", "bfloat16"), FAMILIES["krea2"]).denoiser.state_dict()
+        for base in (folder, tmp_path / "file.safetensors")
+    )
+    kinds = {name: value.dtype for name, value in whole.items()}
+    assert kinds == {name: value.dtype for name, value in single.items()} and len({*kinds.values()}) == 2
+    assert all(torch.allclose(single[name], value, rtol=1 / 128) for name, value in whole.items())
+
+
 def in_8_bits(kept: dict[str, Any], form: str) -> dict[str, Any]:
     """Blocks as ComfyUI's users share them: older and newer names of the factors, one by row, or none at all."""
     made = {}
     for name, value in kept.items():
         made[name] = value
-        if value.ndim != 2 or "layers." not in name:
+        if value.ndim != 2 or not any(block in name for block in ("layers.", "blocks.")):
             continue
         layer = name.removesuffix(".weight")
         factor = torch.tensor(1.0) if form == "plain" else value.abs().max() / 448

@@ -23,6 +23,7 @@ from twinloop.adapters.diffusion.block_swap import (  # noqa: E402
     staying,
     swappable,
     swapping,
+    unpin,
 )
 from twinloop.adapters.diffusion.quantised.sizes import real_bytes  # noqa: E402
 
@@ -206,6 +207,52 @@ def test_all_tensors_of_a_quantised_weight_are_pinned(how: str, monkeypatch: pyt
     held = [getattr(layer.weight, name) for name in layer.weight.__tensor_flatten__()[0]]
     assert len(held) == len(pinned) >= 2 and all(one is other for one, other in zip(held, pinned, strict=True))
     assert torch.equal(layer(x), before)
+
+
+@pytest.fixture
+def pinned(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """Where memory is that a stand-in for a GPU's driver has pinned."""
+    places, kept = set[int](), list[Tensor]()
+
+    def pin_memory(tensor: Tensor) -> Tensor:
+        kept.append(tensor.clone())  # another tensor cannot come to lie there
+        places.add(kept[-1].data_ptr())
+        return kept[-1]
+
+    monkeypatch.setattr(block_swap, "main_memory_left", lambda: 1 << 30)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin_memory)
+    monkeypatch.setattr(torch.Tensor, "is_pinned", lambda tensor: tensor.data_ptr() in places)
+    return places
+
+
+def test_pinned_weights_are_given_back_block_by_block(
+    denoiser: Denoiser, pinned: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks, left, x = list(denoiser.blocks), list[int](), torch.randn(3, 4)
+    before = denoiser(x)
+
+    def still_pinned() -> int:
+        return sum(part.is_pinned() for part in denoiser.parameters())
+
+    pin(blocks)
+    assert still_pinned() == len(pinned) == 4 * 5
+    monkeypatch.setattr(block_swap, "release_pinned_memory", lambda: left.append(still_pinned()))
+    unpin(blocks)
+    assert left == [15, 10, 5, 0] and torch.equal(denoiser(x), before)
+
+
+@pytest.mark.parametrize("how", ["int8", "fp8"])
+def test_all_tensors_of_a_quantised_weight_are_given_back(how: str, pinned: set[int]) -> None:
+    pytest.importorskip("torchao", reason="the quant extra is not installed")
+    from twinloop.adapters.diffusion.quantised.eight_bits import EightBits
+
+    layer = EightBits(nn.Linear(64, 32, bias=False, dtype=torch.bfloat16).requires_grad_(False), how)
+    x = torch.randn(3, 64, dtype=torch.bfloat16)
+    before = layer(x)
+    pin([layer])
+    unpin([layer])
+    held = [getattr(layer.weight, name) for name in layer.weight.__tensor_flatten__()[0]]
+    assert len(pinned) >= 2 and not any(one.is_pinned() for one in held) and torch.equal(layer(x), before)
 
 
 @pytest.mark.parametrize(("left", "pinned"), [(None, False), (100, False), (1 << 20, True)])

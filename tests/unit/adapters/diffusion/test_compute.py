@@ -64,6 +64,8 @@ def turing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: "Some GPU")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80", "sm_120"])
     monkeypatch.setattr(compute, "_check_kernels", lambda: None)
 
 
@@ -74,6 +76,46 @@ def test_a_model_that_overflows_in_float16_is_computed_in_float32_unless_the_use
     assert choose_compute("cuda", "float16", None, True).dtype == torch.float16
     assert choose_compute("cuda", "bfloat16", None, True).dtype == torch.bfloat16
     assert not choose_compute("cpu", "auto", None, True).exact
+
+
+@pytest.mark.parametrize(
+    ("architecture", "dtype"),
+    [
+        ("gfx906:sramecc+:xnack-", torch.float16),  # Vega 20: Radeon VII, MI50
+        ("gfx90c:xnack-", torch.float16),  # Vega in processors
+        ("gfx1030", torch.float16),  # RX 6800
+        ("gfx1010:xnack-", torch.float16),  # RX 5700
+        ("gfx803", torch.float16),
+        ("gfx908:sramecc+:xnack-", torch.bfloat16),  # MI100
+        ("gfx90a:sramecc+:xnack-", torch.bfloat16),  # MI200
+        ("gfx942:sramecc+:xnack-", torch.bfloat16),  # MI300
+        ("gfx1100", torch.bfloat16),  # RX 7900
+        ("gfx1201", torch.bfloat16),  # RX 9070
+    ],
+)
+def test_amds_cards_that_emulate_bfloat16_get_float16(
+    architecture: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch says that all of them have it."""
+    monkeypatch.setattr(torch.version, "hip", "6.4")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(gcnArchName=architecture))
+    monkeypatch.setattr(compute, "_check_kernels", lambda: None)
+    assert choose_compute("cuda").dtype == dtype
+    assert choose_compute("cuda", "bfloat16").dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(("major", "dtype"), [(6, torch.float16), (7, torch.float16), (8, torch.bfloat16)])
+def test_nvidias_cards_have_bfloat16_from_ampere_on(
+    major: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The V100 and the T4 (7.x) emulate it, which PyTorch counts as supported unless it is asked otherwise."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(major=major))
+    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda _: True, raising=False)
+    monkeypatch.setattr(compute, "_check_kernels", lambda: None)
+    assert choose_compute("cuda").dtype == dtype
 
 
 def product(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
@@ -94,6 +136,16 @@ def test_a_card_that_is_too_old_for_this_pytorch(device: str, monkeypatch: pytes
     with pytest.raises(InputError, match=r'Some GPU.*older than.*"device": "cpu".*PyTorch [0-9.]+ for CUDA 12\.6\.$'):
         choose_compute(device)
     assert "older than" in compute.unused_gpu(device) and compute.unused_gpu("cpu") == ""
+
+
+@pytest.mark.usefixtures("turing")
+def test_a_card_that_is_too_new_for_this_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An RTX 50 on a build for CUDA 12.6: one for older cards would not help it."""
+    product(monkeypatch, RuntimeError("CUDA error: no kernel image is available for execution on the device"))
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_50", "sm_80", "sm_90", "sm_90a"])
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (12, 0))
+    with pytest.raises(InputError, match=r"Some GPU.*newer than.*build for newer cards.*for CUDA 13\.0\.$"):
+        choose_compute("cuda")
 
 
 @pytest.mark.usefixtures("turing")

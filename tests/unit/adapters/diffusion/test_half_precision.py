@@ -67,6 +67,38 @@ def test_a_training_sees_latents_in_full_precision(half: torch.dtype, base: Base
     assert not torch.equal(pixels.encode_raw(base, image).float() * vae.config.scaling_factor, made)
 
 
+@pytest.mark.parametrize("kept_in", [torch.float32, torch.bfloat16])
+def test_full_precision_is_not_tensor_float32(
+    kept_in: torch.dtype, base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which cards from the RTX 30 series on take for convolutions of float32 otherwise; also after an error."""
+    vae, inside = base.pipeline.vae.to(kept_in), list[Any]()
+    inner, image = vae.encode, np.zeros((64, 64, 3), np.uint8)
+
+    def switches() -> tuple[bool, str]:
+        return torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+
+    def watched(given: Any) -> Any:
+        inside.append((given.dtype, *switches()))
+        if len(inside) == 2:
+            raise KeyboardInterrupt
+        return inner(given)
+
+    monkeypatch.setattr(vae, "encode", watched)
+    torch.set_float32_matmul_precision("high")
+    try:
+        before = switches()
+        encode(base, image)
+        after = switches()
+        with pytest.raises(KeyboardInterrupt):
+            encode(base, image)
+        at_last = switches()
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert inside == [(torch.float32, False, "highest")] * 2
+    assert before == after == at_last == (True, "high") and pixels.dtype_of(vae) == kept_in
+
+
 def test_a_small_gpu_decodes_in_tiles_also_while_the_autoencoder_waits(
     base: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

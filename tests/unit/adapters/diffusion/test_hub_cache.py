@@ -17,6 +17,7 @@ pytest.importorskip("diffusers")
 import huggingface_hub  # noqa: E402
 from huggingface_hub.errors import GatedRepoError  # noqa: E402
 
+from tests.helpers.anima_file import write_anima_file  # noqa: E402
 from tests.helpers.part_files import as_comfyui_has_it  # noqa: E402
 from tests.helpers.single_file import write_single_file  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
@@ -123,7 +124,7 @@ def test_a_single_checkpoint_asks_for_texts_alone(full_base: Path, hub: Hub, tmp
     assert open_base(choice, SDXL).pipeline.tokenizer_2 is not None
 
 
-@pytest.mark.parametrize("name", ["sd35", "flux", "flux2-klein", "qwen-image"])
+@pytest.mark.parametrize("name", ["sd35", "flux", "chroma", "flux2-klein", "anima", "krea2", "qwen-image"])
 def test_a_denoiser_alone_asks_for_all_but_a_denoiser(name: str, hub: Hub, tmp_path: Path) -> None:
     family = replace(FAMILIES[name], sizes=())  # this one is smaller than any of them
     publish(hub, family)
@@ -134,6 +135,27 @@ def test_a_denoiser_alone_asks_for_all_but_a_denoiser(name: str, hub: Hub, tmp_p
     assert not [file for file in fetched if file.startswith("transformer/") and not file.endswith(".json")]
     assert "text_encoders/t5xxl.safetensors" not in fetched
     assert open_base(choice, family).pipeline.vae is not None
+
+
+def test_what_a_file_holds_beside_the_denoiser_is_not_asked_for(hub: Hub, tmp_path: Path) -> None:
+    family = replace(FAMILIES["anima"], sizes=())
+    publish(hub, family)
+    write_anima_file(hub.repository, tmp_path / "mine.safetensors")
+    choice = BaseChoice(str(tmp_path / "mine.safetensors"), "cpu")
+    command = command_in(told(choice, family))
+    assert "text_conditioner" not in command
+    fetched = hub.obey(command)
+    assert {"t5_tokenizer/tokenizer.json", "text_conditioner/config.json"} <= fetched
+    assert {file.partition("/")[0] for file in fetched if file.endswith(".safetensors")} == {"text_encoder", "vae"}
+    assert open_base(choice, family).pipeline.text_conditioner is not None
+
+
+def test_a_model_of_blocks_is_downloaded_too(hub: Hub, by_diffusers: list[str]) -> None:
+    """Which diffusers' own download knows nothing of."""
+    family = FAMILIES["anima"]
+    publish(hub, family)
+    choice = BaseChoice(family.reference, "cpu", allow_download=True)
+    assert find_base(choice, family).path.is_dir() and not by_diffusers
 
 
 def test_texts_alone_are_not_enough_for_a_denoiser(hub: Hub, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from twinloop.adapters.diffusion.compute import Compute  # noqa: E402
-from twinloop.adapters.diffusion.memory import Spill, main_memory_left, memory_errors  # noqa: E402
+from twinloop.adapters.diffusion.memory import Spill, main_memory_left, memory_errors, release_memory  # noqa: E402
 from twinloop.errors import OutOfMemory  # noqa: E402
 
 
@@ -95,3 +95,25 @@ def test_main_memory_in_the_place_of_a_gpus(
 
 def test_a_cpu_has_no_other_memory() -> None:
     assert not Spill(Compute(torch.device("cpu"), torch.float32, None)).seen()
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_pinned_main_memory_is_released_with_the_gpus(gpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = list[str]()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: released.append("GPU"))
+    monkeypatch.setattr(torch.accelerator, "empty_host_cache", lambda: released.append("pinned"), raising=False)
+    release_memory()
+    assert released == (["GPU", "pinned"] if gpu else [])
+
+
+def test_an_older_pytorch_releases_pinned_memory_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = list[str]()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.delattr(torch.accelerator, "empty_host_cache")
+    monkeypatch.setattr(torch._C, "_host_emptyCache", lambda: released.append("pinned"), raising=False)
+    release_memory()
+    assert released == ["pinned"]

@@ -33,7 +33,7 @@ from twinloop.store.models.part_hashes import hashes_of_parts  # noqa: E402
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     home = tmp_path_factory.mktemp("folders")
-    names = ("sdxl", "sd35", "flux", "zimage", "qwen-image", "qwen-image-edit", "flux2")
+    names = ("sdxl", "sd35", "flux", "zimage", "qwen-image", "qwen-image-edit", "krea2", "flux2")
     return {name: build_tiny(name, home / name) for name in names}
 
 
@@ -143,6 +143,11 @@ def test_a_language_model_that_sees_pictures_is_not_taken_for_one_that_sees_none
     find(folders["zimage"], "zimage", text_encoder=write(named, tmp_path / "qwen3.safetensors"))
     with pytest.raises(InputError, match=r"sees pictures \(Qwen3-VL\), and the text_encoder .* of the kind qwen3"):
         find(folders["zimage"], "zimage", text_encoder=write(seeing, tmp_path / "qwen3vl.safetensors"))
+    blind = {n: v for n, v in tensors_of(folders["krea2"], "text_encoder").items() if not n.startswith("visual.")}
+    whole = as_comfyui_has_it(folders["krea2"], "text_encoder", tmp_path / "vl.safetensors")
+    find(folders["krea2"], "krea2", text_encoder=whole)
+    with pytest.raises(InputError, match=r"that sees none, and the text_encoder .* qwen3_vl, which sees pictures"):
+        find(folders["krea2"], "krea2", text_encoder=write(blind, tmp_path / "blind.safetensors"))
 
 
 def test_a_file_that_was_changed_since_the_settings_were_read(folders: dict[str, Path], tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ from twinloop.adapters.trainers import training_loop  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.execution.process_group import ALONE, Workers  # noqa: E402
 from twinloop.adapters.trainers.loss.objective import Objective  # noqa: E402
+from twinloop.adapters.trainers.optim import loss_scale  # noqa: E402
+from twinloop.adapters.trainers.optim.loss_scale import LossScale  # noqa: E402
+from twinloop.adapters.trainers.records.checkpoints import Checkpoints  # noqa: E402
 from twinloop.adapters.trainers.training_loop import TrainingRun  # noqa: E402
 from twinloop.errors import TrainingDiverged  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -50,6 +53,12 @@ class Bench:
     def figures(self, name: str, what: str) -> list[float | None]:
         text = (self._home / name / "lora.metrics.jsonl").read_text()
         return [json.loads(line)[what] for line in text.splitlines()]
+
+    def scale(self, name: str) -> tuple[float, int]:
+        """The scale of the loss in the newest checkpoint, and the good steps in a row."""
+        kept = Checkpoints(self._home / name / "work").newest()
+        assert kept is not None
+        return float(kept.tensors[loss_scale.SCALE]), int(kept.tensors[loss_scale.GOOD_STEPS])
 
     def is_finite(self, name: str) -> bool:
         return all(bool(part.isfinite().all()) for part in load_file(self._home / name / "lora.safetensors").values())
@@ -144,7 +153,33 @@ def test_now_and_then_one_is_left_out_without_an_end_and_without_touching_the_sc
     monkeypatch.setattr(base, "compute", replace(base.compute, loss_scale=4.0))
     monkeypatch.setattr(training_loop, "MOST_LEFT_OUT", 2)
     scales: list[float] = []
-    monkeypatch.setattr(TrainingRun, "_lower_scale", lambda self, step: scales.append(step))
+    monkeypatch.setattr(LossScale, "overflowed", lambda self: scales.append(self.value))
     overflowing(monkeypatch, lambda step: step in (1, 3))
     bench.train("one")
     assert [value is None for value in bench.figures("one", "loss")] == [True, False, True, False] and scales == []
+    # of four steps two were good ones
+    assert bench.scale("one") == (4.0, 2)
+
+
+def test_a_scale_that_fell_grows_again_and_is_taken_up_where_it_was(
+    bench: Bench, full_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
+    monkeypatch.setattr(base, "compute", replace(base.compute, loss_scale=2.0))
+    monkeypatch.setattr(loss_scale, "GROWTH_INTERVAL", 2)
+    real, steps = TrainingRun._update, list[int]()
+
+    def update(self: TrainingRun, rate: float) -> float:
+        """The gradients of steps 1 and 4 overflow: more often than a scale of 2 can be halved."""
+        steps.append(len(steps) + 1)
+        norm = real(self, rate)
+        return math.inf if steps[-1] in (1, 4) else norm
+
+    monkeypatch.setattr(TrainingRun, "_update", update)
+    whole = bench.train("whole")
+    assert bench.scale("whole") == (1.0, 0)
+    for cut in (1, 2, 3):
+        steps.clear()
+        bench.train(f"cut {cut}", stop_at=cut)
+        assert bench.scale(f"cut {cut}") == {1: (1.0, 0), 2: (1.0, 1), 3: (2.0, 0)}[cut]
+        assert bench.train(f"cut {cut}") == whole and bench.scale(f"cut {cut}") == (1.0, 0)

@@ -13,11 +13,13 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from tests.helpers.fake_photos import fake_photo
 from tests.helpers.raw_files import dng, scene
+from tests.helpers.tiff_files import RGB, greys, tiff
 from tests.unit.stages.vault.scan_home import Home, Watched, home_in
 from twinloop.adapters.fakes import fake_pack
 from twinloop.cli.vault.status import lines_of
@@ -626,6 +628,16 @@ def test_a_broken_file_is_not_tried_again_until_something_changes(home: Home) ->
     bad.write_bytes(jpeg())
     done = home.scan(limits="60 s")
     assert (done.measured, done.skipped) == (1, ())
+
+
+def test_a_file_of_a_kind_that_is_read_now_is_tried_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr("twinloop.store.pictures.images.open_wide", lambda *_: None)
+        earlier.setattr("twinloop.store.pictures.images.READS", "reads-1")
+        (home.photos / "wide.tif").write_bytes(tiff(np.dstack([greys()] * 3).astype(np.float32), RGB, 32, numbers=3))
+        skipped = home.skipped(home.scan(home.photos))
+    assert "a TIFF of 32-bit floating-point RGB" in skipped["wide.tif"]
+    assert home.scan().skipped == ()
 
 
 @pytest.mark.parametrize("undecided", [True, False])

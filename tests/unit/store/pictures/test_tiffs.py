@@ -4,70 +4,17 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, TiffImagePlugin
 
+from tests.helpers.tiff_files import CIELAB, CMYK, GREY, ICCLAB, INVERTED, RGB, Array, H, W, check, greys, scene, tiff
 from twinloop.errors import UnreadableImage
-from twinloop.store.pictures.images import decode, upright_size
-from twinloop.store.pictures.photo_file import decode_small
+from twinloop.store.pictures.images import decode
 
-W, H = 48, 32
-GREY, INVERTED, RGB, CMYK, CIELAB, ICCLAB = 1, 0, 2, 5, 8, 9
 OF_LAB = 20
 """Levels by which vivid colours are off that were in 8 bits of Lab."""
-Array = np.ndarray
-
-
-def scene() -> Array:
-    """(32, 48, 3) uint8: a red corner, a blue one, and a slope between them."""
-    x, y = np.meshgrid(np.linspace(40, 220, W), np.linspace(60, 200, H))
-    pixels = np.stack([x, y, 250 - x], axis=-1).astype(np.uint8)
-    pixels[:8, :8], pixels[-8:, -8:] = (230, 40, 30), (30, 60, 220)
-    return pixels
-
-
-def greys() -> Array:
-    return np.asarray(Image.fromarray(scene()).convert("L"))
-
-
-def tiff(
-    values: Array, colours: int, bits: int = 8, *, numbers: int = 1, order: str = "<", planes: bool = False,
-    tags: Sequence[tuple[int, int]] = (),
-) -> bytes:  # fmt: skip
-    """An uncompressed TIFF with one strip, or one for each plane."""
-    height, width, count = (*values.shape, 1)[:3]
-    stored = values.reshape(height, width, count)
-    stored = stored.transpose(2, 0, 1) if planes else stored
-    data = stored.astype(stored.dtype.newbyteorder(order)).tobytes()
-    size = len(data) // (count if planes else 1)
-    lists = {
-        258: ("H", [bits] * count),
-        339: ("H", [numbers] * count),
-        273: ("I", [8 + at for at in range(0, len(data), size)]),
-        279: ("I", [size] * (len(data) // size)),
-        **{tag: ("I", [value]) for tag, value in ((256, width), (257, height), (278, height))},
-        **{tag: ("H", [value]) for tag, value in ((259, 1), (262, colours), (277, count), (284, 1 + planes), *tags)},
-    }
-    body, entries = data, b""
-    for tag, (kind, items) in sorted(lists.items()):
-        packed = struct.pack(f"{order}{len(items)}{kind}", *items)
-        head = struct.pack(f"{order}HHI", tag, 3 if kind == "H" else 4, len(items))
-        entries += head + (packed.ljust(4, b"\0") if len(packed) <= 4 else struct.pack(f"{order}I", 8 + len(body)))
-        body += packed if len(packed) > 4 else b""
-    start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8 + len(body))
-    return start + body + struct.pack(f"{order}H", len(lists)) + entries + bytes(4)
-
-
-def check(data: bytes, wanted: Array, tolerance: float = 2) -> None:
-    """What is scanned, and what is cut from, is the picture."""
-    truth = wanted if wanted.ndim == 3 else wanted[..., None].repeat(3, 2)
-    for seen in (decode(data), decode_small(data, 1280).small):
-        assert seen.shape == truth.shape
-        assert np.abs(seen.astype(int) - truth).max() <= tolerance
-    assert upright_size(data) == truth.shape[1::-1]
 
 
 def lab() -> tuple[Array, Array]:
@@ -157,9 +104,12 @@ def test_what_is_changed_for_planes_holds_for_no_other_file() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (tiff(scene().astype(np.float32), RGB, 32, numbers=3), "a TIFF of 32-bit floating-point RGB"),
-        (tiff(greys().astype(np.float64), GREY, 64, numbers=3), "a TIFF of 64-bit floating-point grey"),
-        (tiff(np.dstack([greys()] * 2).astype(np.uint16), GREY, 16), "a TIFF of 16-bit grey with 1 more channel"),
+        (tiff(scene().astype(np.int32), RGB, 32, numbers=2), "a TIFF of 32-bit signed RGB"),
+        (tiff(greys().astype(np.uint64), GREY, 64), "a TIFF of 64-bit grey"),
+        (
+            tiff(np.dstack([scene()] * 2).astype(np.uint16), CMYK, 16),
+            "a TIFF of 16-bit CMYK with 2 more channels",
+        ),
         (tiff(greys(), GREY, tags=[(259, 34712)]), "a TIFF with compression 34712"),
         (tiff(greys(), GREY, tags=[(262, 4)]), None),
         (tiff(greys(), GREY)[:60], None),

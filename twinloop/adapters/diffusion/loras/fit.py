@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from twinloop.adapters.diffusion.messages import first_line, wrong_base
 from twinloop.adapters.diffusion.quantised.sizes import plain_shape
 from twinloop.errors import ModelFileError
-from twinloop.families.base import Family
+from twinloop.families.base import Family, reads_prompts
 from twinloop.families.lora_names import CLIP
 
 ENCODER = "text_encoder"
@@ -32,7 +32,7 @@ def check_fit(path: Path, found: Mapping[str, Tensor], pipeline: Any, family: Fa
         raise ModelFileError(wrong_base(path, f"it adapts no {prefix}" + (f", but {other}" if other else "")))
     _check_layers(path, inner, getattr(pipeline, prefix))
     able = family.trainable_encoders.prefixes if family.trainable_encoders is not None else {}
-    for name in sorted({key.partition(".")[0] for key in found if key.startswith(ENCODER)}):
+    for name in sorted({key.partition(".")[0] for key in found if reads_prompts(key)}):
         encoder = getattr(pipeline, name, None) if name in able else None
         if encoder is None:
             raise ModelFileError(

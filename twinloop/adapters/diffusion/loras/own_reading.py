@@ -19,6 +19,7 @@ from twinloop.adapters.diffusion.loras.raw import as_torch
 from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
 from twinloop.families.lora_names import CLIP
+from twinloop.loras.adapter import Place
 from twinloop.loras.components import DENOISER
 from twinloop.loras.dora import BASE_NORM, DORA_TEXT, understood_dora
 from twinloop.loras.lora import Layer, read_lora
@@ -82,13 +83,23 @@ def by_own_names(path: Path, names: Iterable[str], family: Family) -> dict[str, 
     made: dict[str, Tensor] = {}
     for place, layer in adapter.layers.items():
         if isinstance(layer, Layer):
-            named = f"{family.denoiser if place.component == DENOISER else place.component}.{place.path}"
+            named = _part(place, family)
             down, up = as_torch(layer.down), as_torch(layer.up)
             made[f"{named}{_DOWN}"] = down if layer.scale == 1.0 else down.float() * layer.scale
             made[f"{named}{_UP}"] = up
             if place in lengths:
                 made[_lengths_name(named)] = _as_peft_has_it(as_torch(lengths[place]).float(), up)
     return made
+
+
+def _part(place: Place, family: Family) -> str:
+    """A layer with the part of the pipeline that it is in: what single files hold beside the denoiser is none of its
+    own.
+    """
+    for part, prefix in family.single_file.carries.items():
+        if place.component == DENOISER and place.path.startswith(prefix):
+            return f"{part}.{place.path.removeprefix(prefix)}"
+    return f"{family.denoiser if place.component == DENOISER else place.component}.{place.path}"
 
 
 def _lengths_name(layer: str) -> str:

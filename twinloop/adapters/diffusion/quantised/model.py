@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from twinloop.adapters.diffusion.prompts import encoders_of
 from twinloop.domain.quantised import Quantization
@@ -16,11 +17,15 @@ from twinloop.families.base import Family
 
 def large_parts(pipeline: Any, family: Family) -> list[nn.Module]:
     """The parts of a pipeline that are worth quantising: the denoiser, and text encoders that are language models;
-    CLIPs are small.
+    CLIPs are small, and so is what stands between a text encoder and the denoiser.
     """
     return [
         getattr(pipeline, family.denoiser),
-        *(part for part in encoders_of(pipeline) if not type(part).__name__.startswith("CLIP")),
+        *(
+            part
+            for part in encoders_of(pipeline)
+            if isinstance(part, PreTrainedModel) and not type(part).__name__.startswith("CLIP")
+        ),
     ]
 
 

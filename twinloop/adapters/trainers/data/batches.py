@@ -103,6 +103,7 @@ class Batches:
     def _batch(self, draw: Draw, places: Sequence[int]) -> Batch:
         """Those of a step's pictures that are of one size."""
         settings = self._settings
+        preserves = settings.output_preservation > 0
         numbers = tuple(draw.samples[place] for place in places)
         mirrored = tuple(draw.mirrored[place] for place in places)
         chosen = [self._samples[number] for number in numbers]
@@ -117,7 +118,8 @@ class Batches:
             dropped_caption(settings) if draw.wordless[place] else text
             for text, place in zip(said, places, strict=True)
         ]
-        class_texts = [class_caption(text, settings) for text in said] if settings.output_preservation else []
+        whole_or_dropped = texts if drops_class_captions(settings) else said
+        class_texts = [class_caption(text, settings) for text in whole_or_dropped] if preserves else []
         sizes = [time_ids(sample.framing, true_sizes=self._true_sizes) for sample in chosen]
         return Batch(
             self._on_device(torch.stack(latents)),
@@ -161,12 +163,23 @@ def class_caption(caption: str, settings: TrainingSettings) -> str:
     return of_the_class(caption, settings.trigger, settings.class_word)
 
 
+def drops_class_captions(settings: TrainingSettings) -> bool:
+    """Whether a dropped caption is dropped for the class, too: the class word alone stands beside the trigger alone.
+
+    Where the trigger goes as well there is nothing for the class word to stand in the place of. The base's own answer
+    to no words at all must not be held while the subject's picture is learned from just that, so that the class keeps
+    the whole caption.
+    """
+    return bool(settings.output_preservation and settings.caption_dropout and settings.keep_trigger)
+
+
 def texts_to_embed(captions: Sequence[str], settings: TrainingSettings) -> list[str]:
     """All texts that batches of these captions can ask for, each once."""
     dropped = [dropped_caption(settings)] if settings.caption_dropout > 0 else []
     orders = range(ORDERS) if settings.shuffle_captions or settings.caption_tag_dropout_rate else (0,)
     said = [in_order(caption, order, settings) for caption in captions for order in orders]
-    class_texts = [class_caption(text, settings) for text in said] if settings.output_preservation else []
+    named = [*said, *dropped] if drops_class_captions(settings) else said
+    class_texts = [class_caption(text, settings) for text in named] if settings.output_preservation else []
     return list(dict.fromkeys([*said, *dropped, *class_texts]))
 
 

@@ -77,6 +77,19 @@ class AdapterPlan:
         """Give a diffusers model the layers to train, without numbers in them yet.
 
         Raises:
+            InputError: as `layers`.
+        """
+        layers = self.layers(denoiser)
+        if self.lokr:
+            add_for_training(denoiser, layers, self.rank, self.alpha, self.lokr, ADAPTER)
+        else:
+            wide = [name for name in layers if is_wide(denoiser.get_submodule(name))] if self.conv_rank else []
+            denoiser.add_adapter(self._lora(layers, wide), adapter_name=ADAPTER)
+
+    def layers(self, denoiser: nn.Module) -> list[str]:
+        """Full names of the denoiser's layers that are trained.
+
+        Raises:
             InputError: it has none of the target layers, or none of them is wanted.
         """
         there = adapted_layers(denoiser, self.targets, self.blocks)
@@ -105,11 +118,7 @@ class AdapterPlan:
                 "training.only_layers and skip_layers leave none of the convolutions that conv_rank is about, such as"
                 f" {around[0]}. Leave conv_rank out, or name them."
             )
-        if self.lokr:
-            add_for_training(denoiser, layers, self.rank, self.alpha, self.lokr, ADAPTER)
-        else:
-            wide = [name for name in layers if is_wide(denoiser.get_submodule(name))] if self.conv_rank else []
-            denoiser.add_adapter(self._lora(layers, wide), adapter_name=ADAPTER)
+        return layers
 
     def alpha_of(self, down: Tensor) -> float:
         """Of a pair, which its down matrix tells: (rank, in), or (rank, in, k, k) of a convolution."""

@@ -4,10 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import nn
 
+from twinloop.adapters.diffusion.loras.early_fit import check_layers
 from twinloop.adapters.trainers.lora.adapted_model import AdaptedModel
+from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan
 from twinloop.adapters.trainers.lora.warm_start_file import Start, changing, left_alone
 from twinloop.errors import ModelFileError
+from twinloop.families.base import Family
+from twinloop.loras.components import DENOISER
+from twinloop.ports import TrainingSettings
+
+
+def check_start(start: Start, settings: TrainingSettings, family: Family, denoiser: nn.Module) -> None:
+    """Whether the layers that a training begins from are among those that it trains, in the same size.
+
+    Args:
+        denoiser: the base's, loaded or as `empty_denoiser` makes it.
+
+    Raises:
+        ModelFileError: some are not. InputError: as `AdapterPlan.layers`.
+    """
+    check_layers(start.path, start.layers, denoiser)
+    trained = set(AdapterPlan.of(settings, family).layers(denoiser))
+    own = {place: layer for place, layer in start.layers.items() if place.component == DENOISER}
+    if left := [place for place in changing(own) if place.path not in trained]:
+        raise left_alone(start, left)
 
 
 def begin_from(start: Start, model: AdaptedModel) -> None:

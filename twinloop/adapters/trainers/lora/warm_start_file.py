@@ -9,6 +9,7 @@ from pathlib import Path
 from twinloop.adapters.diffusion.preflight import check_lora
 from twinloop.adapters.trainers.lora.given_file import given_file
 from twinloop.domain.training_rules import is_wanted
+from twinloop.domain.wording import plural
 from twinloop.errors import InputError, ModelFileError
 from twinloop.families.base import Family
 from twinloop.loras.adapter import Adapter, Place, understood
@@ -70,8 +71,8 @@ def _start(file: LoraFile, adapter: Adapter, settings: TrainingSettings) -> Star
 def left_alone(start: Start, places: Sequence[Place]) -> ModelFileError:
     """What is said of layers that would be lost."""
     return ModelFileError(
-        f"{start.path} adapts {len(places)} layers that this training leaves alone, such as {min(places).path}: train"
-        " the same ones, or begin from another LoRA."
+        f"{start.path} adapts {plural(len(places), 'layer')} that this training leaves alone, such as"
+        f" {min(places).path}: train the same ones, or begin from another LoRA."
     )
 
 

@@ -1,13 +1,14 @@
 """From a step's footprint to peak memory, to the way of taking the step that fits, and to the operations that it costs.
 
     peak = weights + resident parts + LoRA x (4 parameter + state + 4 average) + context + the larger of
-        (passing + work) and LoRA x (4 gradient + update)
+        (passing + dequantising x largest quantised layer) and LoRA x (4 gradient + update)
     passing = the larger of what the forward pass leaves for the backward pass, and the gradients, 4 x LoRA, that are
         there when the backward pass ends: while these grow, activations are given back. Where a step adds up the
         gradients of several passes, both at once.
-    left for the backward pass = copies + n x activations; with checkpointing the larger of copies + n x those between
-        the blocks, and n x (those between the blocks + those of the largest block)
-    work = 2 x n x largest tensor + dequantising x largest quantised layer
+    left for the backward pass = copies + n x (activations + work); with checkpointing the larger of copies + n x (those
+        between the blocks + work), and n x (those between the blocks + those of the fullest block + work)
+    work = 2 x largest tensor, or what a trained layer takes for a moment beside the activations that are there then
+        (`dry_run`), whichever makes more of both
     weights, where blocks are swapped = those that stay on the device + the largest of the swapped blocks
 
 and not less than the frozen text encoders and the context: these are on a GPU while they embed captions, and nothing
@@ -133,24 +134,22 @@ class Demand:
         per_parameter = 4 + state_bytes(settings) + (4 if settings.ema_decay else 0)
         context = CONTEXT if self.gpu else 0
         held = self._weights(swapped) + self.resident + int(one.adapter * per_parameter)
-        passes = (
-            self._passing(micro_batch, checkpointing)
-            + 2 * micro_batch * one.largest_tensor
-            + DEQUANTISING[self.quantization] * one.quantised
-        )
+        passes = self._passing(micro_batch, checkpointing) + DEQUANTISING[self.quantization] * one.quantised
         update = int(one.adapter * (4 + UPDATE_BYTES.get(settings.optimizer, 0)))
         return context + max(held + max(passes, update), self.frozen_encoders)
 
     def _passing(self, micro_batch: int, checkpointing: bool) -> int:
-        """Bytes of activations and gradients at the fullest moment of a step."""
+        """Bytes of activations and gradients, and of what is worked in, at the fullest moment of a step."""
         one, gradients = self.footprint, 4 * self.footprint.adapter
-        at_end = gradients
+        work = 2 * one.largest_tensor
         if checkpointing:
-            forward = one.copies + micro_batch * one.checkpointed
-            left = max(forward, micro_batch * (one.checkpointed + one.largest_block))
-            at_end += micro_batch * one.largest_block
+            block = max(one.largest_block + work, one.fullest_block)
+            forward = one.copies + micro_batch * (one.checkpointed + work)
+            left = max(forward, micro_batch * (one.checkpointed + block))
+            at_end = gradients + micro_batch * block
         else:
-            left = one.copies + micro_batch * (one.activations - one.copies)
+            left = one.copies + micro_batch * (max(one.activations + work, one.fullest) - one.copies)
+            at_end = gradients + micro_batch * work
         return max(left + gradients, at_end) if self._adds_up(micro_batch) else max(left, at_end)
 
     def _adds_up(self, micro_batch: int) -> bool:

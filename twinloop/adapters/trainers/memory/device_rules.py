@@ -26,7 +26,7 @@ _PRODUCTS = (
     Tensor.matmul,
     Tensor.__matmul__,
 )
-_EXACT_ON_GPU = (F.layer_norm, F.group_norm, F.softmax, torch.softmax, Tensor.softmax)
+_EXACT_ON_GPU = (F.layer_norm, F.rms_norm, F.group_norm, F.softmax, torch.softmax, Tensor.softmax)
 """What CUDA's autocast computes in float32; a CPU's leaves these as they come."""
 
 

@@ -8,11 +8,13 @@ block. That holds for every family, at any size, in seconds and without memory.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -40,6 +42,8 @@ class Footprint:
             checkpointing, the inputs of the checkpointed blocks included. largest_block: activations of the largest
             checkpointed block. largest_tensor: of one activation. copies: of the activations the LoRA's matrices in
             the precision of the products, which are as many for every number of pictures.
+        fullest: activations, and what a trained layer works in beside them, when both together are most. fullest_block:
+            the same of one checkpointed block while it is computed again.
         forward: floating-point operations of the denoiser's forward pass. encoder_forward: of that of the text
             encoders.
         quantised: weights (a number) of the largest layer that is quantised. quantisable: of the largest that can be.
@@ -58,6 +62,8 @@ class Footprint:
     quantisable: int = 0
     copies: int = 0
     blocks: tuple[int, ...] = ()
+    fullest: int = 0
+    fullest_block: int = 0
 
     def together_with(self, other: Footprint) -> Footprint:
         """Of both models in one step: sums, and the larger of what is the largest."""
@@ -74,6 +80,8 @@ class Footprint:
             max(self.quantisable, other.quantisable),
             self.copies + other.copies,
             self.blocks + other.blocks,
+            max(self.fullest + other.activations, self.activations + other.fullest),
+            max(self.fullest_block, other.fullest_block),
         )
 
 
@@ -109,7 +117,12 @@ def _taken(base: BaseModel, model: Any, latents: tuple[int, ...], words: Joined)
     quantisable = _quantisable_weights(model)
     quantised = quantisable if base.compute.quantization is not None or is_packed(base.denoiser) else {}
     operations = FlopCounterMode(display=False)
-    with saved.counting(), AsOnDevice(base.compute, quantised) as mode, operations:
+    with (
+        saved.counting(),
+        _noting_work(model, base.compute, saved),
+        AsOnDevice(base.compute, quantised) as mode,
+        operations,
+    ):
         base.family.denoise(model, *inputs)
     adapter = sum(parameter.numel() for name, parameter in model.named_parameters() if ADAPTER in name.split("."))
     return Footprint(
@@ -124,7 +137,47 @@ def _taken(base: BaseModel, model: Any, latents: tuple[int, ...], words: Joined)
         quantisable=max(quantisable.values(), default=0),
         copies=saved.total_of(mode.copies),
         blocks=tuple(map(real_bytes, swappable(base.denoiser))),
+        fullest=saved.fullest,
+        fullest_block=saved.fullest_block,
     )
+
+
+@contextmanager
+def _noting_work(model: Any, compute: Compute, saved: SavedActivations) -> Iterator[None]:
+    """Inside, what each layer with a LoRA takes for a moment is noted, as PEFT computes it."""
+    before = list[int]()
+
+    def begin(layer: Any, given: tuple[Any, ...]) -> None:
+        before.append(saved.alive.total)
+
+    def end(layer: Any, given: tuple[Any, ...], made: Tensor) -> None:
+        saved.works_in(_work(given[0], made, compute, before.pop()))
+
+    layers = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
+    hooks = [layer.register_forward_pre_hook(begin) for layer in layers]
+    hooks += [layer.register_forward_hook(end) for layer in layers]
+    try:
+        with saved.alive:
+            yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _work(given: Tensor, made: Tensor, compute: Compute, there: int) -> int:
+    """Bytes that a layer with a LoRA takes beside what is saved, for the pass forward or back, whichever takes more.
+
+    Forward these are what the model's code holds (its input among that, which the LoRA may save), the input in the
+    LoRA's float32, and three outputs: the layer's, the LoRA's, and that in scale. Back there are two gradients of the
+    input and their sum, when what the LoRA had saved is gone.
+
+    Args:
+        there: bytes that are not saved, before it computes.
+    """
+    own, copy = given.dtype == torch.float32, compute.mixed or given.dtype
+    kept = given.numel() * copy.itemsize
+    forward = there - (kept if own and copy == given.dtype else 0) + (0 if own else 4 * given.numel()) + 3 * made.nbytes
+    return max(forward, 3 * given.nbytes - kept)
 
 
 def _quantisable_weights(model: Any) -> dict[int, int]:

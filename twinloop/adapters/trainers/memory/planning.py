@@ -27,6 +27,7 @@ from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
 from twinloop.domain.quantised import Quantization
 from twinloop.domain.wording import agree, plural
 from twinloop.errors import OutOfMemory, StateError
+from twinloop.families.base import reads_prompts
 from twinloop.families.clip import CHUNKS
 from twinloop.ports import TrainingSettings
 from twinloop.store.atomic import read_json, write_json
@@ -109,7 +110,7 @@ def _weight_sizes(
 
     models = {name: part for name, part in base.pipeline.components.items() if isinstance(part, torch.nn.Module)}
     frozen = {name: part for name, part in models.items() if name not in adapted}
-    encoders = sum(size(part) for name, part in frozen.items() if name.startswith("text_encoder"))
+    encoders = sum(size(part) for name, part in frozen.items() if reads_prompts(name))
     resident = beside + (size(frozen["vae"]) if gpu else sum(map(size, frozen.values())))
     blocks = () if quantization is None else block_bytes_if(base.denoiser, quantization, base.compute.dtype)
     weights = sum(size(models[name]) for name in adapted if name in models)

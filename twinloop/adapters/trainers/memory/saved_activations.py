@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
+
+from twinloop.adapters.trainers.memory.alive_storages import AliveStorages
 
 
 def id_of(tensor: Tensor) -> int:
@@ -20,6 +23,11 @@ class SavedActivations:
 
     Args:
         weights: ids of the model's own storages, which are no activations.
+
+    Attributes:
+        alive: bytes that are neither weights nor saved; a mode, inside of which they count. largest_tensor: bytes.
+        fullest: bytes that were saved, and worked in, when that was most. fullest_block: the same of one block, as it
+            adds them while it is computed again.
     """
 
     def __init__(self, weights: set[int]) -> None:
@@ -29,7 +37,13 @@ class SavedActivations:
         self._block = 0
         """The number of the block that runs now; 0 = outside of all."""
         self._blocks = 0
+        self._total = 0
+        self._of_blocks = Counter[int]()
+        """Bytes by block, of what is saved there and is no block's input."""
+        self.alive = AliveStorages(self._counts)
         self.largest_tensor = 0
+        self.fullest = 0
+        self.fullest_block = 0
 
     @contextmanager
     def counting(self) -> Iterator[None]:
@@ -38,10 +52,14 @@ class SavedActivations:
             yield
 
     def _pack(self, tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if id_of(tensor) not in self._weights:
-            self._saved.setdefault(id_of(tensor), (storage, self._block))
+        storage, key = tensor.untyped_storage(), id_of(tensor)
+        if key not in self._weights and key not in self._saved:
+            self._saved[key] = (storage, self._block)
+            self._total += storage.nbytes()
+            if key not in self._block_inputs:
+                self._of_blocks[self._block] += storage.nbytes()
             self.largest_tensor = max(self.largest_tensor, storage.nbytes())
+            self.alive.forget(key)
         return tensor
 
     def checkpoint(self, run: Callable[..., Any], *inputs: Any, **named: Any) -> Any:
@@ -49,8 +67,8 @@ class SavedActivations:
         activations, and runs it.
         """
         for tensor in inputs:
-            if isinstance(tensor, Tensor) and id_of(tensor) not in self._weights:
-                self._block_inputs[id_of(tensor)] = tensor.untyped_storage()
+            if isinstance(tensor, Tensor) and id_of(tensor) not in self._weights | self._block_inputs.keys():
+                self._add_input(id_of(tensor), tensor.untyped_storage())
         self._blocks += 1
         self._block = self._blocks
         try:
@@ -58,9 +76,25 @@ class SavedActivations:
         finally:
             self._block = 0
 
+    def _add_input(self, key: int, storage: Any) -> None:
+        self._block_inputs[key] = storage
+        if key in self._saved:
+            self._of_blocks[self._saved[key][1]] -= storage.nbytes()
+        self.alive.forget(key)
+
+    def _counts(self, key: int) -> bool:
+        """Whether it is a weight, or saved."""
+        return key in self._weights or key in self._saved or key in self._block_inputs
+
+    def works_in(self, size: int) -> None:
+        """Note so many bytes that a layer takes for a moment, beside what is saved up to here."""
+        self.fullest = max(self.fullest, self._total + size)
+        if self._block:
+            self.fullest_block = max(self.fullest_block, self._of_blocks[self._block] + size)
+
     def total(self) -> int:
         """Bytes without checkpointing."""
-        return sum(storage.nbytes() for storage, _ in self._saved.values())
+        return self._total
 
     def total_of(self, ids: Collection[int]) -> int:
         """Bytes of these storages, as far as they are saved."""
@@ -73,8 +107,4 @@ class SavedActivations:
 
     def largest_block(self) -> int:
         """Bytes that the block with the most activations adds while it is computed again."""
-        sizes: dict[int, int] = {}
-        for key, (storage, block) in self._saved.items():
-            if block and key not in self._block_inputs:
-                sizes[block] = sizes.get(block, 0) + storage.nbytes()
-        return max(sizes.values(), default=0)
+        return max((size for block, size in self._of_blocks.items() if block), default=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twinloop.domain.captions import Description
 from twinloop.errors import CaptionFailed, MissingTool, ToolFailed
 from twinloop.ports import Captioner
+from twinloop.stages import pixels
 from twinloop.stages.vault.dataset.cut_picture import CutPicture
 from twinloop.store.run.catalog import Catalog
 
@@ -13,7 +14,9 @@ HOPELESS = 3
 
 
 class Describer:
-    """Asks, and looks up what was said before of the same content by the same captioner."""
+    """Asks, and looks up what was said before of the same pixels by the same captioner: of the same cut of the same
+    content, read by the same rules (`pixels.VERSION`).
+    """
 
     def __init__(self, captioner: Captioner, cache: Catalog) -> None:
         self._captioner = captioner
@@ -28,13 +31,13 @@ class Describer:
             CaptionFailed: nothing, of this one. ToolFailed, and what the captioner raises else: it is of no use.
             UnreadableImage: the photo is gone.
         """
-        key, fingerprint = picture.cut.key, self._captioner.fingerprint
+        key, fingerprint = picture.cut.key, f"{pixels.VERSION}|{self._captioner.fingerprint}"
         known = self._cache.described(key, fingerprint)
         if known is not None:
             return known
-        pixels = picture.image.pixels
+        image = picture.image.pixels
         try:
-            said = self._captioner.caption(pixels)
+            said = self._captioner.caption(image)
         except CaptionFailed as error:
             self._failed += 1
             if not self._answered and self._failed >= HOPELESS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,8 +51,9 @@ class Outdated:
         return {"pictures": self.pictures, "label": self.label}
 
 
-def outdated(opened: OpenVault) -> dict[str, Outdated]:
-    """Training sets that differ from what is known now, by name; those outside of the vault by path.
+def outdated(opened: OpenVault, ids: Set[str] | None = None) -> dict[str, Outdated]:
+    """Training sets of these people (None = of everybody) that differ from what is known now, by name; those outside of
+    the vault by path.
 
     Photos that no `dedup` has compared yet count as if none of them were a copy.
     """
@@ -63,6 +64,8 @@ def outdated(opened: OpenVault) -> dict[str, Outdated]:
         return {}
     found = {}
     for person in people.persons:
+        if ids is not None and person.id not in ids:
+            continue
         records = {location.found(opened, person).root.name: ("", prepared_record(opened, person))}
         outside = records_outside(opened, person).items()
         records |= {os.fspath(path): (os.fspath(path), record) for path, record in outside}

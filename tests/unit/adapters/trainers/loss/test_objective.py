@@ -136,6 +136,28 @@ def test_only_texts_that_can_be_asked_for_are_embedded() -> None:
     ]
 
 
+@pytest.mark.parametrize(("keep_trigger", "of_class"), [(True, {"woman"}), (False, {"photo of woman smiling"})])
+def test_a_caption_is_dropped_for_the_class_too_where_the_trigger_is_left(
+    tiny_base: Path, photos: Photos, tmp_path: Path, keep_trigger: bool, of_class: set[str]
+) -> None:
+    """With no words at all the base's own answer would be held to what the subject's picture is to change."""
+    said = [replace(photo, caption="photo of ohwx ana smiling") for photo in photos]
+    settings = replace(
+        FOUR, caption_dropout=0.5, keep_trigger=keep_trigger, output_preservation=1.0, class_word="woman"
+    )
+    model = open_base(BaseChoice(str(tiny_base), "cpu", "float32"), SDXL)
+    batches = prepare_batches(model, said, settings, tmp_path)
+    seen = [
+        pair
+        for step in range(1, 9)
+        for batch in batches.step(step)
+        for pair in zip(batch.texts, batch.class_texts, strict=True)
+    ]
+    whole = ("photo of ohwx ana smiling", "photo of woman smiling")
+    dropped = {pair for pair in seen if pair != whole}
+    assert whole in seen and dropped == {("ohwx ana" if keep_trigger else "", text) for text in of_class}
+
+
 def terms_of(base: Path, photos: Photos, home: Path, settings: TrainingSettings, moved: bool) -> list[float]:
     """The terms of the first step, with a LoRA as it begins, or with one that changes something."""
     model = open_base(BaseChoice(str(base), "cpu", "float32"), SDXL)

@@ -46,7 +46,7 @@ ONE = Footprint(
 )
 
 
-@pytest.fixture(params=["sdxl", "flux", "qwen-image"])
+@pytest.fixture(params=["sdxl", "flux", "chroma", "qwen-image"])
 def any_base(request: pytest.FixtureRequest, tmp_path: Path) -> BaseModel:
     return open_base(
         BaseChoice(str(build_tiny(request.param, tmp_path / request.param)), "cpu", "float32"), FAMILIES[request.param]
@@ -85,7 +85,7 @@ def test_it_counts_what_autograd_really_keeps(any_base: BaseModel) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["sdxl", "sd15", "flux", "flux2", "qwen-image", "zimage"])
+@pytest.mark.parametrize("name", ["sdxl", "sd15", "flux", "chroma", "flux2", "qwen-image", "zimage"])
 def test_the_shape_of_latents_is_known_without_encoding(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

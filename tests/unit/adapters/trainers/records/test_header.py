@@ -33,6 +33,7 @@ def test_pictures_of_a_pass_and_of_a_step() -> None:
     [
         ("sdxl", "lora", "networks.lora"),
         ("flux", "lora", "networks.lora_flux"),
+        ("chroma", "lora", "networks.lora_flux"),
         ("sd35", "lora", "networks.lora_sd3"),
         ("zimage", "lora", "networks.lora"),
         ("flux", "dora", "lycoris.kohya"),

@@ -111,6 +111,17 @@ def test_pictures_are_measured_and_described_once(tmp_path: Path) -> None:
     )
 
 
+def test_what_was_said_of_pixels_that_are_read_otherwise_now_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captioner = Counting()
+    with fake_vault(tmp_path, 2) as (opened, person):
+        for version in ("pixels-a", "pixels-b", "pixels-b"):
+            monkeypatch.setattr("twinloop.stages.pixels.VERSION", version)
+            captions(opened, person, CaptionOptions(captioner="x"), Writer(FAKE, captioner))
+    assert captioner.calls == 4
+
+
 class Failing(Counting):
     """A captioner that fails with some of its calls, by number from 1."""
 

@@ -24,6 +24,7 @@ def test_each_set_is_told_by_its_place_until_it_is_prepared(tmp_path: Path) -> N
         assert [(name, one.pictures, one.label) for name, one in found.items()] == [
             ("alice", 2, False), (str(mine), 2, False),
         ]  # fmt: skip
+        assert outdated(opened, {person.id}) == found and outdated(opened, {"p999"}) == {}
         assert found[str(mine)].arguments == f"prep p001 --output '{mine}'"
         prepare(opened, now)
         assert outdated(opened).keys() == {str(mine)}
