@@ -11,7 +11,7 @@ import pytest
 
 from tests.helpers import captioner_models
 from twinloop.domain.faces import ImageArray
-from twinloop.errors import InputError, MissingModel, ModelFileError
+from twinloop.errors import InputError, MissingModel, ModelFileError, OutOfMemory
 from twinloop.ports import Captioner
 from twinloop.wiring import CaptionServer, build_captioner
 
@@ -136,4 +136,18 @@ def test_a_model_of_another_kind_is_one_clear_error(tmp_path: Path) -> None:
     captioner = build("florence2", str(blip))
     assert captioner is not None
     with pytest.raises(ModelFileError, match="not a florence2 model"):
+        captioner.caption(picture())
+
+
+@pytest.mark.parametrize("name", ["blip", "florence2"])
+def test_too_little_memory_is_told_as_such(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch", reason="the train extra is not installed")
+    captioner = build(name, str(BUILDERS[name](tmp_path / name)))
+    assert captioner is not None
+
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    with pytest.raises(OutOfMemory, match="does not fit into the memory of cpu"):
         captioner.caption(picture())

@@ -19,9 +19,10 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from PIL import Image
 
+from twinloop.adapters.diffusion.memory import ran_out_of_memory
 from twinloop.domain.captions import Description, one_line
 from twinloop.domain.faces import ImageArray
-from twinloop.errors import MissingModel, ModelFileError
+from twinloop.errors import MissingModel, ModelFileError, OutOfMemory
 
 PATTERNS = ("*.json", "*.txt", "*.safetensors", "*.model")
 _EDGE = 1 << 16
@@ -101,9 +102,8 @@ class SentenceCaptioner:
                 tokens = model.generate(**inputs, max_new_tokens=self._kind.most_tokens, do_sample=False, num_beams=1)
             return str(processor.batch_decode(tokens, skip_special_tokens=True)[0])
 
-        return Description(
-            text=one_line(_quietly(say, f"{self._source}: fails on a picture; its files do not belong together"))
-        )
+        told = self._quietly(say, f"{self._source}: fails on a picture; its files do not belong together")
+        return Description(text=one_line(told))
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
@@ -117,26 +117,31 @@ class SentenceCaptioner:
             )
             return processor, model.to(self._device).eval()
 
-        return _quietly(
+        return self._quietly(
             load, f"{self._source}: not a {self._kind.name} model that transformers {transformers.__version__} can load"
         )
 
-
-def _quietly(work: Callable[[], T], problem: str) -> T:
-    """Work without transformers' talk about image back ends and its bars; its complaints become one."""
-    before, bars = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    try:
-        return work()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise ModelFileError(
-            f"{problem} ({str(error).splitlines()[0][:160] if str(error) else type(error).__name__})"
-        ) from error
-    finally:
-        transformers.logging.set_verbosity(before)
-        if bars:
-            transformers.logging.enable_progress_bar()
+    def _quietly(self, work: Callable[[], T], problem: str) -> T:
+        """Work without transformers' talk about image back ends and its bars; its complaints become one."""
+        before, bars = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
+        transformers.logging.set_verbosity_error()
+        transformers.logging.disable_progress_bar()
+        try:
+            return work()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, MemoryError) as error:
+            if ran_out_of_memory(error):
+                otherwise = "a smaller model" if self._device == "cpu" else "--device cpu or a smaller model"
+                raise OutOfMemory(
+                    f"{self._source} does not fit into the memory of {self._device}. Close other programs that use it,"
+                    f" or caption with {otherwise}."
+                ) from error
+            raise ModelFileError(
+                f"{problem} ({str(error).splitlines()[0][:160] if str(error) else type(error).__name__})"
+            ) from error
+        finally:
+            transformers.logging.set_verbosity(before)
+            if bars:
+                transformers.logging.enable_progress_bar()
 
 
 def find_model(kind: CaptionerKind, model: str, allow_download: bool) -> Path:
