@@ -37,7 +37,7 @@ TIMESTEP_SPACINGS: tuple[str, ...] = get_args(TimestepSpacing)
 
 PromptStyle = Literal["prose", "tags", "pony", "full"]
 PROMPT_STYLES: tuple[str, ...] = get_args(PromptStyle)
-TAG_PRESETS = ("animagine", "zit", "illustrious", "pony")
+TAG_PRESETS = ("animagine", "zit", "illustrious", "pony", "anima")
 """Presets, and their other names, of bases that read tags."""
 
 Adapter = Literal["lora", "dora", "lokr"]
