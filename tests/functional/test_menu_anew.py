@@ -240,3 +240,16 @@ def test_the_loop_asks_before_it_goes_on(home: Path) -> None:
     configuration(Path(), max_iterations=1, training={"steps": 4})
     someone = Person(shall_it_be=["loop", "quit"], since_then=LEFT)
     assert "other settings (training.steps)" in through(someone, commands)
+
+
+def test_a_round_that_waits_is_not_begun_anew_by_the_command_that_goes_on(home: Path) -> None:
+    Path("photos").mkdir()
+    for number in range(12):
+        fake_photo(Path(f"photos/{number:02d}.png"), seed=number, yaw=(0.0, 5.0, 30.0)[number % 3])
+    config = configuration(Path(), max_iterations=1, review="always")
+    assert main(["run", "--config", str(config)]) == 3
+    fake_photo(Path("photos/later.png"), seed=77, yaw=20.0)
+    commands = Commands()
+    said = through(Person(shall_it_be=["loop", "quit"], since_then=ANEW), commands)
+    assert commands.ran == [["run", "--config", "bootstrap_config.json", "--restart"]]
+    assert "waits for you" in said and said.endswith("  $ twinloop run --config bootstrap_config.json")

@@ -127,6 +127,16 @@ def test_what_a_file_that_is_there_does_already_is_told_apart_from_what_is_missi
     assert "face_recognition_sface_2021dec.onnx\n    (mobilefacenet_mine.onnx does its work)" in other
 
 
+def test_of_two_files_that_do_the_same_work_the_one_of_the_same_kind_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("models").mkdir()
+    for name in ("a_yolov5n-face.onnx", "yunet_mine.onnx"):
+        Path("models", name).write_bytes(small_onnx())
+    said = twinloop(capsys, "models", "list").out
+    assert "face_detection_yunet_2023mar.onnx\n    (yunet_mine.onnx does its work)" in said
+
+
 def test_insightfaces_files_are_known_and_never_fetched(capsys: pytest.CaptureFixture[str]) -> None:
     said = twinloop(capsys, "models", "list")
     assert "non-commercial research only" in said.out and "pull w600k" not in said.out and "pull glint" not in said.out

@@ -56,6 +56,18 @@ def test_the_first_round_waits_and_the_persons_word_wins(home: Path, capsys: pyt
     assert by_outcome() == automatic, "the automatic verdicts stay on record"
 
 
+def test_what_is_printed_of_a_round_that_waits_can_be_typed_and_is_right_for_one_image(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_gap = {"facets": ["lighting"], "shares": {"lighting": {"low_key": 0}}}
+    settings = {"validation": {"faces": False}, "generation": {"num_per_gap": 1}, "analysis": one_gap}
+    config = configuration(home, review="always", output_dir="my run", max_iterations=1, **settings)
+    out = twinloop(capsys, "run", "--config", config).out
+    assert len(list(Path("my run/synthetic_iter1").glob("*.png"))) == 1
+    assert "review: 1 image in my run/synthetic_iter1." in out
+    assert "twinloop ui --run 'my run'\n" in out and "twinloop review 'my run' --help" in out
+
+
 def reviewed_otherwise(capsys: pytest.CaptureFixture[str]) -> str:
     """The round is reviewed anew, as after a mistake; returns the image that is approved now."""
     Path("out/review_iter1.json").unlink()

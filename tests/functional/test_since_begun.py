@@ -88,6 +88,18 @@ def test_where_the_run_would_be_refused_the_last_line_speaks_of_starting_anew(
     assert twinloop(capsys, "run", "--config", config).code == 2
 
 
+def test_of_photos_in_a_folder_that_was_renamed_a_dry_run_says_what_the_run_says(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun(home, capsys)
+    Path("photos").rename("elsewhere")
+    config = configuration(home, max_iterations=1, dataset_dir="elsewhere")
+    refused = twinloop(capsys, "run", "--config", config)
+    (reason,) = [line.removeprefix("error: ") for line in refused.err.splitlines() if line.startswith("error: ")]
+    assert "photos of another folder" in reason
+    assert f"Without --dry-run this is refused: {reason}" in previewed(capsys, config).err
+
+
 def test_a_restart_that_is_previewed_says_what_it_keeps(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = begun(home, capsys)
     last = previewed(capsys, config, "--restart").out.rstrip().splitlines()[-1]

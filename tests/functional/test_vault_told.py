@@ -78,6 +78,19 @@ def test_photos_without_faces_are_told_by_their_folder(home: Path, capsys: pytes
     assert "twinloop vault status --vault 'my vault'" in said.err
 
 
+def test_who_is_guessed_is_not_said_to_be_on_most_photos_where_a_named_person_is(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert vault(capsys, "run", "photos", "--person", "ana", *FAKE).code == 0
+    for number in range(3, 5):
+        fake_photo(home / f"photos/b{number}.png", seed=20 + number, size=256, person=2)
+    for number in range(3):
+        fake_photo(home / f"photos/c{number}.png", seed=70 + number, size=256, person=7)
+    said = vault(capsys, "run", "photos", "--person", "bea", *FAKE)
+    assert said.code == 0, said.err
+    assert "bea was taken to be p002, who is on most photos of those without a name (5); others: p003 (3)" in said.err
+
+
 def test_who_was_guessed_is_said_last_and_can_be_put_right(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The folder holds more photos of somebody else; the steps that the messages name lead to the right person."""
     run = ("run", "photos", "--person", "ana", "--consent", "self", *FAKE)

@@ -24,6 +24,7 @@ USUAL = Makers(
     forecast=lambda images, captions=(), sizes=(): None,
     family=None,
     notice="",
+    drawing_notice="",
     check=lambda loras: None,
 )
 

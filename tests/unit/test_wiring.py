@@ -238,6 +238,19 @@ def test_a_distilled_model_asks_for_its_training_adapter(base: str) -> None:
     assert "LoRA" not in assisted and ("num_inference_steps" in assisted) == (base == "stabilityai/sdxl-turbo")
 
 
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [("krea/Krea-2-Turbo", []), ("Tongyi-MAI/Z-Image-Turbo", []), ("stabilityai/sdxl-turbo", ["num_inference_steps"])],
+)
+def test_who_only_draws_with_a_distilled_model_is_told_nothing_of_training_on_it(base: str, said: list[str]) -> None:
+    """As Krea 2's makers advise: a LoRA of Raw is worn on Turbo."""
+    chosen = settings(base_model=base, training={})
+    made = build_makers(chosen)
+    remarks = lora_remarks(chosen, made, [])
+    assert "trained on it" in made.notice and not any("trained on it" in remark for remark in remarks)
+    assert len(remarks) == len(said) and all(word in remark for word, remark in zip(said, remarks, strict=True))
+
+
 def test_an_unknown_preset_names_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"unknown preset 'flux9'.*animagine"):
         build_makers(settings(base_model="some/model", training={"preset": "flux9"}))

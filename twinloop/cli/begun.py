@@ -93,8 +93,8 @@ def look_into(settings: Settings, toolbox: Toolbox, workspace: Workspace, termin
         told = standing(settings, workspace)
         if not (told and workspace.dataset(0).exists()):
             return Begun(told=told)
+        look_for_new_photos(settings, workspace, terminal)  # first, as in a run: of another folder all photos are gone
         check_photos(workspace)
-        look_for_new_photos(settings, workspace, terminal)
         return Begun(told=told, since=since_begun(settings, workspace), own=True, lora=lora)
     except StateError as error:
         terminal.warn(f"Without --dry-run this is refused: {error}")

@@ -82,12 +82,14 @@ class Guidance:
         off: up to this value a pipeline ignores the negative prompt.
         off_where: setting of the pipeline's own configuration with which it takes no guidance whatever is asked for, as
             distilled models have it; "" = there is none.
+        spoils_where: likewise, with which its models were made to draw without guidance, though it takes any.
     """
 
     argument: str = "guidance_scale"
     negative: bool = True
     off: float = 1.0
     off_where: str = ""
+    spoils_where: str = ""
 
     def reads_negative(self, scale: float) -> bool:
         """Whether a negative prompt has an effect at this scale."""

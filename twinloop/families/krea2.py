@@ -151,7 +151,7 @@ FAMILY = Family(
     to_latents=parts.whitened,
     to_raw=parts.frame_of,
     loss=FlowLoss(),
-    guidance=Guidance(off=0.0),
+    guidance=Guidance(off=0.0, spoils_where="is_distilled"),
     joining="pad",
     frames=True,
     # ComfyUI reads these names, and diffusers' under ``transformer.``

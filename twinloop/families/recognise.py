@@ -35,12 +35,24 @@ def preset_for(base_model: str) -> str:
     kind = kind_of_folder(path) if path.is_dir() else ""
     found = [family for family in FAMILIES.values() if kind in family.kinds] if path.is_dir() else _of_file(path)
     name = f"{_plain(path.stem if path.suffix in ('.safetensors', SUFFIX) else path.name)} {kind.lower()}"
+    if told := _of_one_size(found, name):
+        return told
     # the longest word wins: z-image-turbo before z-image
     hints = _hints(found or list(FAMILIES.values()))
     best = max(((len(hint), preset) for preset, hint in hints if hint in name), default=None)
     if best is not None:
         return best[1]
     return next(iter(found[0].presets)) if found else FALLBACK
+
+
+def _of_one_size(found: Collection[Family], name: str) -> str:
+    """The preset of the one model of a family whose files only their name tells from the others' (`Size.hints`):
+    ``turbo.safetensors``, with the family's tensors in it, is Krea 2 Turbo. "" = it is none.
+    """
+    hinted = (
+        f"{family.name}-{hint}" for family in found for size in family.sizes for hint in size.hints if hint in name
+    )
+    return next((preset for preset in hinted if any(preset in family.presets for family in found)), "")
 
 
 def distilled(base_model: str, preset: Preset) -> str:
@@ -125,12 +137,34 @@ def index_of(folder: Path) -> Path:
     return blocks if blocks.is_file() and not (folder / INDEX).is_file() else folder / INDEX
 
 
+def index_in(folder: Path) -> dict[str, Any]:
+    """What a diffusers folder's index says: of each part the library and the class, None twice = there is none.
+
+    An index of blocks that was written before its parts were loaded names their classes as ``type_hint`` only, which is
+    also where diffusers reads them.
+
+    Raises:
+        OSError, ValueError, RecursionError: there is none, or it is damaged.
+    """
+    found: Any = json.loads(index_of(folder).read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError("it is no object")
+    return {name: _named(entry) for name, entry in found.items()}
+
+
+def _named(entry: Any) -> Any:
+    """Library and class of a part that an index of blocks also tells a place of; all else as it is."""
+    match entry:
+        case [None, None, {"type_hint": [library, kind]}] | [library, kind, {}]:
+            return [library, kind]
+    return entry
+
+
 def kind_of_folder(path: Path) -> str:
     """The pipeline that a diffusers folder names; "" = none."""
     try:
-        index: Any = json.loads(index_of(path).read_text(encoding="utf-8"))
-        return str(index.get("_class_name", ""))
-    except (OSError, ValueError, AttributeError, RecursionError):
+        return str(index_in(path).get("_class_name", ""))
+    except (OSError, ValueError, RecursionError):
         return ""
 
 

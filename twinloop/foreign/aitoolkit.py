@@ -53,6 +53,8 @@ TEXT_ENCODERS = ("sd15", "sdxl")
 OF_ONE_FILE = ("chroma", "krea2")
 """Families whose denoiser it takes from a file in the original code's names, here or on the hub, and not from
 diffusers' folders."""
+OF_FOLDERS = ("anima",)
+"""Families that it takes from a folder of diffusers, here or on the hub, and not from a file."""
 ASSISTED = ("flux", "zimage", "krea2")
 """Families of which a model wears a training adapter there."""
 OWN_ADAPTERS = {
@@ -242,6 +244,11 @@ def _model(job: Job) -> dict[str, Any]:
         raise InputError(
             f"base_model: {TITLE} trains {job.family.name} from a .safetensors file of the denoiser in its original"
             f" names, not from a folder. Name the file, or {job.family.reference}."
+        )
+    if job.family.name in OF_FOLDERS and job.base.endswith(".safetensors"):
+        raise InputError(
+            f"base_model: {TITLE} trains {job.family.name} from a folder of diffusers, not from a single file. Name the"
+            f" folder, or {job.family.reference}."
         )
     model: dict[str, Any] = {"name_or_path": job.base, "arch": name}
     if job.family.flow:

@@ -297,6 +297,11 @@ def check_parts(job: Job, arguments: tuple[str, ...]) -> None:
             f" training.extra_args: {', '.join(f'--{part}=FILE' for part in missing)}; base_model is the denoiser's"
             " .safetensors file."
         )
+    if script(job).file_alone and not job.base.endswith(".safetensors"):
+        raise InputError(
+            f"base_model: {TITLE} trains {job.family.name} from the denoiser's .safetensors file in its original names,"
+            ' and from no folder or hub id. Name that file, or use "trainer": "builtin".'
+        )
 
 
 def check_swapping(job: Job) -> None:

@@ -35,6 +35,7 @@ class Script:
             captions then cannot be dropped.
         swaps: it keeps blocks in main memory.
         limits_times: it trains the noise levels that it is told of, not all of them.
+        file_alone: it reads the base model from a file, and from no folder.
         packs: it gives the base model smaller weights where that is asked for.
         lokr: sd-scripts' own module that makes LoKrs of the family; "" = that of LyCORIS.
         own: its further arguments.
@@ -48,6 +49,7 @@ class Script:
     caches_texts: bool = False
     swaps: bool = False
     limits_times: bool = True
+    file_alone: bool = False
     packs: bool = True
     lokr: str = ""
     own: Callable[[Job], dict[str, Any]] = _nothing
@@ -121,6 +123,7 @@ SCRIPTS: Mapping[str, Script] = {
         parts=("qwen3", "vae"),
         swaps=True,
         limits_times=False,
+        file_alone=True,
         packs=False,
         lokr="networks.lokr",
         own=_anima,

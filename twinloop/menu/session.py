@@ -102,7 +102,7 @@ class Session:
 
         Args:
             findings: exit codes beside 0 that say what was found, not that the command failed.
-            once: flags that have had their effect where the command was interrupted.
+            once: flags that have had their effect where the command was interrupted, or waits for a person.
 
         Raises:
             Stopped: it failed or was interrupted.
@@ -114,7 +114,8 @@ class Session:
         self.director.say(f"\n{what}{f' ({cost})' if cost else ''}\n  $ {command_line(argv)}")
         code = self.runner.run(argv)
         if code != 0 and code not in findings:
-            raise Stopped([word for word in argv if code != INTERRUPTED or word not in once], code)
+            begun = code in (INTERRUPTED, WaitingForReview.exit_code)
+            raise Stopped([word for word in argv if not (begun and word in once)], code)
         self._memory.did(argv)
 
     def ask(self, argv: Sequence[str]) -> Any:

@@ -34,28 +34,41 @@ def state_of(vault: Vault, name: str) -> str:
 
 
 def said_of(vault: Vault, name: str) -> Said | None:
-    """The label that stands of the person who has this name; None = nobody has it, or none was given."""
+    """The label that stands of the person who has this name: the person's own, else that of somebody who was merged
+    into this person. None = nobody has the name, or there is no label.
+    """
     try:
         made = DecisionLog(vault.decisions, reading=True).active("name", "label", "merge") if _is_there(vault) else []
     except (InputError, StateError, StorageError):
         return None  # the vault's own commands say what is wrong with it
-    ids = _called(made, name)
-    labels = [one.data for one in made if one.kind == "label" and one.data["person"] in ids]
-    if not labels:
-        return None
-    last = labels[-1]
-    return Said(str(last["trigger"]), str(last["class_word"]), Consent.from_json(last["consent"]))
+    person, *merged = _called(made, name) or [""]
+    for ids in ([person], merged):
+        if labels := [one.data for one in made if one.kind == "label" and one.data["person"] in ids]:
+            last = labels[-1]
+            return Said(str(last["trigger"]), str(last["class_word"]), Consent.from_json(last["consent"]))
+    return None
 
 
 def _is_there(vault: Vault) -> bool:
     return vault.decisions.is_file()
 
 
-def _called(made: list[Decision], name: str) -> set[str]:
-    """Ids of the person, with those who were merged into this one."""
-    names = {one.data["person"]: str(one.data["name"]) for one in made if one.kind == "name"}
-    ids = {str(person) for person, called in names.items() if folded(called) == folded(name)}
+def _called(made: list[Decision], name: str) -> list[str]:
+    """Id of the person, then those who were merged into this one; none: nobody is called so."""
+    people = [str(person) for person, called in _names(made).items() if folded(called) == folded(name)][:1]
     for one in reversed([one for one in made if one.kind == "merge"]):
-        if one.data["into"] in ids:
-            ids |= {str(person) for person in one.data["people"]}
-    return ids
+        if one.data["into"] in people:
+            people += [str(person) for person in one.data["people"]]
+    return people
+
+
+def _names(made: list[Decision]) -> dict[str, str]:
+    """Id of a person -> the name; who has none takes that of somebody who is merged into this person."""
+    names: dict[str, str] = {}
+    for one in made:
+        if one.kind == "name":
+            names[one.data["person"]] = str(one.data["name"])
+        for gone in one.data["people"] if one.kind == "merge" else ():
+            if (own := names.pop(gone, None)) is not None:
+                names.setdefault(one.data["into"], own)
+    return names

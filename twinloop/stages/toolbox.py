@@ -37,7 +37,8 @@ class Makers:
         small_face: height of a face as a share of the picture's, under which it is redrawn where that is wanted.
         forecast: what a training will need here; loads the base.
         family: of the base model; None for the fakes, which are of none.
-        notice: what the user should know about the preset, "" when nothing.
+        notice: what the user should know about the preset, "" when nothing. drawing_notice: of that, what holds where
+            nothing is trained, either.
         check: looks at base model, machine and LoRAs (those of the settings, and others that are named) before anything
             long starts.
         trainer_notes: what another program that trains does otherwise than such a training asks for, a sentence each.
@@ -54,6 +55,7 @@ class Makers:
     forecast: Forecaster
     family: Family | None
     notice: str
+    drawing_notice: str
     check: Callable[[Sequence[Path]], None]
     trainer_notes: Callable[[TrainingSettings], Sequence[str]] = lambda settings: ()
 

@@ -17,6 +17,7 @@ from twinloop.steps.photos import observations
 from twinloop.steps.run import Run, sign
 from twinloop.store.atomic import read_as, read_object, sha256_file
 from twinloop.store.run.workspace import Workspace
+from twinloop.system import shell
 
 
 def validate(run: Run, reference: IdentityReference | None, dataset: Dataset, iteration: int) -> list[Judged]:
@@ -75,11 +76,12 @@ def review(run: Run, judged: list[Judged], iteration: int) -> list[Judged]:
     _check_same_review(run, path, iteration)
     said = reviewing.Review.read(path, iteration)
     if not said.finished:
+        images = plural(sum(item.verdict.early is None for item in judged), "image")
+        root = shell.quote(str(run.workspace.show(run.workspace.root)))
         raise WaitingForReview(
-            f"Round {iteration} waits for your review: {sum(item.verdict.early is None for item in judged)} images in"
-            f" {run.workspace.show(run.workspace.synthetic(iteration))}.\nLook at them with: twinloop ui --run"
-            f" {run.workspace.show(run.workspace.root)}\nor without a browser: twinloop review"
-            f" {run.workspace.show(run.workspace.root)} --help."
+            f"Round {iteration} waits for your review: {images} in"
+            f" {run.workspace.show(run.workspace.synthetic(iteration))}.\nLook at them with: twinloop ui --run {root}\n"
+            f"or without a browser: twinloop review {root} --help."
         )
     run.mark(_review_key(iteration), path, anew=True)
     final = reviewing.overruled(judged, said)

@@ -91,6 +91,7 @@ def build_makers(settings: Settings, notice: Callable[[str], None] = nobody_list
         base_model=settings.base_model,
         small_face=settings.generation.face_detail_below or kit.preset.small_face,
         notice=" ".join(text for text in notices if text),
+        drawing_notice=" ".join(text for text in notices if text and text not in (kit.preset.distilled, UNASSISTED)),
         forecast=forecast,
         family=kit.family,
         check=functools.partial(_check_makers, settings, kit.family, generation),
@@ -177,7 +178,7 @@ def lora_remarks(settings: Settings, makers: Makers, loras: Sequence[Path]) -> l
     # other files than a LoRA's, and those that are not there, are errors later
     headers = {path: header_texts(path) for path in loras if path.suffix == ".safetensors" and path.is_file()}
     remarks = (
-        makers.notice,
+        makers.drawing_notice,
         _unlike_prediction(settings, makers.family, headers),
         _unlike_clip_skip(settings, makers.family, headers),
         _unlike_parts(settings, headers),

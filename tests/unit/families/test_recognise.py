@@ -11,7 +11,13 @@ from safetensors.numpy import save_file
 
 from tests.helpers.tiny_families import build_tiny
 from twinloop.families import FAMILIES, distilled, family_of_preset, preset_for
-from twinloop.families.recognise import family_of_lora, family_of_tensors, likely_family_of_lora, lora_suits
+from twinloop.families.recognise import (
+    family_of_lora,
+    family_of_tensors,
+    index_in,
+    likely_family_of_lora,
+    lora_suits,
+)
 from twinloop.families.single_files import read_header, tensor_names
 
 SD2 = ("model.diffusion_model.input_blocks.0.0.weight", "cond_stage_model.model.transformer.resblocks.0.ln_1.weight")
@@ -103,6 +109,21 @@ def test_a_folders_pipeline_chooses_where_its_name_does_not(kind: str, preset: s
     assert preset_for(str(folder)) == preset
 
 
+def test_an_index_of_blocks_names_classes_of_parts_that_were_not_loaded_when_it_was_written(tmp_path: Path) -> None:
+    spec = {"pretrained_model_name_or_path": "me/mine", "type_hint": ["transformers", "Qwen3Model"]}
+    index = {
+        "_class_name": "AnimaModularPipeline", "text_encoder": [None, None, spec], "vae": ["diffusers", "Mine", {}],
+        "tokenizer": [None, None], "layers": [2, 5, 8],
+    }  # fmt: skip
+    (tmp_path / "modular_model_index.json").write_text(json.dumps(index))
+    found = index_in(tmp_path)
+    assert found["text_encoder"] == ["transformers", "Qwen3Model"] and found["vae"] == ["diffusers", "Mine"]
+    assert {name: found[name] for name in ("tokenizer", "layers")} == {"tokenizer": [None, None], "layers": [2, 5, 8]}
+    (tmp_path / "modular_model_index.json").write_text("[]")
+    with pytest.raises(ValueError, match="it is no object"):
+        index_in(tmp_path)
+
+
 def test_the_name_chooses_among_the_presets_of_a_folders_family(tmp_path: Path) -> None:
     folder = tmp_path / "Z_Image_Turbo"
     folder.mkdir()
@@ -136,6 +157,27 @@ def test_the_tensors_of_a_denoiser_in_diffusers_names_tell(name: str, prefix: st
     found = family_of_tensors(tensor_names(path) or ())
     assert found is not None and found.single_file is family.single_file
     assert preset_for(str(path)) in {*found.presets}
+
+
+@pytest.mark.parametrize(
+    ("family", "file", "preset"),
+    [
+        ("krea2", "turbo", "krea2-turbo"),  # as its makers call it
+        ("krea2", "raw", "krea2"),
+        ("krea2", "krea-2-mix-turbo", "krea2-turbo"),
+        ("krea2", "myKreaTurbo_v2", "krea2-turbo"),
+        ("zimage", "myZitTurbo_v2", "zimage-turbo"),
+        ("sdxl", "myTurbo_v2", "sdxl"),
+    ],
+)
+def test_a_word_in_a_files_name_tells_models_apart_whose_tensors_are_alike(
+    family: str, file: str, preset: str, tmp_path: Path
+) -> None:
+    """As it chooses their configuration: where both are not of one model, Turbo is drawn with Raw's steps."""
+    marks = [mark for mark in FAMILIES[family].single_file.marks[0] if not mark.startswith("!")]
+    path = tmp_path / f"{file}.safetensors"
+    save_file({mark: np.zeros(1, np.float32) for mark in marks}, path)
+    assert preset_for(str(path)) == preset
 
 
 def test_other_kinds_in_diffusers_names_are_not_taken_for_ours() -> None:

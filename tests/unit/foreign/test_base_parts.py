@@ -70,6 +70,14 @@ def test_what_is_still_missing_is_named(tmp_path: Path) -> None:
     assert "--t5xxl FILE" in command and "--ae" not in command
 
 
+@pytest.mark.parametrize("base", ["circlestone-labs/Anima-Base-v1.0-Diffusers", "/models/anima"])
+def test_sd_scripts_reads_anima_from_a_file_alone(base: str, tmp_path: Path) -> None:
+    made = job("anima", tmp_path, text_encoder="/qwen_3_06b_base.safetensors", vae="/qwen_image_vae.safetensors")
+    kohya.check_parts(made, ())
+    with pytest.raises(InputError, match=r"base_model: kohya.* trains anima from the denoiser's \.safetensors file"):
+        kohya.check_parts(dataclasses.replace(made, base=base), ())
+
+
 def test_a_file_that_may_hold_all_parts_needs_no_others(tmp_path: Path) -> None:
     made = job("sd35", tmp_path)
     kohya.check_parts(made, ())

@@ -368,9 +368,8 @@ def test_every_key_is_one_that_sd_scripts_reads(
 @pytest.mark.parametrize("changes", SETTINGS_OF_ALL_KINDS)
 @pytest.mark.parametrize("family", aitoolkit.ARCHITECTURES)
 def test_every_key_is_one_that_ai_toolkit_reads(job: Job, family: str, changes: dict[str, Any]) -> None:
-    (process,) = yaml.safe_load(aitoolkit.job_yaml(dataclasses.replace(of(job, family, **changes), prediction=ZERO)))[
-        "config"
-    ]["process"]
+    made = dataclasses.replace(of(job, family, **changes), prediction=ZERO, base="/models/base")
+    (process,) = yaml.safe_load(aitoolkit.job_yaml(made))["config"]["process"]
     assert process.keys() <= keys.AI_TOOLKIT["process"]
     for name in ("network", "save", "train", "model", "sample"):
         assert process[name].keys() <= keys.AI_TOOLKIT[name], name
@@ -479,8 +478,10 @@ def test_anima_in_other_trainers(job: Job) -> None:
     assert (lokr["network_module"], lokr["network_args"]) == ("networks.lokr", ["factor=8"])
     with pytest.raises(InputError, match=r"quantization: kohya.*trains anima with the weights as they are"):
         arguments(dataclasses.replace(made, quantization="fp8"))
-    (process,) = yaml.safe_load(aitoolkit.job_yaml(made))["config"]["process"]
-    assert process["model"]["arch"] == "anima"
+    (process,) = yaml.safe_load(aitoolkit.job_yaml(dataclasses.replace(made, base="me/Anima")))["config"]["process"]
+    assert (process["model"]["arch"], process["model"]["name_or_path"]) == ("anima", "me/Anima")
+    with pytest.raises(InputError, match=r"base_model: ai-toolkit trains anima from a folder of diffusers.*-Diffusers"):
+        aitoolkit.job_yaml(made)
     config = json.loads(onetrainer.config_json(made, "c"))
     assert (config["model_type"], config["timestep_shift"]) == ("ANIMA", 1.0)
     simple = json.loads(simpletuner.config_json(made, "b"))
@@ -496,7 +497,7 @@ def test_a_family_without_a_script_has_the_first_loras_network_module(job: Job) 
 
 @pytest.mark.parametrize("family", aitoolkit.ARCHITECTURES)
 def test_ai_toolkits_job(job: Job, family: str) -> None:
-    data = yaml.safe_load(aitoolkit.job_yaml(of(job, family)))
+    data = yaml.safe_load(aitoolkit.job_yaml(dataclasses.replace(of(job, family), base="/models/base")))
     (process,) = data["config"]["process"]
     assert data["config"]["name"] == "ana_v1" and process["training_seed"] == SETTINGS.seed
     assert process["network"] == {"type": "lora", "linear": 32, "linear_alpha": 16.0}
@@ -509,7 +510,7 @@ def test_ai_toolkits_job(job: Job, family: str) -> None:
         process["train"]["noise_scheduler"] == ("flowmatch" if flow else "ddpm")
         and ("min_snr_gamma" in process["train"]) is not flow
     )
-    assert process["model"]["name_or_path"] == "/models/base.safetensors"
+    assert process["model"]["name_or_path"] == "/models/base"
 
 
 def test_finer_settings_reach_them(job: Job) -> None:

@@ -11,9 +11,12 @@ import pytest
 
 from tests.unit.menu.answering import answers
 from tests.unit.menu.scripted import LEAVE, Machine, Person
+from twinloop.domain.vault import Consent
 from twinloop.menu.app import menu
 from twinloop.menu.memory import Memory
 from twinloop.menu.workflows import WORKFLOWS
+from twinloop.store.vault.decisions import DecisionLog
+from twinloop.store.vault.folder import DEFAULT, Vault
 
 PEOPLE = [{"id": "p001", "name": None, "faces": [{"path": "/a/1.jpg"}]}]
 FITTING = {
@@ -149,3 +152,35 @@ def test_answered_once_it_is_asked_again_only_where_the_file_is_another(home: Pa
     other = Person(shall_it_be=["continue", "quit"])
     menu(other, stopping, Memory(), WORKFLOWS)
     assert QUESTION in other.asked
+
+
+def labelled(trigger: str) -> None:
+    """Somebody gave alice a label in the vault."""
+    decisions = DecisionLog(Vault(DEFAULT).decisions)
+    decisions.add("name", {"person": "p001", "name": "alice"})
+    label = {"person": "p001", "trigger": trigger, "class_word": "woman", "consent": Consent("self").to_json()}
+    decisions.add("label", label)
+
+
+def test_that_a_configuration_fits_is_told_once_whatever_the_vault_says(home: Path) -> None:
+    written(person_trigger="ohwx alice")
+    labelled("ohwx alice")
+    person, machine = gone_through(which_words_count="vault")
+    assert "\n".join(person.said).count("used as it is") == 1
+    assert after(ran(machine, "vault", "label"), "--class") == "woman"
+
+
+def test_enter_does_not_take_the_vaults_words_back_which_count_and_an_unfit_file_is_not_called_fit(home: Path) -> None:
+    path = written()
+    labelled("zwx alice")
+    person, machine = gone_through(which_words_count="vault")
+    assert "used as it is" not in "\n".join(person.said)
+    assert after(ran(machine, "vault", "label"), "--trigger") == "zwx alice"
+    assert ran(machine, "train")[2] != str(path)
+
+
+def test_what_the_vault_and_the_file_both_say_is_asked_about_once(home: Path) -> None:
+    path = written(person_trigger="zwx alice woman")
+    labelled("zwx alice")
+    person, machine = gone_through(which_words_count="vault")
+    assert QUESTION not in person.asked and ran(machine, "train")[2] == str(path)

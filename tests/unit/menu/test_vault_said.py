@@ -42,6 +42,27 @@ def test_the_label_of_one_who_was_merged_into_the_person_counts(tmp_path: Path) 
     assert said_of(Vault(tmp_path), "ana") == Said("ohwx ana", "woman", Consent())
 
 
+def test_the_persons_own_label_counts_before_that_of_one_who_was_merged_into_it(tmp_path: Path) -> None:
+    log = DecisionLog(Vault(tmp_path).decisions)
+    log.add("name", {"person": "p001", "name": "ana"})
+    log.add("label", label("p001", "ohwx ana"))
+    log.add("label", label("p002", "zwx berta"))
+    log.add("merge", {"into": "p001", "people": ["p002"]})
+    assert said_of(Vault(tmp_path), "ana") == Said("ohwx ana", "woman", Consent())
+
+
+def test_who_has_no_name_takes_that_of_one_who_is_merged_into_it(tmp_path: Path) -> None:
+    log = DecisionLog(Vault(tmp_path).decisions)
+    log.add("name", {"person": "p004", "name": "ana"})
+    log.add("label", label("p004", "ohwx ana"))
+    log.add("merge", {"into": "p001", "people": ["p004"]})
+    assert said_of(Vault(tmp_path), "ana") == Said("ohwx ana", "woman", Consent())
+    log.add("label", label("p001", "zwx ana"))
+    assert said_of(Vault(tmp_path), "ana") == Said("zwx ana", "woman", Consent())
+    log.add("name", {"person": "p001", "name": "cleo"})
+    assert said_of(Vault(tmp_path), "ana") is None, "the name went with the merge"
+
+
 def test_the_state_changes_with_decisions_and_with_captions(tmp_path: Path) -> None:
     vault = Vault(tmp_path)
     states = [state_of(vault, "ana")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from twinloop.families.base import SingleFile
-from twinloop.families.recognise import index_of
+from twinloop.families.recognise import index_in
 from twinloop.families.sizes import bare
 
 
@@ -39,7 +38,7 @@ def taken_apart(
 
 
 def _made(part: str, tensors: dict[str, Tensor], home: Path, dtype: torch.dtype) -> nn.Module:
-    _, kind, *_ = json.loads(index_of(home).read_text(encoding="utf-8"))[part]
+    _, kind = index_in(home)[part]
     made: Any = getattr(diffusers, kind)
     with init_empty_weights():
         model: nn.Module = made.from_config(made.load_config(home / part, local_files_only=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from twinloop.adapters.diffusion.hub_files import whole_model
 from twinloop.adapters.diffusion.weight_files import whole_header
 from twinloop.errors import InputError, MissingModel, ModelFileError
 from twinloop.families.base import Family
-from twinloop.families.recognise import INDEX, index_of
+from twinloop.families.recognise import INDEX, index_in, index_of
 
 
 def check_folder(path: Path, base: str, family: Family, given: Collection[str], *, half: bool) -> None:
@@ -128,7 +127,7 @@ def _index(path: Path, base: str) -> dict[str, Any]:
         ModelFileError: it is missing or damaged.
     """
     try:
-        found: dict[str, Any] = json.loads(index_of(path).read_text(encoding="utf-8"))
+        return index_in(path)
     except FileNotFoundError:
         raise ModelFileError(
             f"base_model: {base} has no {INDEX}, so it is not a diffusers model. Give the folder that holds that file,"
@@ -138,7 +137,6 @@ def _index(path: Path, base: str) -> dict[str, Any]:
         raise ModelFileError(
             f"base_model: {index_of(path)} is not valid JSON ({error}). Fetch the model again."
         ) from error
-    return found
 
 
 def variant_of(folder: Path, denoiser: str, *, half: bool) -> str | None:

@@ -33,7 +33,7 @@ from twinloop.families.part_files import (
     kind_of_part,
     renamed,
 )
-from twinloop.families.recognise import index_of
+from twinloop.families.recognise import index_in
 from twinloop.families.scaled_weights import is_scaled_file
 
 _FAILURES = (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError)
@@ -55,7 +55,7 @@ def _load(name: str, path: Path, folder: Path, dtype: torch.dtype) -> nn.Module:
     try:
         tensors = unscaled(path, dtype) if is_scaled_file(path) else load_file(path)
         tensors = {key: value.to(dtype) if value.dtype in _FP8 else value for key, value in tensors.items()}
-        library, kind, *_ = json.loads(index_of(folder).read_text(encoding="utf-8"))[name]
+        library, kind, *_ = index_in(folder)[name]
         if library == "diffusers":
             return _autoencoder(getattr(diffusers, kind), tensors, folder / name, dtype)
         return _text_encoder(getattr(transformers, kind), tensors, folder / name, dtype)

@@ -8,7 +8,6 @@ is opened; one call from embedded words to latents. The steps themselves are dif
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -23,7 +22,7 @@ from torch import Tensor, nn
 
 from twinloop.adapters.diffusion.without_torchvision import complete
 from twinloop.families.base import reads_prompts
-from twinloop.families.recognise import index_of
+from twinloop.families.recognise import index_in
 
 FROM_TEXT, FROM_PHOTO = "text2image", "img2img"
 """diffusers' names of what blocks are put together for."""
@@ -54,8 +53,7 @@ class BlockPipeline(DiffusionPipeline):  # type: ignore[misc]
     @classmethod
     def load_config(cls, folder: Any, **_: Any) -> dict[str, Any]:
         """The folder's index. That of blocks also says where each part was fetched from; here it lies in the folder."""
-        index = json.loads(index_of(Path(folder)).read_text(encoding="utf-8"))
-        return {name: entry[:2] if isinstance(entry, list) else entry for name, entry in index.items()}
+        return index_in(Path(folder))
 
     @property
     def num_timesteps(self) -> int:

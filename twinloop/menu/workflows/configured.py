@@ -34,9 +34,12 @@ class Answers:
     preset: str = ""
 
 
-def settled(session: Session, answers: Answers) -> tuple[str, Answers]:
+def settled(session: Session, answers: Answers, usual: str = FILE) -> tuple[str, Answers]:
     """The configuration to use or to write, and what holds with it: where one says otherwise than was answered, either
     the file counts, or another one is written.
+
+    Args:
+        usual: what Enter takes where a file says otherwise, ``file`` or ``another``.
     """
     path = questions.configuration_to_write(session, answers.name, lambda text: _not_anothers(text, answers.name))
     if not Path(path).exists():
@@ -52,7 +55,7 @@ def settled(session: Session, answers: Answers) -> tuple[str, Answers]:
         Option(FILE, "use what the file says", "instead of these answers"),
         Option(ANOTHER, "write another file", "with these answers, under a new name"),
     ]
-    if session.choose(key, "What about the configuration?", options, FILE) == FILE:
+    if session.choose(key, "What about the configuration?", options, usual) == FILE:
         return path, _as_told(found, answers)
     session.again(questions.configuration_key(answers.name))
     return questions.configuration_to_write(session, answers.name, _free, other=_free_name(path)), answers

@@ -17,7 +17,7 @@ from twinloop.menu.director import Option
 from twinloop.menu.session import Session
 from twinloop.menu.vault_said import said_of, state_of
 from twinloop.menu.workflow import Workflow
-from twinloop.menu.workflows.configured import Answers, settled
+from twinloop.menu.workflows.configured import ANOTHER, FILE, Answers, settled
 from twinloop.store.pictures.images import find_images
 from twinloop.store.vault.folder import DEFAULT, Vault
 from twinloop.system import shell
@@ -44,9 +44,10 @@ def run(session: Session) -> None:
     )
     consent = _consent(session, name)
     models, base = questions.models(session), questions.base_model(session)
-    config, wanted = settled(session, Answers(name, trigger, class_word, consent, models, base))
-    if (said := _as_said(session, wanted)) != wanted:
-        config, wanted = settled(session, said)
+    answers = Answers(name, trigger, class_word, consent, models, base)
+    wanted = _as_said(session, answers)
+    # who has just said that the vault's words count does not take them back with Enter
+    config, wanted = settled(session, wanted, FILE if wanted == answers else ANOTHER)
     session.director.say(_forecast(photos))
     _prepare(session, photos, wanted)
     if not Path(config).exists():

@@ -40,7 +40,9 @@ def _done_by(model: KnownModel, report: ModelsReport) -> str:
         for found in report.found
         if found.problem is None and WORK[found.role] == WORK[role] and (found.role, role) not in _LESS
     )
-    return next((found.path.name for found in there if _is_whole(found.role, role, report)), "")
+    usable = [found for found in there if _is_whole(found.role, role, report)]
+    usable.sort(key=lambda found: found.role is not role)  # the same kind of file first
+    return usable[0].path.name if usable else ""
 
 
 def _is_whole(there: Role, missing: Role, report: ModelsReport) -> bool:

@@ -71,6 +71,19 @@ def test_a_folder_that_was_moved_is_opened_where_it_is(folder: Path, tmp_path: P
     assert all(part is not None for part in found.components.values())
 
 
+def test_a_folder_whose_index_was_written_before_its_parts_were_loaded_is_opened(folder: Path, tmp_path: Path) -> None:
+    """It names no classes but those of its hints, by which diffusers opens it, too."""
+    early = Path(shutil.copytree(folder, tmp_path / "early"))
+    index = json.loads((early / INDEX_OF_BLOCKS).read_text())
+    hinted = {name: [None, None, *entry[2:]] for name, entry in index.items() if isinstance(entry, list)}
+    (early / INDEX_OF_BLOCKS).write_text(json.dumps({**index, **hinted}))
+    found, usual = opened(early), opened(folder)
+    assert all(part is not None for part in found.pipeline.components.values())
+    assert torch.equal(drawn(found), drawn(usual))
+    made = found.pipeline.save_pretrained(tmp_path / "again")
+    assert made is None and torch.equal(drawn(opened(tmp_path / "again")), drawn(usual))
+
+
 def test_the_usual_index_comes_first(folder: Path, tmp_path: Path) -> None:
     both = Path(shutil.copytree(folder, tmp_path / "both"))
     assert index_of(both).name == INDEX_OF_BLOCKS and kind_of_folder(both) == ANIMA.pipeline

@@ -191,6 +191,16 @@ def test_clips_stay_as_they_are_and_language_models_do_not(tmp_path: Path) -> No
     }["wo"] == "Linear"
 
 
+@pytest.mark.parametrize("how", QUANTIZATIONS)
+def test_what_tells_chromas_blocks_the_time_stays_as_it_is(how: Quantization, tmp_path: Path) -> None:
+    """It is a list of layers, too, and every block multiplies with what it says."""
+    folder = build_tiny("chroma", tmp_path / "base")
+    plain, packed = (opened("chroma", folder, kind).denoiser.distilled_guidance_layer for kind in (None, how))
+    given = torch.randn(1, 5, plain.in_proj.in_features, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(packed(given), plain(given))
+
+
 def test_a_single_file_is_quantised_as_its_folder_is(full_base: Path, tmp_path: Path) -> None:
     (tmp_path / "model").symlink_to(full_base)
     write_single_file(full_base, tmp_path / "model.safetensors")

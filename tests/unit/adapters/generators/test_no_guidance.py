@@ -52,3 +52,20 @@ def test_a_flux_without_a_number_for_guidance_says_so(tmp_path: Path) -> None:
     finally:
         made._base.denoiser.register_to_config(guidance_embeds=True)
     assert told == ["generation.guidance_scale 3.5 does nothing here: this model takes no guidance."]
+
+
+def test_a_krea_2_turbo_with_guidance_says_what_is_none(tmp_path: Path) -> None:
+    """1 is no guidance elsewhere, and some here."""
+    told: list[str] = []
+    made = generator("krea2", tmp_path / "base", told)
+    made._tell_of_guidance(4.5)
+    assert not told, "Raw is drawn with guidance"
+    made._base.pipeline.register_to_config(is_distilled=True)
+    try:
+        for guidance in (0.0, 1.0, 1.0):
+            made._tell_of_guidance(guidance)
+    finally:
+        made._base.pipeline.register_to_config(is_distilled=False)
+    (line,) = told
+    assert line.startswith("generation.guidance_scale 1: this model was distilled to draw without guidance")
+    assert "Set it to 0;" in line

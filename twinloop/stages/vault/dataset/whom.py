@@ -101,7 +101,9 @@ def _guessed(opened: OpenVault, people: People, here: LookedAt, name: str) -> Me
         return Meant(most, f"is the only one without a name ({plural(count, 'photo')})")
     if count < CLEARLY_AHEAD * others[0][0]:
         raise InputError(_undecided(opened, free, name))
-    return Meant(most, f"is on most photos ({count}); others: {_counts(others)}", len(others))
+    named = any(here.photos(person) > count for person in people.persons if person.name is not None)
+    among = " of those without a name" if named else ""
+    return Meant(most, f"is on most photos{among} ({count}); others: {_counts(others)}", len(others))
 
 
 def _otherwise(opened: OpenVault, people: People, others: Sequence[Person], name: str) -> str:
