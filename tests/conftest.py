@@ -15,6 +15,10 @@ if os.environ.get("TWINLOOP_TEST_GPU") != "1":
     # that a GPU brings, and "device": "auto" is the CPU. -1 and not "": Windows takes an empty value for none
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
+# as `make test` has it: two processes of several threads each strangle each other, and some tests compare bytes with
+# those of a process of one thread
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from tests.helpers.tiny_models import build_tiny_sdxl
 
 LONG = (

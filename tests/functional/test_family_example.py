@@ -26,6 +26,7 @@ from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.lora.assistant_lora_file import assistant_file  # noqa: E402
+from twinloop.domain.choices import TAG_PRESETS  # noqa: E402
 from twinloop.errors import InputError  # noqa: E402
 from twinloop.families import FAMILIES, Family, family_of_preset, preset_for, register_family  # noqa: E402
 from twinloop.families.recognise import family_of_lora  # noqa: E402
@@ -147,4 +148,5 @@ def test_no_code_decides_by_the_name_of_a_family() -> None:
         if path.relative_to(PACKAGE).parts[0] not in ("families", "foreign")
     }
     assert len(told) > 100
+    assert told.pop("domain/choices.py") == {*TAG_PRESETS} & names  # presets, of which one is called like its family
     assert {path for path, found in told.items() if found} == {"exporters/drop_in.py"}
