@@ -104,7 +104,7 @@ def test_a_finished_run_of_other_detectors_has_nothing_to_do_and_does_not_go_on(
     check_same_run(chosen, build_toolbox(chosen, Recording()), workspace_of(chosen))
     with pytest.raises(StateError, match="detectors measure differently"):
         said(loops.settings(max_iterations=2))
-    with pytest.raises(StateError, match=r"observer: other detectors(.|\n)*sharpness_share: None -> 0\.3"):
+    with pytest.raises(StateError, match=r"observer: other detectors(.|\n)*sharpness_share: null -> 0\.3"):
         said(loops.settings(max_iterations=2, validation={"sharpness_share": 0.3}))
     with pytest.raises(StateError, match=r"settings\.seed: 0 -> 3"):
         said(loops.settings(max_iterations=1, seed=3))

@@ -173,11 +173,13 @@ def _check_same(
 
 
 def _changes(kept: Any, record: Mapping[str, Any]) -> dict[str, str]:
-    """Every field in which two records differ -> the old and the new value, in order of name."""
+    """Every field in which two records differ -> the old and the new value as a configuration has them, in order of
+    name.
+    """
     # as it is read back: tuples are lists there
     old, new = flattened(kept), flattened(json.loads(json.dumps(record)))
     return {
-        name: f"{old.get(name)!r} -> {new.get(name)!r}"
+        name: " -> ".join(json.dumps(values.get(name), ensure_ascii=False) for values in (old, new))
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     }
