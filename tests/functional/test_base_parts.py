@@ -55,7 +55,7 @@ def test_a_run_belongs_to_the_content_of_the_files(
     write({name: value + 0.001 for name, value in load_file(file).items()}, file)
     os.utime(file, ns=(once.st_atime_ns, once.st_mtime_ns + 10_000_000))
     again = run(capsys, config)
-    assert again.code == 2 and f"base_parts.vae: '{before}' -> '{sha256_file(file)}'" in again.err
+    assert again.code == 2 and f'base_parts.vae: "{before}" -> "{sha256_file(file)}"' in again.err
 
     missing = run(capsys, config, base_parts={"vae": str(tmp_path / "moved.safetensors")})
     assert missing.code == 2 and "base_parts.vae: no file at" in missing.err and "Traceback" not in missing.err
