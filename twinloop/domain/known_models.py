@@ -145,6 +145,19 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
         ),
     ),
     KnownModel(
+        "selfie_segmentation.tflite",
+        "subject masks",
+        "mediapipe",
+        249024,
+        "8d13b7fae74af625c641226813616a2117bd6bca19eb3b75574621fc08557f27",
+        "Apache-2.0",
+        **_github(
+            "google-ai-edge/mediapipe",
+            "8b57bf879b419173b26277d220b643dac0402334",
+            "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
+        ),
+    ),
+    KnownModel(
         "yolov5n-0.5-face.pt",
         "faces",
         "yolo",

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from twinloop.domain.embedders import embedder_of
+from twinloop.domain.segmenters import segmenter_of
 from twinloop.system import shell
 
 
@@ -28,6 +29,7 @@ class Role(StrEnum):
     EMBEDDER = "face embedder"
     FACE_QUALITY = "eDifFIQA"
     TAGGER = "WD14-type tagger"
+    SEGMENTER = "segmentation network"
 
 
 WORK: Mapping[Role, str] = {
@@ -42,6 +44,7 @@ WORK: Mapping[Role, str] = {
     Role.EMBEDDER: "identity",
     Role.FACE_QUALITY: "face quality",
     Role.TAGGER: "setting",
+    Role.SEGMENTER: "subject masks",
 }
 """What a file measures above all: of several with the same work one is opened."""
 OTHER_HALF: Mapping[Role, tuple[Role, str]] = {
@@ -70,6 +73,8 @@ _NAMES: tuple[tuple[str, Role], ...] = (
 def role_of(name: str) -> Role | None:
     """What a file of this name is for; None when no rule fits."""
     told = next((role for pattern, role in _NAMES if re.search(pattern, name.lower())), None)
+    if told is None and segmenter_of(name) is not None:
+        return Role.SEGMENTER
     return told or (Role.EMBEDDER if embedder_of(name) is not None else None)
 
 
@@ -156,11 +161,16 @@ def missing_line(need: Need) -> str:
     return f"{need.port}: no model, so {need.without}. Get {need.get}."
 
 
+USUAL_PACKS = ("onnx", "mediapipe")
+"""Packs whose files together measure all but the setting."""
+
+
 def files_hint(folder: object) -> str:
     """How detector files come into a folder."""
     at = "" if str(folder) == "models" else f" --models-dir {shell.quote(str(folder))}"
+    packs = " ".join(USUAL_PACKS)
     return (
-        f"`twinloop models list{at}` shows the files that are known, `twinloop models pull onnx mediapipe{at}` fetches"
+        f"`twinloop models list{at}` shows the files that are known, `twinloop models pull {packs}{at}` fetches"
         f" those that have an address, a face detector among them, `twinloop models add FILE...{at}` takes in your own."
     )
 
@@ -184,7 +194,7 @@ AUTO = "auto"
 _ANY = frozenset({Role.TAGGER})
 """Roles that every pack takes."""
 PACKS: Mapping[str, frozenset[Role]] = {
-    AUTO: frozenset(Role),
+    AUTO: frozenset(Role) - {Role.SEGMENTER},
     "yolo": frozenset(
         {Role.FACE_YOLO, Role.HAND_YOLO, Role.EYES_YOLO, Role.POSE_FSANET, Role.FACE_QUALITY, Role.EMBEDDER, *_ANY}
     ),
@@ -202,7 +212,7 @@ PACKS: Mapping[str, frozenset[Role]] = {
     ),
     "mediapipe": frozenset({Role.FACE_TASK, Role.PALM, Role.HAND, Role.FACE_QUALITY, Role.EMBEDDER, *_ANY}),
 }
-"""Pack -> the roles it may use. ``auto`` takes the best of all."""
+"""Pack -> the roles it may use. ``auto`` takes the best of all that measure; what makes masks measures nothing."""
 
 
 def pack_and_folder(models_dir: str) -> tuple[str, str]:

@@ -81,7 +81,7 @@ def _of_run(record: Path) -> CaptionedDataset:
     members = members_of(record)
     return CaptionedDataset(
         name=record.stem,
-        root=_root(members) if members else record.parent,
+        root=root_of(members) if members else record.parent,
         dataset=Dataset(members),
         made=frozenset(Path(member.path) for member in members if member.origin != "real"),
         left_out=tuple((Path(member.path).name, "weight 0") for member in members if member.weight <= 0),
@@ -89,7 +89,7 @@ def _of_run(record: Path) -> CaptionedDataset:
     )
 
 
-def _root(members: Sequence[Member]) -> Path:
+def root_of(members: Sequence[Member]) -> Path:
     """The folder in which all photos of a run lie, as far as their paths tell it."""
     photos: Iterable[Member] = [member for member in members if member.origin == "real"] or members
     return Path(os.path.commonpath([str(Path(member.path).absolute().parent) for member in photos]))

@@ -108,7 +108,7 @@ def _angle_slot(name: str, angle: Angle) -> Slot:
     return Slot(
         name,
         angle.words,
-        f"{FIRST}. A made one is a guess: python gap_analysis.py DATASET, then generate_synthetic.py "
+        f"{FIRST}. A generated one is a guess: python gap_analysis.py DATASET, then generate_synthetic.py "
         f"(face_angle: {angle.facet_value}) and validate_synthetic.py.",
         admits=lambda c: None if c.yaw is None else angle.holds(c.yaw),
         fit=lambda c: 0.0 if c.yaw is None else angle.fit(c.yaw),
@@ -149,7 +149,7 @@ def _expression_slot(name: str, facet: Facet) -> Slot:
     return Slot(
         name,
         f"expression {name}, the head turned by {LARGEST_YAW:.0f} degrees at most",
-        f"{FIRST}. A made one is a guess: python gap_analysis.py DATASET, then generate_synthetic.py "
+        f"{FIRST}. A generated one is a guess: python gap_analysis.py DATASET, then generate_synthetic.py "
         f"({facet.name}: {name}) and validate_synthetic.py.",
         admits=admits,
         fit=fit,

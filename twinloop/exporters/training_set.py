@@ -19,6 +19,7 @@ from twinloop.foreign.masks import mask_png
 from twinloop.foreign.pictures import Folder, Picture, converted
 from twinloop.foreign.program import MASKED, Program, beyond
 from twinloop.store.atomic import sha256_file
+from twinloop.store.pictures.images import MASK_LABEL
 from twinloop.store.pictures.provenance import is_marked_synthetic
 
 PRIOR_FOLDERS = "Those whose names begin with prior_ hold the prior images: others of the class, for regularisation."
@@ -41,7 +42,8 @@ def export_training_set(program: Program, job: Job, gathered: CaptionedDataset) 
             files.append(File(f"{place}/{picture.file}", partial(_picture, picture)))
             files.append(File(f"{place}/{picture.stem}.txt", (picture.caption + "\n").encode()))
             if job.masked and MASKED in program.able and not folder.prior:
-                name = f"{job.root.name}/{MASKS}/{folder.name}/{picture.stem}.png"
+                apart = f"{job.root.name}/{MASKS}/{folder.name}/{picture.stem}.png"
+                name = f"{place}/{picture.stem}{MASK_LABEL}" if program.masks_beside else apart
                 files.append(File(name, partial(mask_png, picture, job.settings.mask_floor)))
             items.append(_item(picture, folder, f"{place}/{picture.file}", gathered))
     warnings = _warnings(program, asked, gathered)

@@ -61,7 +61,7 @@ OWN_ADAPTERS = {
     "zimage-turbo": "ostris/zimage_turbo_training_adapter/zimage_turbo_training_adapter_v2.safetensors",
     "krea2-turbo": "ostris/krea2_turbo_training_adapter/krea2_turbo_training_adapter_v1.safetensors",
 }
-"""Preset -> the training adapter on the hub that it is told where none is named."""
+"""`Program.own_adapters`."""
 
 
 def job_yaml(job: Job) -> str:
@@ -328,4 +328,4 @@ def _files(job: Job) -> Mapping[str, str]:
     return {"job.yaml": job_yaml(job)}
 
 
-PROGRAM = Program("ai-toolkit", _files, _start, notes, ABLE, QUANTIZATIONS, followed)
+PROGRAM = Program("ai-toolkit", _files, _start, notes, ABLE, QUANTIZATIONS, followed, OWN_ADAPTERS)

@@ -12,7 +12,7 @@ from typing import Any
 from twinloop.foreign import TITLES
 from twinloop.foreign.job import SHIFTS, Job, known, more_steps, quantized, trigger_goes, without_parts
 from twinloop.foreign.pictures import Folder
-from twinloop.foreign.program import Program
+from twinloop.foreign.program import MASKED, Program
 from twinloop.system import shell
 
 TITLE = TITLES["onetrainer"]
@@ -35,9 +35,9 @@ MODEL_TYPES = {
 ABLE = frozenset(
     (
         "text_encoder text_encoder_learning_rate smaller_resolutions flow_sampling flow_shift shuffle_captions "
-        "keep_tokens prior_weight"
+        "keep_tokens prior_weight mask_floor"
     ).split()
-)
+) | {MASKED}
 TEXT_ENCODERS = {"sdxl": 2, "sd35": 3, "flux": 2}
 SCHEDULES = {"cosine_restarts": "COSINE_WITH_HARD_RESTARTS"}
 QUANTIZATIONS = {"fp8": "FLOAT_8", "nf4": "NFLOAT_4"}
@@ -94,6 +94,7 @@ def config_json(job: Job, concepts: str) -> str:
         **({"save_every": job.in_turns(settings.save_every), "save_every_unit": "STEP"} if settings.save_every else {}),
         **_parts(job),
         **_loss(job),
+        **_masked(job),
     }
     return json.dumps(config, indent=4, ensure_ascii=False) + "\n"
 
@@ -139,6 +140,18 @@ def _loss(job: Job) -> dict[str, Any]:
     if job.prediction.velocity:
         loss |= {"force_v_prediction": True, "rescale_noise_scheduler_to_zero_terminal_snr": job.prediction.zero_snr}
     return loss
+
+
+def _masked(job: Job) -> dict[str, Any]:
+    """As this program does it: every step is masked, and an image's weights have a mean of 1."""
+    if not job.masked:
+        return {}
+    return {
+        "masked_training": True,
+        "unmasked_probability": 0.0,
+        "unmasked_weight": job.settings.mask_floor,  # which the masks that are written have in them
+        "normalize_masked_area_loss": True,
+    }
 
 
 def concepts_json(job: Job) -> str:
@@ -193,4 +206,4 @@ def _start(job: Job) -> tuple[str, ...]:
     )
 
 
-PROGRAM = Program("onetrainer", _files, _start, notes, ABLE, QUANTIZATIONS)
+PROGRAM = Program("onetrainer", _files, _start, notes, ABLE, QUANTIZATIONS, masks_beside=True)

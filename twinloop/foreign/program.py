@@ -77,6 +77,8 @@ class Program:
         quantizations: how it calls those that it knows.
         followed: the settings that it trains with, where it cannot follow some of the job's: what the LoRA's header
             says.
+        own_adapters: preset -> the training adapter on the hub that it is told where none is named.
+        masks_beside: masks lie beside the pictures under OneTrainer's names, not in a folder of their own.
     """
 
     name: str
@@ -86,6 +88,8 @@ class Program:
     able: frozenset[str] = frozenset()
     quantizations: Mapping[str, str] = field(default_factory=dict)
     followed: Callable[[Job], TrainingSettings] = _as_asked
+    own_adapters: Mapping[str, str] = field(default_factory=dict)
+    masks_beside: bool = False
 
     @property
     def title(self) -> str:

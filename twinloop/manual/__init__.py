@@ -24,6 +24,7 @@ from twinloop.manual.images import (
     plan_shots,
     usable_sources,
 )
+from twinloop.manual.masks import MaskOrder, plan_masks
 from twinloop.manual.photos import find_gaps, look_at, look_at_run, read_gaps, recorded_dataset
 from twinloop.manual.training import train_folder, training_set
 from twinloop.manual.verdicts import judge_folder, learn_person

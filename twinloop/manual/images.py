@@ -16,7 +16,7 @@ from twinloop.domain.records import Dataset
 from twinloop.domain.shots import Gap, Shot
 from twinloop.domain.wording import by_reason
 from twinloop.errors import InputError, NothingToDo, UnreadableImage
-from twinloop.manual.order_folder import OrderFolder
+from twinloop.manual.order_folder import ANOTHER_OUTPUT, OrderFolder
 from twinloop.ports import Clock, GenerationSettings, Reporter, decisive_generation
 from twinloop.stages import generate as generating
 from twinloop.stages import plan
@@ -26,7 +26,7 @@ from twinloop.stages.generation_record import GenerationContext, MadeImage, shot
 from twinloop.stages.observe import Observer, observe_files
 from twinloop.stages.sources import Source, source_of, sources_from_json
 from twinloop.stages.toolbox import Makers
-from twinloop.steps.options import plan_settings
+from twinloop.steps.stage_options import plan_settings
 from twinloop.store.atomic import read_as, sha256_file, write_json
 from twinloop.store.pictures.dataset_folders import subject_images
 from twinloop.store.pictures.images import load_image
@@ -49,6 +49,7 @@ class ImageOrder:
     Attributes:
         dataset: the folder of the photos behind the gaps, if known.
         photos: to start images from. photo_share: how many of the images do, 0..1.
+        instead: what to do where the output holds images of another order.
     """
 
     gaps: tuple[Gap, ...]
@@ -58,6 +59,7 @@ class ImageOrder:
     dataset: str | None = None
     photos: tuple[Source, ...] = ()
     photo_share: float = 0.0
+    instead: str = ANOTHER_OUTPUT
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def make_images(shots: Sequence[Shot], order: ImageOrder, studio: Studio, report
         early=studio.early,
         detail=studio.detail,
     )
-    folder = OrderFolder(order.output, "*.png", "made with other settings")
+    folder = OrderFolder(order.output, "*.png", "made with other settings", order.instead)
     with folder.in_use():
         plan_json = shots_json(shots, order.iteration)
         _begin(folder, plan_json, _record(plan_json, context), reporter)

@@ -17,6 +17,7 @@ from twinloop.store.lock import locked
 from twinloop.store.run.workspace import GENERATION_METADATA
 
 JOURNAL, RECORD = ".journal.jsonl", ".record.json"
+ANOTHER_OUTPUT = "Choose another --output"
 _REMEDY = "Move the folder away, or name another --output."
 
 
@@ -26,11 +27,13 @@ class OrderFolder:
 
     Attributes:
         pattern: which of its files are images. others: what an error calls the images of another order.
+        instead: what it says to do then.
     """
 
     path: Path
     pattern: str
     others: str
+    instead: str = ANOTHER_OUTPUT
 
     @property
     def holds_images(self) -> bool:
@@ -72,7 +75,7 @@ class OrderFolder:
         """
         if self.holds_images or (self.path / GENERATION_METADATA).exists():
             raise StateError(
-                f"{self.path} holds images {self.others} ({problem}). Choose another --output; nothing was changed."
+                f"{self.path} holds images {self.others} ({problem}). {self.instead}; nothing was changed."
             )
         reporter.line(f"{self.path} was started otherwise ({problem}) and holds no image yet: begun anew")
         # the journal first: with the record gone before it, the next call would take its names of images for its own

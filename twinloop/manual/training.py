@@ -24,7 +24,7 @@ from twinloop.stages.samples import beside_dataset, training_samples
 from twinloop.stages.select import Photos
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.training_spec import TrainingSpec
-from twinloop.steps.options import trained_with
+from twinloop.steps.stage_options import trained_with
 from twinloop.store.atomic import read_as, read_json, write_json
 from twinloop.store.fresh import fresh_folder
 from twinloop.store.journal import Journal

@@ -13,7 +13,7 @@ from twinloop.stages.identity import IdentityReference, learned, reference_from_
 from twinloop.stages.observe import Observer
 from twinloop.stages.select import Photos
 from twinloop.stages.validate import Judged
-from twinloop.steps.options import limits_of, settings_fingerprint
+from twinloop.steps.stage_options import limits_of, settings_fingerprint
 from twinloop.store.run.catalog import Catalog
 
 

@@ -11,7 +11,7 @@ from twinloop.domain.wording import plural
 from twinloop.errors import InputError, UnreadableImage
 from twinloop.ports import Reporter
 from twinloop.store.pictures.images import find_images, upright_size
-from twinloop.store.pictures.masks import masks_of_photos, read_mask
+from twinloop.store.pictures.masks import masks_of_photos, origin_of, read_mask
 
 ALIKE = 0.02
 """Share by which the aspect ratio of a mask may differ from its photo's: small masks are rounded."""
@@ -39,8 +39,8 @@ def masks_of(folder: Path, root: Path, photos: Iterable[Path]) -> dict[Path, Mas
         root: the folder in which the photos lie; a mask is looked for at the same place in ``folder`` first.
 
     Raises:
-        InputError: masks that cannot be read, are black all over, have another shape than their photo, or may be of
-            several.
+        InputError: masks that cannot be read, are black all over, have another shape than their photo, were made here
+            of another content of it, or may be of several.
     """
     found, wrong = dict[Path, Mask](), list[str]()
     for photo, path in masks_of_photos(photos, folder, root).items():
@@ -53,11 +53,14 @@ def masks_of(folder: Path, root: Path, photos: Iterable[Path]) -> dict[Path, Mas
             wrong.append(f"{path} {error}")
             continue
         height, width = grey.shape
+        content, origin = hashlib.sha256(data).hexdigest(), origin_of(path.read_bytes())
         if abs(width * size[1] / (height * size[0]) - 1) > ALIKE:
             wrong.append(f"{path} is {width} x {height}, and the photo is seen as {size[0]} x {size[1]}")
         elif not grey.any():
             wrong.append(f"{path} is black all over, so that nothing would be learned")
-        found[photo] = Mask(path, sha256, hashlib.sha256(data).hexdigest())
+        elif origin is not None and origin.photo != content:
+            wrong.append(f"{path} was made of another content of {photo.name}; `twinloop masks` makes it anew")
+        found[photo] = Mask(path, sha256, content)
     if wrong:
         more = f"; and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
         raise InputError(f"training.masks: {'; '.join(wrong[:_NAMED])}{more}. Correct them or move them away.")

@@ -163,7 +163,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         '{"recommendations": [{"type": "face_angle", "target": "profile", "count": 3, "reason": "r"}]}'
     )
     monkeypatch.setattr(wiring, "build_observer", lambda *_: None)  # for --early-reject
-    monkeypatch.setattr("twinloop.steps.options.early_judge", lambda *_: None)
+    monkeypatch.setattr("twinloop.steps.stage_options.early_judge", lambda *_: None)
     monkeypatch.setattr(wiring, "build_makers", stop)
     monkeypatch.setattr(wiring, "build_toolbox", stop)
     return tmp_path
@@ -241,7 +241,7 @@ OF_FIELDS = {
     *(("compare", name) for name in ("offload", "timestep_spacing", *COMPUTES)),
     *(("train", name) for name in ("adapter", "optimizer", *COMPUTES)),
     ("validate", "sharpness"),
-    *((name, "subject") for name in ("analyze", "train", "validate")),
+    *((name, "subject") for name in ("analyze", "masks", "train", "validate")),
     *((f"vault {name}", "device") for name in ("run", "caption", "prep")),
 }
 """Flags with choices that stand for a field: their command, and their name in its arguments."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tomllib
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -18,7 +19,7 @@ from tests.helpers import foreign_keys as keys
 from twinloop.domain.records import Mask, TrainingSample
 from twinloop.errors import InputError, StateError, UnreadableImage
 from twinloop.families import FAMILIES
-from twinloop.foreign import aitoolkit, kohya
+from twinloop.foreign import aitoolkit, kohya, onetrainer
 from twinloop.foreign.job import Job
 from twinloop.foreign.kohya_dataset import dataset_toml
 from twinloop.foreign.masks import mask_png
@@ -94,10 +95,19 @@ def test_ai_toolkit_is_told_of_all_but_prior_pictures(photos: tuple[TrainingSamp
     assert subject.keys() <= keys.AI_TOOLKIT["datasets"] and prior["is_reg"] and "mask_path" not in prior
 
 
+def test_onetrainer_weighs_them_as_this_program_does(photos: tuple[TrainingSample, TrainingSample]) -> None:
+    told = job(*photos)
+    config = json.loads(onetrainer.config_json(replace(told, settings=replace(told.settings, mask_floor=0.2)), "c"))
+    assert config.keys() <= keys.ONETRAINER
+    names = ("masked_training", "unmasked_probability", "unmasked_weight", "normalize_masked_area_loss")
+    assert [config[name] for name in names] == [True, 0.0, 0.2, True]
+
+
 def test_without_any_nothing_is_said(photos: tuple[TrainingSample, TrainingSample]) -> None:
     bare = job(photos[1])
     assert "conditioning_data_dir" not in dataset_toml(bare) and "masked_loss" not in kohya.training_toml(bare, "d")
     assert "mask_path" not in aitoolkit.job_yaml(bare)
+    assert "masked" not in onetrainer.config_json(bare, "c")
 
 
 def test_grey_lies_between_the_floor_and_white(photos: tuple[TrainingSample, TrainingSample]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.contract.makers import samples
-from twinloop.families import FAMILIES
+from twinloop.families import FAMILIES, family_of_preset
 from twinloop.foreign import TITLES, kohya, program
 from twinloop.foreign.job import Job
 from twinloop.foreign.pictures import folders_of
@@ -134,6 +134,15 @@ def test_what_is_saved_on_the_way_is_told_but_not_taken_where_this_program_start
     assert beyond(asked, kohya.ABLE) == ()
     assert beyond(asked, kohya.ABLE, run_here=True) == ("training.save_every", "training.max_step_saves_to_keep")
     assert FIELDS.keys() >= NOT_HERE
+
+
+def test_a_programs_own_training_adapters_are_for_presets_that_it_trains(job: Job) -> None:
+    brought = {name: one.own_adapters for name, one in PROGRAMS.items() if one.own_adapters}
+    assert brought.keys() == {"ai-toolkit"}
+    for preset, adapter in brought["ai-toolkit"].items():
+        settings = dataclasses.replace(USUAL, preset=preset)
+        asked = dataclasses.replace(job, settings=settings, family=family_of_preset(preset))
+        assert adapter in "".join(PROGRAMS["ai-toolkit"].files(asked).values())
 
 
 def test_the_table_of_names_is_that_of_the_programs() -> None:

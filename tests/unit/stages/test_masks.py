@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -14,6 +15,7 @@ from twinloop.errors import InputError
 from twinloop.stages.masks import check_masks, masks_of, say_how_many
 from twinloop.stages.samples import Beside, training_samples
 from twinloop.store.atomic import sha256_file
+from twinloop.store.pictures.masks import MaskOrigin, mask_png
 
 
 def photo(path: Path, width: int = 60, height: int = 40, turned: bool = False) -> Path:
@@ -105,3 +107,15 @@ def test_more_than_rounding_is_another_shape(tmp_path: Path) -> None:
     mask(tmp_path / "masks/a.png", 103, 100)
     with pytest.raises(InputError, match=r"a\.png is 103 x 100"):
         masks_of(tmp_path / "masks", tmp_path / "photos", [square])
+
+
+def test_a_mask_that_was_made_here_of_another_picture_is_told(tmp_path: Path) -> None:
+    """A photo that was cut anew has the same name, and often the same shape."""
+    one = photo(tmp_path / "photos/a.jpg")
+    (tmp_path / "masks").mkdir()
+    white = np.full((40, 60), 255, np.uint8)
+    (tmp_path / "masks/a.png").write_bytes(mask_png(white, MaskOrigin(sha256_file(one), "u2net")))
+    assert list(masks_of(tmp_path / "masks", tmp_path / "photos", [one])) == [one]
+    Image.new("RGB", (60, 40), "red").save(one)
+    with pytest.raises(InputError, match=r"a\.png was made of another content of a\.jpg; `twinloop masks` makes"):
+        masks_of(tmp_path / "masks", tmp_path / "photos", [one])

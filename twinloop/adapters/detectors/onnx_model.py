@@ -24,15 +24,15 @@ class OnnxModel:
         data: the bytes of the ONNX file.
         source: how messages call it.
         identity: what the fingerprint is taken of, when that is not ``data`` (a converted file).
+        threads: that compute one node; more than one hardly helps small nets and hurts a busy machine.
 
     Raises:
         ModelFileError: onnxruntime cannot load it.
     """
 
-    def __init__(self, data: bytes, source: str, identity: bytes | None = None) -> None:
+    def __init__(self, data: bytes, source: str, identity: bytes | None = None, threads: int = 1) -> None:
         options = onnxruntime.SessionOptions()
-        # more than one thread hardly helps these small nets and hurts a busy machine
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3
         # spinning threads starve everything else on a small machine
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -54,9 +54,9 @@ class OnnxModel:
         """What the file says of itself beside its graph."""
 
     @classmethod
-    def open(cls, path: Path) -> OnnxModel:
+    def open(cls, path: Path, threads: int = 1) -> OnnxModel:
         """Load a file; a download that went wrong (web page, Git LFS pointer, cut short) is named as such."""
-        return cls(cls.bytes_of(path), path.name)
+        return cls(cls.bytes_of(path), path.name, threads=threads)
 
     @staticmethod
     def bytes_of(path: Path) -> bytes:

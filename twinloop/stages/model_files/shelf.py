@@ -4,6 +4,7 @@ again.
 
 from __future__ import annotations
 
+import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -231,12 +232,17 @@ def chosen(names: Sequence[str], known: Sequence[KnownModel] = KNOWN_MODELS) -> 
     return list(dict.fromkeys(wanted))
 
 
+def host_of(model: KnownModel) -> str:
+    """The computer that a known file is fetched from; "" = it has no address."""
+    return urllib.parse.urlsplit(model.url or "").hostname or ""
+
+
 def pull(model: KnownModel, folder: Path, reporter: Reporter) -> Brought:
     """Fetch one known file, going on where an earlier call stopped.
 
     Raises:
-        DownloadError: it cannot be fetched, or is not that file. StateError: another file has its name. StorageError:
-            disk full.
+        DownloadError: it cannot be fetched, or is not that file; HostNotReached among them. StateError: another file
+            has its name. StorageError: disk full.
     """
     target = folder / model.name
     if target.exists():

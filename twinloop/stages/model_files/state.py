@@ -9,6 +9,7 @@ from pathlib import Path
 
 from twinloop.domain.embedders import embedder_of
 from twinloop.domain.model_roles import OTHER_HALF, PACKS, UNREAD_ON_DRAWINGS, WORK, Role
+from twinloop.domain.segmenters import segmenter_of
 from twinloop.domain.wording import agree
 from twinloop.ports import DetectorPack
 from twinloop.stages.model_files.check import complaint, danger, is_pickled
@@ -69,6 +70,8 @@ def _told(model: FoundModel) -> str:
     """What a file is, and what its licence keeps people from; of an embedder by its content, where that is known,
     whatever it is called.
     """
+    if (network := segmenter_of(model.path.name)) is not None and model.role is Role.SEGMENTER:
+        return network.name
     kind = embedder_of(model.path.name, sha256_file(model.path)) if model.role is Role.EMBEDDER else None
     return model.role.value if kind is None else "; ".join(filter(None, (kind.name, kind.notice)))
 
@@ -77,6 +80,8 @@ def _why_closed(
     model: FoundModel, report: ModelsReport, opened: Collection[Path], pack: str, made: DetectorPack | None
 ) -> str:
     """Why a sound file of a known role was not opened."""
+    if model.role is Role.SEGMENTER:
+        return "measures nothing; `twinloop masks` takes the finest that can be used"
     if model.role not in PACKS[pack]:
         return f"the pack {pack} does not use it"
     if made is not None and made.faceless:

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from twinloop.domain.records import Mask
 from twinloop.errors import START_ANEW, InputError, StateError, UnreadableImage
+from twinloop.store.pictures.image_texts import png_texts
 from twinloop.store.pictures.images import MASK_LABEL, find_images, opened_image, turn_of
 
 LABEL = MASK_LABEL.removesuffix(".png")
+MASKS_END = "_masks"
 _DEEP = 257
 """65535 / 255: what 16 bits are divided by."""
 GreyArray = npt.NDArray[np.uint8]
+_PHOTO, _MADE_BY = "twinloop-mask-of", "twinloop-mask-by"
+"""Keywords of the texts in a mask that this program made."""
+
+
+@dataclass(frozen=True)
+class MaskOrigin:
+    """What a mask that this program made says of itself.
+
+    Attributes:
+        photo: sha256 of the photo that it was made of. made_by: fingerprint of what made it.
+    """
+
+    photo: str
+    made_by: str
 
 
 def masks_of_photos(photos: Iterable[Path], folder: Path, root: Path) -> dict[Path, Path]:
@@ -124,6 +142,28 @@ def read_mask(path: Path) -> tuple[GreyArray, str]:
         else:
             grey = np.asarray(upright.convert("L"), np.uint8)
     return grey, hashlib.sha256(data).hexdigest()
+
+
+def mask_png(grey: GreyArray, origin: MaskOrigin) -> bytes:
+    """A mask as a PNG that says what it was made of."""
+    info = PngImagePlugin.PngInfo()
+    info.add_text(_PHOTO, origin.photo)
+    info.add_text(_MADE_BY, origin.made_by)
+    out = io.BytesIO()
+    Image.fromarray(grey).save(out, "PNG", pnginfo=info, compress_level=6)
+    return out.getvalue()
+
+
+def origin_of(data: bytes) -> MaskOrigin | None:
+    """What a mask was made of; None = this program did not make the file, or it was saved by another one since."""
+    texts = png_texts(data)
+    return MaskOrigin(texts[_PHOTO], texts[_MADE_BY]) if _PHOTO in texts and _MADE_BY in texts else None
+
+
+def masks_beside(photos: Path) -> Path:
+    """Where the masks of a folder's photos lie, unless somebody wants them elsewhere: ``photos_masks``."""
+    place = photos if photos.name not in ("", "..") else photos.resolve()
+    return place.with_name(f"{place.name}{MASKS_END}")
 
 
 def grey_of(mask: Mask) -> GreyArray:

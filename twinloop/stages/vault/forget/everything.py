@@ -8,12 +8,18 @@ from pathlib import Path
 
 from twinloop.errors import StorageError
 from twinloop.stages.vault.dataset.folder.outside import folders_gone, folders_outside
-from twinloop.stages.vault.dataset.folder.own_files import OwnFiles, is_prepared, remove_empty
+from twinloop.stages.vault.dataset.folder.own_files import (
+    OwnFiles,
+    holds_masks,
+    is_prepared,
+    remove_empty,
+)
 from twinloop.stages.vault.forget.observed import forget_observations, notes_on_runs, observations, pictures_in
 from twinloop.stages.vault.forget.promise import Forgotten, notes_on_gone
 from twinloop.stages.vault.forget.removing import remove, with_journals
 from twinloop.store.atomic import denied_within, is_leftover, remove_leftovers
 from twinloop.store.lock import VAULT, locked
+from twinloop.store.progress import progress_cleared
 from twinloop.store.vault.catalog import VaultCatalog
 from twinloop.store.vault.folder import Vault
 from twinloop.store.vault.forget import all_contents
@@ -29,7 +35,7 @@ def forget_everything(vault: Vault, really: bool) -> Forgotten:
     """
     if not really or not _holds_something(vault):
         return _Everything.of(vault).told(done=really)
-    with denied_within(vault.root, VAULT.instead), locked(vault.root, VAULT):
+    with denied_within(vault.root, VAULT.instead), locked(vault.root, VAULT), progress_cleared(vault.root):
         remove_leftovers(vault.root)  # half-written pictures of a preparation that was killed
         found = _Everything.of(vault)
         forget_observations(vault, found.contents)
@@ -60,7 +66,7 @@ class _Everything:
         folders = sorted(path for path in organized.glob("*") if not is_leftover(path))
         inside = [folder for folder in folders if is_prepared(folder)]
         prepared = tuple(OwnFiles.of(folder) for folder in (*inside, *folders_outside(vault)))
-        by_hand = tuple(folder for folder in folders if not is_prepared(folder))
+        by_hand = tuple(folder for folder in folders if not is_prepared(folder) and not holds_masks(folder))
         own = [one.folder for one in prepared]
         contents = _photos(vault) | pictures_in(vault, own)
         return cls(
@@ -81,7 +87,7 @@ class _Everything:
 
     def told(self, done: bool) -> Forgotten:
         others = [path for own in self.prepared for path in own.others if not is_leftover(path)]
-        folders = [own.folder for own in self.prepared]
+        folders = [place for own in self.prepared for place in own.places]
         return Forgotten(
             "everything",
             0,

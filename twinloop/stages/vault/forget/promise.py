@@ -156,7 +156,7 @@ def _planned(
 ) -> Forgotten:
     usual = vault.person(promise.person.folder_name)
     in_other_sets = [path for one in strays for path in one.ours]
-    paths = (*(own.folder for own in folders), *in_other_sets, *_files(vault, promise))
+    paths = (*(place for own in folders for place in own.places), *in_other_sets, *_files(vault, promise))
     kept = [path for own in folders for path in own.others] + [path for one in strays for path in one.others]
     if usual not in paths and usual.exists() and owner_of(usual) is None:  # made by hand, or its record is lost
         kept.append(usual)

@@ -11,7 +11,7 @@ from typing import Any
 
 from twinloop.domain.vault import FaceKey
 from twinloop.stages.vault.dataset.folder.outside import folders_outside
-from twinloop.stages.vault.dataset.folder.own_files import remove_empty, written
+from twinloop.stages.vault.dataset.folder.own_files import masks_made_of, remove_empty, written
 from twinloop.stages.vault.dataset.folder.owner import owner_of
 from twinloop.stages.vault.dataset.folder.whose import GIVING, SaidOfFaces, is_cut_of
 from twinloop.stages.vault.forget.removing import remove
@@ -103,12 +103,13 @@ def _strays_in(
             known.setdefault(name, set()).add(digest)
     there = [name for name in sorted(known) if (folder / name).is_file()]
     ours = [name for name in there if _is_ours(folder / name, known[name])]
+    digests = frozenset(digest for found in known.values() for digest in found)
     return Strays(
         folder,
         vault.captions(owner),
         frozenset(photos),
-        frozenset(digest for digests in known.values() for digest in digests),
-        tuple(folder / name for name in ours),
+        digests,
+        (*masks_made_of(folder, digests), *(folder / name for name in ours)),
         tuple(folder / name for name in there if name not in ours),
     )
 

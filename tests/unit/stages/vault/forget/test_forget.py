@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.functional.console import twinloop
 from tests.helpers.same_shot import note_same_shot
@@ -45,9 +46,11 @@ from twinloop.stages.vault.people.record import (
     write_people,
 )
 from twinloop.stages.vault.scan import ScanPlan, scan
+from twinloop.stages.vault.status import status
 from twinloop.store.atomic import read_json, sha256_file, write_json
 from twinloop.store.journal import Journal
 from twinloop.store.lock import VAULT, locked
+from twinloop.store.pictures.masks import MaskOrigin, mask_png
 from twinloop.store.pictures.sidecar import NOTES
 from twinloop.store.run.catalog import Catalog
 from twinloop.store.vault.decisions import REDACTED, DecisionLog
@@ -309,6 +312,33 @@ def test_a_training_set_outside_of_the_vault_is_noted_before_it_is_written(
             with pytest.raises(Killed):
                 prepare(opened, person, output=mine)
         assert sets_outside(opened.vault) == [("p001", mine)]
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_masks_that_were_made_of_a_training_set_go_with_it(tmp_path: Path, everything: bool) -> None:
+    """Beside its folder, and in it under names of their own; those that somebody painted stay, and are named."""
+    with fake_vault(tmp_path, 3) as (opened, person):
+        folder = prepare(opened, person, layout="kohya").folder
+        pictures = sorted(folder.rglob("*.png"))
+        beside = folder.with_name(f"{folder.name}_masks")
+        white = np.full((4, 4), 255, np.uint8)
+        for picture in pictures:
+            data = mask_png(white, MaskOrigin(sha256_file(picture), "u2net"))
+            place = beside / picture.relative_to(folder)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(data)
+            picture.with_name(f"{picture.stem}-masklabel.png").write_bytes(data)
+        assert "alice_masks" not in status(opened).prepared
+        mine = beside / pictures[0].relative_to(folder)
+        Image.fromarray(white).save(mine)
+        if not everything:
+            planned = forget_person(opened, person, really=False)
+            assert {folder, beside} <= set(planned.paths) and mine in planned.kept and len(pictures) > 1
+            done = forget_person(opened, person, really=True)
+    if everything:
+        done = forget_everything(Vault(tmp_path / "vault"), really=True)
+    assert beside in done.paths and done.kept == (mine,)
+    assert [path for path in beside.rglob("*") if path.is_file()] == [mine] and not folder.exists()
 
 
 def test_everything_leaves_folders_that_were_made_by_hand(closed: Path) -> None:

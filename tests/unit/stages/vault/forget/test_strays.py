@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.unit.stages.vault.dataset.preparing import lose, prepare
@@ -16,6 +17,8 @@ from twinloop.stages.vault.forget import strays
 from twinloop.stages.vault.forget.strays import Strays, strays_of
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.record import people_of, write_people
+from twinloop.store.atomic import sha256_file
+from twinloop.store.pictures.masks import MaskOrigin, mask_png
 
 
 def given(opened: OpenVault, faces: Sequence[FaceKey]) -> tuple[Strays, ...]:
@@ -41,6 +44,20 @@ def test_killed_before_the_records_were_written_the_rest_goes_next_time(
         assert key.sha256 not in (folder / "person.json").read_text()
         assert len(list(folder.rglob("*.png"))) == 2
         assert strays_of(opened.vault, opened.decisions, {"p002"}, [key]) == ()
+
+
+def test_its_mask_goes_with_the_picture_and_no_other(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 3) as (opened, person):
+        folder = prepare(opened, person).folder
+        beside = folder.with_name(f"{folder.name}_masks")
+        beside.mkdir()
+        for picture in sorted(folder.glob("*.png")):
+            mask = mask_png(np.full((4, 4), 255, np.uint8), MaskOrigin(sha256_file(picture), "u2net"))
+            (beside / picture.name).write_bytes(mask)
+        (found,) = given(opened, [person.faces[0]])
+        (gone,) = (path for path in found.ours if path.suffix == ".png" and path.parent == folder)
+        found.remove()
+    assert len(list(beside.iterdir())) == 2 and not (beside / gone.name).exists()
 
 
 def test_a_picture_that_the_user_changed_stays_and_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+"""A dataset -> masks of its pictures, in a folder of the user's choice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinloop.config import Settings
+from twinloop.errors import InputError, NothingToDo
+from twinloop.exporters.captioned import root_of
+from twinloop.exporters.run_dataset import members_of
+from twinloop.stages.make_masks import places_of
+from twinloop.store.pictures.dataset_folders import subject_images
+from twinloop.store.pictures.masks import masks_beside
+
+
+@dataclass(frozen=True)
+class MaskOrder:
+    """Which masks are wanted.
+
+    Attributes:
+        folder: of the masks. places: photo -> its mask.
+    """
+
+    folder: Path
+    places: dict[Path, Path]
+
+
+def plan_masks(dataset: Path, output: Path | None, settings: Settings) -> MaskOrder:
+    """Which masks a dataset needs, and where they go: where they are asked to, else where the settings look for them,
+    else beside the photos' folder.
+
+    Args:
+        dataset: folder of photos, or dataset_iterN.json of a run.
+
+    Raises:
+        InputError: no such folder, no dataset of a run, or masks that would lie among the photos. NothingToDo: no
+            picture.
+    """
+    asked = settings.training
+    if dataset.suffix == ".json":
+        members = members_of(dataset)
+        photos, root = [Path(member.path) for member in members], root_of(members) if members else dataset.parent
+    elif dataset.is_file():
+        raise InputError(f"{dataset} is a file. Name a folder of photos, or a dataset_iterN.json.")
+    else:
+        photos, root = subject_images(dataset, asked.prior_images, asked.masks), dataset
+    if not photos:
+        raise NothingToDo(f"No photos in {dataset}. Name the folder that a training learns from.")
+    configured = Path(asked.masks) if asked.masks is not None else None
+    folder = output or configured or masks_beside(root)
+    if output is not None and output != configured and root.resolve() in output.resolve().parents:
+        raise InputError(
+            f"--output {output} lies in the folder of the photos, {root}, and masks there would be taken for photos of"
+            f" the person later. Name a place outside of it, or {root} itself: there they are called"
+            " NAME-masklabel.png, as OneTrainer has them."
+        )
+    return MaskOrder(folder, places_of(photos, root, folder))
