@@ -14,6 +14,7 @@ from fastapi.staticfiles import StaticFiles
 
 from twinloop.errors import InputError, NothingToDo, TwinLoopError
 from twinloop.web.answers import Answer
+from twinloop.web.api import begun as begun_api
 from twinloop.web.api import dataset as dataset_api
 from twinloop.web.api import jobs as jobs_api
 from twinloop.web.api import people as people_api
@@ -43,6 +44,7 @@ def create_app(site: Site) -> FastAPI:
     app.state.site, app.state.jobs = site, jobs
     for router in (
         runs_api.router,
+        begun_api.router,
         review_api.router,
         jobs_api.router,
         vault_api.router,

@@ -69,6 +69,10 @@ class Job:
         # asked to stop while Python itself was starting, it ends with a code of its own
         return _ENDS.get(code, "stopped" if self.stopping else "failed")
 
+    @property
+    def works(self) -> bool:
+        return self.state in ("running", "stopping")
+
     def to_json(self) -> dict[str, Any]:
         return {
             "id": self.number,
@@ -98,7 +102,7 @@ class Jobs:
         """
         with self._lock:
             busy = self.of(key)
-            if busy is not None and busy.state in ("running", "stopping"):
+            if busy is not None and busy.works:
                 raise StateError(
                     f"{key} is being worked on: twinloop {' '.join(busy.argv)}. Wait for it, or pause it first."
                 )
@@ -134,7 +138,7 @@ class Jobs:
             StateError: none runs there.
         """
         job = self.of(key)
-        if job is None or job.state not in ("running", "stopping"):
+        if job is None or not job.works:
             raise StateError(f"Nothing runs on {key}.")
         job.interrupt()
         return job

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
@@ -48,7 +49,6 @@ def test_damaged_records_are_no_crash(name: str, client: TestClient, home: Path)
         path.write_text("{}")
     whole, image = json.loads(path.read_text()), {"run": RUN, "iteration": 1, "image": images[0]["image"]}
     asked = (
-        ("/api/overview", {}),
         ("/api/run", {"run": RUN}),
         ("/api/review", {"run": RUN, "iteration": 1}),
         ("/api/review/nearest", image),
@@ -56,11 +56,37 @@ def test_damaged_records_are_no_crash(name: str, client: TestClient, home: Path)
         ("/api/run/panel", {"run": RUN, "version": 1, "number": 0}),
         ("/api/review/photo", {"run": RUN, "sha256": "0" * 64}),
     )
-    for record in changed(whole):
-        path.write_text(json.dumps(record))
-        for address, parameters in asked:
-            said = client.get(address, params=parameters)
-            assert said.status_code in (200, 400, 404, 409), (address, record)
-            if said.status_code == 409:
-                assert path.name in said.json()["error"]
-        assert client.get("/api/overview").status_code == 200
+
+    async def ask() -> None:
+        async with beside(client) as asking:
+            for record in changed(whole):
+                path.write_text(json.dumps(record))
+                for address, parameters in asked:
+                    said = await asking.get(address, params=parameters)
+                    assert said.status_code in (200, 400, 404, 409), (address, record)
+                    if said.status_code == 409:
+                        assert path.name in said.json()["error"]
+                assert (await asking.get("/api/overview")).status_code == 200, record
+
+    assert client.portal is not None
+    client.portal.call(ask)
+
+
+def test_of_a_round_that_is_damaged_no_figures_are_shown(client: TestClient, home: Path) -> None:
+    """The page would stop at the one that is missing."""
+    path = home / RUN / "iteration_history.json"
+    record = json.loads(path.read_text())
+    shown = client.get("/api/run", params={"run": RUN}).json()["iterations"]
+    assert shown == record["iterations"] != []
+    for field in ("approval_rate", "gap_count", "generated_with"):
+        odd = {**record["iterations"][0], field: None}
+        path.write_text(json.dumps({**record, "iterations": [odd, *record["iterations"][1:]]}))
+        assert client.get("/api/run", params={"run": RUN}).json()["iterations"] == []
+
+
+def beside(client: TestClient) -> httpx.AsyncClient:
+    """With the same key, in the loop of the app itself: of thousands of requests none waits for another thread."""
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(client.app), base_url=str(client.base_url),
+        headers={"origin": client.headers["origin"]}, cookies=dict(client.cookies.items()),
+    )  # fmt: skip

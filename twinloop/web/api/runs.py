@@ -23,6 +23,7 @@ from twinloop.errors import ConfigError, InputError, NothingToDo, StateError
 from twinloop.report.answer import better_than_v1
 from twinloop.report.reading import read_versions
 from twinloop.stages import review as reviewing
+from twinloop.stages.history import ROUNDS, RecordedRound
 from twinloop.stages.pick import picked
 from twinloop.store.atomic import read_as, read_object
 from twinloop.store.lock import holder
@@ -72,7 +73,7 @@ def _summary(name: str, space: Workspace, jobs: TheJobs, begun_by: Mapping[Path,
         "run": name,
         "person": history.get("person") or settings.get("person_name", ""),
         "waiting": _waiting(space, history, settings),
-        "rounds": len(history["iterations"]),
+        "rounds": len(history[ROUNDS]),
         "best": history.get("best_version"),
         "gaps_left": history.get("gaps_left"),
         "stop": history.get("stop"),
@@ -85,7 +86,7 @@ def _summary(name: str, space: Workspace, jobs: TheJobs, begun_by: Mapping[Path,
 
 def _waiting(space: Workspace, history: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
     """The round that waits for a person's review, as the files say: whoever started the run, and since whenever."""
-    number = len(history["iterations"]) + 1
+    number = len(history[ROUNDS]) + 1
     if history.get("stop") is not None or not reviewing.wanted(settings.get("review", "never"), number):
         return None
     if not space.verdicts(number).exists() or space.dataset(number).exists():
@@ -160,7 +161,7 @@ def run(run: str, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
     found = found_run(space.root)
     return {
         **_summary(run, space, jobs, _begun_by(site, [space], site.configs())),
-        "iterations": history["iterations"],
+        ROUNDS: history[ROUNDS],
         "loras": history["loras"],
         "scores": history["panel"],
         "against_v1": history["best_against_v1"],
@@ -185,9 +186,12 @@ def _done(data: Any) -> dict[str, Any]:
     versions = entry_or(data, "loras", list_of(table), ())
     for lora in versions:
         entry(lora, "version", whole)
+    rounds = entry_or(data, ROUNDS, list_of(table), ())
+    for done in rounds:
+        RecordedRound.from_json(done)
     return {
         **data,
-        "iterations": list(entry_or(data, "iterations", list_of(table), ())),
+        ROUNDS: list(rounds),
         "loras": list(versions),
         "panel": list(entry_or(data, "panel", list_of(table), ())),
         "best_against_v1": entry_or(data, "best_against_v1", table, {}),

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 from pydantic import BaseModel, model_validator
 
-from twinloop.errors import Locked
+from twinloop.errors import InputError, Locked
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.opening import open_vault
+from twinloop.store.lock import holder
 from twinloop.web.jobs import Jobs
 from twinloop.web.site import Site
 
@@ -36,6 +39,18 @@ TheSite = Annotated[Site, Depends(_site)]
 TheJobs = Annotated[Jobs, Depends(_jobs)]
 
 
+def known_config(site: Site, name: str) -> Path:
+    """The file of a configuration that this server shows.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    configs = site.configs()
+    if name not in configs:
+        raise InputError(f"No configuration {name}. Known: {', '.join(configs) or 'none'}.")
+    return configs[name]
+
+
 class Sent(BaseModel):
     """What the page sends. Every text in it can be written down: JSON knows halves of characters, files do not."""
 
@@ -47,6 +62,19 @@ class Sent(BaseModel):
         except UnicodeEncodeError as error:
             raise ValueError("it holds half of a character") from error
         return data
+
+
+def held_elsewhere(site: Site, jobs: Jobs, key: str) -> Locked | None:
+    """Who works in a run or the vault and is no command of this server; None = nobody.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    vault, job = key == site.show(site.vault.root), jobs.of(key)
+    folder = site.vault.root if vault else site.run(key).root
+    held = None if job is not None and job.works else holder(folder)
+    # this server itself holds the vault while it writes a decision down
+    return None if vault and held is not None and held.pid == str(os.getpid()) else held
 
 
 def made(data: bytes, by_content: bool) -> Response:

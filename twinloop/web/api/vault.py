@@ -17,7 +17,7 @@ from twinloop.stages.vault.people.new_faces import faces_to_tell_apart
 from twinloop.stages.vault.people.record import find_person, read_people
 from twinloop.stages.vault.status import status
 from twinloop.store.vault.folder import Vault
-from twinloop.web.api.shared import Sent, TheJobs, TheSite, private
+from twinloop.web.api.shared import Sent, TheJobs, TheSite, held_elsewhere, private
 from twinloop.web.jobs import Job, Jobs
 from twinloop.web.pictures import photo as photo_of
 from twinloop.web.pictures import thumbnail
@@ -46,9 +46,15 @@ class WhichSet(Who):
 
 @router.get("")
 def vault(site: TheSite, jobs: TheJobs) -> dict[str, Any]:
-    """Whether there is a vault, what is in it, and the command that works on it."""
-    job = jobs.of(_key(site))
-    found = {"vault": _key(site), "job": job.to_json() if job is not None else None}
+    """Whether there is a vault, what is in it, and the command that works on it; ``process``: of one that was started
+    elsewhere.
+    """
+    job, held = jobs.of(_key(site)), held_elsewhere(site, jobs, _key(site))
+    found = {
+        "vault": _key(site),
+        "job": job.to_json() if job is not None else None,
+        "process": None if held is None else held.pid,
+    }
     if not site.vault.scan_record.exists():
         return {**found, "status": None}
     with looked_into(site.vault.root) as opened:

@@ -1,5 +1,7 @@
 // The server's JSON interface. An error carries the server's own words.
 
+import { unsayProblem } from "./dom.js";
+
 async function answer(response) {
   const text = await response.text();
   let data = null;
@@ -30,5 +32,8 @@ export async function refusal(path) {
 
 export const get = async (path, query) => answer(await asked(address(path, query)));
 
-export const post = async (path, body) =>
-  answer(await asked(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) }));
+// What the person does: what went wrong before is settled.
+export const post = async (path, body) => {
+  unsayProblem();
+  return answer(await asked(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) }));
+};

@@ -1,7 +1,7 @@
 // The shell: which part is shown, by the address behind the #.
 
 import { get } from "./api.js";
-import { el, focused, refocus, replace, say } from "./dom.js";
+import { el, focused, refocus, replace, say, unsayProblem } from "./dom.js";
 import { dataset } from "./dataset.js";
 import { people } from "./people.js";
 import { unasked } from "./pictures.js";
@@ -59,6 +59,8 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // its address is no part of the page
   document.getElementById("main").focus();
 });
+document.addEventListener("click", (event) => { if (event.target.closest("a[href]")) unsayProblem(); }); // on to something else
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") unsayProblem(); });
 window.addEventListener("hashchange", show);
 window.addEventListener("unhandledrejection", (event) => say(event.reason?.message ?? String(event.reason), true));
 get("/api/overview").then((found) => { document.getElementById("home").textContent = found.home; });

@@ -42,22 +42,33 @@ export function once(act) {
   };
 }
 
+const READ = 5000; // milliseconds
 let clearing;
+const place = () => document.getElementById("said");
+const quiet = () => { clearTimeout(clearing); Object.assign(place(), { className: "", textContent: "" }); };
 
-// Tell the person what happened: seen at the foot of the page, and read out by screen readers.
+// The keyboard goes back to where it came from.
+function dismisser() {
+  let before = null;
+  return el("button", { "aria-label": "Dismiss", title: "Dismiss (Escape)", onfocus: (event) => { before = event.relatedTarget; }, onclick: () => { quiet(); before?.focus(); } });
+}
+
+// Tell the person what happened: seen at the foot of the page, and read out by screen readers. What went wrong stays until it is dismissed, or the person does something else.
 export function say(text, problem = false) {
-  const place = document.getElementById("said");
-  place.textContent = text;
-  place.className = problem ? "problem" : "";
   clearTimeout(clearing);
-  clearing = setTimeout(() => { place.textContent = ""; }, problem ? 12000 : 5000);
+  place().className = problem ? "problem" : "";
+  if (problem) replace(place(), el("span", {}, text), dismisser());
+  else {
+    place().textContent = text;
+    clearing = setTimeout(quiet, READ);
+  }
 }
 
 // What was said does not hold any more.
-export function unsay(text) {
-  const place = document.getElementById("said");
-  if (place.textContent === text) place.textContent = "";
-}
+export function unsay(text) { if (place().textContent === text) quiet(); }
+
+// The person has seen what went wrong, and goes on.
+export function unsayProblem() { if (place().className === "problem") quiet(); }
 
 export const percent = (value) => `${Math.round(value * 100)} %`;
 

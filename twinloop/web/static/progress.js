@@ -4,6 +4,7 @@ import { NoAnswer, get, post } from "./api.js";
 import { el, once, redraw, replace, say, unsay } from "./dom.js";
 
 const EVERY = 1000;
+const ELSEWHERE = { state: "done", command: ["twinloop", "vault", "cluster"] }; // what a terminal has done may have changed as much as that
 const SELDOM = 5000; // where nobody answers
 const NEAR = 8; // pixels from its end, within which a text counts as read to its end
 const ENDS = { done: "Done", failed: "Failed", stopped: "Stopped", waiting: "It waits for your review" };
@@ -124,19 +125,23 @@ export const unanswered = (error) => error instanceof NoAnswer;
 // The commands on one thing (the vault): the latest one, live. ended(job) is called once for each that ends while it is watched, drawn(job) with every news.
 export class Work {
   constructor(key, { ended, drawn }) {
-    Object.assign(this, { key, ended, told: drawn, bar: new Bar(), words: new Words(), drawn: "", end: null });
+    Object.assign(this, { key, ended, told: drawn, process: null, progress: null, bar: new Bar(), words: new Words(), drawn: "", end: null });
     this.head = el("div", { class: "head" });
     this.host = el("div", { class: "status" });
   }
 
-  watch(job) {
-    this.job = job;
+  // process: of a command of somewhere else, which can be watched, and not stopped.
+  watch(job, process = null) {
+    Object.assign(this, { job, process });
     this.draw();
-    if (!working(job) || this.end) return;
-    this.end = asking(() => this.tick(), {
+    if (!this.busy || this.end) return;
+    this.end = asking(() => (this.process ? this.beside() : this.tick()), {
       lost: (error) => { if (unanswered(error)) this.head.querySelector(".state").textContent = "no answer"; },
       found: () => { this.drawn = ""; this.draw(); } });
   }
+
+  // Whether a command works there, whoever started it.
+  get busy() { return working(this.job) || Boolean(this.process); }
 
   async start(path, body = {}) {
     const job = await post(path, body);
@@ -153,16 +158,32 @@ export class Work {
     await this.ended(this.job);
   }
 
+  // A command of somewhere else goes on, or has ended.
+  async beside() {
+    Object.assign(this, await get("/api/jobs/elsewhere", { key: this.key }));
+    if (!this.process) this.close();
+    this.draw();
+    if (this.process) return;
+    say("The command in a terminal has ended.");
+    await this.ended(ELSEWHERE);
+  }
+
   draw() {
-    const text = mark(this.job);
+    const text = JSON.stringify([mark(this.job), this.process, this.progress]);
     if (text === this.drawn) return;
     this.drawn = text;
     this.told(this.job);
     const job = this.job;
+    if (this.process) {
+      redraw(this.head, el("p", {}, el("strong", { class: "state running" }, `running in process ${this.process}`)),
+        el("p", { class: "note" }, "It was started outside of this page; Ctrl-C stops it there. Until it has ended, nothing can be changed here."), this.bar.draw({ progress: this.progress }));
+      if (!this.host.contains(this.head) || this.host.contains(this.words.host)) replace(this.host, this.head);
+      return;
+    }
     if (!job || (job.state === "done" && !this.end)) { replace(this.host); return; }
     const stop = working(job) ? el("button", { onclick: once(() => this.stop()), disabled: job.state === "stopping" }, job.state === "stopping" ? "Stopping…" : "Stop") : null;
     redraw(this.head, el("p", {}, el("strong", { class: `state ${job.state}` }, job.state), " ", el("code", {}, job.command.join(" ")), stop), this.bar.draw(job));
-    if (!this.host.childElementCount) replace(this.host, this.head, this.words.host);
+    if (this.words.host.parentNode !== this.host) replace(this.host, this.head, this.words.host);
     this.words.draw(job);
   }
 

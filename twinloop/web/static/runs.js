@@ -1,5 +1,6 @@
 // Runs: start, watch, pause, go on; the LoRAs side by side on the fixed prompts; which one is the final file.
 
+import { Since } from "./anew.js";
 import { address, get, post } from "./api.js";
 import { change, choice, el, estimate, once, percent, plural, redraw, replace, say, title } from "./dom.js";
 import { Bar, Words, announce, asking, latest, mark, unanswered, working } from "./progress.js";
@@ -67,7 +68,8 @@ class Runs {
     this.sampled = "";
     this.words = new Words();
     this.head = el("div", { class: "head" });
-    this.status = el("div", { class: "status" }, this.head, this.words.host);
+    this.since = new Since({ start: (config, restart) => this.start(config, this.chosen, restart), left: () => this.head.querySelector("button")?.focus() });
+    this.status = el("div", { class: "status" }, this.head, this.since.host, this.words.host);
     this.samples = el("div", { class: "samples" });
     this.tables = ["rounds", "loras", "compare"].map((name) => ({ name, host: el("div"), drawn: "" }));
     replace(this.detail, heading, this.status, this.samples, this.tables.map((table) => table.host));
@@ -106,21 +108,39 @@ class Runs {
       await this.refresh();
       if (this.known) return; // and drawn
     }
-    if (!job || !this.status) return;
-    const ended = this.state && this.state !== job.state && !working(job);
+    if (!this.status) return;
+    const ended = job && this.state && this.state !== job.state && !working(job);
     if (ended && this.known) this.run.process = null; // it was the command's own
+    if (!ended && !working(job) && this.known && this.run.process) { await this.beside(job); return; }
+    if (!job) return;
     this.draw(job);
     if (ended) announce(job);
     if (ended) await this.load();
     else if (job.state === "running" && this.known) await this.sample();
   }
 
+  // A command of somewhere else on the chosen run: followed as one of the page's own.
+  async beside(job) {
+    const { process, progress } = await get("/api/jobs/elsewhere", { key: this.chosen }).catch(unlessUnanswered({})); // {}: the run was put away
+    Object.assign(this.run, { process });
+    this.progress = progress;
+    if (!process) { await this.load(); this.left(); return; }
+    this.draw(job);
+    await this.sample();
+  }
+
+  // Said once, for those who do not see it.
+  left() { if (this.known && !this.run.process) say(`The command in a terminal has ended. ${this.chosen}: ${standing(this.run)}`); }
+
   // What is done elsewhere: in a terminal, or in another tab.
   async refresh() {
     const before = this.summary();
+    const elsewhere = this.known && !working(this.job) && this.run.process;
     this.take(await get("/api/overview"));
-    if (this.summary() !== before) await this.show();
-    else if (this.run?.process) await this.sample();
+    if (this.summary() !== before) {
+      await this.show();
+      if (elsewhere && !working(this.job)) this.left();
+    } else if (this.run?.process) await this.sample();
   }
 
   // What the list knows of the chosen run, without the words of its command.
@@ -138,17 +158,19 @@ class Runs {
   draw(job, anew = false) {
     if (!this.status) return;
     Object.assign(this, { job, state: job?.state });
-    const text = mark(job);
+    const elsewhere = this.known && !working(job) && this.run.process;
+    const progress = elsewhere ? this.progress : job?.progress;
+    const text = JSON.stringify([mark(job), elsewhere, progress]);
     if (text === this.drawn && !anew) return;
     this.drawn = text;
-    const elsewhere = this.known && !working(job) && this.run.process;
+    if (working(job) || elsewhere) this.since.close();
     const round = working(job) || elsewhere ? null : this.run?.waiting;
     const waits = round ? el("p", { class: "note" }, `Round ${round} waits for your review. `,
       el("a", { href: `#/review?${new URLSearchParams({ run: this.chosen, iteration: round })}` }, "Look at its images")) : null;
     const config = this.known ? this.run.config : job?.command.at(-1);
     const button = elsewhere ? null : working(job)
       ? el("button", { onclick: once(() => this.pause()), disabled: job.state === "stopping" }, job.state === "stopping" ? "Stopping…" : "Pause")
-      : config ? el("button", { class: this.run?.stop ? null : "primary", onclick: once(() => this.start(config, this.chosen)) }, this.run?.stop && (!job || job.state === "done") ? "Check again" : "Continue") : null;
+      : config ? el("button", { class: this.run?.stop ? null : "primary", onclick: once(() => this.since.ask(config)) }, this.run?.stop && (!job || job.state === "done") ? "Check again" : "Continue") : null;
     const after = this.run?.stop ? standing(this.run) : "reviewed";
     const failedCheck = !elsewhere && this.run?.stop && job?.state === "failed"; // the run itself has ended well
     const state = elsewhere ? standing({ ...this.run, job }) : round ? "waiting" : job?.state === "waiting" || failedCheck ? after : job?.state;
@@ -157,7 +179,7 @@ class Runs {
     elsewhere ? el("p", { class: "note" }, "It was started outside of this page; Ctrl-C pauses it there.") : null,
     waits, ...this.outcome(), failedCheck ? el("p", { class: "note" }, "The check failed; the run is as it was. What it said is below.") : null,
     this.known && !config && !working(job) && !elsewhere ? el("p", { class: "note" }, "No configuration here has this run's settings. To go on with it, start the page with --config FILE.") : null,
-    this.bar.draw(job));
+    this.bar.draw({ progress }));
     this.words.draw(elsewhere ? null : job);
   }
 
@@ -171,15 +193,16 @@ class Runs {
   }
 
   async sample() {
-    const found = await get("/api/run/samples", { run: this.chosen, count: 8 });
+    const found = await get("/api/run/samples", { run: this.chosen, count: 8 }).catch(unlessUnanswered(null));
     const text = JSON.stringify(found);
-    if (text === this.sampled) return;
+    if (!found || text === this.sampled) return; // none: the run was put away meanwhile, which the list tells
     this.sampled = text;
     replace(this.samples, found.map((item) => el("img", { src: address("/api/run/made", { run: this.chosen, ...item }), alt: `${title(item.folder)} ${item.file}`, width: "96", height: "96" })));
   }
 
-  async start(config, key) {
-    const job = await post("/api/jobs/run", { config });
+  async start(config, key, restart = false) {
+    const job = await post("/api/jobs/run", { config, restart });
+    if (restart) this.run = null; // what is shown is put away
     say(`Started: ${job.command.join(" ")}`);
     if (location.hash === `#/runs?run=${encodeURIComponent(job.key)}`) { this.wanted = this.chosen = job.key; await this.load(); }
     else location.hash = `#/runs?run=${encodeURIComponent(job.key ?? key)}`;
@@ -210,7 +233,7 @@ class Runs {
       `v${score.version}${score.version === this.run.best ? ", best measured" : ""}`,
       score.version === final ? el("span", { class: "final", tabindex: "-1" }, this.run.picked ? "picked by you" : "final")
         : el("button", { onclick: (event) => this.pick(score.version, event.currentTarget) }, `Use v${score.version}`),
-      ...metrics.map((name) => estimate(score.metrics[name]))])), files];
+      ...metrics.map((name) => figure(score, name))])), files];
   }
 
   async pick(version, button) {
@@ -258,6 +281,17 @@ class Runs {
         el("button", { onclick: step(-1) }, "Previous prompt"), el("button", { onclick: step(1) }, "Next prompt")),
       el("div", { class: "pair" }, under, over), slide, prompt);
   }
+}
+
+// What stands for an answer that was refused; that nobody answers stays an error.
+const unlessUnanswered = (instead) => (error) => { if (unanswered(error)) throw error; return instead; };
+
+// A figure of a LoRA; where no face came out, likeness and the quality of faces were not measured.
+function figure(score, name) {
+  const without = (score.no_face ?? []).filter(Boolean).length;
+  if (!without || !["identity", "quality"].includes(name)) return estimate(score.metrics[name]);
+  const said = `no face in ${without} of ${plural(score.no_face.length, "image")}`;
+  return without === score.no_face.length ? said : `${estimate(score.metrics[name])}, ${said}`;
 }
 
 function standing(run) {

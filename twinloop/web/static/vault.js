@@ -17,7 +17,7 @@ class Place {
     this.ended = () => {};
     this.starters = [];
     this.work = new Work(state.vault, { ended: (job) => this.ended(job), drawn: () => this.tell() });
-    this.work.watch(state.job);
+    this.work.watch(state.job, state.process);
     this.close = () => this.work.close();
   }
 
@@ -47,7 +47,7 @@ class Place {
 
   // A button that starts a command here: off while one works, and where it is not allowed.
   starter(text, act, { allowed = true, ...attributes } = {}) {
-    const button = el("button", { ...attributes, disabled: !allowed || working(this.work.job), onclick: act && once(act) }, text);
+    const button = el("button", { ...attributes, disabled: !allowed || this.work.busy, onclick: act && once(act) }, text);
     const made = { button, allowed, fresh: true }; // several are made before any of them is in the page
     queueMicrotask(() => { made.fresh = false; });
     this.starters = [...this.starters.filter((starter) => starter.fresh || starter.button.isConnected), made];
@@ -55,7 +55,7 @@ class Place {
   }
 
   tell() {
-    for (const { button, allowed } of this.starters) button.disabled = !allowed || working(this.work.job);
+    for (const { button, allowed } of this.starters) button.disabled = !allowed || this.work.busy;
   }
 
   // Faces that came since people were told apart; null where there are none.
