@@ -18,11 +18,13 @@ from twinloop import steps
 from twinloop.config import Settings
 from twinloop.domain.records import LoRA
 from twinloop.stages import decide
+from twinloop.stages.history import read_earlier
 from twinloop.stages.rounds import Round, RunResult, standing
 from twinloop.stages.toolbox import Toolbox
 from twinloop.steps import Run
 from twinloop.store.fresh import fresh_folder
 from twinloop.store.journal import Journal
+from twinloop.store.progress import NotedProgress, progress_cleared
 from twinloop.store.run.catalog import Catalog
 from twinloop.store.run.in_use import in_use
 from twinloop.store.run.workspace import Workspace
@@ -38,9 +40,11 @@ def run_loop(settings: Settings, toolbox: Toolbox, workspace: Workspace, config:
         NothingToDo: no usable photo. StateError: the folder was started with other settings. Locked: it is in use.
         WaitingForReview: a round waits for a person.
     """
+    toolbox = replace(toolbox, reporter=NotedProgress(workspace.root, toolbox.reporter))
     with _in(workspace) as (journal, catalog):
-        reporter = steps.FinishedRunReporter(workspace, toolbox.reporter)
-        run = Run(settings, replace(toolbox, reporter=reporter), workspace, journal, catalog, config)
+        earlier = read_earlier(workspace)
+        reporter = steps.FinishedRunReporter(earlier, toolbox.reporter)
+        run = Run(settings, replace(toolbox, reporter=reporter), workspace, journal, catalog, config, earlier)
         over = steps.begin(run)
         if over is not None:
             steps.finish(run, over, earlier=reporter.nothing_new())
@@ -89,6 +93,7 @@ def train_first(settings: Settings, toolbox: Toolbox, workspace: Workspace) -> L
     Raises:
         as `run_loop`.
     """
+    toolbox = replace(toolbox, reporter=NotedProgress(workspace.root, toolbox.reporter))
     with _in(workspace) as (journal, catalog):
         run = Run(settings, toolbox, workspace, journal, catalog)
         over = steps.begin(run)
@@ -110,5 +115,5 @@ def _in(workspace: Workspace) -> Iterator[tuple[Journal, Catalog]]:
     """
     steps.check_places(workspace)
     begun = fresh_folder(workspace.root, worth_keeping=lambda _: workspace.dataset(0).exists())
-    with begun, in_use(workspace), Catalog(workspace.catalog) as catalog:
+    with begun, in_use(workspace), progress_cleared(workspace.root), Catalog(workspace.catalog) as catalog:
         yield Journal(workspace.journal), catalog

@@ -20,12 +20,16 @@ from twinloop.adapters.fakes import fake_pack
 from twinloop.config import Settings
 from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
 from twinloop.domain.records import Dataset, LoRA, Member
+from twinloop.domain.statistics import Estimate
 from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.loop import run_loop
 from twinloop.stages import decide
+from twinloop.stages.history import Earlier, RecordedRound
+from twinloop.stages.validate import Tally
 from twinloop.steps import Run
 from twinloop.steps.gaps import Measured, what_was_measured
-from twinloop.steps.options import limits_of
+from twinloop.steps.photos import observations
+from twinloop.steps.stage_options import limits_of
 from twinloop.store.atomic import write_json
 from twinloop.store.journal import Journal
 from twinloop.store.run.catalog import Catalog
@@ -158,10 +162,10 @@ def test_a_photo_that_changed_under_a_run_is_named() -> None:
     data = steps.collect(run)
     fake_photo(Path("photos") / "IMG_0002.png", seed=999)
     with pytest.raises(StateError, match=r"IMG_0002\.png is gone or was changed"):
-        steps.observations(run, data)
+        observations(run, data)
     (Path("photos") / "IMG_0002.png").unlink()
     with pytest.raises(StateError, match=r"IMG_0002\.png is gone or was changed"):
-        steps.observations(run, data)
+        observations(run, data)
 
 
 def test_the_face_prints_are_for_the_owner_only_and_never_change() -> None:
@@ -266,8 +270,8 @@ def test_no_gaps_stop_the_run_before_any_rule() -> None:
     run = analysed({}, 6)
     assert steps.decide_on(run, [], dataset(), []) is decide.NO_GAPS
     assert steps.decide_on(run, [], dataset(), [gap()]) is None
-    write_json(run.workspace.history, {"iterations": [], "stop": decide.NO_GAPS.to_json()})
-    assert steps.decide_on(run, [], dataset(), [gap()]) is None, "a gap was added by hand since"
+    ended = replace(run, earlier=Earlier(stop=decide.NO_GAPS))
+    assert steps.decide_on(ended, [], dataset(), [gap()]) is None, "a gap was added by hand since"
 
 
 def test_not_even_the_first_round_is_begun_whose_images_could_not_join() -> None:
@@ -277,8 +281,8 @@ def test_not_even_the_first_round_is_begun_whose_images_could_not_join() -> None
 
 
 def test_rounds_on_record_are_gone_through_whatever_the_rules_say_today() -> None:
-    run = analysed({}, 6)
-    write_json(run.workspace.history, {"iterations": [{"iteration": 1}]})
+    done = RecordedRound(1, 0, (), Tally(0, 0, 0, 0.0), Estimate(0.0, 0.0, 0.0, 0), 0, 1, 1, None, (), False)
+    run = replace(analysed({}, 6), earlier=Earlier((done,)))
     assert steps.decide_on(run, [], dataset(), []) is None
 
 
@@ -377,6 +381,22 @@ def test_faces_are_redrawn_by_what_the_real_photos_taught(monkeypatch: pytest.Mo
     found = _face_detail(run)
     assert found is not None and found.limits.real_face_quality
     assert found.limits == limits_of(run.settings, run.toolbox.observer, reference)
+
+
+def test_what_the_person_looks_like_is_asked_once_a_checkpoint_is_measured() -> None:
+    """And only once, as it takes a look at every photo."""
+    training = {"preset": "fake", "steps": 16, "keep_checkpoints": 4, "checkpoint_panel": 2}
+    run = begun(training=training)
+    first_lora(run)
+    asked: list[str] = []
+    pauses = steps.pauses(
+        run, lambda: asked.append("asked"), version=1, images=8, record=run.workspace.checkpoint_choice(1)
+    )
+    assert pauses.steps == (10, 12, 14, 16) and not asked
+    for step in pauses.steps[:2]:
+        pauses.enough(step, run.workspace.lora(1))
+    assert asked == ["asked"]
+    assert "checkpoint_v1_12.score" in run.journal
 
 
 def test_the_versions_are_those_of_the_beginning() -> None:

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from twinloop.domain.records import PanelScore
 from twinloop.domain.statistics import Estimate
 from twinloop.domain.wording import plural
 from twinloop.report import charts
 from twinloop.report.against_v1 import compared, result, rolled_back_later, shown, verdict
 from twinloop.report.model import Compared, RunRecord
 from twinloop.report.words import METRICS, Metric, change_with_interval, listed, number, words
+from twinloop.stages.decide import NONE_APPROVED, NOTHING_APPROVED, Stop
+from twinloop.stages.validate import reason_lines
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,14 @@ def _use(run: RunRecord) -> str:
         return "No LoRA has been measured yet"
     if run.stop is None:
         return f"v{run.best} measures best so far"
+    if _score_of(run, run.best).faceless:
+        return f"LoRA v{run.best} measures best, but none of its panel images shows a face"
     return f"Use LoRA v{run.best}"
+
+
+def _score_of(run: RunRecord, version: int) -> PanelScore:
+    """The score of a version; an empty one where its record is gone."""
+    return next((score for score in run.scores if score.version == version), PanelScore(version, {}))
 
 
 def _measured_best(run: RunRecord) -> str:
@@ -106,7 +116,15 @@ def _stop(run: RunRecord) -> str:
         return f"The run is not finished ({done}). The same command, without --restart, goes on."
     kind = "The loop converged" if run.stop.converged else "The loop stopped without converging"
     left = "" if run.gaps_left is None else f" {plural(run.gaps_left, 'gap')} left."
-    return f"{kind}: {run.stop.reason}.{left}"
+    return f"{kind}: {_reason(run, run.stop)}.{left}"
+
+
+def _reason(run: RunRecord, stop: Stop) -> str:
+    """Why it stopped; what is recorded sends its reader here for what stood in the way, so here it is said."""
+    if stop.rule != NOTHING_APPROVED or not run.verdicts:
+        return stop.reason
+    lines = reason_lines(run.verdicts[-1])
+    return "; ".join([NONE_APPROVED, *(f"{line[:1].lower()}{line[1:]}" for line in lines)])
 
 
 def _stage(run: RunRecord) -> str:
@@ -148,6 +166,7 @@ def _cautions(run: RunRecord, changes: Mapping[str, Estimate]) -> list[str]:
             seed = "" if shown(run, name, change) else " Another training seed alone could give as much."
             notes.append(f"{metric.label} is lower than v1's: {change_with_interval(metric, change)}.{seed}")
     notes += _rolled_back_notes(run)
+    notes += _no_face_notes(run)
     if run.scores and "identity" not in run.scores[0].metrics:
         why = f": {run.identity.why}" if run.identity is not None and run.identity.why else ""
         notes.append(f"Identity was not measured{why}.")
@@ -160,6 +179,17 @@ def _cautions(run: RunRecord, changes: Mapping[str, Estimate]) -> list[str]:
     if 0 < panel < 12:
         notes.append(f"The panel has only {plural(panel, 'image')}: small differences cannot be seen with so few.")
     return notes
+
+
+def _no_face_notes(run: RunRecord) -> Iterator[str]:
+    """The versions whose likeness says nothing, and how far that of the chosen one is lowered by images without a
+    face.
+    """
+    for score in run.scores:
+        if score.faceless:
+            yield f"The panel of v{score.version}: {score.no_face_text}; likeness was not measured."
+        elif score.version == run.chosen and score.no_face_text:
+            yield (f"The panel of v{score.version}: {score.no_face_text}; identity and face quality count as 0 there.")
 
 
 def _rolled_back_notes(run: RunRecord) -> Iterator[str]:

@@ -12,6 +12,7 @@ from twinloop.domain.statistics import Estimate
 from twinloop.domain.verdicts import Verdict
 from twinloop.stages.analyze import FacetCount
 from twinloop.stages.decide import Stop
+from twinloop.stages.history import RecordedRound
 from twinloop.stages.train import GIVEN
 
 
@@ -29,26 +30,6 @@ class Survey:
     not_measured: tuple[tuple[str, str], ...]
     missing_models: tuple[str, ...]
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class FinishedRound:
-    """One entry of ``iterations`` in iteration_history.json. ``version`` = the LoRA trained at its end."""
-
-    iteration: int
-    gap_count: int
-    generated: int
-    approved: int
-    rejected: int
-    unsure: int
-    approval: Estimate
-    quality: float
-    merged: int
-    generated_with: str
-    version: int
-    improvement: Estimate | None
-    drifted: tuple[str, ...]
-    rolled_back: bool
 
 
 @dataclass(frozen=True)
@@ -100,7 +81,7 @@ class RunRecord:
     panel: tuple[Shot, ...]
     scores: tuple[PanelScore, ...]
     loras: tuple[LoRA, ...]
-    rounds: tuple[FinishedRound, ...]
+    rounds: tuple[RecordedRound, ...]
     best: int | None
     gaps_left: int | None
     against_v1: Mapping[str, Estimate]
@@ -122,7 +103,7 @@ class RunRecord:
         """Whether the first version is a LoRA that the user brought."""
         return any(lora.preset == GIVEN for lora in self.loras)
 
-    def round_of(self, version: int) -> FinishedRound | None:
+    def round_of(self, version: int) -> RecordedRound | None:
         """The finished round that trained this version; None for version 1."""
         return next((entry for entry in self.rounds if entry.version == version), None)
 
@@ -168,7 +149,7 @@ class Versions:
     """The measured versions of a run, without all else that it left behind. Fields as in `RunRecord`."""
 
     scores: tuple[PanelScore, ...]
-    rounds: tuple[FinishedRound, ...]
+    rounds: tuple[RecordedRound, ...]
     best: int | None
     against_v1: Mapping[str, Estimate]
 
@@ -176,6 +157,6 @@ class Versions:
         return version in out_of_choice(self.rounds)
 
 
-def out_of_choice(rounds: Sequence[FinishedRound]) -> frozenset[int]:
+def out_of_choice(rounds: Sequence[RecordedRound]) -> frozenset[int]:
     """The versions whose round was rolled back."""
     return frozenset(entry.version for entry in rounds if entry.rolled_back)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from twinloop.domain.records import PanelScore
+from twinloop.domain.records import OF_FACES, PanelScore
 from twinloop.domain.shots import Shot
 from twinloop.report.model import RunRecord
 from twinloop.report.thumbnails import Pictures, Thumbnail
@@ -18,6 +18,8 @@ AT_ONCE = 6
 """Rows that are open from the start."""
 VERSIONS = 6
 """Columns at most."""
+_CALLED = {"identity": "identity", "quality": "face quality"}
+"""What metrics of faces are called beside a picture."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,8 @@ def _cell(shot: Shot, index: int, score: PanelScore, workspace: Workspace, pictu
     figures = []
     if "on_target" in samples:
         figures.append(f"{percent(samples['on_target'])} on target")
-    if "identity" in samples:
-        figures.append(f"identity {number(samples['identity'])}")
-    if "quality" in samples:
-        figures.append(f"face quality {number(samples['quality'])}")
+    if index < len(score.no_face) and score.no_face[index]:
+        figures.append("no face")
+    else:
+        figures += [f"{_CALLED[name]} {number(samples[name])}" for name in OF_FACES if name in samples]
     return PanelCell(picture, f"Panel image {index + 1} of v{score.version}: {', '.join(figures)}", tuple(figures))

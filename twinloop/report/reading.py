@@ -14,9 +14,10 @@ from twinloop.domain.statistics import Estimate
 from twinloop.domain.vault import NOT_RECORDED, Consent
 from twinloop.domain.verdicts import Verdict
 from twinloop.errors import NothingToDo
-from twinloop.report.model import FinishedRound, IdentityRecord, RunRecord, Survey, Versions, out_of_choice
+from twinloop.report.model import IdentityRecord, RunRecord, Survey, Versions, out_of_choice
 from twinloop.stages import decide
 from twinloop.stages.analyze import FacetCount, ValueCount, gaps_from_json
+from twinloop.stages.history import RecordedRound, recorded_rounds
 from twinloop.stages.identity import reference_from_json
 from twinloop.stages.pick import record_of
 from twinloop.stages.review import Review
@@ -51,7 +52,7 @@ def read_versions(workspace: Workspace) -> Versions:
 
     def versions(history: Mapping[str, Any]) -> Versions:
         scores = _scores(workspace)
-        rounds = tuple(_round(item) for item in history.get("iterations", ()))
+        rounds = recorded_rounds(history)
         best = _best(history, scores, rounds)
         return Versions(scores, rounds, best, _against_v1(history, best))
 
@@ -61,7 +62,7 @@ def read_versions(workspace: Workspace) -> Versions:
 def _record(workspace: Workspace, history: Mapping[str, Any]) -> RunRecord:
     settings: dict[str, str] = _read(workspace.run_record, _settings, {})
     scores = _scores(workspace)
-    rounds = tuple(_round(item) for item in history.get("iterations", ()))
+    rounds = recorded_rounds(history)
     best = _best(history, scores, rounds)
     return RunRecord(
         person=str(history.get("person") or settings.get("person_name", "")),
@@ -169,27 +170,7 @@ def _identity(data: Any) -> IdentityRecord:
     )
 
 
-def _round(data: Any) -> FinishedRound:
-    gain = data["improvement"]
-    return FinishedRound(
-        iteration=int(data["iteration"]),
-        gap_count=int(data["gap_count"]),
-        generated=int(data["generated"]),
-        approved=int(data["approved"]),
-        rejected=int(data["rejected"]),
-        unsure=int(data["unsure"]),
-        approval=Estimate.from_json(data["approval_rate"]),
-        quality=float(data["quality_score"]),
-        merged=int(data["merged"]),
-        generated_with=str(data["generated_with"]),
-        version=int(data["lora_version"]),
-        improvement=None if gain is None else Estimate.from_json(gain),
-        drifted=tuple(map(str, data["drifted"])),
-        rolled_back=bool(data["rolled_back"]),
-    )
-
-
-def _best(history: Mapping[str, Any], scores: Sequence[PanelScore], rounds: Sequence[FinishedRound]) -> int | None:
+def _best(history: Mapping[str, Any], scores: Sequence[PanelScore], rounds: Sequence[RecordedRound]) -> int | None:
     """The best version of a finished run as recorded; while it goes on, the best of what is measured: a version can be
     newer than the record.
     """

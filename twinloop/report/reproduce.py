@@ -11,12 +11,14 @@ from typing import Any
 from twinloop.errors import InputError, StateError
 from twinloop.report.model import RunRecord
 from twinloop.report.words import words
-from twinloop.store.atomic import read_json
+from twinloop.store.atomic import read_json, read_object
 from twinloop.store.run.workspace import GENERATION_METADATA, Workspace
 from twinloop.system import shell
 
 AT_ONCE = 12
 """So many made images are listed; more are folded away."""
+
+NOT_RECORDED = "not recorded"
 
 
 @dataclass(frozen=True)
@@ -37,24 +39,27 @@ def made_rows(run: RunRecord, workspace: Workspace) -> tuple[MadeRow, ...]:
     dataset = run.kept_dataset
     members = [] if dataset is None else [m for m in dataset.synthetic if m.round > 0]
     shots: dict[str, Mapping[str, Any]] = {}
+    by_round: dict[int, str] = {}
     for iteration in sorted({member.round for member in members}):
-        shots |= {str(item.get("sha256")): item for item in _generated(workspace, iteration)}
-    by_round = {entry.iteration: entry.generated_with for entry in run.rounds}
+        record = _generated(workspace, iteration)
+        shots |= {str(item.get("sha256")): item for item in _images(record)}
+        by_round[iteration] = _maker(run, record)  # of a round that is not finished, nothing else says it
+    by_round |= {entry.iteration: entry.generated_with for entry in run.rounds}
     rows = []
     for member in members:
         shot = shots.get(member.sha256, {})
         target = (
             f"{words(str(shot['type']))}: {words(str(shot['target']))}"
             if "type" in shot and "target" in shot
-            else "not recorded"
+            else NOT_RECORDED
         )
         rows.append(
             MadeRow(
-                member.path.replace("\\", "/").rsplit("/", 1)[-1],
+                _file_name(member.path),
                 member.round,
                 target,
-                by_round.get(member.round, "not recorded"),
-                str(shot.get("seed", "not recorded")),
+                by_round[member.round],
+                str(shot.get("seed", NOT_RECORDED)),
                 f"{member.weight:.2f}",
                 member.sha256[:16],
             )
@@ -62,13 +67,26 @@ def made_rows(run: RunRecord, workspace: Workspace) -> tuple[MadeRow, ...]:
     return tuple(rows)
 
 
-def _generated(workspace: Workspace, iteration: int) -> list[Mapping[str, Any]]:
-    try:
-        data = read_json(workspace.synthetic(iteration) / GENERATION_METADATA)
-    except (InputError, StateError):
-        return []
-    images = data.get("images") if isinstance(data, dict) else None
+def _generated(workspace: Workspace, iteration: int) -> Mapping[str, Any]:
+    """The record of a round's images; {} where it is not there, or damaged."""
+    return read_object(workspace.synthetic(iteration) / GENERATION_METADATA)
+
+
+def _images(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    images = record.get("images")
     return [item for item in images if isinstance(item, dict)] if isinstance(images, list) else []
+
+
+def _maker(run: RunRecord, record: Mapping[str, Any]) -> str:
+    """The version whose LoRA made a round's images, by the name of its file."""
+    lora = record.get("lora")
+    file = lora.get("file") if isinstance(lora, dict) else None
+    return next((f"v{one.version}" for one in run.loras if _file_name(one.path) == file), NOT_RECORDED)
+
+
+def _file_name(path: str) -> str:
+    """Of a recorded path, which Windows may have written."""
+    return path.replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def commands(run: RunRecord, workspace: Workspace) -> tuple[str, ...]:

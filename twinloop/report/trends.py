@@ -28,15 +28,15 @@ class Curve:
 
 def metric_curves(run: RunRecord) -> tuple[Curve, ...]:
     """A curve for each metric that was measured."""
-    known = [metric for metric in METRICS if any(metric.name in score.metrics for score in run.scores)]
+    known = [metric for metric in METRICS if any(score.measured(metric.name) is not None for score in run.scores)]
     return tuple(_by_version(run, metric) for metric in known)
 
 
 def _by_version(run: RunRecord, metric: Metric) -> Curve:
     points = [
-        Point(f"v{score.version}", score.metrics[metric.name], run.remark(score.version))
+        Point(f"v{score.version}", figure, run.remark(score.version))
         for score in run.scores
-        if metric.name in score.metrics
+        if (figure := score.measured(metric.name)) is not None
     ]
     return curve_of(metric, points, metric.label, f"{metric.label} by LoRA version", "by version")
 

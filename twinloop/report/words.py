@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from twinloop.domain.statistics import Estimate
+from twinloop.domain.wording import in_words
 
 MINUS = "\u2212"
 
@@ -57,20 +58,12 @@ METRICS = (
     ),
 )
 
-_NAMES = {
-    "three_quarter": "three-quarter",
-    "on_target": "on target",
-    "one_face": "one face",
-    "low_key": "low key",
-    "high_key": "high key",
-    "close_up": "close-up",
-    "fake": "fake (dry run)",
-}
+_NAMES = {"fake": "fake (dry run)"}
 
 
 def words(name: str) -> str:
     """``face_angle`` -> ``face angle``."""
-    return _NAMES.get(name, name.replace("_", " "))
+    return _NAMES.get(name, in_words(name))
 
 
 def title(name: str) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from twinloop.domain.json_fields import count, entry, entry_or, flag, list_of, number, optional, text, whole
+from twinloop.domain.json_fields import count, entry, list_of, optional, whole
 from twinloop.domain.records import LoRA, PanelScore
 from twinloop.domain.shots import Gap
-from twinloop.domain.statistics import Estimate, wilson
+from twinloop.domain.statistics import wilson
 from twinloop.stages import decide
-from twinloop.stages.analyze import gaps_from_json
 from twinloop.stages.assess import compare
 from twinloop.stages.decide import RoundFacts, Stop
+from twinloop.stages.history import ROUNDS, RecordedRound
 from twinloop.stages.validate import Tally
 
 T = TypeVar("T", LoRA, PanelScore)
@@ -55,21 +55,13 @@ def finished_round(
     return Round(facts, tuple(gaps), tally, merged, lora, score, before.version, rolled_back=bool(drifted))
 
 
-def as_recorded(done: Round, recorded: Any) -> Round:
+def as_recorded(done: Round, kept: RecordedRound) -> Round:
     """The round with what was found and decided of it when it ended: later rounds build on that, also where this
     version would decide otherwise, or where files were changed since.
     """
-    found = _decided(recorded)
-    facts = replace(
-        done.facts,
-        gaps=found.gap_count,
-        approved=found.tally.approved,
-        total=found.tally.total,
-        improvement=found.improvement,
-        drifted=found.drifted,
-    )
+    facts = replace(kept.facts, trained=done.facts.trained)
     return replace(
-        done, facts=facts, gaps=found.gaps, tally=found.tally, merged=found.merged, rolled_back=found.rolled_back
+        done, facts=facts, gaps=kept.gaps, tally=kept.tally, merged=kept.merged, rolled_back=kept.rolled_back
     )
 
 
@@ -88,7 +80,7 @@ def history_json(result: RunResult, person: str, base_model: str) -> dict[str, A
     return {
         "person": person,
         "base_model": base_model,
-        "iterations": [_round_json(entry) for entry in result.rounds],
+        ROUNDS: [_round_json(entry) for entry in result.rounds],
         "loras": [lora.to_json() for lora in result.loras],
         "panel": [score.to_json() for score in result.scores],
         "best_version": result.best,
@@ -106,54 +98,17 @@ def result_from_json(data: Any) -> RunResult:
     """
     loras = entry(data, "loras", list_of(LoRA.from_json))
     scores = entry(data, "panel", list_of(PanelScore.from_json))
-    rounds = entry(data, "iterations", list_of(lambda item: _round_from_json(item, loras, scores)))
+    rounds = entry(data, ROUNDS, list_of(lambda item: _round_from_json(item, loras, scores)))
     stop, left = entry(data, "stop", optional(Stop.from_json)), entry(data, "gaps_left", optional(count))
     return RunResult(stop, entry(data, "best_version", whole), loras, scores, rounds, left)
 
 
-@dataclass(frozen=True)
-class _Decided:
-    """What iteration_history.json says that a round came to."""
-
-    gap_count: int
-    gaps: tuple[Gap, ...]
-    tally: Tally
-    merged: int
-    improvement: Estimate | None
-    drifted: tuple[str, ...]
-    rolled_back: bool
-
-
-def _decided(data: Any) -> _Decided:
-    return _Decided(
-        entry(data, "gap_count", count),
-        entry(data, "gaps", lambda gaps: gaps_from_json({"recommendations": gaps})),
-        _tally_from_json(data),
-        entry(data, "merged", count),
-        entry(data, "improvement", optional(Estimate.from_json)),
-        entry(data, "drifted", list_of(text)),
-        entry(data, "rolled_back", flag),
-    )
-
-
 def _round_from_json(data: Any, loras: Sequence[LoRA], scores: Sequence[PanelScore]) -> Round:
-    version = entry(data, "lora_version", whole)
-    started_from = int(entry(data, "generated_with", text).removeprefix("v"))
-    found = _decided(data)
-    facts = RoundFacts(
-        entry(data, "iteration", whole), found.gap_count, found.tally.approved, found.tally.total, found.improvement,
-        found.drifted, trained=version != started_from,
-    )  # fmt: skip
+    kept = RecordedRound.from_json(data)
     return Round(
-        facts, found.gaps, found.tally, found.merged, _of_version(loras, version), _of_version(scores, version),
-        started_from, found.rolled_back,
+        kept.facts, kept.gaps, kept.tally, kept.merged, _of_version(loras, kept.version),
+        _of_version(scores, kept.version), kept.started_from, kept.rolled_back,
     )  # fmt: skip
-
-
-def _tally_from_json(data: Any) -> Tally:
-    approved, rejected, unsure = (entry(data, name, count) for name in ("approved", "rejected", "unsure"))
-    early = entry_or(data, "rejected_early", count, 0)
-    return Tally(approved, rejected, unsure, entry(data, "quality_score", number), early)
 
 
 def _of_version(things: Sequence[T], version: int) -> T:

@@ -4,7 +4,7 @@ stop.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,23 +43,23 @@ class Trial:
         """The step of the best checkpoint so far; the earlier one of two that are equal."""
         return decide.best(self.scores).version
 
-    @property
-    def stopped_early(self) -> bool:
-        """Whether later checkpoints were left out."""
-        return len(self.scores) < len(self.steps)
-
     def settle(self) -> int:
         """Write down the outcome; the step of the best."""
-        write_json(self._record, self.to_json())
+        write_json(self._record, outcome(self.steps, self.scores))
         return self.best
 
-    def to_json(self) -> dict[str, Any]:
-        """Which checkpoint was taken, and all that were measured."""
-        return {
-            "chosen": self.best,
-            "stopped_early": self.stopped_early,
-            "checkpoints": [{"step": score.version, **_without_version(score)} for score in self.scores],
-        }
+
+def outcome(steps: Sequence[int], scores: Sequence[PanelScore]) -> dict[str, Any]:
+    """The record of a trial: which checkpoint is taken, whether later ones were left out, and all that were measured.
+
+    Args:
+        steps: of all checkpoints that were to be measured. scores: of those that were, in their order; at least one.
+    """
+    return {
+        "chosen": decide.best(scores).version,
+        "stopped_early": len(scores) < len(steps),
+        "checkpoints": [{"step": score.version, **_without_version(score)} for score in scores],
+    }
 
 
 def _without_version(score: PanelScore) -> dict[str, Any]:

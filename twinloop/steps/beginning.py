@@ -21,7 +21,8 @@ from twinloop.steps.run import Run
 from twinloop.store.atomic import read_as, remove_leftovers, write_json
 from twinloop.store.models.lora_file import kohya_path
 from twinloop.store.models.part_hashes import hashes_of_parts
-from twinloop.store.run.owner import check_own
+from twinloop.store.run.owner import check_own, is_marked_own
+from twinloop.store.run.put_aside import halves, restart_was_stopped
 from twinloop.store.run.workspace import Workspace, shown_path
 from twinloop.store.versions import versions
 
@@ -94,23 +95,23 @@ def _check_nothing_in_the_way(settings: Settings, space: Workspace) -> None:
     Raises:
         StateError: it would; names them.
     """
-    if space.restart_was_stopped():
+    if restart_was_stopped(space):
         raise StateError(
             f"A --restart was stopped before it had put aside all LoRAs of the run that was in {space.root}:"
             f" {space.lora_dir} still holds them. Run again with --restart: it keeps them under a new name."
         )
     given = settings.training.initial_lora
     given_file = Path(given).resolve() if given else None
-    own = space.is_marked_own()
+    own = is_marked_own(space)
     # the given LoRA may be version 1 already: it is taken where it lies
     made = (space.final_lora,) if given_file == space.lora(1).resolve() else (space.final_lora, space.lora(1))
     found = [path for lora in made for path in (lora, kohya_path(lora)) if path.exists()]
     if space.lora_record(1).exists():
         found = []
-    halves = [path for path in space.halves() if own and path.resolve() != given_file]
-    if not (found or halves):
+    left = [path for path in halves(space) if own and path.resolve() != given_file]
+    if not (found or left):
         return
-    names = " and ".join(path.name for path in dict.fromkeys([*found, *halves]))
+    names = " and ".join(path.name for path in dict.fromkeys([*found, *left]))
     if own:
         raise StateError(
             f"{space.lora_dir} holds {names} of an earlier run in {space.root}, which is not there any more (a"

@@ -16,8 +16,8 @@ from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.validate import Judged
 from twinloop.stages.words import caption
 from twinloop.steps.lost_images import put_back_images
-from twinloop.steps.options import merge_limits
 from twinloop.steps.run import Run, sign
+from twinloop.steps.stage_options import merge_limits
 from twinloop.store.atomic import read_as
 
 
@@ -66,5 +66,7 @@ def merge(
 def _why_left_out(dataset: Dataset, limits: merging.MergeLimits) -> str:
     """What keeps approved images out of a dataset. ``dataset``: with those that joined."""
     if not merging.room(dataset, limits.max_share):
-        return f"the dataset holds as many made images as merge.max_synthetic_share ({limits.max_share:.0%}) allows"
+        return (
+            f"the dataset holds as many generated images as merge.max_synthetic_share ({limits.max_share:.0%}) allows"
+        )
     return "their gaps need no more, or the dataset takes no more beside so few photos"

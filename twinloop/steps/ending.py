@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from twinloop.config import Settings
 from twinloop.domain.records import Dataset, LoRA, PanelScore
@@ -13,15 +12,13 @@ from twinloop.errors import StateError
 from twinloop.report.answer import answer
 from twinloop.report.page import write_report
 from twinloop.report.reading import read_run
-from twinloop.stages import decide
 from twinloop.stages.decide import Stop
 from twinloop.stages.pick import UNPICK, make_final, picked, record_of
 from twinloop.stages.rounds import Round, RunResult, as_recorded, finished_round, history_json
 from twinloop.stages.validate import Judged, tally
-from twinloop.steps.gaps import what_was_measured
-from twinloop.steps.options import stop_of
 from twinloop.steps.run import Run
-from twinloop.store.atomic import read_as, write_json
+from twinloop.steps.stopping import stop_after
+from twinloop.store.atomic import write_json
 
 MORE_ROUNDS = {
     "budget": "raise max_iterations (now {max_iterations})",
@@ -36,12 +33,16 @@ def decide_on(run: Run, rounds: Sequence[Round], dataset: Dataset, gaps: Sequenc
     """Stop, and why, or go on, once the gaps of the next round are known. A run that is gone through again stops in
     none of the rounds that it has on record, whatever the rules say today.
     """
-    if len(rounds) < len(_recorded_rounds(run)):
+    if len(rounds) < len(run.earlier.rounds):
         return None
-    if not gaps:
-        measured = what_was_measured(run.workspace, len(rounds) + 1)
-        return decide.no_gaps(measured.lacking, measured.facets)
-    return stop_of(run.settings, [entry.facts for entry in rounds], dataset, _recorded_stop(run, len(rounds)))
+    return stop_after(
+        run.settings,
+        run.workspace,
+        [entry.facts for entry in rounds],
+        gaps_left=bool(gaps),
+        dataset=dataset,
+        earlier=run.earlier.stop_after(len(rounds)),
+    )
 
 
 def close_round(
@@ -62,16 +63,10 @@ def close_round(
     """
     counts = tally([item.verdict for item in judged])
     done = finished_round(iteration, gaps, counts, merged=joined, lora=lora, before=before, score=score)
-    if run.workspace.history.exists():
-        done = read_as(run.workspace.history, lambda history: _as_on_record(done, history))
+    if (kept := run.earlier.round(iteration)) is not None:
+        done = as_recorded(done, kept)
     say_round(run, done)
     return done
-
-
-def _as_on_record(done: Round, history: Any) -> Round:
-    recorded = {entry.get("iteration"): entry for entry in _rounds(history)}
-    entry = recorded.get(done.facts.iteration)
-    return done if entry is None else as_recorded(done, entry)
 
 
 def say_round(run: Run, done: Round) -> None:
@@ -95,28 +90,9 @@ def record(run: Run, result: RunResult) -> None:
     """iteration_history.json, after every round; a run that is gone through again loses none of the rounds that it
     holds already.
     """
-    if result.stop is None and len(_recorded_rounds(run)) > len(result.rounds):
+    if result.stop is None and len(run.earlier.rounds) > len(result.rounds):
         return
     write_json(run.workspace.history, history_json(result, run.settings.person_name, run.toolbox.makers.base_model))
-
-
-def _recorded_rounds(run: Run) -> Sequence[Mapping[str, Any]]:
-    """The rounds that the run had already, as iteration_history.json has them."""
-    path = run.workspace.history
-    return read_as(path, _rounds) if path.exists() else ()
-
-
-def _rounds(history: Any) -> Sequence[Mapping[str, Any]]:
-    return [dict(entry) for entry in history.get("iterations", ())]
-
-
-def _recorded_stop(run: Run, rounds: int) -> Stop | None:
-    """Why the run had ended after so many rounds; None = it had not."""
-    path = run.workspace.history
-    history = read_as(path, lambda data: (data.get("stop"), len(data.get("iterations", ())))) if path.exists() else None
-    if history is None or history[0] is None or history[1] != rounds:
-        return None
-    return read_as(path, lambda data: Stop.from_json(data["stop"]))
 
 
 def finish(run: Run, result: RunResult, earlier: bool) -> None:

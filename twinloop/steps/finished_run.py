@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
-from typing import Any
 
 from twinloop.config import Settings
 from twinloop.domain.records import Dataset
 from twinloop.ports import Reporter
 from twinloop.stages import decide
 from twinloop.stages.decide import Stop
+from twinloop.stages.history import Earlier
 from twinloop.stages.rounds import RunResult, result_from_json
-from twinloop.steps.gaps import what_was_measured
-from twinloop.steps.options import stop_of, stop_rules
+from twinloop.steps.stopping import stop_after
 from twinloop.store.atomic import read_as, read_json, read_object
 from twinloop.store.run.workspace import Workspace
 
@@ -35,24 +34,15 @@ def ended(settings: Settings, workspace: Workspace) -> RunResult | None:
 
 def _stop_now(settings: Settings, space: Workspace, result: RunResult, earlier: Stop) -> Stop | None:
     """As the run itself decides. The gaps after the last round may have been changed by hand since."""
-    rounds, after = result.rounds, len(result.rounds)
-    gaps = read_object(space.gaps(after + 1)).get("recommendations")
+    gaps = read_object(space.gaps(len(result.rounds) + 1)).get("recommendations")
     if not gaps and earlier.rule == decide.NO_GAPS.rule:
         return earlier
-    if gaps == []:
-        measured = what_was_measured(space, after + 1)
-        return decide.no_gaps(measured.lacking, measured.facets)
-    facts = [entry.facts for entry in rounds]
-    kept = max((entry.facts.iteration for entry in rounds if not entry.rolled_back), default=0)
-    if space.dataset(kept).exists():
-        return stop_of(settings, facts, read_as(space.dataset(kept), Dataset.from_json), earlier)
-    # the run makes it once more
-    return earlier if earlier.rule == decide.FULL else decide.decide_again(earlier, facts, stop_rules(settings))
-
-
-def _standing(history: Any) -> tuple[bool, int]:
-    """Whether the run had ended, and how many rounds it had."""
-    return history.get("stop") is not None, len(history.get("iterations", ()))
+    facts = [entry.facts for entry in result.rounds]
+    kept = max((entry.facts.iteration for entry in result.rounds if not entry.rolled_back), default=0)
+    # where it is gone, the run makes it once more
+    there = gaps != [] and space.dataset(kept).exists()
+    dataset = read_as(space.dataset(kept), Dataset.from_json) if there else None
+    return stop_after(settings, space, facts, gaps_left=gaps != [], dataset=dataset, earlier=earlier)
 
 
 class FinishedRunReporter:
@@ -60,14 +50,12 @@ class FinishedRunReporter:
     shown.
 
     Args:
-        workspace: as the run before left it.
+        earlier: what the run had come to.
     """
 
-    def __init__(self, workspace: Workspace, reporter: Reporter) -> None:
+    def __init__(self, earlier: Earlier, reporter: Reporter) -> None:
         self._reporter = reporter
-        self._silent, self._rounds = False, 0
-        if workspace.history.exists():
-            self._silent, self._rounds = read_as(workspace.history, _standing)
+        self._silent, self._rounds = earlier.stop is not None, len(earlier.rounds)
 
     def nothing_new(self) -> bool:
         """Whether the run ends without a round that it had not had; what is said from now on is heard."""

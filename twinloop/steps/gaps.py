@@ -18,9 +18,9 @@ from twinloop.errors import StateError
 from twinloop.stages import analyze
 from twinloop.stages.observe import Observer
 from twinloop.stages.rounds import Round
-from twinloop.steps.options import settings_fingerprint
 from twinloop.steps.photos import Beside, observations
 from twinloop.steps.run import Run
+from twinloop.steps.stage_options import settings_fingerprint
 from twinloop.store.atomic import read_as
 from twinloop.store.run.workspace import Workspace, shown_path
 

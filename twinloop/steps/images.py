@@ -16,9 +16,9 @@ from twinloop.stages.face_detail import FaceDetail
 from twinloop.stages.generation_record import GenerationContext, shots_from_json, shots_json
 from twinloop.stages.identity import reference_from_json
 from twinloop.stages.sources import Source, source_of, sources_from_json, sources_json
-from twinloop.steps.options import early_judge, face_detail, plan_settings
 from twinloop.steps.photos import observations
 from twinloop.steps.run import Run, sign
+from twinloop.steps.stage_options import early_judge, face_detail, plan_settings
 from twinloop.steps.verdicts import is_judged
 from twinloop.store.atomic import read_as, read_object, write_json
 from twinloop.store.run.workspace import GENERATION_METADATA, shown_path

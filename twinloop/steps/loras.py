@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,12 +23,12 @@ from twinloop.stages.identity import IdentityReference
 from twinloop.stages.pauses import Pauses, Samples, sample_steps
 from twinloop.stages.samples import beside_dataset
 from twinloop.stages.training_spec import TrainingSpec
-from twinloop.stages.trial import Trial
-from twinloop.steps.options import trained_with
-from twinloop.steps.panels import Panel, PanelRun, measured_on
+from twinloop.stages.trial import Trial, outcome
+from twinloop.steps.panels import Panel, PanelRun, measured_on, score_key
 from twinloop.steps.photos import freeze, observations
 from twinloop.steps.run import Run
-from twinloop.store.atomic import read_as
+from twinloop.steps.stage_options import trained_with
+from twinloop.store.atomic import read_as, write_json
 from twinloop.store.pictures.dataset_folders import subject_images
 from twinloop.store.pictures.images import upright_sizes
 from twinloop.store.run.owner import make_own
@@ -130,16 +131,26 @@ def _look_again(run: Run, version: int, images: int, keys: Mapping[Path, str]) -
     """
     for path, key in keys.items():
         run.check(key, path)
-    chosen = run.workspace.checkpoint_choice(version)
-    trial = _trial(run, lambda: None, version, images, chosen)
-    if chosen.exists() or trial is None or keys[chosen] not in run.journal:
+    chosen, steps = run.workspace.checkpoint_choice(version), _checkpoints(run, images)
+    if chosen.exists() or not steps or keys[chosen] not in run.journal:
         return
-    for step in trial.steps:
+    found = []
+    for step in steps:
         if (score := run.workspace.checkpoint_score(version, step)).exists():
-            run.check(f"checkpoint_v{version}_{step}.score", score)
-            trial.scores.append(read_as(score, PanelScore.from_json))
-    if trial.scores:
-        trial.settle()
+            run.check(score_key(_checkpoint_key(version, step)), score)
+            found.append(read_as(score, PanelScore.from_json))
+    if found:
+        write_json(chosen, outcome(steps, found))
+
+
+def _checkpoints(run: Run, images: int) -> tuple[int, ...]:
+    """Steps after which a training on so many images is measured; () = the last one is taken."""
+    return checkpoint_steps(run.toolbox.makers.training(images).steps, run.settings.training.keep_checkpoints)
+
+
+def _checkpoint_key(version: int, step: int) -> str:
+    """Of what is measured on a checkpoint, in the journal."""
+    return f"checkpoint_v{version}_{step}"
 
 
 def _spec(run: Run, dataset: Dataset, version: int, best: LoRA | None) -> TrainingSpec:
@@ -171,7 +182,8 @@ def pauses(
     """Where a training on so many images pauses, to measure checkpoints and to draw samples.
 
     Args:
-        reference: what the person looks like; asked when checkpoints are measured. version: 0 = of no run.
+        reference: what the person looks like; asked once, when the first checkpoint is measured. version: 0 = of no
+            run.
         record: where the outcome is written.
         folder: of the samples of a step; None = the run's own.
     """
@@ -222,11 +234,10 @@ def _trial(
     run: Run, reference: Callable[[], IdentityReference | None], version: int, images: int, record: Path
 ) -> Trial | None:
     """How the best checkpoint is found; None where the last one is taken."""
-    wanted = run.settings.training
-    steps = checkpoint_steps(run.toolbox.makers.training(images).steps, wanted.keep_checkpoints)
+    steps = _checkpoints(run, images)
     if not steps:
         return None
-    space, person = run.workspace, reference()
+    space, wanted, person = run.workspace, run.settings.training, cache(reference)
     seed = derive_seed(run.settings.seed, "checkpoints")
     panel = Panel("checkpoint_panel", space.checkpoint_panel, seed, wanted.checkpoint_panel)
 
@@ -234,10 +245,10 @@ def _trial(
         images, score = space.checkpoint_images(version, step), space.checkpoint_score(version, step)
         return measured_on(
             run,
-            person,
+            person(),
             panel,
             PanelRun(
-                key=f"checkpoint_v{version}_{step}",
+                key=_checkpoint_key(version, step),
                 version=step,
                 called=f"LoRA v{version}, step {step}",
                 lora=lora,

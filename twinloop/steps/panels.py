@@ -43,6 +43,16 @@ class PanelRun:
     images: Path
     score: Path
 
+    @property
+    def score_key(self) -> str:
+        """Of the score, in the journal."""
+        return score_key(self.key)
+
+
+def score_key(key: str) -> str:
+    """The journal key of the score of a LoRA on a panel. ``key``: as in `PanelRun`."""
+    return f"{key}.score"
+
 
 def measure(run: Run, reference: IdentityReference | None, lora: LoRA) -> PanelScore:
     """panel_vN/ and panel_vN.json: this LoRA on the fixed panel; says its figures."""
@@ -61,14 +71,19 @@ def measure(run: Run, reference: IdentityReference | None, lora: LoRA) -> PanelS
             score=space.panel_score(version),
         ),
     )
-    shown = [
+    run.say(f"{'  ' if version > 1 else ''}✓ Measured: LoRA v{version}, {', '.join(figures(score))}")
+    return score
+
+
+def figures(score: PanelScore) -> list[str]:
+    """What is said of a LoRA on the panel: its main figures, and what was not measured."""
+    said = [
         f"{metric.label.lower()} {words.percent(figure.value, 1) if metric.percent else words.number(figure.value, 3)}"
         for metric in words.METRICS
-        if (figure := score.metrics.get(metric.name)) is not None and metric.name in SAID
+        if metric.name in SAID and (figure := score.measured(metric.name)) is not None
     ]
-    shown += [] if "identity" in score.metrics else ["identity not measured"]
-    run.say(f"{'  ' if version > 1 else ''}✓ Measured: LoRA v{version}, {', '.join(shown)}")
-    return score
+    said += ["identity not measured"] if score.measured("identity") is None else []
+    return [*said, score.no_face_text] if score.no_face_text else said
 
 
 def measured_on(run: Run, reference: IdentityReference | None, panel: Panel, panel_run: PanelRun) -> PanelScore:
@@ -102,7 +117,7 @@ def measured_on(run: Run, reference: IdentityReference | None, panel: Panel, pan
     )
     made = generating.generate(shots, context, toolbox.makers.generator, run.journal, toolbox.clock, toolbox.reporter)
     run.artefact(
-        f"{panel_run.key}.score",
+        panel_run.score_key,
         panel_run.score,
         lambda: assess.assess(
             made, panel_run.version, toolbox.observer, run.catalog, reference, toolbox.reporter

@@ -22,8 +22,8 @@ from twinloop.stages.observe import Observer, observe_files
 from twinloop.stages.samples import without_prior
 from twinloop.steps.datasets import dataset_of
 from twinloop.steps.lost_images import lost_image
-from twinloop.steps.options import reading
 from twinloop.steps.run import Run
+from twinloop.steps.stage_options import reading
 from twinloop.store.atomic import read_as
 from twinloop.store.pictures.sidecar import consent_of
 from twinloop.store.run.catalog import Catalog
@@ -55,6 +55,15 @@ def look_at_folder(
         as `select.look_at`.
     """
     return select.look_at(folder, reading(settings, observer.pack.likeness), observer, catalog, reporter)
+
+
+def recall_folder(folder: Path, settings: Settings, observer: Observer, catalog: Catalog) -> select.Photos | None:
+    """As `look_at_folder`, where the catalogue knows all pictures; None where it does not. Nothing is measured or told.
+
+    Raises:
+        InputError: no such folder.
+    """
+    return select.recall(folder, reading(settings, observer.pack.likeness), observer, catalog)
 
 
 def collect(run: Run) -> Dataset:
@@ -145,7 +154,7 @@ def _counted(dataset: Dataset, noun: str) -> str:
     """Photos (``noun``) and made images, as words."""
     made = sum(member.weight > 0 for member in dataset.synthetic)
     photos = f"{plural(len(dataset.real), noun)}{told_held_out(dataset)}"
-    return f"{photos} and {plural(made, 'made image')}, which weigh less," if made else photos
+    return f"{photos} and {plural(made, 'generated image')}, which weigh less," if made else photos
 
 
 def told_held_out(dataset: Dataset) -> str:

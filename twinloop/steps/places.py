@@ -9,7 +9,8 @@ from pathlib import Path
 from twinloop.errors import InputError
 from twinloop.stages import pick
 from twinloop.store.models.lora_file import kohya_path, metrics_path
-from twinloop.store.run.workspace import OWNER, Workspace
+from twinloop.store.run.owner import OWNER
+from twinloop.store.run.workspace import Workspace
 
 
 def check_places(workspace: Workspace) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from twinloop.config import Settings
 from twinloop.errors import StateError
+from twinloop.stages.history import NOTHING_EARLIER, Earlier
 from twinloop.stages.toolbox import Toolbox
 from twinloop.store.atomic import json_bytes, read_json, sha256_file, write_bytes
 from twinloop.store.journal import Journal
@@ -19,7 +20,11 @@ from twinloop.store.run.workspace import Workspace
 
 @dataclass(frozen=True)
 class Run:
-    """One run in progress. ``config``: the file of its settings; None = they come from none."""
+    """One run in progress.
+
+    Attributes:
+        config: the file of its settings; None = they come from none. earlier: what the run had come to before.
+    """
 
     settings: Settings
     toolbox: Toolbox
@@ -27,6 +32,7 @@ class Run:
     journal: Journal
     catalog: Catalog
     config: Path | None = None
+    earlier: Earlier = NOTHING_EARLIER
 
     def say(self, text: str) -> None:
         self.toolbox.reporter.line(text)

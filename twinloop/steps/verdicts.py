@@ -12,9 +12,9 @@ from twinloop.stages import review as reviewing
 from twinloop.stages import validate as validating
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.validate import Judged
-from twinloop.steps.options import limits_of, settings_fingerprint
 from twinloop.steps.photos import observations
 from twinloop.steps.run import Run, sign
+from twinloop.steps.stage_options import limits_of, settings_fingerprint
 from twinloop.store.atomic import read_as, read_object, sha256_file
 from twinloop.store.run.workspace import Workspace
 from twinloop.system import shell

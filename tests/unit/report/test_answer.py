@@ -9,9 +9,10 @@ import pytest
 from tests.unit.things import score
 from twinloop.domain.records import PanelScore
 from twinloop.domain.statistics import Estimate
-from twinloop.report.answer import answer
+from twinloop.domain.verdicts import CheckResult, Outcome, Verdict
+from twinloop.report.answer import Answer, answer
 from twinloop.report.model import IdentityRecord, RunRecord
-from twinloop.stages.decide import Stop
+from twinloop.stages.decide import NothingApproved, RoundFacts, Stop
 
 UP, DOWN, OPEN = Estimate(0.08, 0.04, 0.12, 24), Estimate(-0.08, -0.12, -0.04, 24), Estimate(0.01, -0.03, 0.05, 24)
 BARELY, BARELY_DOWN = Estimate(0.08, 0.01, 0.15, 24), Estimate(-0.08, -0.15, -0.01, 24)
@@ -325,3 +326,28 @@ def test_the_best_on_record_is_held_against_v1(record: RunRecord) -> None:
     """Also where another version would be the best by today's rules."""
     run = replace(rolled_back(record), best=2, scores=(overall(1, 0.5), overall(2, 0.6), overall(3, 0.9)))
     assert answer(run).compared == 2
+
+
+def test_a_panel_without_faces_is_no_likeness_of_zero(record: RunRecord) -> None:
+    def told(*no_face: bool) -> Answer:
+        first = replace(score(1, on_target=[0.0, 0.0], identity=[0.0, 0.0], overall=[0.0, 0.0]), no_face=list(no_face))
+        return answer(replace(record, scores=(first,), best=1, picked=None))
+
+    none = told(True, True)
+    assert none.use == "LoRA v1 measures best, but none of its panel images shows a face"
+    assert "The panel of v1: no face in 2 of 2 images; likeness was not measured." in none.cautions
+    some = told(True, False)
+    assert some.use == "Use LoRA v1"
+    assert "The panel of v1: no face in 1 of 2 images; identity and face quality count as 0 there." in some.cautions
+    assert not any("no face" in caution for caution in told().cautions)
+
+
+def test_of_a_round_without_approval_the_report_itself_says_what_stood_in_the_way(record: RunRecord) -> None:
+    """What is recorded sends the reader of the terminal to the report, which must not send him to itself."""
+    no_face = CheckResult("one_face", Outcome.REJECTED, 0.0, "1", "no face", 0.0)
+    blurred = replace(no_face, name="sharpness")
+    verdicts = tuple(Verdict(f"{n}.png", "0", "face_angle", "front", (no_face, blurred)[: 2 - n]) for n in range(2))
+    stop = NothingApproved()([RoundFacts(1, 3, 0, 2, None)])
+    assert stop is not None
+    told = answer(replace(record, verdicts=(verdicts,), stop=stop)).stop
+    assert "no image of this round was approved; why rejected: no face 2, blurred 1." in told and "report" not in told

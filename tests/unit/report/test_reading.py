@@ -32,8 +32,8 @@ def test_a_finished_run_is_read_whole(record: RunRecord) -> None:
 
 def test_counts_agree_between_artefacts(record: RunRecord) -> None:
     for entry, verdicts in zip(record.rounds, record.verdicts, strict=True):
-        assert entry.generated == len(verdicts)
-        assert entry.approved == sum(verdict.outcome == "approved" for verdict in verdicts)
+        assert entry.tally.total == len(verdicts)
+        assert entry.tally.approved == sum(verdict.outcome == "approved" for verdict in verdicts)
 
 
 def test_what_is_special_about_a_version(home: Path, record: RunRecord) -> None:

@@ -49,6 +49,16 @@ def test_every_synthetic_image_that_stayed_is_listed_with_what_made_it(space: Wo
     assert all(row.seed == str(made[row.round, row.name]["seed"]) and row.made_by.startswith("v") for row in rows)
 
 
+def test_of_a_round_that_is_not_finished_the_record_of_its_images_names_the_lora(space: Workspace) -> None:
+    run = read_run(space)
+    finished = reproduce.made_rows(run, space)
+    assert {row.round for row in finished} == {1, 2}
+    under_way = dataclasses.replace(run, rounds=run.rounds[:1])
+    assert reproduce.made_rows(under_way, space) == finished
+    nobody = reproduce.made_rows(dataclasses.replace(under_way, loras=()), space)
+    assert [row.made_by == reproduce.NOT_RECORDED for row in nobody] == [row.round == 2 for row in nobody]
+
+
 def test_the_commands_name_what_the_run_used(space: Workspace) -> None:
     lines = reproduce.commands(read_run(space), space)
     assert lines[0].startswith("twinloop run --config") and len(lines) == 3

@@ -134,7 +134,7 @@ def test_not_measured_is_kept_apart(record: RunRecord) -> None:
     told = shares(replace(record, surveys=(*record.surveys[:-1], last)))
     assert [(facet.title, facet.why) for facet in told.not_measured] == [
         ("Lighting", "no detector for: lighting"),
-        ("Framing: close up", "no detector for: faces"),
+        ("Framing: close-up", "no detector for: faces"),
     ]
     framing = next(facet for facet in told.facets if facet.title == "Framing")
     assert framing.note == "Not measured on 4 of 24 images."

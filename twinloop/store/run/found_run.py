@@ -7,6 +7,7 @@ from pathlib import Path
 
 from twinloop.store.atomic import read_object
 from twinloop.store.models.step_saves import is_step_save
+from twinloop.store.run.owner import another_run
 from twinloop.store.run.workspace import Workspace
 
 
@@ -49,7 +50,7 @@ def _holds_loras_of(folder: Path, place: Path) -> bool:
     if all(is_step_save(path) for path in place.glob("lora_v*.safetensors")):
         return False
     space = Workspace(folder, place)
-    other = space.another_run()
+    other = another_run(space)
     # a copy of a run has its settings, too
     if other is not None and read_object(Workspace(other, place).run_record) != read_object(space.run_record):
         return False

@@ -10,6 +10,7 @@ import pytest
 from twinloop.errors import InputError, Locked
 from twinloop.store.lock import holder
 from twinloop.store.run.in_use import in_use
+from twinloop.store.run.put_aside import put_aside
 from twinloop.store.run.workspace import Workspace
 
 
@@ -49,7 +50,7 @@ def test_of_a_run_that_goes_on_no_other_one_puts_the_loras_aside(tmp_path: Path)
         first.lora(1).write_text("x")
         second.root.mkdir()
         with pytest.raises(Locked, match="loras is in use by another run"):
-            second.put_aside()
+            put_aside(second)
         assert first.lora(1).is_file()
-    assert dict(second.put_aside())[second.lora_dir] == tmp_path / "loras.old1", "its lock goes with it"
+    assert dict(put_aside(second))[second.lora_dir] == tmp_path / "loras.old1", "its lock goes with it"
     assert not second.lora_dir.exists()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from twinloop.config import Settings
 from twinloop.domain.wording import plural
 from twinloop.stages import review
+from twinloop.stages.history import ROUNDS, count_of
 from twinloop.steps.finished_run import ended
 from twinloop.store.atomic import read_object
 from twinloop.store.run.workspace import Workspace
@@ -32,14 +30,8 @@ def _where(settings: Settings, space: Workspace) -> str:
     if not space.panel_score(1).exists():
         return "with the measuring of v1"
     history = read_object(space.history)
-    number = _count(history, "iterations") + 1
-    return f"in round {number}, with {_in_round(settings, space, number, _count(history, 'loras') + 1)}"
-
-
-def _count(history: Mapping[str, Any], name: str) -> int:
-    """How many a record lists; none where it is damaged, which the run itself tells."""
-    found = history.get(name)
-    return len(found) if isinstance(found, list) else 0
+    number = count_of(history, ROUNDS) + 1
+    return f"in round {number}, with {_in_round(settings, space, number, count_of(history, 'loras') + 1)}"
 
 
 def _in_round(settings: Settings, space: Workspace, number: int, version: int) -> str:

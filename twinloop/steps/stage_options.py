@@ -13,13 +13,12 @@ from twinloop.checks.base import CheckLimits
 from twinloop.config import Settings
 from twinloop.domain.likeness import Likeness
 from twinloop.domain.observation import Observation
-from twinloop.domain.records import Dataset
 from twinloop.stages import decide
-from twinloop.stages.decide import RoundFacts, Stop, StopRule
+from twinloop.stages.decide import StopRule
 from twinloop.stages.early import EarlyJudge
 from twinloop.stages.face_detail import FaceDetail
 from twinloop.stages.identity import IdentityReference
-from twinloop.stages.merge import MergeLimits, room
+from twinloop.stages.merge import MergeLimits
 from twinloop.stages.observe import Observer
 from twinloop.stages.plan import PlanSettings
 from twinloop.stages.select import Reading
@@ -161,17 +160,3 @@ def stop_rules(settings: Settings, *later: StopRule) -> tuple[StopRule, ...]:
         *later,
         decide.Budget(settings.max_iterations),
     )
-
-
-def stop_of(settings: Settings, rounds: Sequence[RoundFacts], dataset: Dataset, earlier: Stop | None) -> Stop | None:
-    """What the rules say of finished rounds after which there are gaps left.
-
-    Args:
-        dataset: that the next round begins with. earlier: why the run had ended after so many rounds.
-    """
-    share = settings.merge.max_synthetic_share
-    full = decide.Full(room(dataset, share), share)
-    if not rounds:  # also where a gap was added to those of a run that had ended for want of any
-        return full(rounds)
-    rules = stop_rules(settings, full)
-    return decide.decide(rounds, rules) if earlier is None else decide.decide_again(earlier, rounds, rules)
