@@ -16,7 +16,8 @@ from tests.unit.things import Recording
 from twinloop.config import Settings
 from twinloop.errors import ConfigError, InputError, MissingExtra, NothingToDo
 from twinloop.store.atomic import write_json
-from twinloop.wiring import build_makers, build_toolbox, obstacles
+from twinloop.wiring import build_makers, build_toolbox
+from twinloop.wiring.obstacles import obstacles
 
 PROGRAMS = {"kohya": sd_scripts, "ai-toolkit": ai_toolkit}
 
@@ -197,7 +198,7 @@ def test_a_run_looks_for_them_once(
 
     looks: list[Settings] = []
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("twinloop.wiring.makers.missing_libraries", look)
+    monkeypatch.setattr("twinloop.wiring.obstacles.missing_libraries", look)
     monkeypatch.setattr("twinloop.loop.run_loop", stop)
     loops.write_photos(Path("photos"))
     chosen = loops.settings(base_model="nano", models_dir="fake", training={})

@@ -6,7 +6,6 @@ import gc
 import hashlib
 import importlib
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,18 @@ from typing import Any
 import pytest
 
 from tests.functional import loops
+from tests.helpers.external_trainers import ai_toolkit
 from tests.unit.loras.makers import adapter, saved
 from tests.unit.things import Recording
 from twinloop.adapters.diffusion.base_choice import BaseChoice
+from twinloop.adapters.fakes import FakeTrainer
 from twinloop.config import Settings
 from twinloop.domain.forecast import Forecast, MemoryPlan
 from twinloop.errors import InputError, MissingExtra
 from twinloop.families import FAMILIES, preset_for
 from twinloop.families.predictions import Asked
 from twinloop.loras.lora import Dialect
-from twinloop.ports import FREE_SETTINGS, TrainingSettings
+from twinloop.ports import FREE_SETTINGS, TrainingSettings, TrainingSize
 from twinloop.stages.words import Around
 from twinloop.store.atomic import sha256_file
 from twinloop.wiring import (
@@ -36,13 +37,24 @@ from twinloop.wiring import (
     chosen_facets,
     device_name,
     lora_remarks,
-    obstacles,
-    training_settings,
     with_extra,
 )
 from twinloop.wiring import makers as makers_module
 from twinloop.wiring.extras import check_extras
 from twinloop.wiring.kits import chosen_base
+from twinloop.wiring.obstacles import obstacles
+from twinloop.wiring.options import training_settings
+
+
+class Foretold(FakeTrainer):
+    """Says what such a training takes, and keeps what it was asked."""
+
+    def __init__(self, said: Forecast | None) -> None:
+        self._said, self.asked = said, list[TrainingSize]()
+
+    def forecast(self, settings: TrainingSettings, size: TrainingSize) -> Forecast | None:
+        self.asked.append(size)
+        return self._said
 
 
 def settings(**changes: Any) -> Settings:
@@ -307,7 +319,7 @@ def test_a_folder_of_a_librarys_name_is_no_library(tmp_path: Path, monkeypatch: 
 def test_the_time_of_a_training_counts_small_photos_at_their_own_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     said = Forecast(MemoryPlan(2, False, 1 << 33), None, 1 << 30, 1860.0, {})
     chosen = settings(base_model="some/sdxl", training={"preset": "sdxl"})
-    kit = replace(makers_module.diffusers_kit(chosen, lambda _: None), forecast=lambda *_: said)
+    kit = replace(makers_module.diffusers_kit(chosen, lambda _: None), trainer=lambda: Foretold(said))
     monkeypatch.setattr(makers_module, "diffusers_kit", lambda *_: kit)
     makers = build_makers(chosen)
     small = makers.forecast(20, sizes=[(352, 352), (200, 300)] * 10)
@@ -494,23 +506,26 @@ def test_the_forecast_is_told_of_held_out_photos_and_of_the_pictures_of_others(
     """A batch of them is learned in every step, so that the time doubles."""
     for name in ("a.png", "b.jpg", "notes.txt"):
         (tmp_path / name).touch()
-    asked: list[tuple[int, int, tuple[str, ...], int]] = []
-
-    def forecast(
-        training: TrainingSettings, images: int, prior_images: int, captions: Sequence[str], held_out: int
-    ) -> None:
-        asked.append((images, prior_images, tuple(captions), held_out))
-
-    kit = replace(makers_module.fake_kit(), forecast=forecast)
+    trainer = Foretold(None)
+    kit, asked = replace(makers_module.fake_kit(), trainer=lambda: trainer), trainer.asked
     monkeypatch.setattr(makers_module, "fake_kit", lambda: kit)
     for training in ({}, {"prior_images": str(tmp_path)}):
         build_makers(settings(base_model="fake", training=training)).forecast(30)
     build_makers(settings(base_model="fake")).forecast(30, ["photo of ohwx ana"])
-    assert asked == [(30, 0, (), 5), (30, 2, (), 5), (30, 0, ("photo of ohwx ana",), 5)]
+    told = TrainingSize(30, held_out=5)
+    assert asked == [told, replace(told, prior=2), replace(told, captions=("photo of ohwx ana",))]
     asked.clear()
     build_makers(settings(base_model="fake")).forecast(19)
     build_makers(settings(base_model="fake", validation={"faces": False})).forecast(30)
-    assert asked == [(19, 0, (), 0), (30, 0, (), 0)], "nothing is held out"
+    assert asked == [TrainingSize(19), TrainingSize(30)], "nothing is held out"
+
+
+def test_what_a_trainer_does_otherwise_is_told_without_loading_the_base(tmp_path: Path) -> None:
+    ai_toolkit(tmp_path)
+    other = {"trainer": "ai-toolkit", "trainer_path": str(tmp_path), "schedule": "cosine_restarts", "restarts": 2}
+    for training, told in (({"schedule": "cosine_restarts", "restarts": 2}, False), (other, True)):
+        makers = build_makers(settings(base_model="some/sdxl", training=training))  # which is nowhere
+        assert ("without restarts" in " ".join(makers.trainer_notes(makers.training(10)))) is told
 
 
 def test_without_pytorch_the_device_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,9 @@ class ExtraLora(Section):
 class GenerationConfig(Section):
     """How images are made."""
 
-    num_per_gap: Positive = Field(5, description="images that are made for each gap in a round")
+    num_per_gap: Annotated[int, Field(gt=0, le=10_000)] = Field(
+        5, description="images that are made for each gap in a round"
+    )
     num_inference_steps: Positive | None = Field(
         None, description="denoising steps of an image; null = the preset's (docs/families.md)"
     )

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from twinloop.config.mistakes import mistakes, right_part
 from twinloop.config.settings import Settings
 from twinloop.errors import ConfigError, InputError
+from twinloop.system import shell
 
 _DEEPEST = 100
 """Of brackets within brackets: what is nested deeper is no configuration, and copying it would fail."""
@@ -53,7 +54,10 @@ def read_config(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise InputError(f"No configuration at {path}. Write one: twinloop init > {path}") from None
+        # not "> {path}": PowerShell would write it as UTF-16
+        raise InputError(
+            f"No configuration at {path}. Write one: twinloop init --output {shell.quote(str(path))}"
+        ) from None
     except UnicodeDecodeError:
         raise InputError(
             f"Cannot read {path}: it is not UTF-8 text. Save it as UTF-8 (in an editor: Save as; in PowerShell:"

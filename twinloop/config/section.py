@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from twinloop.system import WINDOWS
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(gt=0)]
@@ -27,9 +30,31 @@ def expanded(place: str) -> str:
     return os.path.expanduser(place)  # noqa: PTH111 - fails for no name, and keeps what is written
 
 
-Place = Annotated[str, AfterValidator(expanded), _IS_PLACE]
+LONGEST_FILE_NAME, LONGEST_PATH = 255, 4095
+"""Bytes that a file's name and a path can have on the usual systems, which refuse to look for others; Windows counts
+characters, and has no such end of a path."""
+
+
+def _short_enough(place: str) -> str:
+    """The path, if a system can be asked for it.
+
+    Raises:
+        ValueError: it has too long a name in it, or is too long.
+    """
+
+    def size(text: str) -> int:
+        return len(text) if WINDOWS else len(text.encode("utf-8", "surrogateescape"))
+
+    if any(size(part) > LONGEST_FILE_NAME for part in re.split(r"[/\\]" if WINDOWS else "/", place)):
+        raise ValueError(f"no file or folder can have a name of more than {LONGEST_FILE_NAME} bytes")
+    if not WINDOWS and size(place) > LONGEST_PATH:
+        raise ValueError(f"no path can have more than {LONGEST_PATH} bytes")
+    return place
+
+
+Place = Annotated[str, AfterValidator(expanded), AfterValidator(_short_enough), _IS_PLACE]
 """A file or a folder."""
-PlaceAsWritten = Annotated[str, _IS_PLACE]
+PlaceAsWritten = Annotated[str, AfterValidator(_short_enough), _IS_PLACE]
 """The same, or another name (of a model on the hub, say). It stays as it is, since records of a run hold it so; who
 opens it expands it.
 """

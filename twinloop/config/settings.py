@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -17,7 +17,7 @@ from twinloop.config.section import Clash, Clashes, Name, Place, PlaceAsWritten,
 from twinloop.config.training import TrainingConfig
 from twinloop.config.training_clashes import SAYS_NOTHING_WITHOUT
 from twinloop.config.validation import ValidationConfig
-from twinloop.domain.choices import SDXL, BasePrediction, Compile, Device, Precision, Subject
+from twinloop.domain.choices import SDXL, BasePrediction, Compile, Device, Precision, ReviewPolicy, Subject
 from twinloop.domain.model_roles import pack_and_folder
 from twinloop.domain.quantised import Quantization
 from twinloop.ports import FREE_SETTINGS
@@ -27,6 +27,17 @@ def _expanded_pack(models_dir: str) -> str:
     """As `expanded`, of the folder behind the name of a pack."""
     _, folder = pack_and_folder(models_dir)
     return models_dir.removesuffix(folder) + expanded(folder)
+
+
+_TOLD_WHERE_SET = (
+    ("", "subject"),
+    ("", "clip_skip"),
+    ("validation", "faces"),
+    ("generation", "guidance_rescale"),
+    ("generation", "timestep_spacing"),
+)
+"""Section and name of fields that a record has only where they differ from their default: they came later, and a run
+that knows nothing of them is one without."""
 
 
 class Settings(Section):
@@ -72,7 +83,7 @@ class Settings(Section):
         ),
     )
     seed: Annotated[int, Field(ge=0)] = Field(0, description="every random choice of the run follows from it")
-    review: Literal["never", "first_round", "always"] = Field(
+    review: ReviewPolicy = Field(
         "never", description="which rounds wait for a person to look at the images (twinloop ui, or twinloop review)"
     )
     device: Device = Field("auto", description="where models run; auto = a GPU where there is one, else the CPU")
@@ -205,14 +216,8 @@ class Settings(Section):
         data["base_parts"] = dict(self.base_parts.given)
         if not data["base_parts"]:
             del data["base_parts"]
-        if self.subject == "person":
-            del data["subject"]
-        if self.clip_skip == 1:
-            del data["clip_skip"]
-        if self.validation.faces:
-            del data["validation"]["faces"]
-        if not self.generation.guidance_rescale:
-            del data["generation"]["guidance_rescale"]
-        if self.generation.timestep_spacing is None:
-            del data["generation"]["timestep_spacing"]
+        for section, name in _TOLD_WHERE_SET:
+            place, kind = (data[section], type(getattr(self, section))) if section else (data, type(self))
+            if place[name] == kind.model_fields[name].default:
+                del place[name]
         return data

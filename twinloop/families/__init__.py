@@ -10,9 +10,9 @@ import pkgutil
 
 from twinloop.families.base import Family, Preset
 from twinloop.families.recognise import distilled, preset_for
-from twinloop.families.registered import FAMILIES, family_of_preset, preset_name, register_family
+from twinloop.families.registered import FAMILIES, family_of_preset, know_family, preset_name, register_family
 
 for _module in sorted(pkgutil.iter_modules(__path__), key=lambda entry: entry.name):
     _found = getattr(importlib.import_module(f"{__name__}.{_module.name}"), "FAMILY", None)
     if isinstance(_found, Family):
-        register_family(_found)
+        know_family(_found)

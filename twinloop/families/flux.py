@@ -53,6 +53,31 @@ _OTHERS = (
     Rename("final_layer.linear", ("proj_out",)),
     Rename("final_layer.adaLN_modulation.1", ("norm_out.linear",), swapped=True),
 )
+_DIFFSYNTH = (
+    *(
+        Rename(f"blocks.{{}}.attn.{side}_to_qkv", tuple(f"{_DOUBLE}.attn.{name}" for name in names))
+        for side, names in (("a", ("to_q", "to_k", "to_v")), ("b", ("add_q_proj", "add_k_proj", "add_v_proj")))
+    ),
+    Rename("blocks.{}.attn.a_to_out", (f"{_DOUBLE}.attn.to_out.0",)),
+    Rename("blocks.{}.attn.b_to_out", (f"{_DOUBLE}.attn.to_add_out",)),
+    *(
+        rename
+        for side, mlp, norm in (("a", "ff", "norm1"), ("b", "ff_context", "norm1_context"))
+        for rename in (
+            Rename(f"blocks.{{}}.ff_{side}.0", (f"{_DOUBLE}.{mlp}.net.0.proj",)),
+            Rename(f"blocks.{{}}.ff_{side}.2", (f"{_DOUBLE}.{mlp}.net.2",)),
+            Rename(f"blocks.{{}}.norm1_{side}.linear", (f"{_DOUBLE}.{norm}.linear",)),
+        )
+    ),
+    Rename(
+        "single_blocks.{}.to_qkv_mlp",
+        (*(f"{_SINGLE}.attn.to_{part}" for part in "qkv"), f"{_SINGLE}.proj_mlp"),
+        shares=(1, 1, 1, 4),
+    ),
+    Rename("single_blocks.{}.proj_out", (f"{_SINGLE}.proj_out",)),
+    Rename("single_blocks.{}.norm.linear", (f"{_SINGLE}.norm.linear",)),
+)
+"""Of DiffSynth-Studio's own model, whose trainer writes them unless it is told to ``align_to_opensource_format``."""
 BLOCKS = {"num_layers": 19, "num_single_layers": 38, "in_channels": 64}
 """Of all models of this build."""
 STACKS = {
@@ -140,6 +165,7 @@ FAMILY = Family(
     lora_names=LoraNames(
         renames=_RENAMES,
         others=_OTHERS,
+        also_read=_DIFFSYNTH,
         encoders={"text_encoder": "te1", "text_encoder_2": "te3"},
         architectures=("flux",),
         fit=fit,

@@ -15,6 +15,11 @@ _NOT_OF_CHROMA = (
     r"(_mod|\.modulation)\.lin$|\.norm(1|1_context)?\.linear$|(^|\.)(time|vector|guidance)_in\.|time_text_embed"
 )
 """What tells the parts of a FLUX.1 the time and the text's summary: Chroma has none of it."""
+_OF_DIFFSYNTH = (
+    r"blocks\.\d+\.(attn\.[ab]_to_(qkv|out)|ff_[ab]\.\d|norm1_[ab]\.linear)$"
+    r"|single_blocks\.\d+\.(to_qkv_mlp|norm\.linear)$"
+)
+"""DiffSynth-Studio's names of FLUX.1; FLUX.2 and others have diffusers' or the makers' names there."""
 _MLP_IN = (".ff.net.0.proj", ".ff_context.net.0.proj")
 _MLP_OUT = (".ff.net.2", ".ff_context.net.2")
 
@@ -31,6 +36,8 @@ class FluxLayers(NamedTuple):
 
 def flux_layers(layers: LoraLayers) -> FluxLayers | None:
     """What the layers tell; None = nothing of a FLUX."""
+    if layers.begin(_OF_DIFFSYNTH):
+        return FluxLayers(False)
     if layers.begin(r"(double|single)_blocks\."):
         return _of_original(layers)
     if layers.begin(r"transformer_blocks\.\d+\.(img|txt)_(mlp|mod)\."):

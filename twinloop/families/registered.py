@@ -6,6 +6,7 @@ from twinloop.errors import InputError
 from twinloop.families import sd2
 from twinloop.families.base import Family
 from twinloop.families.lora_names import LoraNames
+from twinloop.families.preset_fields import ignored_fields
 from twinloop.registry import for_plugins
 
 FAMILIES: dict[str, Family] = {}
@@ -17,6 +18,21 @@ _OF_LORAS_ALONE = {sd2.OF_LORAS.name: sd2.OF_LORAS}
 @for_plugins
 def register_family(family: Family) -> Family:
     """Make a family known to generator, trainer and configuration; usable as the last line of a plug-in file.
+
+    Raises:
+        InputError: another family has one of its presets' names, or a preset says what only a configuration decides.
+    """
+    for name, preset in family.presets.items():
+        if ignored := ignored_fields(preset):
+            raise InputError(
+                f"Family '{family.name}': the preset {name} sets {', '.join(ignored)}, which only the configuration"
+                " decides. Leave it out of the preset, and set it in the configuration."
+            )
+    return know_family(family)
+
+
+def know_family(family: Family) -> Family:
+    """Make a family of this package known, whose presets a test looks at.
 
     Raises:
         InputError: another family has one of its presets' names.

@@ -6,9 +6,11 @@ from twinloop.ports.detectors import (
     Embedder,
     FaceDetector,
     FilledPort,
+    Masker,
     Measurer,
     PartDetector,
     PoseEstimator,
+    SubjectMask,
 )
 from twinloop.ports.generation import Denoising, EarlyLook, GenerationSettings, Generator, decisive_generation
 from twinloop.ports.reporting import Clock, Reporter, SilentReporter, nobody_listens
@@ -19,6 +21,7 @@ from twinloop.ports.training import (
     Trained,
     Trainer,
     TrainingSettings,
+    TrainingSize,
     decisive_samples,
     decisive_settings,
 )

@@ -102,6 +102,43 @@ class Captioner(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class SubjectMask:
+    """Where the subject of one picture is.
+
+    Attributes:
+        grey: (H, W) uint8 of the picture's own size, white where the subject is.
+        beside: others who are in it as well, because the network does not tell them apart. Their heads are black.
+    """
+
+    grey: ImageArray
+    beside: int
+
+
+class Masker(Protocol):
+    """Tells the subject of a picture from what is behind it. ``fingerprint`` changes whenever the result could."""
+
+    @property
+    def name(self) -> str:
+        """What it is called by people."""
+        ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def mask(self, image: ImageArray, faces: Sequence[Face]) -> SubjectMask:
+        """Where the subject of a picture is (uint8 HxWx3 RGB).
+
+        Args:
+            faces: in it, the subject's first; () = not known, and all that the network marks is the subject.
+
+        Raises:
+            MaskFailed: nothing there could be the subject, of this picture.
+            ModelFileError: the file is another network, which no picture would change.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class FilledPort:
     """What fills one port of a pack.

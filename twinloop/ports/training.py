@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast
 
+from twinloop.domain.forecast import Forecast
 from twinloop.domain.optimizer_args import Arguments
+from twinloop.domain.optimizers import WEIGHT_DECAY
 from twinloop.domain.records import TrainingSample
 from twinloop.domain.validation_loss import ValidationLoss
 from twinloop.domain.validation_plan import ValidationPlan, usual_validations
 
-FREE_SETTINGS = tuple(
-    (
-        "stop_at save_every max_step_saves_to_keep validate_every validation_times saves_beside gradient_checkpointing "
-        "blocks_to_swap memory tensorboard wandb start_from assistant_lora"
-    ).split()
-)
-"""Fields of `TrainingSettings` that decide no weight of a LoRA: a training goes on when they change."""
-SELDOM_SETTINGS = tuple(
-    (
-        "loraplus_lr_ratio scale_weight_norms rank_stabilized min_timestep max_timestep debiased_estimation_loss "
-        "ip_noise_gamma multires_noise_iterations multires_noise_discount clip_skip"
-    ).split()
-)
-"""Fields that are told only where they are set: a training that knows nothing of them is one without."""
+T = TypeVar("T")
+_FREE, _SELDOM = "free", "seldom"
+"""Roles of fields, in their metadata."""
+
+
+def _free(usual: T) -> T:
+    """A field that decides no weight of a LoRA: a training goes on when it changes."""
+    made: Any = field(default=usual, metadata={_FREE: True})
+    return cast("T", made)
+
+
+def _seldom(usual: T) -> T:
+    """A field that is told only where it is set: a training that knows nothing of it is one without."""
+    made: Any = field(default=usual, metadata={_SELDOM: True})
+    return cast("T", made)
 
 
 @dataclass(frozen=True)
@@ -119,27 +122,27 @@ class TrainingSettings:
     seed: int
     optimizer: str = "adamw"
     optimizer_args: Arguments = ()
-    weight_decay: float = 0.01
+    weight_decay: float = WEIGHT_DECAY
     clip_norm: float = 1.0
     schedule: str = "cosine"
     warmup_steps: int = 10
     restarts: int = 1
     gradient_accumulation: int = 1
-    gradient_checkpointing: bool | None = None
-    blocks_to_swap: int | None = None
-    memory: int = 0
+    gradient_checkpointing: bool | None = _free(None)
+    blocks_to_swap: int | None = _free(None)
+    memory: int = _free(0)
     ema_decay: float = 0.0
     min_snr_gamma: float = 5.0
     loss: str = "l2"
     huber_c: float = 0.1
     huber_schedule: str = ""
-    debiased_estimation_loss: bool = False
+    debiased_estimation_loss: bool = _seldom(False)
     noise_offset: float = 0.0
-    multires_noise_iterations: int = 0
-    multires_noise_discount: float = 0.3
-    ip_noise_gamma: float = 0.0
-    min_timestep: int = 0
-    max_timestep: int = 1000
+    multires_noise_iterations: int = _seldom(0)
+    multires_noise_discount: float = _seldom(0.3)
+    ip_noise_gamma: float = _seldom(0.0)
+    min_timestep: int = _seldom(0)
+    max_timestep: int = _seldom(1000)
     caption_dropout: float = 0.05
     keep_trigger: bool = True
     shuffle_captions: bool = False
@@ -164,27 +167,27 @@ class TrainingSettings:
     network_dropout: float = 0.0
     rank_dropout: float = 0.0
     module_dropout: float = 0.0
-    loraplus_lr_ratio: float = 0.0
-    scale_weight_norms: float = 0.0
-    rank_stabilized: bool = False
-    clip_skip: int = 1
+    loraplus_lr_ratio: float = _seldom(0.0)
+    scale_weight_norms: float = _seldom(0.0)
+    rank_stabilized: bool = _seldom(False)
+    clip_skip: int = _seldom(1)
     text_encoder: bool = False
     text_encoder_learning_rate: float = 0.0
     text_encoder_share: float = 1.0
     compile: str | None = None
-    start_from: str = ""
+    start_from: str = _free("")
     start_sha256: str = ""
-    assistant_lora: str = ""
+    assistant_lora: str = _free("")
     assistant_sha256: str = ""
     checkpoint_every: int = 50
-    stop_at: int = 0
-    save_every: int = 0
-    max_step_saves_to_keep: int = 0
-    saves_beside: str = ""
-    validate_every: int | None = 0
-    validation_times: int = 4
-    tensorboard: bool = True
-    wandb: str = ""
+    stop_at: int = _free(0)
+    save_every: int = _free(0)
+    max_step_saves_to_keep: int = _free(0)
+    saves_beside: str = _free("")
+    validate_every: int | None = _free(0)
+    validation_times: int = _free(4)
+    tensorboard: bool = _free(True)
+    wandb: str = _free("")
 
     @property
     def effective_batch(self) -> int:
@@ -244,6 +247,12 @@ class TrainingSettings:
         return every > 0 and (step % every == 0 or step == self.last_step)
 
 
+FREE_SETTINGS = tuple(one.name for one in fields(TrainingSettings) if _FREE in one.metadata)
+"""Those made with `_free`."""
+SELDOM_SETTINGS = tuple(one.name for one in fields(TrainingSettings) if _SELDOM in one.metadata)
+"""Those made with `_seldom`."""
+
+
 def decisive_settings(settings: TrainingSettings) -> dict[str, Any]:
     """The settings that decide the weights, as JSON has them."""
     usual = {one.name: one.default for one in fields(TrainingSettings) if one.name in SELDOM_SETTINGS}
@@ -290,6 +299,22 @@ class Trained:
     validation: ValidationLoss | None = None
 
 
+@dataclass(frozen=True)
+class TrainingSize:
+    """How much a training learns from, as far as its cost depends on that.
+
+    Attributes:
+        images: of the subject. prior: of others of its class. held_out: so many of the images are not trained on,
+            about.
+        captions: of the images, where they are known; else they are taken for short ones.
+    """
+
+    images: int
+    prior: int = 0
+    held_out: int = 0
+    captions: tuple[str, ...] = ()
+
+
 class Progress(Protocol):
     """Told after every step."""
 
@@ -322,6 +347,22 @@ class Trainer(Protocol):
             work: folder for checkpoints and caches of this training; may be deleted when it is done.
             metadata: strings for the safetensors header.
             progress: told after every step.
+        """
+        ...
+
+    def forecast(self, settings: TrainingSettings, size: TrainingSize) -> Forecast | None:
+        """What such a training will need here; None where it cannot be told, as of other programs' trainings.
+
+        Raises:
+            InputError, OutOfMemory: it cannot work here, which is known already.
+        """
+        ...
+
+    def notes(self, settings: TrainingSettings, *, prior: bool) -> Sequence[str]:
+        """What this trainer does otherwise than such settings ask for, a sentence each; none where it follows them all.
+
+        Args:
+            prior: there are prior images.
         """
         ...
 

@@ -20,7 +20,8 @@ from twinloop.store.run.workspace import workspace_of
 from twinloop.store.vault.renamed import new_place
 from twinloop.system import shell
 from twinloop.wiring.kits import chosen_family
-from twinloop.wiring.makers import NOT_HERE, build_makers, obstacles, without_downloads
+from twinloop.wiring.makers import build_makers
+from twinloop.wiring.obstacles import NOT_HERE, obstacles, without_downloads
 
 
 def check_config(data: Any, source: str, wholly: bool = False, planning: bool = False) -> Settings:
@@ -28,7 +29,8 @@ def check_config(data: Any, source: str, wholly: bool = False, planning: bool = 
 
     Args:
         wholly: also what keeps base model, machine and trainer from working, which imports large libraries.
-        planning: of that, a base model or library that is not here is no mistake, and nothing is fetched.
+        planning: what is only not here is no mistake, and nothing is fetched: a base model, a library, a trainer's
+            program, a GPU, and the files and folders of `absent_files`.
 
     Raises:
         ConfigError: all mistakes at once, each with its field and what was expected.
@@ -43,14 +45,18 @@ def check_config(data: Any, source: str, wholly: bool = False, planning: bool = 
         settings, wrong = salvaged_settings(data)
     places = _places(settings, Path(source).parent)
     problems += [f"{field}: {problem}" for field, problem in places if field not in wrong]
+    if not planning:
+        gone = absent_files(settings, Path(source).parent)
+        problems += [f"{field}: {problem}" for field, problem in gone if field not in wrong]
     preset = list(_preset(settings))
     problems += preset
-    if wholly and not preset and "base_model" not in wrong:
-        asked = _with_files_that_are_here(without_downloads(settings) if planning else settings)
+    if wholly and not preset and "base_model" not in wrong and _plugins_are_here(settings):
+        asked = with_files_that_are_here(without_downloads(settings) if planning else settings)
         found = obstacles(asked, build_makers(asked))
         problems += [str(error) for error in found if not (planning and isinstance(error, NOT_HERE))]
-    if wholly and settings.training.masks and not problems:
-        problems += _masks(settings.training.masks, settings.dataset_dir)
+    masks = settings.training.masks
+    if wholly and masks and Path(masks).is_dir() and not problems:
+        problems += _masks(masks, settings.dataset_dir)
     if problems:
         raise ConfigError(source, problems)
     return settings
@@ -82,16 +88,27 @@ def _places(settings: Settings, beside: Path) -> Iterator[tuple[str, str]]:
                     f"no such folder: {folder}. {_meant(folder, beside, pack)}What belongs there: twinloop models list;"
                     " or use the word 'nano'.",
                 )
+    prior = settings.training.prior_images
+    if prior and Path(prior).is_dir() and (empty := without_prior(Path(prior))):
+        yield "training.prior_images", empty
+    for path in settings.analysis.plugins:
+        if not Path(path).is_file():
+            yield "analysis.plugins", f"no such file: {path}. {_meant(Path(path), beside)}".rstrip()
+
+
+def absent_files(settings: Settings, beside: Path) -> Iterator[tuple[str, str]]:
+    """Files and folders of trainings and images that are named and not there, which gaps and prompts do not need:
+    (field, what is wrong).
+
+    Args:
+        beside: the folder of the configuration.
+    """
     for name in ("prior_images", "masks"):
         others = getattr(settings.training, name)
         if others and not Path(others).is_dir():
             yield f"training.{name}", f"no such folder: {others}. {_meant(Path(others), beside)}".rstrip()
-    prior = settings.training.prior_images
-    if prior and Path(prior).is_dir() and (empty := without_prior(Path(prior))):
-        yield "training.prior_images", empty
     files = [(f"training.{name}", getattr(settings.training, name)) for name in _LORAS]
     files += [("generation.extra_loras", lora.path) for lora in settings.generation.extra_loras]
-    files += [("analysis.plugins", path) for path in settings.analysis.plugins]
     for field, path in files:
         if path and not Path(path).is_file():
             yield field, f"no such file: {path}. {_meant(Path(path), beside)}".rstrip()
@@ -101,8 +118,8 @@ _LORAS = ("initial_lora", "start_from", "assistant_lora")
 """Fields of ``training`` that name a LoRA."""
 
 
-def _with_files_that_are_here(settings: Settings) -> Settings:
-    """The same settings without the LoRAs whose absence `_places` tells with the field."""
+def with_files_that_are_here(settings: Settings) -> Settings:
+    """The same settings without the LoRAs whose absence `absent_files` tells with the field."""
     training, generation = settings.training, settings.generation
     gone = [name for name in _LORAS if (path := getattr(training, name)) and not Path(path).is_file()]
     here = tuple(lora for lora in generation.extra_loras if Path(lora.path).is_file())
@@ -153,9 +170,14 @@ def _masks(folder: str, photos: str) -> list[str]:
     return []
 
 
+def _plugins_are_here(settings: Settings) -> bool:
+    """Whether the families and facets that plug-in files bring can be known; `_places` tells of those that are not."""
+    return all(Path(path).is_file() for path in settings.analysis.plugins)
+
+
 def _preset(settings: Settings) -> Iterator[str]:
     """Why there is no preset for this base model, or a plug-in that is there fails."""
-    if settings.base_model == FAKE or not all(Path(path).is_file() for path in settings.analysis.plugins):
+    if settings.base_model == FAKE or not _plugins_are_here(settings):
         return
     try:
         chosen_family(settings)

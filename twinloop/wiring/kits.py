@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twinloop.config import Settings
 from twinloop.domain.choices import FAKE, NANO
-from twinloop.domain.forecast import Forecast
 from twinloop.errors import InputError
 from twinloop.families import Family, Preset, family_of_preset, preset_for, preset_name
 from twinloop.families.base import Guidance
@@ -27,9 +26,6 @@ from twinloop.wiring.options import training_settings
 
 if TYPE_CHECKING:
     from twinloop.adapters.diffusion.base_choice import BaseChoice
-    from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
-    from twinloop.adapters.trainers.distributed.trainer import DistributedTrainer
-    from twinloop.adapters.trainers.external.trainer import ExternalTrainer
 
 
 def chosen_family(settings: Settings) -> tuple[str, Family]:
@@ -82,18 +78,13 @@ def base_family(settings: Settings) -> Family:
 class Kit:
     """What one kind of base model brings.
 
-    Attributes:
-        family: None for the fakes, which are of none.
-        trainer_notes: what another program does otherwise than such a training asks for, a sentence each; the second
-            argument: there are prior images.
+    ``family``: None for the fakes, which are of none.
     """
 
     generator: Callable[[], Generator]
     trainer: Callable[[], Trainer]
     preset: Preset
-    forecast: Callable[[TrainingSettings, int, int, Sequence[str], int], Forecast | None]
     family: Family | None
-    trainer_notes: Callable[[TrainingSettings, bool], Sequence[str]] = lambda settings, prior: ()
 
     @property
     def guidance(self) -> Guidance:
@@ -103,12 +94,6 @@ class Kit:
     def edits(self) -> bool:
         """Whether the model edits photos instead of drawing over them."""
         return self.family is not None and self.family.editing is not None
-
-
-def _no_forecast(
-    settings: TrainingSettings, images: int, prior_images: int, captions: Sequence[str], held_out: int
-) -> None:
-    """Other programs' trainings, and the fakes', are not looked into."""
 
 
 def diffusers_kit(settings: Settings, notice: Callable[[str], None]) -> Kit:
@@ -125,17 +110,12 @@ def diffusers_kit(settings: Settings, notice: Callable[[str], None]) -> Kit:
         return with_extra("Generating images", "train", lambda: _generator(choice, family, notice))
 
     @functools.cache
-    def external() -> ExternalTrainer:
-        return _external_trainer(settings, choice, name, family, notice)
-
-    @functools.cache
-    def trainer() -> DiffusersLoraTrainer | DistributedTrainer:
+    def trainer() -> Trainer:
+        if settings.training.trainer != "builtin":
+            return _external_trainer(settings, choice, name, family, notice)
         return with_extra("Training a LoRA", "train", lambda: _trainer(settings, choice, name, family, notice))
 
-    preset = chosen_preset(settings, name, family)
-    if settings.training.trainer != "builtin":
-        return Kit(generator, external, preset, _no_forecast, family, lambda *asked: external().notes(*asked))
-    return Kit(generator, trainer, preset, lambda *asked: trainer().forecast(*asked), family)
+    return Kit(generator, trainer, chosen_preset(settings, name, family), family)
 
 
 def _generator(choice: BaseChoice, family: Family, notice: Callable[[str], None]) -> Generator:
@@ -146,7 +126,7 @@ def _generator(choice: BaseChoice, family: Family, notice: Callable[[str], None]
 
 def _trainer(
     settings: Settings, choice: BaseChoice, preset: str, family: Family, notice: Callable[[str], None]
-) -> DiffusersLoraTrainer | DistributedTrainer:
+) -> Trainer:
     processes = settings.training.processes
     if processes > 1:
         from twinloop.adapters.trainers.distributed.job import NamedFamily
@@ -160,7 +140,7 @@ def _trainer(
 
 def _external_trainer(
     settings: Settings, choice: BaseChoice, name: str, family: Family, notice: Callable[[str], None]
-) -> ExternalTrainer:
+) -> Trainer:
     """Another program on this machine, behind the same port.
 
     Raises:
@@ -254,4 +234,4 @@ def fake_kit() -> Kit:
             preset=FAKE, steps=6, rank=4, alpha=4.0, learning_rate=1e-3, batch_size=4, resolution=64, seed=0
         ),
     )
-    return Kit(lambda: generator, lambda: trainer, preset, _no_forecast, None)
+    return Kit(lambda: generator, lambda: trainer, preset, None)

@@ -15,7 +15,9 @@ from twinloop.store.models.part_hashes import hashes_of_parts
 
 
 def generation_settings(settings: Settings, default: GenerationSettings) -> GenerationSettings:
-    """The user's numbers over the preset's."""
+    """The user's numbers over the preset's, which decides what the configuration leaves null
+    (`families.preset_fields`).
+    """
     asked = settings.generation
     return replace(
         default,
@@ -52,7 +54,8 @@ WARMUP_SHARE = 10
 
 
 def training_settings(settings: Settings, default: TrainingSettings, repeats: int, images: int) -> TrainingSettings:
-    """The user's numbers over the preset's; ``epochs`` become steps by the number of images.
+    """The user's numbers over the preset's, which decides what the configuration leaves null
+    (`families.preset_fields`); ``epochs`` become steps by the number of images.
 
     Args:
         repeats: of the preset.

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from pathlib import Path
 
 from twinloop.config import Settings
 from twinloop.errors import ConfigError, MissingModel, NotFetched, TwinLoopError
 from twinloop.ports import Reporter
 from twinloop.stages.toolbox import Makers, Toolbox
 from twinloop.store.clock import SystemClock
+from twinloop.wiring.checking import absent_files, with_files_that_are_here
 from twinloop.wiring.machine import tell_device
-from twinloop.wiring.makers import NOT_HERE, build_makers, obstacles, without_downloads
+from twinloop.wiring.makers import build_makers
 from twinloop.wiring.measuring import observer_of
+from twinloop.wiring.obstacles import NOT_HERE, obstacles, without_downloads
 
 
-def build_toolbox(settings: Settings, reporter: Reporter, planning: bool = False, checked: bool = False) -> Toolbox:
+def build_toolbox(
+    settings: Settings,
+    reporter: Reporter,
+    planning: bool = False,
+    checked: bool = False,
+    beside: Path = Path(),
+) -> Toolbox:
     """Everything a run needs.
 
     Args:
-        planning: only gaps and prompts are asked for, which need no base model and no library of an extra: what of
-            them is not here is told, and neither refused nor fetched.
+        planning: only gaps and prompts are asked for, which need no base model, no library of an extra, no GPU and
+            none of `absent_files`: what of them is not here is told, and neither refused nor fetched.
         checked: `check_config` looked for all that cannot work (``wholly``).
+        beside: the folder of the configuration.
 
     Raises:
         TwinLoopError: all that cannot work, each with its next step.
@@ -30,7 +40,7 @@ def build_toolbox(settings: Settings, reporter: Reporter, planning: bool = False
     if makers.notice:
         reporter.warn(makers.notice)
     if planning:
-        _say_missing(settings, reporter)
+        _say_missing(settings, reporter, beside)
     elif not checked:
         _refuse(list(obstacles(settings, makers)))
     return Toolbox(
@@ -56,9 +66,11 @@ def _refuse(found: Sequence[TwinLoopError]) -> None:
         raise error
 
 
-def _say_missing(settings: Settings, reporter: Reporter) -> None:
-    """Raises all obstacles but base model and libraries that are not here; nothing is downloaded."""
-    here = without_downloads(settings)
+def _say_missing(settings: Settings, reporter: Reporter, beside: Path) -> None:
+    """Raises all obstacles but what is only not here, which is told; nothing is downloaded."""
+    for field, problem in absent_files(settings, beside):
+        reporter.warn(f"Without --dry-run this is refused: {field}: {problem}")
+    here = with_files_that_are_here(without_downloads(settings))
     makers = build_makers(here)
     found = list(obstacles(here, makers))
     _refuse([error for error in found if not isinstance(error, NOT_HERE)])
