@@ -120,7 +120,7 @@ def _diffusers(name: str) -> Place:
     component, _, path = name.removeprefix("base_model.model.").partition(".")
     if component in ("unet", "transformer"):
         path = path.replace(".processor.", ".")  # how diffusers called attention layers in its first year
-        return Place(DENOISER, f"{path}.0" if path.endswith("to_out") and "single_transformer" not in path else path)
+        return Place(DENOISER, f"{path}.0" if path.endswith(".to_out") and "single_transformer" not in path else path)
     return Place(component, _whole_encoder_path(path))
 
 
@@ -133,7 +133,7 @@ def _kohya(name: str) -> Place:
     if name.startswith(LYCORIS):
         return Place(DENOISER, dotted(name.removeprefix(LYCORIS)))
     _, short, rest = name.split("_", 2)
-    return Place(KOHYA[short], dotted(rest))
+    return Place(KOHYA[short], dotted(rest.removeprefix("_")))  # some trainers write lora_unet__layers_...
 
 
 def _comfyui(name: str) -> Place:

@@ -15,6 +15,7 @@ PEFT = "base_model.model."
 _UNET = re.compile(r"(down_blocks|mid_block|up_blocks)\.")
 _BARE = re.compile(
     r"((single_)?transformer_blocks|(double|single|joint)_blocks|blocks|layers|(noise|context)_refiner|down_blocks|up_blocks)\.\d+\.|mid_block\."
+    r"|llm_adapter\.blocks\.\d+\."  # what reads prompts for Anima, part of its denoiser in the makers' file
     # Krea 2's beside its blocks, in diffusers' names and in the makers'
     r"|(text_fusion|txtfusion)\.((layerwise|refiner)_blocks\.\d+|projector)(\.|$)"
     r"|(img_in|first|time_mod_proj|(time_embed|txt_in)\.linear_\d|(tmlp|txtmlp|tproj)\.\d|(final_layer|last)\.linear)(\.|$)"

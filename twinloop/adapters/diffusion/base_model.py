@@ -20,9 +20,10 @@ from twinloop.adapters.diffusion.compute import Compute, choose_compute
 from twinloop.adapters.diffusion.loading import image_pipeline, load_pipeline, set_prediction
 from twinloop.adapters.diffusion.loras.slot import LoraSlot
 from twinloop.adapters.diffusion.memory import memory_errors, release_memory, release_pinned_memory
+from twinloop.adapters.diffusion.messages import DORA_LAYER_BY_LAYER, LOKR_LAYER_BY_LAYER
 from twinloop.adapters.diffusion.offloading import check_offload
 from twinloop.adapters.diffusion.part_files import check_unchanged
-from twinloop.adapters.diffusion.preflight import DORA_LAYER_BY_LAYER, LOKR_LAYER_BY_LAYER, check_ends_in_noise
+from twinloop.adapters.diffusion.preflight import check_ends_in_noise
 from twinloop.adapters.diffusion.prompts import PromptEmbedder, encoders_of
 from twinloop.adapters.diffusion.regions import Regions
 from twinloop.errors import InputError

@@ -19,7 +19,7 @@ import torch
 from twinloop.domain.choices import PRECISIONS
 from twinloop.domain.extras import QUANTIZATION_MODULES
 from twinloop.domain.quantised import QUANTIZATIONS, Quantization
-from twinloop.errors import InputError, MissingExtra
+from twinloop.errors import InputError, MissingDevice, MissingExtra
 
 HALF_LOSS_SCALE = 2.0**16
 """To begin with; a training halves it where gradients overflow."""
@@ -84,8 +84,8 @@ def choose_compute(
         overflows_in_float16: as in `Family`.
 
     Raises:
-        InputError: the device is not there, this PyTorch has no kernels for it, or it cannot compute in that precision
-            or with such weights.
+        MissingDevice: the device is not there, or it cannot compute in that precision or with such weights.
+        InputError: a value is not known, or this PyTorch has no kernels for the device.
         MissingExtra: the library that quantises is not installed.
     """
     usual = _usual(device)
@@ -102,7 +102,7 @@ def _quantization(compute: Compute, wanted: str) -> Quantization:
     if how is None:
         raise InputError(f"quantization: unknown value '{wanted}'. Known: {', '.join(QUANTIZATIONS)}; null = none.")
     if compute.device.type == "mps":
-        raise InputError(
+        raise MissingDevice(
             f'quantization: "{how}" weights need a CUDA GPU or a CPU, but this run computes on an Apple GPU. Leave it'
             ' out, or use "device": "cpu".'
         )
@@ -120,7 +120,7 @@ def _precise(usual: Compute, precision: str) -> Compute:
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float16
     if usual.device.type == "cpu" and not (precision == "bfloat16" and _cpu_computes_bfloat16()):
         where = "a GPU" if precision == "float16" else "a GPU, or a CPU with vector instructions that this one lacks"
-        raise InputError(
+        raise MissingDevice(
             f'precision: "{precision}" weights need {where}; "auto" keeps float32 weights on a CPU and uses bfloat16'
             ' products where it has them. Use "precision": "auto".'
         )
@@ -131,7 +131,7 @@ def _usual(device: str) -> Compute:
     wanted = _best_device() if device == "auto" else device
     if wanted == "cuda":
         if not torch.cuda.is_available():
-            raise InputError(
+            raise MissingDevice(
                 'device: "cuda" was asked for, but PyTorch sees no CUDA GPU here. Use "device": "auto" or "cpu".'
             )
         # what `repeatable` needs; read at the first product
@@ -142,7 +142,7 @@ def _usual(device: str) -> Compute:
         return Compute(torch.device("cuda"), torch.float16, torch.float16, HALF_LOSS_SCALE)
     if wanted == "mps":
         if not torch.backends.mps.is_available():
-            raise InputError(
+            raise MissingDevice(
                 'device: "mps" was asked for, but PyTorch sees no Apple GPU here. Use "device": "auto" or "cpu".'
             )
         return Compute(torch.device("mps"), torch.float16, torch.float16, HALF_LOSS_SCALE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from twinloop.errors import MissingModel, NotFetched
 from twinloop.families.base import Family
 from twinloop.families.gguf_files import SUFFIX
 from twinloop.families.recognise import INDEX, INDEX_OF_BLOCKS, index_of
+from twinloop.store.models.base_name import is_hub_id
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _FILES = (".safetensors", SUFFIX, ".ckpt", ".pt", ".pth", ".bin")
 """Ends of names of files: ``models/mine.safetensors`` looks like a hub id and is none."""
 
@@ -35,7 +34,7 @@ def hub_folder(choice: BaseChoice, family: Family) -> Path:
     base = choice.base
     if base.lower().endswith(_FILES):
         raise MissingModel(f"base_model: no file at {base}. Correct the path.")
-    if not _HUB_ID.fullmatch(base):
+    if not is_hub_id(base):
         raise MissingModel(
             f"base_model: no folder or file at {base}. Correct the path, or give a hub id such as"
             " stabilityai/stable-diffusion-xl-base-1.0."
@@ -145,7 +144,7 @@ def _not_here(files: HubFiles, family: Family, size: str) -> NotFetched:
 def in_cache(name: str) -> Path | None:
     """The folder of a hub id as far as it was fetched; None = it was not, or the name is none of the hub."""
     try:
-        return _folder_in_cache(name) if _HUB_ID.fullmatch(name) and not name.lower().endswith(_FILES) else None
+        return _folder_in_cache(name) if is_hub_id(name) and not name.lower().endswith(_FILES) else None
     except ModuleNotFoundError:  # without the hub's library nothing was fetched by this program
         return None
 

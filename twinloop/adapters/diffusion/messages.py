@@ -22,3 +22,14 @@ def wrong_base(path: Path, why: str) -> str:
     return (
         f"{path} does not fit this base model: {why}. Use the base model that the LoRA was trained on, or another LoRA."
     )
+
+
+LOKR_LAYER_BY_LAYER = (
+    "generation.offload: 'sequential' brings layers to the GPU one by one, and a LoKr's matrices are none of them. "
+    "Set it to 'blocks', or make the LoKr a LoRA: twinloop lora convert FILE --to lora --rank N --output FILE"
+)
+
+DORA_LAYER_BY_LAYER = (
+    "generation.offload: 'sequential' brings layers to the GPU one by one, and the magnitudes of a DoRA take the whole"
+    " layer at once. Set it to 'blocks'."
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twinloop.adapters.diffusion.compute import Compute
 from twinloop.domain.choices import OFFLOADS
-from twinloop.errors import InputError
+from twinloop.errors import InputError, MissingDevice
 from twinloop.ports import GenerationSettings
 
 
@@ -12,12 +12,12 @@ def check_offload(how: str, compute: Compute) -> None:
     """Whether this machine can keep parts of a model in main memory while others compute.
 
     Raises:
-        InputError: unknown, or there is no GPU.
+        InputError: unknown, or not with quantised weights. MissingDevice: there is no GPU.
     """
     if how not in OFFLOADS:
         raise InputError(f"generation.offload: unknown value '{how}'. Known: {', '.join(OFFLOADS)}.")
     if how != "none" and compute.device.type != "cuda":
-        raise InputError(
+        raise MissingDevice(
             f'generation.offload: "{how}" moves parts between main memory and a CUDA GPU, but this run computes on'
             f' {compute.device.type}. Set it to "none", or run on a machine with such a GPU.'
         )

@@ -5,24 +5,21 @@ hour.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.base_files import find_base
-from twinloop.adapters.diffusion.messages import wrong_base
-from twinloop.adapters.diffusion.weight_files import pickled
+from twinloop.adapters.diffusion.loras.given_lora import check_lora, dora_on_packed, holds_dora, holds_lokr, shapes_in
+from twinloop.adapters.diffusion.messages import DORA_LAYER_BY_LAYER, LOKR_LAYER_BY_LAYER
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError, ModelFileError
 from twinloop.families.base import DISTILLED_SCHEDULERS, Family
 from twinloop.families.gguf_files import SUFFIX, holds_packed_weights
-from twinloop.families.recognise import lora_suits
-from twinloop.families.single_files import read_header
 from twinloop.loras.dora import check_outputs
-from twinloop.loras.lora import HADA, MAGNITUDES, NO_LORA
-from twinloop.loras.whose import of_another_family
+from twinloop.loras.lora import HADA, NO_LORA
 from twinloop.ports import GenerationSettings
 
 Check = Callable[[], object]
@@ -55,6 +52,8 @@ def checks(wanted: Wanted) -> Iterator[Check]:
     yield lambda: check_sampler(generation, family)
     yield lambda: check_references(generation.references, family)
     yield lambda: check_size(generation, family.size_multiple)
+    if not 1 < generation.steps <= _ANY_SAMPLER_TAKES:
+        yield lambda: _check_steps(generation, choice, family)
     if wanted.from_photos:
         yield lambda: check_starts_from_photos(family)
     if wanted.redraws:
@@ -69,6 +68,21 @@ def checks(wanted: Wanted) -> Iterator[Check]:
     yield lambda: find_base(choice, family)
 
 
+_ANY_SAMPLER_TAKES = min(DISTILLED_SCHEDULERS.values())
+"""So many steps need no look at the sampler, for which the large libraries are imported."""
+
+
+def _check_steps(generation: GenerationSettings, choice: BaseChoice, family: Family) -> None:
+    """Whether the base's sampler, or the one that is asked for, can take so few or so many steps."""
+    from twinloop.adapters.diffusion.sampler_steps import check_steps_early
+
+    try:
+        check_sampler(generation, family)
+    except InputError:  # told by itself
+        return
+    check_steps_early(generation, choice, family)
+
+
 def _check_all_rescale(wanted: Wanted) -> None:
     """As `check_rescales`, of every pipeline that will make images."""
     import diffusers
@@ -81,10 +95,10 @@ def _check_all_rescale(wanted: Wanted) -> None:
 def _check_worn(path: Path, wanted: Wanted) -> None:
     """As `check_lora`, and whether its layers go with the base's weights and can wait in main memory as asked for."""
     check_lora(path, wanted.family)
-    if any(f".{HADA}" in name for name in _shapes(path)):
+    if any(f".{HADA}" in name for name in shapes_in(path)):
         raise ModelFileError(f"{path}: {NO_LORA}")
     if not holds_lokr(path):
-        check_outputs(path, _shapes(path))
+        check_outputs(path, shapes_in(path))
     if wanted.generation.offload == "sequential" and holds_lokr(path):
         raise InputError(LOKR_LAYER_BY_LAYER)
     if wanted.generation.offload == "sequential" and holds_dora(path):
@@ -104,49 +118,6 @@ def _check_machine(choice: BaseChoice, offload: str) -> None:
 
 
 _ANYWHERE = {(device, precision, "none") for device in ("auto", "cpu") for precision in ("auto", "float32")}
-
-
-LOKR_LAYER_BY_LAYER = (
-    "generation.offload: 'sequential' brings layers to the GPU one by one, and a LoKr's matrices are none of them. "
-    "Set it to 'blocks', or make the LoKr a LoRA: twinloop lora convert FILE --to lora --rank N --output FILE"
-)
-
-
-DORA_LAYER_BY_LAYER = (
-    "generation.offload: 'sequential' brings layers to the GPU one by one, and the magnitudes of a DoRA take the whole"
-    " layer at once. Set it to 'blocks'."
-)
-_ENCODERS = ("lora_te", "text_encoder", "base_model.model.text_encoder")
-
-
-def holds_lokr(path: Path) -> bool:
-    """Whether this is a readable file with LoKr layers."""
-    return any(".lokr_" in name for name in _shapes(path))
-
-
-def holds_dora(path: Path, *, denoiser: bool = False) -> bool:
-    """Whether this is a readable file with a DoRA's magnitudes.
-
-    Args:
-        denoiser: of the denoiser, not of text encoders alone.
-    """
-    names = (name for name in _shapes(path) if not (denoiser and name.startswith(_ENCODERS)))
-    return any(name.endswith(MAGNITUDES) for name in names)
-
-
-def _shapes(path: Path) -> Mapping[str, Sequence[int]]:
-    try:
-        return read_header(path).shapes
-    except (OSError, ValueError):
-        return {}
-
-
-def dora_on_packed(path: Path) -> ModelFileError:
-    """What is said where a DoRA is to be worn on the packed weights of a ``.gguf`` file."""
-    return ModelFileError(
-        f"{path} is a DoRA, and its magnitudes cannot be applied to the packed weights of a .gguf file. A DoRA goes"
-        ' with F16, F32 or a folder: give such a base_model; "quantization": "int8" makes that smaller.'
-    )
 
 
 def check_references(asked: int, family: Family) -> None:
@@ -256,26 +227,3 @@ def check_size(generation: GenerationSettings, step: int) -> None:
             f" sizes that are multiples of {step}, such as"
             f" {' and '.join(f'{name} {value // step * step or step}' for name, value in wrong.items())}."
         )
-
-
-def check_lora(path: Path, family: Family) -> None:
-    """Whether a LoRA file can be read and, as far as its header and its layers tell, is one for this family.
-
-    Raises:
-        ModelFileError: missing, damaged, cut off, a pickle, or for another family.
-    """
-    if not path.is_file():
-        raise ModelFileError(f"No LoRA at {path}. Correct the path.")
-    if path.suffix != ".safetensors":
-        raise pickled(path)
-    try:
-        header = read_header(path)
-    except (OSError, ValueError) as error:
-        raise ModelFileError(
-            f"{path} is damaged or not a safetensors file ({error}). Take it from its source again."
-        ) from error
-    if header.missing:
-        raise ModelFileError(f"{path} is cut off: {header.missing:,} bytes are missing. Take it from its source again.")
-    problem = lora_suits(header.shapes, header.texts, family) or of_another_family(path, family)
-    if problem:
-        raise ModelFileError(wrong_base(path, problem))

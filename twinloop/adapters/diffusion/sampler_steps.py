@@ -4,12 +4,18 @@ of two times, which is zero where a time comes twice.
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
+import diffusers
 import torch
 
-from twinloop.errors import InputError
+from twinloop.adapters.diffusion.base_choice import BaseChoice
+from twinloop.adapters.diffusion.base_files import find_base
+from twinloop.errors import InputError, TwinLoopError
 from twinloop.families.base import DISTILLED_SCHEDULERS, Family
+from twinloop.families.predictions import NOT_ASKED
 from twinloop.ports import GenerationSettings
 
 _USUAL_TIMES = 1000
@@ -43,6 +49,24 @@ def check_steps(settings: GenerationSettings, scheduler: Any, family: Family) ->
         f"generation.num_inference_steps: {settings.steps}, but {sampler} takes {held} steps at most with this base"
         f" model, which was trained on {times} times."
     )
+
+
+def check_steps_early(settings: GenerationSettings, choice: BaseChoice, family: Family) -> None:
+    """As `check_steps`, before the base model is loaded, where its scheduler's configuration is here.
+
+    Raises:
+        InputError: as `check_steps`.
+    """
+    if choice.prediction != NOT_ASKED:  # the loaded model's scheduler is told of it
+        return
+    try:
+        kind, changes = family.scheduler(settings.scheduler, settings.timestep_spacing)
+        home = find_base(replace(choice, allow_download=False), family).home
+        config: dict[str, Any] = json.loads((home / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
+        scheduler = getattr(diffusers, kind or config["_class_name"]).from_config(config, **changes)
+    except (TwinLoopError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        return  # told where the base is looked for, or loaded
+    check_steps(settings, scheduler, family)
 
 
 def _goes_through(scheduler: Any, steps: int) -> bool:

@@ -17,7 +17,7 @@ from twinloop.domain.choices import HUBER_SCHEDULES
 from twinloop.domain.extras import OPTIMIZER_MODULES
 from twinloop.domain.training_rules import beyond_flow, clashes, told
 from twinloop.domain.wording import plural
-from twinloop.errors import InputError, MissingExtra
+from twinloop.errors import InputError, MissingDevice, MissingExtra
 from twinloop.families.base import Family
 from twinloop.families.gguf_files import SUFFIX, holds_packed_weights
 from twinloop.ports import TrainingSettings
@@ -38,9 +38,11 @@ def training_checks(settings: TrainingSettings, family: Family, choice: BaseChoi
     packed = choice.base.lower().endswith(SUFFIX)
     if settings.start_from:
         yield lambda: check_begins(settings, family, choice)
+    elif settings.only_layers or settings.skip_layers:  # which `check_begins` looks at, too
+        yield lambda: _check_layers(settings, family, choice)
     yield lambda: _check_adapter(settings, packed and holds_packed_weights(Path(choice.base)))
     if settings.blocks_to_swap:
-        yield lambda: _check_swap(_place(choice).type, None if packed else choice.quantization)
+        yield lambda: _check_blocks_there(settings, family, choice, packed)
     if settings.wandb:
         yield _check_wandb
     if settings.optimizer in OPTIMIZER_MODULES:
@@ -65,6 +67,29 @@ def check_begins(settings: TrainingSettings, family: Family, choice: BaseChoice)
     denoiser = empty_denoiser(choice, family)
     if denoiser is not None:
         check_start(start, settings, family, denoiser)
+
+
+def _check_layers(settings: TrainingSettings, family: Family, choice: BaseChoice) -> None:
+    """Whether the settings leave layers to train, and name none that is not there, where the base's configuration is
+    here.
+    """
+    from twinloop.adapters.diffusion.loras.early_fit import empty_denoiser
+    from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan
+
+    denoiser = empty_denoiser(choice, family)
+    if denoiser is not None:
+        AdapterPlan.of(settings, family).layers(denoiser)
+
+
+def _check_blocks_there(settings: TrainingSettings, family: Family, choice: BaseChoice, packed: bool) -> None:
+    """Whether so many blocks can be swapped, their number where the base's configuration is here."""
+    from twinloop.adapters.diffusion.block_swap import swappable
+    from twinloop.adapters.diffusion.loras.early_fit import empty_denoiser
+
+    _check_swap(_place(choice).type, None if packed else choice.quantization)
+    denoiser = empty_denoiser(choice, family)
+    if denoiser is not None:
+        _check_count(settings, len(swappable(denoiser)))
 
 
 def _place(choice: BaseChoice) -> torch.device:
@@ -120,7 +145,12 @@ def check_blocks(settings: TrainingSettings, base: BaseModel) -> None:
     if not settings.blocks_to_swap:
         return
     _check_swap(base.compute.device.type, None if is_packed(base.denoiser) else base.compute.quantization)
-    if settings.blocks_to_swap > (most := len(swappable(base.denoiser))):
+    _check_count(settings, len(swappable(base.denoiser)))
+
+
+def _check_count(settings: TrainingSettings, most: int) -> None:
+    """Raises InputError where more blocks are to be swapped than the model has."""
+    if (settings.blocks_to_swap or 0) > most:
         raise InputError(
             f"training.blocks_to_swap: {settings.blocks_to_swap}, but this model has {plural(most, 'block')}. Set"
             f" it to {most} or less, or leave it out."
@@ -148,10 +178,10 @@ def _check_swap(device: str, quantization: str | None) -> None:
     """Whether blocks can be swapped.
 
     Raises:
-        InputError: there is no GPU to save memory on, or the weights cannot.
+        MissingDevice: there is no GPU to save memory on. InputError: the weights cannot.
     """
     if device != "cuda":
-        raise InputError(
+        raise MissingDevice(
             "training.blocks_to_swap saves memory of a CUDA GPU, but this training computes on"
             f" {device}, where it does nothing. Leave it out, or run on a machine with such a GPU."
         )

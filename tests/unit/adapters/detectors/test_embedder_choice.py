@@ -48,7 +48,7 @@ def faces(monkeypatch: pytest.MonkeyPatch) -> None:
 def chosen(folder: Path, names: Sequence[str], pack: str = "auto") -> DetectorPack:
     for name in names:
         write(folder, name)
-    return real_pack.open_real_pack(folder, pack)
+    return real_pack.open_real_pack(folder, pack, scanning=False, faceless=False)
 
 
 @pytest.mark.parametrize(

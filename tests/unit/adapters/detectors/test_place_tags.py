@@ -16,20 +16,20 @@ from tests.helpers.captioner_models import build_place_tagger, build_tagger
 from tests.helpers.fake_photos import fake_photo
 from tests.unit.adapters.coloured import coloured
 from tests.unit.things import Recording
-from twinloop import wiring
 from twinloop.adapters import fakes
 from twinloop.adapters.captioners import wd14
 from twinloop.adapters.captioners.wd14 import WdTagger
 from twinloop.adapters.detectors.onnx_model import OnnxModel
 from twinloop.adapters.detectors.place_tags import PlaceTags
 from twinloop.adapters.detectors.real_pack import open_real_pack
-from twinloop.domain.model_roles import Role, role_at
+from twinloop.domain.model_roles import AUTO, Role, role_at
 from twinloop.errors import MissingModel, ModelFileError
 from twinloop.facets import setting
 from twinloop.stages.observe import Observer, observe_files
 from twinloop.store.models.folder import resolve_models_dir
 from twinloop.store.pictures.images import load_image
 from twinloop.store.run.catalog import Catalog
+from twinloop.wiring.detectors import build_pack
 
 
 @pytest.fixture
@@ -117,12 +117,12 @@ def test_a_red_picture_is_indoors(folder: Path, tmp_path: Path) -> None:
 def test_a_scan_does_without_it(weights: Path, tmp_path: Path) -> None:
     """It takes a second for every photo: a scan neither opens it, nor is one made anew when it comes."""
     copy(weights / "yunet/face_detection_yunet_2026may.onnx", tmp_path)
-    before = open_real_pack(tmp_path, scanning=True)
+    before = open_real_pack(tmp_path, AUTO, scanning=True, faceless=False)
     build_place_tagger(tmp_path / "wd14")
-    after = open_real_pack(tmp_path, scanning=True)
+    after = open_real_pack(tmp_path, AUTO, scanning=True, faceless=False)
     assert after.slow == () and after.fingerprint == before.fingerprint
     assert not any("setting" in line for line in (*after.missing, *after.optional))
-    pack = wiring.build_pack(str(tmp_path))
+    pack = build_pack(str(tmp_path))
     assert len(pack.slow) == 1 and pack.fingerprint.startswith(f"{before.fingerprint.removesuffix('+-')}+place-tags1-")
     assert "setting from model.onnx + selected_tags.csv (WD14-type tagger)" in pack.spoken
 
@@ -130,6 +130,6 @@ def test_a_scan_does_without_it(weights: Path, tmp_path: Path) -> None:
 def test_a_broken_tagger_is_told_and_stops_nothing(weights: Path, tmp_path: Path) -> None:
     copy(weights / "yunet/face_detection_yunet_2026may.onnx", tmp_path)
     build_tagger(tmp_path / "wd14")
-    pack = open_real_pack(tmp_path)
+    pack = open_real_pack(tmp_path, AUTO, scanning=False, faceless=False)
     assert pack.slow == () and any("no tag of a place" in line for line in pack.missing)
     assert any("setting (indoors, outdoors, studio, street) is not measured" in line for line in pack.optional)

@@ -21,8 +21,9 @@ from twinloop.adapters.detectors.yolov5_face import YoloV5Face
 from twinloop.adapters.detectors.yolov8 import PartsAsEyes, YoloV8Parts
 from twinloop.adapters.detectors.yunet import YuNet
 from twinloop.domain.faces import Box, Face
-from twinloop.domain.model_roles import Role, pack_and_folder, role_of
+from twinloop.domain.model_roles import AUTO, Role, pack_and_folder, role_of
 from twinloop.errors import InputError, MissingModel, ModelFileError, UnsafeModelFile
+from twinloop.ports import DetectorPack
 from twinloop.store.models.content import Content, complaint, sniff
 from twinloop.store.models.folder import problem_of, resolve_models_dir
 
@@ -50,6 +51,10 @@ def models(weights: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def opened(folder: Path, pack: str = AUTO) -> DetectorPack:
+    return open_real_pack(folder, pack, scanning=False, faceless=False)
+
+
 def test_a_complete_folder(models: Path) -> None:
     report = resolve_models_dir(models)
     wanted = {Path(k).name: v for k, v in FILES.items()}
@@ -59,7 +64,7 @@ def test_a_complete_folder(models: Path) -> None:
         "model.onnx": Role.TAGGER,
     }
     assert report.problems == ()
-    pack = open_real_pack(models)
+    pack = opened(models)
     assert pack.missing == () and pack.optional == ()
     assert isinstance(pack.faces, YuNet)  # the half-width nano YOLO is only a fallback
     assert pack.pose is not None and pack.parts and pack.measurers and pack.embedder is not None and pack.slow
@@ -67,7 +72,7 @@ def test_a_complete_folder(models: Path) -> None:
 
 def test_what_is_missing_names_a_source_and_a_consequence(weights: Path, tmp_path: Path) -> None:
     shutil.copy(weights / "yolov5_face/yolov5n-0.5-face.pt", tmp_path / "yolov5l-face.pt")
-    pack = open_real_pack(tmp_path)
+    pack = opened(tmp_path)
     text = "\n".join((*pack.missing, *pack.optional))
     assert [line.partition(":")[0] for line in pack.missing] == [
         "head pose",
@@ -114,13 +119,13 @@ def test_broken_downloads_are_called_by_their_name(weights: Path, tmp_path: Path
     for needle in ("web page", "Git LFS pointer", "cut short", "is empty"):
         assert needle in problems
     with pytest.raises(MissingModel, match=r"(?s)no usable face detector.*web page.*Git LFS pointer.*yolov5l-face\.pt"):
-        open_real_pack(tmp_path)
+        opened(tmp_path)
 
 
 def test_a_broken_file_beside_a_good_one_is_reported_but_does_not_stop(models: Path, weights: Path) -> None:
     name = "lfs_pointer_face_detection_yunet_2023mar.onnx"
     shutil.copy(weights / "broken" / name, models / name)
-    pack = open_real_pack(models)
+    pack = opened(models)
     assert isinstance(pack.faces, YuNet)
     assert len(pack.missing) == 1 and "Git LFS pointer" in pack.missing[0]
 
@@ -128,7 +133,7 @@ def test_a_broken_file_beside_a_good_one_is_reported_but_does_not_stop(models: P
 def test_a_cut_checkpoint_falls_back(models: Path) -> None:
     data = (models / "yolov5n-0.5-face.pt").read_bytes()
     (models / "yolov5l-face.pt").write_bytes(data[: len(data) // 2])
-    pack = open_real_pack(models)
+    pack = opened(models)
     assert isinstance(pack.faces, YuNet)
     assert "yolov5l-face.pt" in pack.missing[0] and "cut short" in pack.missing[0]
 
@@ -140,13 +145,13 @@ def test_a_malicious_file_stops_everything(models: Path, name: str) -> None:
             path.unlink()
     (models / name).write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     with pytest.raises(UnsafeModelFile, match=r"os\.system"):
-        open_real_pack(models)
+        opened(models)
 
 
 def test_an_ultralytics_classifier_is_no_hand_detector(models: Path, weights: Path) -> None:
     (models / "palm_detection_lite_pr_v1.onnx").unlink()
     shutil.copy(weights / "ultralytics_format/emotion_cls_train_best.pt", models / "hand_yolov8n.pt")
-    text = "\n".join(open_real_pack(models).missing)
+    text = "\n".join(opened(models).missing)
     assert (
         "hand_yolov8n.pt: no detection head at its end but Classify" in text and "hands_visible is not measured" in text
     )
@@ -159,7 +164,7 @@ def test_the_yolo_files_of_the_usual_names_work_together(weights: Path, tmp_path
     shutil.copy(weights / "yolov5_face/yolov5n-0.5-face.pt", tmp_path / "yolov5l-face.pt")
     ultra.write_checkpoint(tmp_path / "hand_yolov8n.pt", ultra.network("8", ["hand"]))
     ultra.write_checkpoint(tmp_path / "eyes_yolov.pt", ultra.network("11", ["eye"]))
-    pack = open_real_pack(tmp_path)
+    pack = opened(tmp_path)
     assert pack.spoken == (
         "Detectors: faces from yolov5l-face.pt (YOLOv5-face), head pose from the face's five landmarks, "
         "hands from hand_yolov8n.pt (YOLOv8 hands), eyes from eyes_yolov.pt (YOLOv8 eyes); "
@@ -173,12 +178,12 @@ def test_the_yolo_files_of_the_usual_names_work_together(weights: Path, tmp_path
 
 
 def test_a_forced_pack_leaves_the_rest_aside(models: Path) -> None:
-    assert isinstance(open_real_pack(models, "mediapipe").faces, BlazeFace)
-    yolo = open_real_pack(models, "yolo")
+    assert isinstance(opened(models, "mediapipe").faces, BlazeFace)
+    yolo = opened(models, "yolo")
     assert isinstance(yolo.faces, YoloV5Face) and yolo.name == "yolo" and yolo.parts == ()
-    assert isinstance(open_real_pack(models, "onnx").faces, YuNet)
+    assert isinstance(opened(models, "onnx").faces, YuNet)
     with pytest.raises(InputError, match="Unknown pack 'x'"):
-        open_real_pack(models, "x")
+        opened(models, "x")
 
 
 @pytest.mark.parametrize(
@@ -239,7 +244,7 @@ def photo_names(weights: Path) -> list[Path]:
 
 def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such models folder"):
-        open_real_pack(tmp_path / "models")
+        opened(tmp_path / "models")
 
 
 def test_swapped_files_are_refused(weights: Path, tmp_path: Path) -> None:
@@ -249,14 +254,14 @@ def test_swapped_files_are_refused(weights: Path, tmp_path: Path) -> None:
 
 
 def test_another_network_under_the_name_of_the_quality_one(models: Path, weights: Path) -> None:
-    pack = open_real_pack(models)
+    pack = opened(models)
     assert f"face quality from {QUALITY} (eDifFIQA)" in pack.spoken and "face quality" in pack.brief.partition(";")[0]
     assert any(isinstance(measurer, EDifFiqa) for measurer in pack.measurers)
     assert pack.least_face_quality is None, "its scale is not calibrated"
     shutil.copy(weights / "mobilefacenet/MobileFaceNet.onnx", models / QUALITY)
     with pytest.raises(ModelFileError, match="not an eDifFIQA: it gives 128 numbers for a face, expected 1"):
         EDifFiqa(models / QUALITY)
-    refused = open_real_pack(models)
+    refused = opened(models)
     assert any("not an eDifFIQA" in line for line in refused.missing)
     assert not any(isinstance(measurer, EDifFiqa) for measurer in refused.measurers)
 

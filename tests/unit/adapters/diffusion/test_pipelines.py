@@ -140,9 +140,10 @@ def test_a_call_can_be_ended_early(base: BaseModel, monkeypatch: pytest.MonkeyPa
             "B",
         ),
         ("lora_unet_blocks_0_self_attn_q_proj", "lora_unet_llm_adapter_blocks_0_self_attn_q_proj", "down", "up"),
+        ("blocks.0.self_attn.q_proj", "llm_adapter.blocks.0.self_attn.q_proj", "A.default", "B.default"),
         ("transformer.transformer_blocks.0.attn1.to_q", "text_conditioner.blocks.0.self_attn.q_proj", "A", "B"),
     ],
-    ids=["comfyui", "kohya", "diffusers"],
+    ids=["comfyui", "kohya", "bare", "diffusers"],
 )
 def test_a_lora_of_what_reads_prompts_is_refused(
     own: str, theirs: str, down: str, up: str, base: BaseModel, tmp_path: Path

@@ -27,12 +27,12 @@ from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa:
 from twinloop.adapters.diffusion.framing import frame  # noqa: E402
 from twinloop.adapters.diffusion.pixels import encode  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
-from twinloop.adapters.trainers import diffusers_lora  # noqa: E402
+from twinloop.adapters.trainers import training_setup  # noqa: E402
 from twinloop.adapters.trainers.data import cache  # noqa: E402
 from twinloop.adapters.trainers.data.batches import Batches, time_ids  # noqa: E402
 from twinloop.adapters.trainers.data.cache import CacheSettings, TrainingCache  # noqa: E402
 from twinloop.adapters.trainers.data.prepare import prepare_batches  # noqa: E402
-from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer, applicable  # noqa: E402
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.domain.faces import Box  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
 from twinloop.errors import InputError, NothingToDo, StateError, TrainingDiverged  # noqa: E402
@@ -352,13 +352,13 @@ def test_training_lowers_the_loss(full_base: Path, photos: tuple[TrainingSample,
     seen: list[float] = []
     settings = replace(
         TRAINING,
-        steps=40,
+        steps=16,
         rank=16,
         alpha=16.0,
         learning_rate=0.02,
         batch_size=4,
         schedule="constant",
-        checkpoint_every=40,
+        checkpoint_every=16,
     )
     train(full_base, photos, tmp_path, settings, lambda step, steps, loss: seen.append(loss))
     assert seen[-1] < 0.97 * seen[0]
@@ -554,7 +554,7 @@ def test_a_photo_is_encoded_when_it_is_first_drawn(
     monkeypatch.setattr(cache, "encode", counted)
     train(full_base, photos, tmp_path / "lazy", progress=lambda *_: begun.append(len(encoded)))
     assert 0 < begun[0] <= TRAINING.batch_size < begun[-1] <= len(photos)
-    monkeypatch.setattr(diffusers_lora, "is_small", lambda compute: True)
+    monkeypatch.setattr(training_setup, "is_small", lambda compute: True)
     begun.clear()
     encoded.clear()
     train(full_base, photos, tmp_path / "eager", progress=lambda *_: begun.append(len(encoded)))
@@ -587,12 +587,6 @@ def test_a_scale_of_the_loss_that_overflows_is_halved_and_remembered(
     assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
 
 
-def test_settings_without_a_use_are_left_out(full_base: Path, tiny_base: Path) -> None:
-    offset = replace(TRAINING, noise_offset=0.1, min_snr_gamma=5.0)
-    plain, zero = (applicable(offset, open_base(BaseChoice(str(path), "cpu"), SDXL)) for path in (full_base, tiny_base))
-    assert (plain.noise_offset, zero.noise_offset, plain.min_snr_gamma) == (0.1, 0.0, 5.0)
-
-
 def test_captions_are_embedded_before_the_denoiser_is_brought_over(
     full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -609,15 +603,13 @@ def test_the_memory_plan_knows_how_long_a_steps_captions_are(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Captions of two and of three chunks are six chunks long in one batch, as in the forecast."""
-    from twinloop.adapters.trainers import diffusers_lora
-
     asked = list[int]()
 
     def planned(*_: Any, chunks: int, **__: Any) -> Any:
         asked.append(chunks)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(diffusers_lora, "memory_plan", planned)
+    monkeypatch.setattr(training_setup, "memory_plan", planned)
     photos = samples(tmp_path / "photos", count=2)
     told = [replace(photo, caption="woman " * 20 * (row + 1)) for row, photo in enumerate(photos)]
     trainer = DiffusersLoraTrainer(BaseChoice(str(tiny_base), "cpu", "float32"), FAMILIES["sdxl"])

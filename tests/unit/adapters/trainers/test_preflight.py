@@ -22,6 +22,7 @@ from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # no
 from twinloop.adapters.trainers.preflight import check_fits, check_on_base, training_checks  # noqa: E402
 from twinloop.errors import InputError, MissingExtra  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
+from twinloop.ports import TrainingSize  # noqa: E402
 
 SDXL = FAMILIES["sdxl"]
 CPU = BaseChoice("base", "cpu")
@@ -92,9 +93,32 @@ def test_more_blocks_than_there_are(full_base: Path) -> None:
     with pytest.raises(InputError, match=r"blocks_to_swap: 5, but this model has 4 blocks"):
         check_on_base(replace(TRAINING, blocks_to_swap=5), gpu)
     trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
-    for ask in (lambda asked: check_on_base(asked, base), lambda asked: trainer.forecast(asked, 3)):
+    for ask in (lambda asked: check_on_base(asked, base), lambda asked: trainer.forecast(asked, TrainingSize(3))):
         with pytest.raises(InputError, match="does nothing"):
             ask(replace(TRAINING, blocks_to_swap=1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"only_layers": ("mid_blok.",)}, r"no layer that a LoRA adapts here has 'mid_blok\.' in its name"),
+        ({"only_layers": ("attn1",), "skip_layers": ("attentions",)}, "leave none of the"),
+        ({"only_layers": ("attn1",), "conv_rank": 2}, "Leave conv_rank out, or name them"),
+        ({"only_layers": ("attn1",)}, None),
+        ({"blocks_to_swap": 5}, r"blocks_to_swap: 5, but this model has 4 blocks"),
+        ({"blocks_to_swap": 4}, None),
+    ],
+)
+def test_layers_and_blocks_that_are_not_there_are_told_before_anything_is_loaded(
+    changes: dict[str, Any], problem: str | None, full_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute = importlib.import_module("twinloop.adapters.diffusion.compute")
+    gpu = compute.Compute(torch.device("cuda"), torch.bfloat16, torch.bfloat16)
+    monkeypatch.setattr(compute, "choose_compute", lambda *_: gpu)
+    settings = replace(TRAINING, **changes)
+    with nullcontext() if problem is None else pytest.raises(InputError, match=problem):
+        look_at_all(training_checks(settings, SDXL, BaseChoice(str(full_base), "cuda"), 1))
+    look_at_all(training_checks(settings, SDXL, BaseChoice("not/here", "cuda"), 1))  # nothing is known of it
 
 
 def test_a_dora_is_not_trained_on_packed_weights(full_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

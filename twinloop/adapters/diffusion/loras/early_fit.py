@@ -18,8 +18,8 @@ from torch import nn
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.base_files import find_base
+from twinloop.adapters.diffusion.loras.given_lora import check_lora
 from twinloop.adapters.diffusion.messages import wrong_base
-from twinloop.adapters.diffusion.preflight import check_lora
 from twinloop.adapters.diffusion.quantised.sizes import plain_shape
 from twinloop.errors import InputError, ModelFileError, TwinLoopError
 from twinloop.families.base import Family

@@ -17,6 +17,7 @@ from peft import LoKrConfig
 from torch import Tensor, nn
 
 from twinloop.adapters.diffusion.loras.fit import ENCODER
+from twinloop.adapters.diffusion.loras.given_lora import whole_lora
 from twinloop.adapters.diffusion.loras.kronecker_layers import wear_product
 from twinloop.adapters.diffusion.loras.precision import precision_of
 from twinloop.adapters.diffusion.loras.raw import as_torch
@@ -62,6 +63,7 @@ def read_products(path: Path, pipeline: Any, family: Family) -> Products:
         ModelFileError: unreadable, of a kind that is not worn (LoKr with weight decomposition), or for another base
             model.
     """
+    whole_lora(path)
     try:
         adapter = understood(read_lora(path), family.name)
     except InputError as error:

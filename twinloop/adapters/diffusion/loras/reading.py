@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from twinloop.adapters.diffusion.loras.fit import ENCODER, check_fit
+from twinloop.adapters.diffusion.loras.given_lora import damaged, dora_on_packed, whole_lora
 from twinloop.adapters.diffusion.loras.kohya_scales import folded, has_mixed_alphas
 from twinloop.adapters.diffusion.loras.own_reading import (
     LENGTHS,
@@ -21,7 +22,6 @@ from twinloop.adapters.diffusion.loras.own_reading import (
     with_projections,
 )
 from twinloop.adapters.diffusion.messages import first_line, wrong_base
-from twinloop.adapters.diffusion.preflight import dora_on_packed
 from twinloop.adapters.diffusion.quantised.model import is_packed
 from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
@@ -86,18 +86,11 @@ def _check_magnitudes(path: Path, tensors: Mapping[str, Tensor], pipeline: Any, 
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise ModelFileError(f"No LoRA at {path}. Correct the path.")
-    if path.suffix != ".safetensors":
-        raise ModelFileError(
-            f"{path}: LoRAs are read as .safetensors only, because other formats can run code when loaded."
-        )
+    whole_lora(path)
     try:
         return dict(load_file(path))
     except (OSError, SafetensorError) as error:
-        raise ModelFileError(
-            f"{path} is damaged or not a safetensors file ({error}). Take it from its source again."
-        ) from error
+        raise damaged(path, error) from error
 
 
 def _by_diffusers(path: Path, given: str | dict[str, Tensor], pipeline: Any, family: Family) -> dict[str, Tensor]:

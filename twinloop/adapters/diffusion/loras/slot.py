@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.adapters.diffusion.loras.dora_layers import interpolate
+from twinloop.adapters.diffusion.loras.given_lora import holds_lokr
 from twinloop.adapters.diffusion.loras.hot_swap import exchange, pairs_of, settle
 from twinloop.adapters.diffusion.loras.lokr_reading import read_products
 from twinloop.adapters.diffusion.loras.precision import as_activations
 from twinloop.adapters.diffusion.loras.reading import read_for_pipeline
 from twinloop.adapters.diffusion.memory import ran_out_of_memory
 from twinloop.adapters.diffusion.messages import first_line, wrong_base
-from twinloop.adapters.diffusion.preflight import holds_lokr
 from twinloop.adapters.diffusion.prompts import PromptEmbedder, encoders_of
 from twinloop.adapters.diffusion.quantised.model import stays_in_place
 from twinloop.errors import ModelFileError

@@ -20,7 +20,7 @@ from twinloop.domain.forecast import Forecast
 from twinloop.domain.records import TrainingSample
 from twinloop.domain.validation_loss import validation_of
 from twinloop.errors import StateError, TwinLoopError
-from twinloop.ports import Progress, Trained, TrainingSettings, nobody_listens
+from twinloop.ports import Progress, Trained, TrainingSettings, TrainingSize, nobody_listens
 from twinloop.store.atomic import write_json
 from twinloop.system import processes
 from twinloop.system.pipes import read_aside
@@ -50,16 +50,13 @@ class DistributedTrainer:
         """That of one process, whose LoRA is the same but for the rounding of sums."""
         return self._alone.fingerprint
 
-    def forecast(
-        self,
-        settings: TrainingSettings,
-        images: int,
-        prior_images: int = 0,
-        captions: Sequence[str] = (),
-        held_out: int = 0,
-    ) -> Forecast | None:
+    def forecast(self, settings: TrainingSettings, size: TrainingSize) -> Forecast | None:
         """As for one process: each takes its own part of a step's pictures on its own GPU."""
-        return self._alone.forecast(settings, images, prior_images, captions, held_out)
+        return self._alone.forecast(settings, size)
+
+    def notes(self, settings: TrainingSettings, *, prior: bool) -> Sequence[str]:
+        """As of one process."""
+        return self._alone.notes(settings, prior=prior)
 
     def steps_done(self, work: Path) -> int:
         """As of one process: the main one writes the checkpoints."""

@@ -29,7 +29,7 @@ from twinloop.loras.container import file_bytes
 from twinloop.loras.lora import Dialect, read_lora
 from twinloop.loras.texts import TRIGGER, rank_texts
 from twinloop.loras.write import has_own_layers, written
-from twinloop.ports import Progress, Trained, TrainingSettings, nobody_listens
+from twinloop.ports import Progress, Trained, TrainingSettings, TrainingSize, nobody_listens
 from twinloop.store.atomic import write_bytes
 from twinloop.store.models.lora_file import kohya_path
 from twinloop.store.models.part_hashes import hashes_of_parts, parts_header
@@ -87,7 +87,10 @@ class ExternalTrainer:
         self._known(settings)
         self._tool.check(self._imagined(settings), self._installed.arguments, given)
 
-    def notes(self, settings: TrainingSettings, prior: bool) -> list[str]:
+    def forecast(self, settings: TrainingSettings, size: TrainingSize) -> None:
+        """None: other programs' trainings are not looked into."""
+
+    def notes(self, settings: TrainingSettings, *, prior: bool) -> list[str]:
         """What the program does otherwise than such settings ask for, a sentence each.
 
         Args:

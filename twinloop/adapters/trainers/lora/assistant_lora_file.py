@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinloop.adapters.diffusion.preflight import check_lora
+from twinloop.adapters.diffusion.loras.given_lora import check_lora
 from twinloop.adapters.trainers.lora.given_file import given_file
 from twinloop.errors import ModelFileError
 from twinloop.families.base import Family

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinloop.adapters.diffusion.preflight import check_lora
+from twinloop.adapters.diffusion.loras.given_lora import check_lora
 from twinloop.adapters.trainers.lora.given_file import given_file
 from twinloop.domain.training_rules import is_wanted
 from twinloop.domain.wording import plural

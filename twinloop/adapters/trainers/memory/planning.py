@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,23 +20,31 @@ from twinloop.adapters.diffusion.quantised.model import is_packed, large_parts
 from twinloop.adapters.diffusion.quantised.sizes import bytes_if, real_bytes
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan
 from twinloop.adapters.trainers.lora.assistant_lora import assistant_of
-from twinloop.adapters.trainers.memory.demand import CONTEXT, Demand, WeightSizes, state_bytes
+from twinloop.adapters.trainers.memory.demand import (
+    CONTEXT,
+    PASSES,
+    PASSES_CHECKPOINTED,
+    Demand,
+    WeightSizes,
+    state_bytes,
+)
 from twinloop.adapters.trainers.memory.dry_run import encoders_footprint, footprint
+from twinloop.adapters.trainers.memory.speed import BUSY_SHARE, Timing, of_products, pictures_to_time, seconds_of_pass
 from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
 from twinloop.domain.quantised import Quantization
 from twinloop.domain.wording import agree, plural
 from twinloop.errors import OutOfMemory, StateError
 from twinloop.families.base import reads_prompts
 from twinloop.families.clip import CHUNKS
-from twinloop.ports import TrainingSettings
+from twinloop.ports import TrainingSettings, TrainingSize
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.models.step_saves import StepSaves
 
 PLAN = "plan.json"
+OTHERS_AT_WORK, NO_STEP_TIMED = "other programs are at work", "no step was timed"
+"""Why a time on a CPU is not sure."""
 MARGIN = 0.95
 """Share of the memory that a plan may fill: the prediction is good to about a twentieth."""
-BUSY_SHARE = 0.4
-"""Of the speed of large products that a training reaches: an assumption for the guess of the time."""
 
 
 def demand_of(base: BaseModel, settings: TrainingSettings, *, chunks: int, prior: bool) -> tuple[Demand, int]:
@@ -53,8 +60,7 @@ def demand_of(base: BaseModel, settings: TrainingSettings, *, chunks: int, prior
     """
     base.lora.use(None)
     family, words = base.family, said_again(base.prompts.embed("a photo"), chunks)
-    side = max(1, settings.resolution // base.bucket_step) * base.bucket_step
-    latents = latent_shape(base, side, side)
+    latents = _latents(base, settings)
     plan = AdapterPlan.of(settings, family)
     assistant = assistant_of(settings, base)
     one = footprint(base, plan, latents, join([words], family.joining), assistant)
@@ -72,6 +78,12 @@ def demand_of(base: BaseModel, settings: TrainingSettings, *, chunks: int, prior
     cached = pictures + sum(part.nbytes for part in words.values())
     swaps = can_swap(base) and _has_room_for(base.denoiser)
     return Demand(one, settings, now.resident, gpu, now.frozen_encoders, quantization, quantised, prior, swaps), cached
+
+
+def _latents(base: BaseModel, settings: TrainingSettings) -> tuple[int, ...]:
+    """(1, c, h, w) of a picture of the resolution, which is the largest of a training."""
+    side = max(1, settings.resolution // base.bucket_step) * base.bucket_step
+    return latent_shape(base, side, side)
 
 
 def _quantization(base: BaseModel) -> Quantization | None:
@@ -258,20 +270,16 @@ def _too_little(demand: Demand, settings: TrainingSettings, available: int, usab
     )
 
 
-def forecast(
-    base: BaseModel, settings: TrainingSettings, images: int, *, prior_images: int, chunks: int, held_out: int = 0
-) -> Forecast:
-    """What the whole training will need.
+def forecast(base: BaseModel, settings: TrainingSettings, size: TrainingSize, *, chunks: int) -> Forecast:
+    """What the whole training will need. A batch of prior images is learned beside the subject's in every step.
 
     Args:
-        images: of the subject. prior_images: of others of its class; a batch of them is learned beside the subject's in
-            every step.
-        chunks: as in `demand_of`. held_out: so many of the subject's images are not trained on.
+        chunks: as in `demand_of`; of the captions, which are not looked at here.
 
     Raises:
         as `demand_of`.
     """
-    demand, cached = demand_of(base, settings, chunks=chunks, prior=prior_images > 0)
+    demand, cached = demand_of(base, settings, chunks=chunks, prior=size.prior > 0)
     available = available_memory(base.compute, settings)
     plans = list(demand.plans())
     plan = (demand.fitting(int(available * MARGIN)) if available is not None else plans[0]) or min(
@@ -282,27 +290,34 @@ def forecast(
     saves = StepSaves.of(settings, Path()).count
     # the LoRA and its copy for other programs, 16 bits each, and the same of earlier steps
     files = 4 * demand.footprint.adapter * (1 + saves)
-    disk = int(checkpoints + files + (images + prior_images) * cached)
-    passes = settings.validations(held_out).passes(settings.steps, settings.validation_times)
-    operations = demand.training_operations(plan.checkpointing, prior=prior_images > 0, validation_passes=passes)
-    return Forecast(plan, available, disk, operations / (BUSY_SHARE * _speed(base.compute)), demand.budgets())
+    disk = int(checkpoints + files + (size.images + size.prior) * cached)
+    passes = settings.validations(size.held_out).passes(settings.steps, settings.validation_times)
+    operations = demand.training_operations(plan.checkpointing, prior=size.prior > 0, validation_passes=passes)
+    speed, rough = _speed(base, demand, plan, chunks)
+    return Forecast(plan, available, disk, operations / speed, demand.budgets(), rough=rough)
 
 
-def _speed(compute: Compute) -> float:
-    """Floating-point operations per second of a large matrix product here, measured in a few hundredths of a second."""
-    side = 4096 if compute.device.type == "cuda" else 512
-    matrix = torch.zeros(side, side, device=compute.device, dtype=compute.mixed or compute.dtype)
-    matrix @ matrix
-    _finish(compute)
-    begun, rounds = time.perf_counter(), 4
-    for _ in range(rounds):
-        matrix @ matrix
-    _finish(compute)
-    return rounds * 2 * side**3 / max(1e-9, time.perf_counter() - begun)
+def _speed(base: BaseModel, demand: Demand, plan: MemoryPlan, chunks: int) -> tuple[float, str]:
+    """Floating-point operations per second that a training reaches here, and why that is a rough guess; "" = it is as
+    sure as usual.
+    """
+    passes = PASSES_CHECKPOINTED if plan.checkpointing else PASSES
+    operations = passes * demand.footprint.forward
+    pictures = pictures_to_time(base.compute, demand.footprint.weights, operations, plan.micro_batch)
+    try:
+        taken = _pass_of(base, demand, plan, chunks, pictures) if pictures else None
+    except (RuntimeError, NotImplementedError):  # memory is told all the same, and the training will say why it fails
+        taken = None
+    if taken is not None:
+        return pictures * operations / taken.seconds, OTHERS_AT_WORK if taken.shared else ""
+    speed, shared = of_products(base.compute)
+    untimed = NO_STEP_TIMED if base.compute.device.type == "cpu" else ""
+    return BUSY_SHARE * speed, OTHERS_AT_WORK if shared else untimed
 
 
-def _finish(compute: Compute) -> None:
-    if compute.device.type == "cuda":
-        torch.cuda.synchronize()
-    elif compute.device.type == "mps":
-        torch.mps.synchronize()
+def _pass_of(base: BaseModel, demand: Demand, plan: MemoryPlan, chunks: int, pictures: int) -> Timing:
+    """Of so many pictures at once, as the training takes them."""
+    _, *shape = _latents(base, demand.settings)
+    words = join([said_again(base.prompts.embed("a photo"), chunks)] * pictures, base.family.joining)
+    adapter = AdapterPlan.of(demand.settings, base.family)
+    return seconds_of_pass(base, adapter, plan.checkpointing, (pictures, *shape), words)

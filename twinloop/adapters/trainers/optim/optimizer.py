@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from twinloop.domain.choices import SCHEDULE_FREE
 from twinloop.domain.extras import OPTIMIZER_MODULES
 from twinloop.domain.optimizer_args import Arguments, Value, mistakes
-from twinloop.errors import InputError, MissingExtra, StateError
+from twinloop.domain.optimizers import CLASSES, WEIGHT_DECAY
+from twinloop.errors import InputError, MissingDevice, MissingExtra, StateError
 
 CLIP = 1.0
-WEIGHT_DECAY = 0.01
 GROUP = "group"
 _KINDS: Mapping[str, tuple[type, torch.dtype]] = {"int": (int, torch.int64), "float": (float, torch.float64)}
 
@@ -72,31 +72,20 @@ moment, steps of one length), CAME (arXiv 2307.02047: Adafactor's rows and colum
 AdamW (arXiv 2405.15682: an average of the weights instead of a rate that falls); each with its arguments
 (`domain.optimizer_args`), the weight decay among them."""
 
-CLASSES = {
-    "adamw": "torch.optim.adamw.AdamW",
-    "adamw8bit": "bitsandbytes.optim.adamw.AdamW8bit",
-    "prodigy": "prodigyopt.prodigy.Prodigy",
-    "adafactor": "transformers.optimization.Adafactor",
-    "lion": "pytorch_optimizer.optimizer.lion.Lion",
-    "came": "pytorch_optimizer.optimizer.came.CAME",
-    "adamw_schedulefree": "pytorch_optimizer.optimizer.schedulefree.ScheduleFreeAdamW",
-}
-"""What other tools call them in the headers of LoRA files."""
-
 
 def check_optimizer(name: str, device: torch.device, arguments: Arguments = ()) -> None:
     """Whether this optimizer can be used here with these arguments; asked before anything long starts.
 
     Raises:
-        InputError: not known, it needs a CUDA GPU, or it takes other arguments. MissingExtra: its library is not
-            installed.
+        InputError: not known, or it takes other arguments. MissingDevice: it needs a CUDA GPU. MissingExtra: its
+            library is not installed.
     """
     if name not in OPTIMIZERS:
         raise InputError(f"training.optimizer: unknown optimizer '{name}'. Known: {', '.join(OPTIMIZERS)}.")
     if wrong := mistakes(name, dict(arguments)):
         raise InputError(f"training.optimizer_args: {'; '.join(wrong)}.")
     if name == "adamw8bit" and device.type != "cuda":
-        raise InputError(
+        raise MissingDevice(
             f'training.optimizer: "adamw8bit" needs a CUDA GPU, but this training computes on {device.type}. '
             'Use "adamw", or "adafactor", which needs even less memory.'
         )

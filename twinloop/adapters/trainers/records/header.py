@@ -8,8 +8,8 @@ from typing import Any
 
 from twinloop import __version__
 from twinloop.adapters.diffusion.base_choice import BaseChoice
-from twinloop.adapters.trainers.optim.optimizer import CLASSES, WEIGHT_DECAY
 from twinloop.domain.optimizer_args import Arguments, in_python
+from twinloop.domain.optimizers import CLASSES, WEIGHT_DECAY
 from twinloop.families.base import Family
 from twinloop.families.clip import TOKENS
 from twinloop.foreign.kohya_scripts import LYCORIS, network_module

@@ -272,18 +272,24 @@ def test_some_layers_of_sdxl_have_the_original_names_too(what: str, sdxl_unet: A
     assert all(torch.equal(read[f"unet.{name}.lora_B.weight"], up) for name, (_, up) in lora.layers.items())
 
 
-@pytest.mark.parametrize("changes", [{}, {"adapter": "lokr"}, {"conv_rank": 4}], ids=["lora", "lokr", "locon"])
-def test_a_training_of_some_layers_writes_the_names_of_its_base(
-    changes: dict[str, Any], full_base: Path, tmp_path: Path
-) -> None:
-    """The tiny SDXL with the blocks of the real one; and as it is, which has other blocks."""
+@pytest.fixture(scope="module")
+def wide(full_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny SDXL with the blocks of the real one."""
     from diffusers import UNet2DConditionModel
 
-    wide = Path(shutil.copytree(full_base, tmp_path / "wide"))
-    config = json.loads((wide / "unet" / "config.json").read_text())
+    folder = Path(shutil.copytree(full_base, tmp_path_factory.mktemp("bases") / "wide"))
+    config = json.loads((folder / "unet" / "config.json").read_text())
     made: Any = UNet2DConditionModel.from_config({**config, **SDXL_BLOCKS})
-    shutil.rmtree(wide / "unet")
-    made.save_pretrained(wide / "unet")
+    shutil.rmtree(folder / "unet")
+    made.save_pretrained(folder / "unet")
+    return folder
+
+
+@pytest.mark.parametrize("changes", [{}, {"adapter": "lokr"}, {"conv_rank": 4}], ids=["lora", "lokr", "locon"])
+def test_a_training_of_some_layers_writes_the_names_of_its_base(
+    changes: dict[str, Any], wide: Path, full_base: Path, tmp_path: Path
+) -> None:
+    """Where it has the blocks of the real SDXL; and the tiny one as it is, which has other blocks."""
     settings = replace(
         TRAINING, steps=1, checkpoint_every=1, only_layers=("mid_block.", "up_blocks.0.attentions.1"), **changes
     )

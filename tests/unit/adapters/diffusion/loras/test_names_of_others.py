@@ -42,6 +42,7 @@ FORMS: dict[str, tuple[Callable[[str, str], str], tuple[str, str]]] = {
     "PEFT": (lambda component, path: f"base_model.model.{component}.{path}", AB),
     "bare": (lambda _, path: path, AB),
     "bare, down and up": (lambda _, path: path, DOWN_UP),
+    "bare, PEFT's adapter named": (lambda _, path: path, ("lora_A.default", "lora_B.default")),
     "bare PEFT": (lambda _, path: f"base_model.model.{path}", AB),
 }
 
@@ -116,3 +117,34 @@ def test_names_that_lead_to_no_layer_are_an_error(base: BaseModel, pairs: Pairs,
     save_file(tensors, tmp_path / "x.safetensors")
     with pytest.raises(ModelFileError, match="does not fit this base model"):
         base.lora.use(tmp_path / "x.safetensors")
+
+
+DIFFSYNTH = {
+    "blocks.0.attn.a_to_qkv": [f"transformer_blocks.0.attn.to_{part}" for part in "qkv"],
+    "blocks.0.attn.b_to_qkv": [f"transformer_blocks.0.attn.add_{part}_proj" for part in "qkv"],
+    "blocks.0.attn.a_to_out": ["transformer_blocks.0.attn.to_out.0"],
+    "blocks.0.attn.b_to_out": ["transformer_blocks.0.attn.to_add_out"],
+    "blocks.0.ff_a.0": ["transformer_blocks.0.ff.net.0.proj"],
+    "blocks.0.ff_b.2": ["transformer_blocks.0.ff_context.net.2"],
+    "single_blocks.0.to_qkv_mlp": [
+        *(f"single_transformer_blocks.0.attn.to_{part}" for part in "qkv"),
+        "single_transformer_blocks.0.proj_mlp",
+    ],
+    "single_blocks.0.proj_out": ["single_transformer_blocks.0.proj_out"],
+}
+"""What DiffSynth-Studio's trainer calls layers of FLUX.1 -> diffusers' layers that they are made of."""
+
+
+def test_flux_in_the_names_of_diffsynth(tmp_path: Path) -> None:
+    """Its alpha is the rank, and its file says none."""
+    base = open_base(BaseChoice(str(build_tiny("flux", tmp_path / "base")), "cpu", "float32"), FAMILIES["flux"])
+    generator, tensors, wanted = torch.Generator().manual_seed(0), {}, Pairs()
+    for theirs, ours in DIFFSYNTH.items():
+        sizes = [base.denoiser.get_submodule(name).weight.shape for name in ours]
+        down = torch.randn(2, sizes[0][1], generator=generator)
+        up = torch.randn(sum(out for out, _ in sizes), 2, generator=generator)
+        tensors |= {f"{theirs}.lora_A.default.weight": down, f"{theirs}.lora_B.default.weight": up}
+        parts = up.split([out for out, _ in sizes])
+        wanted |= {name: (down, part, 2.0) for name, part in zip(ours, parts, strict=True)}
+    save_file(tensors, tmp_path / "x.safetensors")
+    assert worn_wrongly(base, tmp_path / "x.safetensors", wanted) == []

@@ -5,11 +5,12 @@ through.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -121,47 +122,59 @@ def test_an_interruption_ends_the_processes(
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
-STARTER = """
-import sys
-from pathlib import Path
-from tests.contract.makers import TRAINING, samples
-from twinloop.adapters.diffusion.base_choice import BaseChoice
-from twinloop.adapters.trainers.distributed import trainer
-home, base = map(Path, sys.argv[1:])
-trainer.sys.executable = str(home / "python")
-trainer.DistributedTrainer(BaseChoice(str(base), "cpu", "float32"), trainer.NamedFamily("sdxl"), 1).train(
-    samples(home / "photos"), TRAINING, home / "lora.safetensors", home / "work", {},
-    lambda *_: print("begun", flush=True),
-)
-"""
-"""Trains with the stand-in of torchrun, and says when it has begun."""
+def train_and_say_so(choice: BaseChoice, home: Path) -> None:
+    """With the stand-in of torchrun; a file says that it has begun."""
+    for number in (signal.SIGTERM, signal.SIGHUP):  # whoever runs the tests may have them ignored
+        signal.signal(number, signal.SIG_DFL)
+
+    def progress(*_: Any) -> None:
+        (home / "begun").touch()
+
+    DistributedTrainer(choice, SDXL, 1).train(
+        samples(home / "photos"), TRAINING, home / "lora.safetensors", home / "work", {}, progress
+    )
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.filterwarnings("ignore:.*fork.*")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_what_ends_the_command_ends_the_processes_too(
-    name: str, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A service manager's word, or the end of the terminal; the exit status is as by that signal."""
     line = message("step", step=1, steps=4, loss=0.5).strip()
     stand_in(tmp_path, monkeypatch, f"sleep 60 &\necho $! > {tmp_path}/pid\necho '{line}'\nsleep 60")
-    monkeypatch.undo()  # the command here is Python's own
     number = getattr(signal, name)
-    with subprocess.Popen(
-        [sys.executable, "-c", STARTER, str(tmp_path), str(tiny_base)], stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[5])},
-    ) as command:  # fmt: skip
-        assert command.stdout is not None and "begun\n" in iter(command.stdout.readline, "")
-        child = int((tmp_path / "pid").read_text())
-        command.send_signal(number)
-        assert command.wait(30) == -number and not list(tmp_path.glob("*job.json"))
-    for _ in range(100):
-        told = subprocess.run(["ps", "-o", "stat=", "-p", str(child)], capture_output=True, text=True).stdout.strip()
-        if not told or told.startswith("Z"):
-            return
+    # forked, and not a Python of its own that imports PyTorch for seconds
+    command = multiprocessing.get_context("fork").Process(target=train_and_say_so, args=(choice, tmp_path))
+    command.start()
+    try:
+        wait_for(lambda: (tmp_path / "begun").exists(), "no step was told")
+        assert command.pid is not None
+        os.kill(command.pid, number)
+        command.join(30)
+        assert command.exitcode == -number and not list(tmp_path.glob("*job.json"))
+    finally:
+        command.kill()
+    child = int((tmp_path / "pid").read_text())
+    try:
+        wait_for(lambda: not runs(child), "a process goes on")
+    except AssertionError:
+        os.kill(child, signal.SIGKILL)
+        raise
+
+
+def wait_for(happened: Callable[[], bool], otherwise: str) -> None:
+    end = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < end, otherwise
         time.sleep(0.02)
-    os.kill(child, signal.SIGKILL)
-    pytest.fail("a process goes on")
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there and no mere entry that nobody has asked about yet."""
+    told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    return bool(told) and not told.startswith("Z")
 
 
 @pytest.mark.parametrize(("asked", "given"), [(None, "8"), ("3", "3")])

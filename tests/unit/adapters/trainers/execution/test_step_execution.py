@@ -21,8 +21,8 @@ from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa:
 from twinloop.adapters.diffusion.compute import Compute  # noqa: E402
 from twinloop.adapters.diffusion.memory import ran_out_of_memory  # noqa: E402
 from twinloop.adapters.diffusion.repeatability import repeatable  # noqa: E402
-from twinloop.adapters.trainers import diffusers_lora  # noqa: E402
-from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer, memory_advice  # noqa: E402
+from twinloop.adapters.trainers import training_setup  # noqa: E402
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.execution import fallbacks  # noqa: E402
 from twinloop.adapters.trainers.execution.fallbacks import (  # noqa: E402
     CHECKPOINTING_FILE,
@@ -139,14 +139,6 @@ def test_who_forbids_it_is_told_to_allow_it_and_goes_on(bench: Bench, monkeypatc
         bench.train("stopped", settings)
     bench.train("stopped", replace(settings, gradient_checkpointing=True))
     assert bench.steps == [3, 4] and bench.notices == []
-
-
-def test_who_allows_it_is_not_told_to() -> None:
-    for asked in (None, True):
-        advice = memory_advice(replace(SETTINGS, gradient_checkpointing=asked), swaps=False)
-        assert "gradient_checkpointing" not in advice and "resolution" in advice and "begins anew" in advice
-        assert "blocks_to_swap" not in advice
-        assert "blocks_to_swap, or set it higher: the training goes on" in memory_advice(SETTINGS, swaps=True)
 
 
 def test_a_training_of_other_settings_says_that_it_begins_anew(bench: Bench) -> None:
@@ -277,10 +269,10 @@ def test_activations_are_computed_again_while_blocks_are_swapped(tiny_base: Path
 def test_more_swapped_blocks_are_advised_only_where_there_are_more(
     planned: int, more: bool, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(diffusers_lora, "can_swap", lambda base: True)
+    monkeypatch.setattr(training_setup, "can_swap", lambda base: True)
     monkeypatch.setattr(BaseModel, "swapping", lambda self, count: nullcontext())
     plan = MemoryPlan(1, True, 0, blocks_to_swap=planned)
-    monkeypatch.setattr(diffusers_lora, "memory_plan", lambda *_, **__: plan)
+    monkeypatch.setattr(training_setup, "memory_plan", lambda *_, **__: plan)
     failing(monkeypatch, lambda objective: True, FULL)
     with pytest.raises(OutOfMemory) as told:
         bench.train("short", replace(SETTINGS, batch_size=1))

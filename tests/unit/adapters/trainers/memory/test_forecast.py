@@ -27,13 +27,14 @@ from twinloop.adapters.diffusion.quantised.sizes import real_bytes  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
-from twinloop.adapters.trainers.memory import planning  # noqa: E402
+from twinloop.adapters.trainers.memory import planning, speed  # noqa: E402
 from twinloop.adapters.trainers.memory.demand import CONTEXT, DEQUANTISING, PASSES, STATE_BYTES, Demand, WeightSizes  # noqa: E402
 from twinloop.adapters.trainers.memory.dry_run import Footprint, footprint  # noqa: E402
 from twinloop.domain.forecast import GIB  # noqa: E402
 from twinloop.domain.quantised import QUANTIZATIONS, Quantization  # noqa: E402
 from twinloop.errors import OutOfMemory, StateError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
+from twinloop.ports import TrainingSize  # noqa: E402
 
 ONE = Footprint(
     weights=4 * GIB,
@@ -458,14 +459,13 @@ def test_the_clock_waits_for_a_gpu(kind: str, monkeypatch: pytest.MonkeyPatch) -
     waited = list[str]()
     for name in ("cuda", "mps"):
         monkeypatch.setattr(getattr(torch, name), "synchronize", lambda name=name: waited.append(name))
-    planning._finish(Compute(torch.device(kind), torch.float16, torch.float16))
+    speed.finish(Compute(torch.device(kind), torch.float16, torch.float16))
     assert waited == [kind]
 
 
 def test_the_forecast_of_a_whole_training(full_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
-    assert planning._speed(base.compute) > 1e6
-    monkeypatch.setattr(planning, "_speed", lambda compute: 1e9)
+    monkeypatch.setattr(planning, "_speed", lambda *_: (4e8, ""))
     demand, cached = demand_of(base, TRAINING)
     short, long = forecast(base, TRAINING, 10), forecast(base, replace(TRAINING, steps=60), 1000)
     assert short.seconds == pytest.approx(6 * demand.operations(False) / 4e8)
@@ -480,7 +480,7 @@ def test_the_forecast_of_a_whole_training(full_base: Path, monkeypatch: pytest.M
 
 def test_prior_images_double_the_time(full_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second batch goes forward and back in every step; its pictures are cached as the subject's are."""
-    monkeypatch.setattr(planning, "_speed", lambda compute: 1e9)
+    monkeypatch.setattr(planning, "_speed", lambda *_: (4e8, ""))
     base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
     _, cached = demand_of(base, TRAINING)
     alone, both = forecast(base, TRAINING, 10), forecast(base, TRAINING, 10, prior_images=200)
@@ -495,11 +495,13 @@ def test_captions_that_are_known_count_as_they_do_in_the_training(
     full_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of two and of three chunks of 14 tokens: a step's are six chunks long."""
-    monkeypatch.setattr(planning, "_speed", lambda compute: 1e9)
+    monkeypatch.setattr(planning, "_speed", lambda *_: (4e8, ""))
     trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
     base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
-    unknown, short = trainer.forecast(TRAINING, 10), trainer.forecast(TRAINING, 10, captions=["photo of ohwx ana"])
-    long = trainer.forecast(TRAINING, 10, captions=["woman " * 20, "woman " * 40])
+    unknown, short, long = (
+        trainer.forecast(TRAINING, TrainingSize(10, captions=captions))
+        for captions in ((), ("photo of ohwx ana",), ("woman " * 20, "woman " * 40))
+    )
     assert unknown is not None and long is not None and unknown == short
     assert long == forecast(base, TRAINING, 10, chunks=6) and long.plan.peak > unknown.plan.peak
 
@@ -538,8 +540,8 @@ def test_validations_cost_time(full_base: Path) -> None:
             Demand, "training_operations",
             lambda self, *args, **said: found.append(said["validation_passes"]) or real(self, *args, **said),
         )  # fmt: skip
-        trainer.forecast(asked, 30, held_out=4)
-        trainer.forecast(asked, 30)
+        trainer.forecast(asked, TrainingSize(30, held_out=4))
+        trainer.forecast(asked, TrainingSize(30))
     assert found == [2 * 4 * 5, 0]
 
 

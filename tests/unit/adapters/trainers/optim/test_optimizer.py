@@ -16,11 +16,12 @@ from safetensors.torch import load, save  # noqa: E402
 from tests.contract.makers import TRAINING  # noqa: E402
 from tests.helpers.optimizer_ends import ENDS  # noqa: E402
 from twinloop.adapters.trainers.memory.demand import STATE_BYTES, state_bytes  # noqa: E402
-from twinloop.adapters.trainers.optim.optimizer import CLASSES, OPTIMIZERS, Optimizer, check_optimizer  # noqa: E402
+from twinloop.adapters.trainers.optim.optimizer import OPTIMIZERS, Optimizer, check_optimizer  # noqa: E402
 from twinloop.adapters.trainers.records.header import lora_header  # noqa: E402
 from twinloop.domain import choices  # noqa: E402
 from twinloop.domain.extras import OPTIMIZER_MODULES  # noqa: E402
 from twinloop.domain.optimizer_args import TAKEN, Arguments, ordered  # noqa: E402
+from twinloop.domain.optimizers import CLASSES  # noqa: E402
 from twinloop.errors import InputError, MissingExtra, StateError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
