@@ -26,9 +26,10 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-# on the CPU, GPU or none: what PyTorch computes there is rounded otherwise, and some tests fork
+# on the CPU, GPU or none: what PyTorch computes there is rounded otherwise, and some tests fork; with bytecode, also
+# where the shell says otherwise: hundreds of processes import the same modules
 test: check
-	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
+	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q
 
 # the tests that need a CUDA device: on a real one, or on a pretend one that g++ makes of PyTorch's CPU build
 test-gpu: install

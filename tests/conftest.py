@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: next((place for place, name in enumerate(LONG) if name in item.nodeid), len(LONG)))
 
 
+# a model of a few kilobytes is tens of thousands of objects, and Python's collector looks after each 700 new ones
+gc.set_threshold(10_000, 20, 20)
+
 GROWN = 100
 """Modules that have to be new before what was imported is taken out of the collector's sight again."""
 _modules = 0
@@ -48,6 +52,16 @@ def leave_imports_uncollected() -> None:
         gc.collect()
         gc.freeze()
         _modules = len(sys.modules)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """Ten thousand tests and the libraries that they import are made, and nearly none of it is garbage."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_finish() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from filelock import FileLock
 
 from tests.functional import vaults
 from tests.helpers.own_home import own_home
@@ -73,10 +74,35 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         browser.close()
 
 
+_PORTS: set[int] = set()
+"""Of all servers so far. A window that was used before may still know what came from them."""
+_ENDING: list[threading.Thread] = []
+"""Servers that were told to end. They look only every tenth of a second whether they were."""
+
+
+def _listening() -> socket.socket:
+    """A socket on a port that no server had before."""
+    while True:
+        listening = socket.create_server(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        if port not in _PORTS:
+            _PORTS.add(port)
+            return listening
+        listening.close()
+
+
+def _wait_for_ending() -> None:
+    while _ENDING:
+        _ENDING.pop().join(15)
+
+
 @contextmanager
 def served(home: Path, **folders: Any) -> Iterator[str]:
-    """A server for ``home`` on a free port; gives the address with the key."""
-    listening = socket.create_server(("127.0.0.1", 0))
+    """A server for ``home`` on a free port; gives the address with the key. It ends by itself afterwards, at the latest
+    when the next one starts.
+    """
+    _wait_for_ending()
+    listening = _listening()
     site = Site(new_token(), home, **folders)
     server = uvicorn.Server(uvicorn.Config(create_app(site), log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
@@ -86,9 +112,8 @@ def served(home: Path, **folders: Any) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/?token={site.token}"
     finally:
-        server.should_exit = True
-        thread.join(15)
-        listening.close()
+        server.should_exit = True  # it closes the socket, too
+        _ENDING.append(thread)
 
 
 class Watched:
@@ -104,15 +129,23 @@ class Watched:
         self.hosts: set[str] = set()
         self.complaints: list[str] = []
         self.open_requests: list[str] = []
-        page.on(
-            "request",
-            lambda request: self.hosts.add(request.url.split("/")[2].split(":")[0] if "//" in request.url else ""),
-        )
-        page.on("request", lambda request: self.open_requests.append(f"{request.method} {request.url}"))
-        for ended in ("requestfinished", "requestfailed"):
-            page.on(ended, self._ended)
-        page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self._listeners: list[tuple[str, Callable[[Any], None]]] = [
+            ("request", self._began),
+            ("requestfinished", self._ended),
+            ("requestfailed", self._ended),
+            ("console", self._told),
+            ("pageerror", lambda error: self.complaints.append(str(error))),
+        ]
+        for event, listener in self._listeners:
+            page.on(event, listener)
+
+    def _began(self, request: Any) -> None:
+        self.hosts.add(request.url.split("/")[2].split(":")[0] if "//" in request.url else "")
+        self.open_requests.append(f"{request.method} {request.url}")
+
+    def _told(self, message: Any) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
 
     def _ended(self, request: Any) -> None:
         known = f"{request.method} {request.url}"
@@ -124,36 +157,79 @@ class Watched:
         text = self.page.inner_text("body")
         return f"{self.page.url}\nopen requests: {self.open_requests}\ncomplaints: {self.complaints}\n{text}"
 
+    def forget(self) -> None:
+        """Note nothing more."""
+        for event, listener in self._listeners:
+            self.page.remove_listener(event, listener)
+
     def clean(self) -> None:
         """Nothing left this machine, nothing went wrong."""
         assert self.hosts <= {"127.0.0.1", ""}, self.hosts
         assert self.complaints == []
 
 
+SIZE = {"width": 1366, "height": 820}
+
+
+@pytest.fixture(scope="session")
+def windows(chromium: Any) -> Iterator[list[Any]]:
+    """Empty pages that tests have left, each in a context of its own: to open one takes longer than most tests."""
+    yield []
+    _wait_for_ending()
+
+
+def _window(chromium: Any, windows: list[Any]) -> Any:
+    if windows:
+        return windows.pop()
+    context = chromium.new_context(viewport=SIZE)
+    # Requests go through Playwright from the first one on: switched on later, it may miss some under way.
+    context.route("**/no-such-address", lambda route: route.abort())
+    return context.new_page()
+
+
+def _emptied(page: Any) -> Any:
+    """The page as a new one: what it showed, knew and was told is gone, and nothing points at it."""
+    page.mouse.move(0, 0)
+    page.goto("about:blank")
+    page.context.clear_cookies()
+    page.set_viewport_size(SIZE)
+    return page
+
+
 @pytest.fixture
-def visit(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., Watched]]:
+def visit(chromium: Any, windows: list[Any], request: pytest.FixtureRequest) -> Iterator[Callable[..., Watched]]:
     """``visit(address, "#/review")`` -> a `Watched` page on that part."""
-    contexts = []
     pages: list[Watched] = []
 
-    def open_page(address: str, part: str = "", **options: Any) -> Watched:
-        context = chromium.new_context(viewport={"width": 1366, "height": 820}, **options)
-        # Requests go through Playwright from the first one on: switched on later, it may miss some under way.
-        context.route("**/no-such-address", lambda route: route.abort())
-        contexts.append(context)
-        watched = Watched(context.new_page())
-        pages.append(watched)
-        watched.page.goto(address + part)
-        return watched
+    def open_page(address: str, part: str = "", color_scheme: str = "light") -> Watched:
+        page = _window(chromium, windows)
+        page.emulate_media(color_scheme=color_scheme)
+        pages.append(Watched(page))
+        page.goto(address + part)
+        return pages[-1]
 
     yield open_page
-    if request.node.stash.get(FAILED, False):
-        for watched in pages:
+    failed = request.node.stash.get(FAILED, False)
+    for watched in pages:
+        if failed:
             sys.stdout.write(watched.seen())
-    for context in contexts:
-        for page in context.pages:
+        for page in watched.page.context.pages:
             page.unroute_all(behavior="ignoreErrors")  # a question under way would end in the next test
-        context.close()
+        watched.forget()
+        if failed or watched.page.context.pages != [watched.page]:
+            watched.page.context.close()
+        else:
+            windows.append(_emptied(watched.page))
+
+
+def settled(watched: Watched) -> None:
+    """Wait until all that the page has asked for is there, and is drawn."""
+    deadline = time.monotonic() + 30
+    while True:
+        watched.page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+        if not watched.open_requests:
+            return
+        assert time.monotonic() < deadline, watched.open_requests
 
 
 def command_that_ends(page: Any, path: str, state: str) -> None:
@@ -199,9 +275,19 @@ def picture(page: Any, name: str) -> None:
 @pytest.fixture(scope="session")
 def rendered_vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working directory with a vault of rendered photos of three people; the one with most is
-    ``mira``, and prepared.
+    ``mira``, and prepared. One for all processes of tests, which only copy it.
     """
-    root = tmp_path_factory.mktemp("rendered")
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "rendered"
+    with FileLock(f"{root}.lock"):
+        if not (root / "made").exists():
+            shutil.rmtree(root, ignore_errors=True)
+            _make_vault(root)
+            (root / "made").touch()
+    return root / "home"
+
+
+def _make_vault(root: Path) -> None:
     for name, seed, count in (("holiday", 7, 24), ("phone", 11, 12), ("old", 23, 12)):
         write_photo_set(root / "photos" / name, seed=seed, count=count, size=320)
     home = root / "home"
@@ -215,7 +301,6 @@ def rendered_vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "label", "p001", "--trigger", "ohwx mira", "--class", "woman", "--name", "mira", "--consent", "fictional"
         )
         vaults.command("prep", "mira", "--size", 320)
-    return home
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from PIL import Image
 
 from tests.unit.adapters.detectors.onnx_files import quality_onnx
 from tests.unit.things import Recording, shot
-from twinloop import wiring
 from twinloop.adapters.fakes import FakeTruth, fake_image
 from twinloop.domain.faces import ImageArray
 from twinloop.facets import BUILTIN
@@ -22,6 +21,7 @@ from twinloop.stages.generation_record import MadeImage
 from twinloop.stages.observe import Observer
 from twinloop.store.atomic import sha256_file
 from twinloop.store.run.catalog import Catalog
+from twinloop.wiring.detectors import build_pack
 
 Photo = Callable[[str], ImageArray]
 MADE = ("fake", "nano")
@@ -51,16 +51,16 @@ def with_quality(weights: Path, folder: Path) -> Path:
 def world(request: pytest.FixtureRequest) -> tuple[DetectorPack, ImageArray]:
     """A pack, and a picture of one person that it is made for."""
     if request.param == "fake":
-        return wiring.build_pack("fake"), fake_image(FakeTruth(yaw=30.0, hands=1), 1)
+        return build_pack("fake"), fake_image(FakeTruth(yaw=30.0, hands=1), 1)
     if request.param == "nano":
-        return wiring.build_pack("nano"), nano_picture()
+        return build_pack("nano"), nano_picture()
     fixtures: Path = request.getfixturevalue("fixtures")
     photo: Photo = request.getfixturevalue("photo")
     if request.param == "quality":
         folder = with_quality(fixtures / "weights", request.getfixturevalue("tmp_path"))
-        return wiring.build_pack(str(folder)), photo("skimage/astronaut.png")
+        return build_pack(str(folder)), photo("skimage/astronaut.png")
     forced = "" if request.param == "models" else f"{request.param}:"
-    return wiring.build_pack(f"{forced}{fixtures / 'weights'}"), photo("skimage/astronaut.png")
+    return build_pack(f"{forced}{fixtures / 'weights'}"), photo("skimage/astronaut.png")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ its way or drawn over.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -38,6 +39,18 @@ OWN_TIMES = [name for name, (kind, _) in SCHEDULERS.items() if kind in DISTILLED
 @pytest.fixture(scope="module", params=["sd15", "sdxl"])
 def generator(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DiffusersGenerator:
     base = build_tiny(request.param, tmp_path_factory.mktemp(request.param) / "base")
+    return DiffusersGenerator(BaseChoice(str(base), "cpu", "float32"), FAMILIES[request.param])
+
+
+TIMES = 40
+"""Of a model that was trained on fewer times than the usual thousand: the limit of its steps is as much nearer."""
+
+
+@pytest.fixture(scope="module", params=["sd15", "sdxl"])
+def few_times(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DiffusersGenerator:
+    base = build_tiny(request.param, tmp_path_factory.mktemp(request.param) / "base")
+    config = base / "scheduler" / "scheduler_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"num_train_timesteps": TIMES}))
     return DiffusersGenerator(BaseChoice(str(base), "cpu", "float32"), FAMILIES[request.param])
 
 
@@ -201,24 +214,33 @@ def test_heun_cannot_begin_at_pure_noise(tmp_path: Path) -> None:
     ],
 )
 def test_more_steps_than_a_sampler_has_times_are_refused(
-    name: str, spacing: str | None, bounded: bool, generator: DiffusersGenerator
+    name: str, spacing: str | None, bounded: bool, few_times: DiffusersGenerator
 ) -> None:
     """As many as the error says work, and one more does not; some take as many as one likes."""
-    settings = replace(SETTINGS, scheduler=name, timestep_spacing=spacing, steps=1001)
+    settings = replace(SETTINGS, scheduler=name, timestep_spacing=spacing, steps=TIMES + 1)
     if not bounded:
-        generator.check(settings)
+        few_times.check(settings)
         return
     sampler = f"'{name}'" if name else "this base model's own sampler"
-    with pytest.raises(InputError, match=rf"num_inference_steps: 1001, but {sampler} takes \d+ steps at most") as told:
-        next(generator.generate(shots(1), settings))
-    found = re.search(r"takes (\d+) steps at most .* which was trained on 1000 times", str(told.value))
+    with pytest.raises(
+        InputError, match=rf"num_inference_steps: {TIMES + 1}, but {sampler} takes \d+ steps at most"
+    ) as told:
+        next(few_times.generate(shots(1), settings))
+    found = re.search(rf"takes (\d+) steps at most .* which was trained on {TIMES} times", str(told.value))
     assert found is not None
     most = int(found[1])
-    assert 998 <= most <= 1000
-    generator.check(replace(settings, steps=most))
+    assert TIMES - 2 <= most <= TIMES
+    few_times.check(replace(settings, steps=most))
     with pytest.raises(InputError, match="steps at most"):
-        generator.check(replace(settings, steps=most + 1))
+        few_times.check(replace(settings, steps=most + 1))
 
 
-def test_so_many_steps_do_go_through(generator: DiffusersGenerator) -> None:
-    assert made(generator, replace(SETTINGS, scheduler="ddim", steps=999), shots(1))
+def test_the_usual_times_are_a_thousand(generator: DiffusersGenerator) -> None:
+    with pytest.raises(
+        InputError, match=r"1001, but 'ddim' takes (999|1000) steps at most .* which was trained on 1000 times"
+    ):
+        generator.check(replace(SETTINGS, scheduler="ddim", steps=1001))
+
+
+def test_so_many_steps_do_go_through(few_times: DiffusersGenerator) -> None:
+    assert made(few_times, replace(SETTINGS, scheduler="ddim", steps=TIMES - 1), shots(1))

@@ -13,7 +13,7 @@ import pytest
 from tests.contract.makers import EXTERNAL, NAMES, TRAINING, Makers, make
 from twinloop.config import Settings, TrainingConfig, parse_settings
 from twinloop.errors import MissingTool
-from twinloop.ports import Trained, TrainingSettings
+from twinloop.ports import Trained, TrainingSettings, TrainingSize
 from twinloop.store.models.lora_file import header_texts, kohya_path
 from twinloop.store.models.step_saves import step_path
 from twinloop.wiring import build_makers
@@ -185,6 +185,23 @@ def test_photos_are_only_read(makers: Makers, tmp_path: Path) -> None:
     train(makers, tmp_path)
     for sample in makers.samples:
         assert hashlib.sha256(sample.path.read_bytes()).hexdigest() == sample.sha256
+
+
+def test_a_training_that_was_foretold_is_the_same(makers: Makers, undisturbed: bytes, tmp_path: Path) -> None:
+    trainer = makers.trainer()
+    alone, beside = (trainer.forecast(TRAINING, TrainingSize(5, prior=prior)) for prior in (0, 100))
+    assert (alone is None) is (beside is None)
+    assert alone is None or (beside is not None and 0 < alone.disk < beside.disk and alone.plan.peak > 0)
+    trainer.train(makers.samples, TRAINING, tmp_path / "lora.safetensors", tmp_path / "work", TEXTS, lambda *_: None)
+    assert (tmp_path / "lora.safetensors").read_bytes() == undisturbed
+
+
+def test_only_other_programs_do_anything_otherwise(makers: Makers) -> None:
+    trainer = makers.trainer()
+    notes = trainer.notes(TRAINING, prior=True)
+    assert bool(notes) is trainer.fingerprint.startswith(EXTERNAL)
+    assert all(note.endswith(".") for note in notes)
+    assert set(trainer.notes(TRAINING, prior=False)) <= set(notes)
 
 
 def test_fingerprint(makers: Makers) -> None:

@@ -109,7 +109,7 @@ def test_a_configuration_that_is_no_configuration(text: str, hint: str, capsys: 
 
 
 def test_no_configuration(capsys: pytest.CaptureFixture[str]) -> None:
-    refused(twinloop(capsys, "run", "--config", "c.json"), "No configuration at c.json. Write one: twinloop init")
+    refused(twinloop(capsys, "run", "--config", "c.json"), "Write one: twinloop init --output c.json\n")
 
 
 def test_wrong_numbers_are_named_by_their_flag(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,5 @@
-"""Kill -9 at ten random file operations of a real run of the embedded world; the resumed tree equals the undisturbed
-one, byte for byte.
+"""Kill -9 at random file operations in every part of a real run of the embedded world; the resumed tree equals the
+undisturbed one, byte for byte.
 """
 
 from __future__ import annotations
@@ -22,8 +22,21 @@ pytest.importorskip("torch")
 pytest.importorskip("numba")
 
 KILLS = 10
+"""One in each of so many equal parts of the run."""
 FURTHER = 20
 """Operations on files after a record among which one is drawn."""
+HEAVY = (
+    "torch",
+    "diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl",
+    "peft",
+    "onnxruntime",
+    "twinloop.cli.commandline",
+    "twinloop.wiring",
+    "twinloop.adapters.detectors.nano",
+    "twinloop.adapters.generators.diffusers_generator",
+    "twinloop.adapters.trainers.diffusers_lora",
+)
+"""What every run imports. One server imports it once; every run is a fork of it and dies alone."""
 LONGEST = 300.0
 """Seconds after which a run that does not get on is a failure."""
 
@@ -41,7 +54,7 @@ CONFIG = {
         "facets": ["setting"],
         "shares": {"setting": {"indoor": 0.0, "outdoor": 0.7, "studio": 0.0, "casual": 0.0}},
     },
-    "generation": {"num_per_gap": 2, "num_inference_steps": 4, "batch_size": 2},
+    "generation": {"num_per_gap": 2, "num_inference_steps": 2, "batch_size": 2},
     "validation": {
         "identity": False,
         "sharpness": "image",
@@ -51,7 +64,7 @@ CONFIG = {
         "min_brightness": 0.0,
         "max_brightness": 255.0,
     },
-    "training": {"preset": "nano", "steps": 5, "checkpoint_every": 2, "rank": 4, "batch_size": 2},
+    "training": {"preset": "nano", "steps": 3, "checkpoint_every": 2, "rank": 4, "batch_size": 1},
     "panel": {"images": 2},
     "stop": {"patience": 9, "approval_rounds": 9, "drift_rounds": 9},
 }
@@ -93,9 +106,8 @@ def _run(home: str, moment: int | None, further: int) -> None:
 
 
 def _start(home: Path, moment: int | None = None, further: int = 0) -> BaseProcess:
-    # one server imports the heavy libraries once; every run is a fork of it and dies alone
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["twinloop", "torch", "diffusers", "peft", "onnxruntime", "twinloop.cli.app"])
+    context.set_forkserver_preload(list(HEAVY))
     process = context.Process(target=_run, args=(str(home), moment, further), daemon=True)
     process.start()
     return process
@@ -124,11 +136,11 @@ def _tree(home: Path) -> dict[str, str]:
     }
 
 
-def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
+def test_killed_in_every_part_of_the_run(tmp_path: Path) -> None:
     from twinloop.nano.world.photos import write_photo_set
 
     photos = tmp_path / "photos"
-    write_photo_set(photos, seed=7, count=14)
+    write_photo_set(photos, seed=7, count=14, size=320)
     undisturbed = _home(tmp_path / "undisturbed", photos)
     _finish(_start(undisturbed))
     expected, records = _tree(undisturbed), _records(undisturbed)
@@ -138,8 +150,8 @@ def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
 
     rng = random.Random(4)
     killed = _home(tmp_path / "killed", photos)
-    moments = sorted(rng.sample(range(1, records), KILLS))
-    for moment in moments:
+    for part in range(KILLS):
+        moment = rng.randrange(1 + part * (records - 1) // KILLS, 1 + (part + 1) * (records - 1) // KILLS)
         process = _start(killed, moment, rng.randrange(FURTHER))
         process.join(LONGEST)
         assert process.exitcode == -signal.SIGKILL, f"not killed at record {moment} of {records}"

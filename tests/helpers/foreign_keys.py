@@ -170,7 +170,7 @@ ONETRAINER = _names(
     epochs batch_size gradient_accumulation_steps ema ema_decay ema_update_step_interval train_device train_dtype
     fallback_train_dtype resolution
     loss_weight_fn loss_weight_strength dropout_probability loss_scaler learning_rate_scaler clip_grad_norm
-    offset_noise_weight
+    offset_noise_weight masked_training unmasked_probability unmasked_weight normalize_masked_area_loss
     rescale_noise_scheduler_to_zero_terminal_snr force_v_prediction force_epsilon_prediction timestep_distribution
     noising_weight noising_bias
     timestep_shift dynamic_timestep_shifting unet prior transformer quantization text_encoder text_encoder_2

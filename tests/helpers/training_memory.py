@@ -11,7 +11,7 @@ from twinloop.adapters.trainers.memory import dry_run, planning
 from twinloop.adapters.trainers.memory.demand import Demand
 from twinloop.adapters.trainers.memory.dry_run import Footprint
 from twinloop.domain.forecast import Forecast, MemoryPlan
-from twinloop.ports import TrainingSettings
+from twinloop.ports import TrainingSettings, TrainingSize
 
 
 def demand_of(base: BaseModel, settings: TrainingSettings, chunks: int = 1) -> tuple[Demand, int]:
@@ -25,7 +25,7 @@ def memory_plan(base: BaseModel, settings: TrainingSettings, work: Path, notice:
 def forecast(
     base: BaseModel, settings: TrainingSettings, images: int, prior_images: int = 0, chunks: int = 1
 ) -> Forecast:
-    return planning.forecast(base, settings, images, prior_images=prior_images, chunks=chunks)
+    return planning.forecast(base, settings, TrainingSize(images, prior_images), chunks=chunks)
 
 
 def encoders_footprint(base: BaseModel, plan: AdapterPlan) -> Footprint:
