@@ -36,7 +36,7 @@ from twinloop.stages.generate import generate
 from twinloop.stages.generation_record import GenerationContext
 from twinloop.stages.identity import IdentityReference, reference_from_json
 from twinloop.stages.toolbox import Toolbox
-from twinloop.steps import options
+from twinloop.steps import stage_options as options
 from twinloop.store.atomic import read_json
 from twinloop.store.journal import Journal
 from twinloop.store.pictures.images import load_image

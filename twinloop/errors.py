@@ -5,15 +5,18 @@ TwinLoopError                 the message says what happened and what to do next
 |   +-- ConfigError           one or more wrong fields of a configuration (all listed at once)
 |   +-- UnreadableImage       one image that cannot be decoded; a run skips it by name
 |   +-- NothingToDo           an empty folder, no faces, no gaps: nothing was changed
+|   +-- MissingDevice         a GPU or processor that the settings ask for is not in this machine
 +-- ModelFileError            a model file that is not what its name says
 |   +-- UnsafeModelFile       a pickle that would run code when loaded
 +-- MissingExtra              an optional library is not installed; names the pip line
 +-- MissingTool               another program, which the user chose to work with, is not where it was said to be
 +-- ToolFailed                another program ended with an error; its last words and its log are named
 +-- CaptionFailed             a captioner says nothing of one picture; its caption is the measured one
++-- MaskFailed                a network marks no subject in one picture; it gets no mask
 +-- MissingModel              a model or detector that is needed here is not there
 |   +-- NotFetched            one that the hub has, and that may be downloaded
 +-- DownloadError             a file that the user asked to fetch cannot be fetched
+|   +-- HostNotReached        its computer does not answer, or is not known by that name
 +-- StateError                what lies in the output folder does not fit this run
 |   +-- Locked                another process works in this folder
 +-- StorageError              disk full, no permission
@@ -76,6 +79,10 @@ class ConfigError(InputError):
 
 class UnreadableImage(InputError):
     """One image cannot be read. The run goes on without it and says so."""
+
+
+class MissingDevice(InputError):
+    """The settings need a GPU, or a processor, that this machine does not have; on another one they work."""
 
 
 class NothingToDo(InputError):
@@ -144,6 +151,10 @@ class CaptionFailed(TwinLoopError):
     """A captioner says nothing of one picture. The run goes on, and the picture has the measured words."""
 
 
+class MaskFailed(TwinLoopError):
+    """A network marks nothing in one picture that could be its subject. The others go on, and it gets no mask."""
+
+
 class MissingModel(TwinLoopError):
     """A model that this step needs is not on this machine."""
 
@@ -154,6 +165,10 @@ class NotFetched(MissingModel):
 
 class DownloadError(TwinLoopError):
     """A file that the user asked for cannot be fetched, or is not the one that is known."""
+
+
+class HostNotReached(DownloadError):
+    """No connection to the computer that has a file: others of the same one need not be tried."""
 
 
 class StateError(TwinLoopError):

@@ -70,6 +70,7 @@ def train(
         from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
         from twinloop.domain.records import TrainingSample
         from twinloop.families import FAMILIES
+        from twinloop.ports import TrainingSize
         from twinloop.store.atomic import sha256_file
 
     CLOCK.mark("imports")
@@ -84,7 +85,7 @@ def train(
     CLOCK.losses = [json.loads(line)["loss"] for line in lines]
     if failure := open_base(choice, family).regions.training_failure:
         raise RuntimeError(f"the blocks were not compiled: {failure}")
-    forecast = trainer.forecast(settings, len(samples)) if CLOCK.gpu_peaks else None
+    forecast = trainer.forecast(settings, TrainingSize(len(samples))) if CLOCK.gpu_peaks else None
     return 0 if forecast is None else forecast.plan.peak
 
 

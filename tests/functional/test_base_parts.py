@@ -19,6 +19,7 @@ from tests.helpers.part_files import as_comfyui_has_it, write  # noqa: E402
 from tests.helpers.tiny_families import build_tiny  # noqa: E402
 from twinloop.config import parse_settings  # noqa: E402
 from twinloop.errors import StateError  # noqa: E402
+from twinloop.ports import TrainingSize  # noqa: E402
 from twinloop.store.atomic import sha256_file  # noqa: E402
 from twinloop.store.models.lora_file import header_texts  # noqa: E402
 from twinloop.wiring import build_makers  # noqa: E402
@@ -91,4 +92,4 @@ def test_a_file_that_is_replaced_while_a_run_goes_on(tmp_path: Path, monkeypatch
     with pytest.raises(StateError, match=told):
         makers.generator()
     with pytest.raises(StateError, match=told):
-        makers.trainer().forecast(makers.training(2), 2)
+        makers.trainer().forecast(makers.training(2), TrainingSize(2))

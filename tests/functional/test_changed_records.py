@@ -17,7 +17,7 @@ from twinloop.errors import StateError
 from twinloop.stages import decide
 from twinloop.stages.rounds import RunResult
 from twinloop.steps import run as running
-from twinloop.steps.standing import standing
+from twinloop.steps.how_far import standing
 from twinloop.store.journal import Journal
 from twinloop.store.run.workspace import Workspace
 

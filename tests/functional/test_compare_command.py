@@ -16,7 +16,9 @@ from tests.functional.console import Said, configuration, twinloop
 from tests.unit.loras.makers import adapter, saved
 from twinloop.adapters.fakes import FakeGenerator
 from twinloop.loras.lora import Dialect
+from twinloop.loras.texts import TRIGGER
 from twinloop.store.atomic import sha256_file
+from twinloop.store.models.lora_file import header_texts, with_texts
 from twinloop.store.pictures.provenance import is_marked_synthetic
 
 FAKE = ("--base-model", "fake")
@@ -191,6 +193,15 @@ def test_images_without_a_face_have_no_best_strength(
     call = ("export", "a1111", "--lora", "a.safetensors", "--output", "drop")
     export = twinloop(capsys, *call, "--strength-from", "out/compare.json")
     assert export.code == 2 and "no face that could be compared" in export.err
+
+
+def test_a_lora_with_trigger_words_of_its_own_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    other = Path("b.safetensors")
+    other.write_bytes(with_texts(other.read_bytes(), {**header_texts(other), TRIGGER: "sks bea"}))
+    prompts = ("--prompt", "ohwx ana", "sks bea beside ohwx ana")
+    said = compare(capsys, "--lora", "a.safetensors", "b.safetensors", "--dry-run", *prompts)
+    assert said.err.count("was trained with") == 1
+    assert "b.safetensors was trained with the trigger words 'sks bea', which are not in prompt 1\n" in said.err
 
 
 def test_a_trigger_is_whole_words(capsys: pytest.CaptureFixture[str]) -> None:

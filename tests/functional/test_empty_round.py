@@ -43,7 +43,8 @@ def test_approved_images_that_may_not_join_are_counted_with_the_reason(
     joined, approved = outcome.rounds[0].merged, outcome.rounds[0].tally.approved
     assert 0 < joined < approved
     (merged,) = (line for line in reporter.lines if "Merged:" in line)
-    assert f"into dataset ({approved - joined} approved left out: the dataset holds as many made images as" in merged
+    left_out = approved - joined
+    assert f"into dataset ({left_out} approved left out: the dataset holds as many generated images as" in merged
 
 
 def test_where_no_image_may_join_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +53,7 @@ def test_where_no_image_may_join_none_is_made(tmp_path: Path, monkeypatch: pytes
     reporter = Recording()
     outcome = loops.run(loops.settings(max_iterations=3, merge={"max_synthetic_share": 0.0}), reporter=reporter)
     assert outcome.stop is not None and outcome.rounds == () and outcome.gaps_left
-    told = "holds as many made images as merge.max_synthetic_share (0%) allows, so those of a round could not join"
+    told = "holds as many generated images as merge.max_synthetic_share (0%) allows, so those of a round could not join"
     assert any(line.startswith("  Reason: ") and line.endswith(told) for line in reporter.lines)
     assert "\nStopped." in reporter.lines and not Path("out/synthetic_iter1").exists()
     history = json.loads(Path("out/iteration_history.json").read_text())

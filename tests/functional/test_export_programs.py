@@ -69,14 +69,16 @@ def test_masks_go_with_the_pictures_where_there_is_a_word(
     )
     said = twinloop(capsys, "export", target, "--config", config, "--dataset", "ana", "--output", "out")
     assert said.code == 0, said.err
-    made = sorted((here / "out/dataset/masks").rglob("*.png"))
-    if target not in ("kohya", "ai-toolkit"):
+    beside = target == "onetrainer"
+    made = sorted((here / "out/dataset").rglob("*-masklabel.png" if beside else "masks/**/*.png"))
+    if target == "simpletuner":
         assert not made and "training.masks" in said.err
         return
     pictures = [
         path for path in (here / "out/dataset").rglob("*") if path.suffix in (".jpg", ".png") and path not in made
     ]
-    assert [path.stem for path in made] == sorted(path.stem for path in pictures)
+    names = [path.stem.removesuffix("-masklabel") for path in made]
+    assert names == sorted(path.stem for path in pictures)
     values = [Image.open(path).getpixel((3, 3)) for path in made]
     assert sorted(map(str, values)) == ["178", "255", "255"]
 

@@ -39,8 +39,13 @@ NEVER_BY_FAKES = {
     "dataset_iterN.json: drawn",
     "dataset_iterN.json: made_elsewhere",
     "gaps.json: not_measured.<facet>",
+    "panel_vN.json: no_face",
+    "checkpoints_vN.json: checkpoints[].no_face",
+    "iteration_history.json: panel[].no_face",
 }
-"""Fields that need a quantised or compiled model, a character without photos, a detector that is missing."""
+"""Fields that need a quantised or compiled model, a character without photos, a detector that is missing, images
+without a face.
+"""
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ def test_approved_images_that_were_merged_by_hand_are_trained_on_by_a_new_run() 
     assert (len(dataset.real), len(dataset.synthetic)) == (12, 6), "two photos are near duplicates"
     weights = {member.weight for member in dataset.synthetic}
     assert len(weights) == 1 and 0 < weights.pop() <= 1
-    assert any("12 photos and 6 made images, which weigh less, used" in line for line in reporter.lines)
+    assert any("12 photos and 6 generated images, which weigh less, used" in line for line in reporter.lines)
 
 
 def test_more_of_them_than_photos_are_left_out_by_name() -> None:

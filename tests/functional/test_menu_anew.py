@@ -17,6 +17,7 @@ import pytest
 from tests.functional import vaults
 from tests.functional.console import configuration
 from tests.helpers.fake_photos import fake_photo
+from tests.helpers.standing import Standing
 from tests.unit.menu.scripted import LEAVE, Person
 from twinloop.cli.app import main
 from twinloop.domain.vault import FaceKey
@@ -68,10 +69,31 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def began(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Standing]:
+    return {name: Standing(tmp_path_factory.mktemp(name)) for name in ("trained", "prepared")}
+
+
+def through_the_menu(stop: Callable[[Sequence[str]], bool] = lambda argv: False) -> None:
+    """The menu's first way with photos of ana, as far as a command that ``stop`` says is interrupted."""
+    Path("fake").mkdir()
+    vaults.write_photos(Path("photos"))
+    short_config()
+    through(person(), Commands(stop))
+
+
 @pytest.fixture
-def photos(home: Path) -> Path:
-    vaults.write_photos(home / "photos")
-    return home / "photos"
+def trained(home: Path, began: dict[str, Standing], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The photos of a working directory in which the menu went through to a LoRA."""
+    monkeypatch.chdir(began["trained"].again(through_the_menu))
+    return Path.cwd() / "photos"
+
+
+@pytest.fixture
+def prepared(home: Path, began: dict[str, Standing], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, where the training was interrupted before it began."""
+    monkeypatch.chdir(began["prepared"].again(lambda: through_the_menu(training)))
+    return Path.cwd() / "photos"
 
 
 def person(entry: str = "pipeline", **more: Any) -> Person:
@@ -113,11 +135,9 @@ def short_config(**changes: Any) -> Path:
     return configuration(Path(), **{**fields, **changes}).rename("bootstrap_config_ana.json")
 
 
-def test_photos_that_came_are_told_and_a_run_begins_anew_where_that_is_wanted(photos: Path) -> None:
-    short_config()
-    through(person(), Commands())
+def test_photos_that_came_are_told_and_a_run_begins_anew_where_that_is_wanted(trained: Path) -> None:
     before = trained_on()
-    fake_photo(photos / "later.png", seed=501, size=256, person=15, yaw=20.0)
+    fake_photo(trained / "later.png", seed=501, size=256, person=15, yaw=20.0)
     commands = Commands()
     said = through(person(since_then=ANEW), commands)
     assert "1 picture came" in said
@@ -127,23 +147,19 @@ def test_photos_that_came_are_told_and_a_run_begins_anew_where_that_is_wanted(ph
     assert "since then" not in through(again, Commands()) and not Path("out.old2").exists()
 
 
-def test_or_goes_on_with_those_that_it_began_with(photos: Path) -> None:
-    short_config()
-    through(person(), Commands())
+def test_or_goes_on_with_those_that_it_began_with(trained: Path) -> None:
     before = trained_on()
-    fake_photo(photos / "later.png", seed=501, size=256, person=15, yaw=20.0)
+    fake_photo(trained / "later.png", seed=501, size=256, person=15, yaw=20.0)
     commands = Commands()
     through(person(since_then=GO_ON), commands)
     assert commands.ran[-1] == ["train", "--config", "bootstrap_config_ana.json"]
     assert trained_on() == before and not Path("out.old1").exists()
 
 
-def test_after_photos_went_the_run_cannot_go_on_and_the_menu_does_not_fail(photos: Path) -> None:
-    short_config()
-    through(person(), Commands())
+def test_after_photos_went_the_run_cannot_go_on_and_the_menu_does_not_fail(trained: Path) -> None:
     gone = "IMG_0003.png"
     assert gone in trained_on()
-    vaults.command("exclude", "ana", photos / gone)
+    vaults.command("exclude", "ana", trained / gone)
     commands = Commands()
     someone = person(since_then=LEFT)
     said = through(someone, commands)
@@ -153,11 +169,9 @@ def test_after_photos_went_the_run_cannot_go_on_and_the_menu_does_not_fail(photo
 
 
 def test_a_restart_that_was_interrupted_is_not_begun_anew_once_more(
-    photos: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short_config()
-    through(person(), Commands())
-    fake_photo(photos / "later.png", seed=501, size=256, person=15, yaw=20.0)
+    fake_photo(trained / "later.png", seed=501, size=256, person=15, yaw=20.0)
 
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -188,10 +202,8 @@ def edited_caption() -> None:
 
 @pytest.mark.parametrize("change", [merged_away, edited_caption])
 def test_continue_does_the_steps_of_the_vault_again_after_decisions_changed(
-    photos: Path, change: Callable[[], None]
+    prepared: Path, change: Callable[[], None]
 ) -> None:
-    short_config()
-    through(person(), Commands(training))
     idle = Commands(training)
     through(continued(), idle)
     assert idle.words == ["train"], "nothing was decided since"
@@ -204,9 +216,7 @@ def test_continue_does_the_steps_of_the_vault_again_after_decisions_changed(
     assert again.words == ["train"]
 
 
-def test_a_label_that_was_given_meanwhile_is_not_taken_back_without_a_word(photos: Path) -> None:
-    short_config()
-    through(person(), Commands(training))
+def test_a_label_that_was_given_meanwhile_is_not_taken_back_without_a_word(prepared: Path) -> None:
     vaults.command("label", "ana", "--trigger", "zwx ana", "--class", "woman", "--consent", "self")
     someone = continued(
         which_words_count="vault", what_about_the_configuration="another", configuration_to_write="own.json"

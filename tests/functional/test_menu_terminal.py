@@ -26,7 +26,7 @@ CONFIG = {
     "dataset_dir": "outputs/facevault/organized/mira",
     "output_dir": "outputs/bootstrap",
     "lora_output_dir": "outputs/lora_models/mira",
-    "training": {"preset": "nano", "steps": 12, "batch_size": 4, "checkpoint_every": 3},
+    "training": {"preset": "nano", "steps": 16, "batch_size": 1, "checkpoint_every": 4},
 }
 ENVIRONMENT = {
     **os.environ,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import socket
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +20,12 @@ from twinloop.domain.known_models import KNOWN_MODELS, UNSEEN, KnownModel
 from twinloop.domain.model_roles import NEEDS, role_of
 from twinloop.stages.model_files import shelf as stage
 from twinloop.stages.model_files.shelf import chosen
+from twinloop.store import download as downloading
 
 WEIGHTS = ROOT.parent / "shared" / "fixtures" / "weights"
 real = pytest.mark.skipif(not WEIGHTS.is_dir(), reason="shared fixtures are not on this machine")
+NOT_A_FIXTURE = {"selfie_segmentation.tflite"}
+"""It was at hand, and is not among the fixtures."""
 EVIL = b"cos\nsystem\n(S'true'\ntR."
 
 
@@ -28,6 +33,40 @@ EVIL = b"cos\nsystem\n(S'true'\ntR."
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_files_of_a_computer_that_is_not_reached_are_tried_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = list[str]()
+
+    def unknown(host: str, *_: object, **__: object) -> list[object]:
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    monkeypatch.setattr(downloading, "_OPENER", without_proxy)
+    there, first, second, elsewhere = b"there", b"first", b"second", b"elsewhere"
+    models = [
+        KnownModel(f"{data.decode()}.onnx", "hands", "onnx", len(data), hashlib.sha256(data).hexdigest(), "", "", url)
+        for data, url in (
+            (first, "https://one.invalid/first.onnx"),
+            (second, "https://one.invalid/second.onnx"),
+            (there, "https://one.invalid/there.onnx"),
+            (elsewhere, "https://two.invalid/elsewhere.onnx"),
+        )
+    ]
+    monkeypatch.setattr(stage, "chosen", lambda names: models)
+    Path("models").mkdir()
+    Path("models/there.onnx").write_bytes(there)
+    said = twinloop(capsys, "models", "pull", "onnx", "--json")
+    assert said.code == 2 and asked == ["one.invalid", "two.invalid"]
+    assert said.err.count("Name or service not known") == 2
+    assert "not tried, because one.invalid is not reached: second.onnx. With a connection" in said.err
+    assert "models add" in said.err and "two.invalid is not reached" not in said.err, "nothing of it was skipped"
+    problems = {item["known"]: item["problem"] for item in said.data}
+    assert problems["there.onnx"] is None and problems["second.onnx"].startswith("not tried")
 
 
 @real
@@ -38,7 +77,7 @@ def test_a_folder_brought_offline_is_known_verified_and_used(capsys: pytest.Capt
     assert (
         "web page" in said.err and "Git LFS pointer" in said.err and "lora_disney.safetensors: no detector" in said.err
     )
-    here = {model.name for model in KNOWN_MODELS} - UNSEEN
+    here = {model.name for model in KNOWN_MODELS} - UNSEEN - NOT_A_FIXTURE
     assert {path.name for path in Path("models").iterdir()} == {*here, "models.json"}
     said = twinloop(capsys, "models", "verify", "--json")
     assert said.code == 0
@@ -122,7 +161,9 @@ def test_what_a_file_that_is_there_does_already_is_told_apart_from_what_is_missi
         Path("models", name).write_bytes(small_onnx())
     missing, _, other = twinloop(capsys, "models", "list").out.partition("\nCan be fetched:")[2].partition(", too;")
     names = {"ediffiqa_tiny_jun2024.onnx", "hand_landmark_lite.onnx", "fsanet-1x1-iter-688590.onnx"}
-    assert names < set(re.findall(r"pull (\S+)", missing)) and "(" not in missing
+    pulled = {model.name for words in re.findall("pull (.+)", missing) for model in chosen(words.split())}
+    assert names < pulled and "(" not in missing
+    assert "face_detection_yunet_2023mar.onnx" not in pulled, "a pack is named where all of it is missing"
     assert "face_detection_yunet_2023mar.onnx\n    (yunet_mine.onnx does its work)" in other
     assert "face_recognition_sface_2021dec.onnx\n    (mobilefacenet_mine.onnx does its work)" in other
 
@@ -151,7 +192,12 @@ def test_a_list_fits_80_columns_and_names_every_licence(capsys: pytest.CaptureFi
     assert max(map(len, said.out.splitlines())) <= 80
     licences = said.out.split("\nLicences\n")[1]
     assert all(f"  {model.licence}\n" in licences and f"    {model.name}\n" in licences for model in KNOWN_MODELS)
-    assert all(f"  twinloop models pull {model.name}\n" in said.out for model in KNOWN_MODELS if model.url)
+    fetched = said.out.split("\nCan be fetched:\n")[1]
+    assert fetched.startswith("  twinloop models pull onnx mediapipe\n    which are ")
+    packs = {model.name for model in chosen(["onnx", "mediapipe"])}
+    for model in KNOWN_MODELS:
+        alone = f"  twinloop models pull {model.name}\n" in fetched
+        assert alone == (model.url is not None and model.name not in packs) and (not model.url or model.name in fetched)
 
 
 def test_a_known_file_under_another_name_is_told_by_both() -> None:

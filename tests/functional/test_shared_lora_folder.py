@@ -9,7 +9,8 @@ import pytest
 
 from tests.functional.console import configuration, twinloop
 from twinloop.store.atomic import write_json
-from twinloop.store.run import workspace
+from twinloop.store.run import put_aside as old_run
+from twinloop.store.run.workspace import Workspace
 
 
 def contents(folder: str) -> dict[str, bytes]:
@@ -53,7 +54,7 @@ def test_a_restart_that_was_killed_half_way_is_finished_by_the_next(
     config = configuration(home, max_iterations=1)
     assert twinloop(capsys, "run", "--config", config).code == 0
     Path("loras/anime.safetensors").write_bytes(b"x")
-    real, calls = workspace.rename_over, list[Path]()
+    real, calls = old_run.rename_over, list[Path]()
 
     def killed(source: Path, target: Path) -> None:
         calls.append(source)
@@ -63,10 +64,10 @@ def test_a_restart_that_was_killed_half_way_is_finished_by_the_next(
 
     before = contents("loras")
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(workspace, "rename_over", killed)
+        patched.setattr(old_run, "rename_over", killed)
         for name in ("_try", "_put_back"):  # a killed process moves nothing back
-            patched.setattr(workspace, name, lambda *_: None)
-        workspace.Workspace(Path("out"), Path("loras")).put_aside()
+            patched.setattr(old_run, name, lambda *_: None)
+        old_run.put_aside(Workspace(Path("out"), Path("loras")))
     planned = twinloop(capsys, "run", "--config", config, "--dry-run")
     assert planned.code == 0 and "A --restart was stopped" in planned.err
     said = twinloop(capsys, "run", "--config", config)
@@ -84,7 +85,7 @@ def test_a_folder_of_loras_alone_that_was_not_moved_is_no_new_runs_own(
     """Without others' files in it, it is moved as a whole, after the output folder."""
     config = configuration(home, max_iterations=1)
     assert twinloop(capsys, "run", "--config", config).code == 0
-    before, real = contents("loras"), workspace.rename_over
+    before, real = contents("loras"), old_run.rename_over
 
     def killed(source: Path, target: Path) -> None:
         if source == Path("loras"):
@@ -92,10 +93,10 @@ def test_a_folder_of_loras_alone_that_was_not_moved_is_no_new_runs_own(
         real(source, target)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(workspace, "rename_over", killed)
+        patched.setattr(old_run, "rename_over", killed)
         for name in ("_try", "_put_back"):
-            patched.setattr(workspace, name, lambda *_: None)
-        workspace.Workspace(Path("out"), Path("loras")).put_aside()
+            patched.setattr(old_run, name, lambda *_: None)
+        old_run.put_aside(Workspace(Path("out"), Path("loras")))
     said = twinloop(capsys, "run", "--config", config)
     assert said.code == 2 and "Run again with --restart" in said.err
     Path("out.old1").rename("out")  # the old run is wanted after all
@@ -108,14 +109,14 @@ def test_a_restart_that_cannot_be_done_leaves_the_mark_as_it_was(
 ) -> None:
     config = configuration(home, max_iterations=1)
     assert twinloop(capsys, "run", "--config", config).code == 0
-    before, real = contents("loras"), workspace.rename_over
+    before, real = contents("loras"), old_run.rename_over
 
     def held(source: Path, target: Path) -> None:
         if source == Path("loras"):
             raise PermissionError(13, "open in another program", str(source))
         real(source, target)
 
-    monkeypatch.setattr(workspace, "rename_over", held)
+    monkeypatch.setattr(old_run, "rename_over", held)
     assert twinloop(capsys, "run", "--config", config, "--restart").code == 2
     assert contents("loras") == before and Path("out/run.json").is_file()
 

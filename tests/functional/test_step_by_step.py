@@ -129,6 +129,66 @@ def test_the_second_round_draws_other_seeds(
     assert not first & {image["seed"] for image in said.data["images"]}
 
 
+def test_another_trigger_than_the_loras_is_told_once(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home)
+    made = ("generate", "out/gaps_iter1.json", "--lora", "loras/lora_v1.safetensors", "--num-per-gap", 1)
+
+    def told(*flags: str) -> str:
+        said = twinloop(capsys, *made, *flags, "--output", f"trigger_{len(' '.join(flags))}")
+        assert said.code == 0
+        return said.err
+
+    other = told("--person", "sks bea")
+    assert other.count("lora_v1.safetensors was trained with the trigger words 'ohwx ana', and the") == 1
+    assert "the prompts have 'sks bea': --person 'ohwx ana' calls what it learned" in other
+    for flags in ((), ("--person", "ohwx ana"), ("--person", "a photo of ohwx ana")):
+        assert "trigger words" not in told(*flags)
+    assert "trigger words" not in told("--person", "sks bea", "--prompt-prefix", "ohwx ana")
+
+
+def test_the_name_of_the_file_says_the_round(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand nobody counts rounds: the second command is the first with another number in its names."""
+    monkeypatch.chdir(home)
+    lora = ("--lora", "loras/lora_v1.safetensors", "--num-per-gap", 1)
+    for number, name in ((1, "gaps_1.json"), (2, "gaps_2.json"), (3, "n/gaps_iter3.json"), (1, "gaps_20260102.json")):
+        said = twinloop(capsys, "analyze", "photos", "--models-dir", "fake", "--output", f"named/{name}", "--json")
+        assert (said.code, said.data["iteration"], read(home / "named" / name)["iteration"]) == (0, number, number)
+    given = ("--output", "named/gaps_4.json", "--iteration", 5)
+    assert twinloop(capsys, "analyze", "photos", "--models-dir", "fake", *given, "--json").data["iteration"] == 5
+    seeds = []
+    for name, output in (("gaps_1.json", "synthetic_1_of_names"), ("gaps_2.json", "synthetic_2_of_names")):
+        said = twinloop(capsys, "generate", f"named/{name}", *lora, "--output", output, "--json")
+        seeds.append({image["seed"] for image in said.data["images"]})
+    assert seeds[0] and seeds[1] and not seeds[0] & seeds[1]
+
+
+def test_gaps_of_another_round_say_how_to_go_on(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    gaps = read(home / "out/gaps_iter1.json")
+    fewer = {**gaps, "recommendations": gaps["recommendations"][:1]}
+    for name, data in (("gaps_1.json", gaps), ("gaps_2.json", fewer), ("gaps.json", fewer)):
+        Path(name).write_text(json.dumps(data))
+    bare = {name: value for name, value in fewer.items() if name != "iteration"}
+    Path("gaps_7.json").write_text(json.dumps(bare))
+    lora = ("--lora", home / "loras/lora_v1.safetensors", "--num-per-gap", 1)
+    assert twinloop(capsys, "generate", "gaps_1.json", *lora).code == 0
+    for name in ("gaps_2.json", "gaps.json"):
+        said = twinloop(capsys, "generate", name, *lora)
+        assert said.code == 2 and "For another round give --iteration 2, which draws other images" in said.err
+    assert "else choose another --output; nothing was changed" in said.err
+    chosen = twinloop(capsys, "generate", "gaps.json", *lora, "--output", "synthetic_1").err
+    assert "Choose another --output; nothing was changed" in chosen and "--iteration" not in chosen
+    assert twinloop(capsys, "generate", "gaps_2.json", *lora, "--iteration", 2).code == 0
+    said = twinloop(capsys, "generate", "gaps_7.json", *lora, "--json")
+    assert Path(said.data["output"]) == Path("synthetic_7"), "written by hand, without a number inside"
+
+
 def test_base_model_and_trigger_come_from_the_lora(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

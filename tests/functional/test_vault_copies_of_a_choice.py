@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.functional.console import Said, twinloop
+from tests.helpers.standing import Standing
 from tests.unit.stages.vault.makers import fake_photos
 from twinloop.domain.faces import Box
 from twinloop.stages.vault.opened import ScanRecord
@@ -28,18 +29,26 @@ def vault(capsys: pytest.CaptureFixture[str], *argv: object) -> Said:
     return said
 
 
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Standing:
+    return Standing(tmp_path_factory.mktemp("standing"))
+
+
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
+def home(standing: Standing, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
     """JPEGs of 12 photos, scanned and prepared as alice; the originals lie elsewhere."""
-    monkeypatch.chdir(tmp_path)
-    Path("phone").mkdir()
-    for path in fake_photos(tmp_path / "camera", 12):
-        with Image.open(path) as image:
-            image.save(f"phone/{path.stem}.jpg", quality=95)
-    scan(capsys, "phone")
-    vault(capsys, "label", "p001", "--name", "alice", "--trigger", "ohwx alice", "--class", "woman")
-    vault(capsys, "prep", "alice", "--size", 256)
-    return tmp_path
+
+    def make() -> None:
+        Path("phone").mkdir()
+        for path in fake_photos(Path("camera"), 12):
+            with Image.open(path) as image:
+                image.save(f"phone/{path.stem}.jpg", quality=95)
+        scan(capsys, "phone")
+        vault(capsys, "label", "p001", "--name", "alice", "--trigger", "ohwx alice", "--class", "woman")
+        vault(capsys, "prep", "alice", "--size", 256)
+
+    monkeypatch.chdir(standing.again(make))
+    return Path.cwd()
 
 
 def scan(capsys: pytest.CaptureFixture[str], *folders: str) -> None:

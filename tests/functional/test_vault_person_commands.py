@@ -11,17 +11,26 @@ from PIL import ExifTags, Image
 
 from tests.functional.console import Said, twinloop
 from tests.helpers.fake_photos import fake_photo
+from tests.helpers.standing import Standing
 from tests.unit.stages.vault.makers import fake_photos
 
 
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Standing:
+    return Standing(tmp_path_factory.mktemp("standing"))
+
+
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
+def home(standing: Standing, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
     """A vault with one person of 12 photos."""
-    monkeypatch.chdir(tmp_path)
-    fake_photos(tmp_path / "photos", 12)
-    assert vault(capsys, "scan", "photos", "--models-dir", "fake").code == 0
-    assert vault(capsys, "cluster").code == 0
-    return tmp_path
+
+    def make() -> None:
+        fake_photos(Path("photos"), 12)
+        assert vault(capsys, "scan", "photos", "--models-dir", "fake").code == 0
+        assert vault(capsys, "cluster").code == 0
+
+    monkeypatch.chdir(standing.again(make))
+    return Path.cwd()
 
 
 def vault(capsys: pytest.CaptureFixture[str], *argv: object) -> Said:

@@ -44,7 +44,7 @@ from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
 from twinloop.errors import OutOfMemory  # noqa: E402
 from twinloop.families import FAMILIES, Family  # noqa: E402
-from twinloop.ports import TrainingSettings  # noqa: E402
+from twinloop.ports import TrainingSettings, TrainingSize  # noqa: E402
 
 SDXL = FAMILIES["sdxl"]
 SETTINGS = replace(TRAINING, rank=32, alpha=32.0, resolution=256, batch_size=1, steps=2)
@@ -268,7 +268,7 @@ def test_a_training_that_does_not_fit_otherwise_swaps_as_few_blocks_as_it_takes(
     gib = card.whole / 2**30
     card.resize((demand.peak(1, True, 40) + 1000) / MARGIN / 2**30)
     try:
-        forecast = trainer.forecast(settings, 3)
+        forecast = trainer.forecast(settings, TrainingSize(3))
         swapped = trained("swapped")
     finally:
         card.resize(gib)
@@ -284,7 +284,7 @@ def test_memory_that_ends_in_a_step_makes_smaller_passes_of_it(
     card = pytest.importorskip("tests.gpu.pretend_card.plugin", reason="only the pretend card's memory can be changed")
     settings = replace(SETTINGS, batch_size=2)
     demand, _ = demand_of(open_base(small, SDXL), settings)
-    monkeypatch.setattr("twinloop.adapters.trainers.diffusers_lora.memory_plan", lambda *_, **__: next(demand.plans()))
+    monkeypatch.setattr("twinloop.adapters.trainers.training_setup.memory_plan", lambda *_, **__: next(demand.plans()))
     said: list[str] = []
     gib = card.whole / 2**30
     card.resize((demand.peak(2, True) + demand.peak(2, False)) / 2 / 2**30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,11 +15,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.unit.seed_config import SEED
-from twinloop.config import ELSEWHERE, Settings, describe_fields, load_settings, parse_settings
-from twinloop.config.elsewhere import VALUES
+from twinloop.config import Settings, describe_fields, load_settings, parse_settings
+from twinloop.config.elsewhere import ELSEWHERE, VALUES
 from twinloop.domain import choices
 from twinloop.domain.quantised import QUANTIZATIONS
 from twinloop.errors import ConfigError, InputError
+from twinloop.system import WINDOWS
 
 LEAST = {"person_name": "alice", "person_trigger": "ohwx alice", "dataset_dir": "photos"}
 
@@ -304,6 +306,29 @@ def test_every_field_of_a_file_or_folder_is_known_as_one(monkeypatch: pytest.Mon
     kept = {"base_model", *(name for name in found if name.startswith("base_parts."))}
     assert {name for name, place in found.items() if place == "~/x"} == kept
     assert {place for name, place in found.items() if name not in kept} == {"/home/ana/x"}
+
+
+@pytest.mark.parametrize(("count", "right"), [(10_000, True), (10_001, False), (2**31, False)])
+def test_a_number_of_images_that_no_round_ends_with_is_refused_before_they_are_planned(count: int, right: bool) -> None:
+    """Planning two thousand million shots took all memory, also in a dry run."""
+    data = {**LEAST, "generation": {"num_per_gap": count}}
+    with nullcontext() if right else pytest.raises(ConfigError, match=r"generation\.num_per_gap: .*equal to 10000"):
+        parse_settings(data, "x")
+
+
+@pytest.mark.parametrize("name", ["a" * 256, "é" * 128, "a/" * 2100], ids=["letters", "bytes", "folders"])
+def test_a_path_that_no_system_looks_for_is_told_with_its_field(name: str) -> None:
+    """Each, beside other mistakes; at the first look at such a file the system would end all with an error."""
+    if WINDOWS:
+        pytest.skip("there the limits are others")
+    wrong = json.loads(json.dumps(with_places()).replace("~/x", name))
+    with pytest.raises(ConfigError) as caught:
+        parse_settings({**wrong, "seed": -1}, "x")
+    told = {problem.partition(": ")[0] for problem in caught.value.problems if "can have" in problem}
+    every = dict(parse_settings(with_places(), "x").places())
+    assert {re.sub(r"\.0(\.path)?$", "", field) for field in told} == {field.removesuffix(".path") for field in every}
+    assert any(problem.startswith("seed: ") for problem in caught.value.problems)
+    assert parse_settings({**LEAST, "base_model": "a" * 255}, "x").base_model == "a" * 255
 
 
 def test_settings_are_frozen() -> None:
@@ -760,7 +785,7 @@ def test_what_is_no_text_names_how_this_process_reads_names(
     ("training", "says"),
     [
         ({"prior_images": "others", "prior_weight": 0}, "prior_weight of 0 change nothing"),
-        ({"steps": 4, "warmup_steps": 500}, "a warm-up of 500 of 4 steps never reaches the learning rate"),
+        ({"steps": 4, "warmup_steps": 500}, "warmup_steps 500 of 4 steps never reach the learning rate"),
         ({"steps": 9, "schedule": "cosine_restarts", "restarts": 5}, "restarts 5 leave less than two steps for each"),
         ({"steps": 9, "schedule": "cosine_restarts", "restarts": 4}, ""),
         ({"steps": 40, "save_every": 41}, "save_every 41 saves nothing in a training of 40 steps"),

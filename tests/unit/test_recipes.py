@@ -17,7 +17,8 @@ from twinloop.cli.commandline import build_parser
 from twinloop.config import parse_settings
 from twinloop.errors import MissingExtra, MissingModel, ModelFileError
 from twinloop.families import preset_for
-from twinloop.wiring import build_makers, obstacles
+from twinloop.wiring import build_makers
+from twinloop.wiring.obstacles import obstacles
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "recipes.md"
 TEXT = PAGE.read_text(encoding="utf-8")

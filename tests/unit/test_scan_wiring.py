@@ -48,17 +48,17 @@ def test_the_stamp_follows_the_model_files(tmp_path: Path) -> None:
     source = sorted(wiring.nano_detectors_path().glob("*.onnx"))[0]
     model = tmp_path / "face_detection_yunet_1.onnx"
     shutil.copy(source, model)
-    before = wiring.scan_stamp(str(tmp_path), 40)
-    assert wiring.scan_stamp(str(tmp_path), 40) == before
+    before = scanning.scan_stamp(str(tmp_path), 40)
+    assert scanning.scan_stamp(str(tmp_path), 40) == before
     (tmp_path / "notes.txt").write_text("no model")
-    assert wiring.scan_stamp(str(tmp_path), 40) == before
-    assert wiring.scan_stamp(str(tmp_path), 41) != before
+    assert scanning.scan_stamp(str(tmp_path), 40) == before
+    assert scanning.scan_stamp(str(tmp_path), 41) != before
     os.utime(model, ns=(1, 1))
-    assert wiring.scan_stamp(str(tmp_path), 40) != before
+    assert scanning.scan_stamp(str(tmp_path), 40) != before
 
 
 def test_the_embedded_and_fake_packs_have_stamps_of_their_own() -> None:
-    assert len({wiring.scan_stamp(name, 40) for name in ("nano", "fake", "no such folder")}) == 3
+    assert len({scanning.scan_stamp(name, 40) for name in ("nano", "fake", "no such folder")}) == 3
 
 
 def test_a_relative_models_folder_is_found_again_from_elsewhere(
@@ -77,7 +77,7 @@ def test_a_scan_that_was_interrupted_goes_on_with_what_it_was_begun_with(tmp_pat
     replace(last, unfinished=True, begun_models="nano", begun_min_face=25).write(vault)
     again = planned(vault)
     assert (again.models_dir, again.min_face) == ("nano", 25)
-    assert again.stamp == wiring.scan_stamp("nano", 25)
+    assert again.stamp == scanning.scan_stamp("nano", 25)
     other = planned(vault, "fake", min_face=50)
     assert (other.models_dir, other.min_face) == ("fake", 50)
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from twinloop.config import ELSEWHERE, Settings, parse_settings
+from twinloop.config import Settings, parse_settings
+from twinloop.config.elsewhere import ELSEWHERE
 from twinloop.config.training_clashes import SAYS_NOTHING_WITHOUT
 from twinloop.domain.choices import BASE_PARTS
 from twinloop.domain.flattened import flattened

@@ -31,6 +31,7 @@ from twinloop.ports import (
     Progress,
     Trained,
     TrainingSettings,
+    TrainingSize,
     decisive_settings,
 )
 from twinloop.store.atomic import read_json, write_bytes, write_json
@@ -256,6 +257,13 @@ class FakeTrainer:
     """
 
     fingerprint = "fake-trainer-1"
+
+    def forecast(self, settings: TrainingSettings, size: TrainingSize) -> None:
+        """None: it takes nothing worth telling."""
+
+    def notes(self, settings: TrainingSettings, *, prior: bool) -> Sequence[str]:
+        """None: it has no way of its own."""
+        return ()
 
     def steps_done(self, work: Path) -> int:
         """The step of the checkpoint in ``work``; 0 where there is none."""

@@ -12,6 +12,7 @@ from twinloop.cli.argument_types import positive
 from twinloop.cli.command import Command
 from twinloop.cli.settings_from_flags import add_setting, settings_from, wanted_shares
 from twinloop.cli.terminal import Terminal
+from twinloop.domain.file_names import round_in
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError
 
@@ -53,7 +54,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--targets", type=Path, metavar="FILE", help="JSON file of wanted shares: facet -> value -> share"
     )
-    parser.add_argument("--iteration", type=positive, default=1, metavar="N", help="number of the round (default: 1)")
+    parser.add_argument(
+        "--iteration",
+        type=positive,
+        metavar="N",
+        help="number of the round (default: that of an --output like gaps_2.json or gaps_iter2.json, else 1)",
+    )
     options.add_facets(parser)
     options.add_config(parser)
     options.add_catalog(parser)
@@ -77,7 +83,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     with options.open_catalog(args, settings, terminal) as catalog:
         photos = manual.look_at(Path(settings.dataset_dir), settings, observer, catalog, terminal)
     options.say_detectors(observer.pack, terminal)
-    result, data = manual.find_gaps(photos, settings, observer, args.iteration)
+    iteration = args.iteration or round_in(args.output) or 1
+    result, data = manual.find_gaps(photos, settings, observer, iteration)
     for line in analysis_lines(result, data):
         terminal.line(line)
     write_json(output, data)

@@ -86,6 +86,7 @@ def look_into(settings: Settings, toolbox: Toolbox, workspace: Workspace, termin
         InputError: a folder lies in the place of a file of the run, or the reverse.
     """
     from twinloop.steps import check_photos, check_same_run, look_for_new_photos, since_begun, standing
+    from twinloop.store.run.owner import another_run
 
     lora = workspace.show(workspace.lora(1))
     try:
@@ -99,7 +100,7 @@ def look_into(settings: Settings, toolbox: Toolbox, workspace: Workspace, termin
     except StateError as error:
         terminal.warn(f"Without --dry-run this is refused: {error}")
         # where the LoRAs are another run's, so is starting anew
-        return Begun(refused="" if workspace.another_run() is not None else str(error), lora=lora)
+        return Begun(refused="" if another_run(workspace) is not None else str(error), lora=lora)
 
 
 def photos_of(
@@ -135,8 +136,10 @@ def last_line(begun: Begun, fresh: Anew | None, plan: Mapping[str, Any], workspa
 
 def _kept(workspace: Workspace) -> str:
     """What a restart keeps of a run that is there."""
+    from twinloop.store.run.put_aside import in_the_way
+
     try:
-        moving = workspace.in_the_way()
+        moving = in_the_way(workspace)
     except InputError:
         return ""
     places = dict.fromkeys(

@@ -63,7 +63,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="trained LoRAs (.safetensors); left out: every version of the run of --config",
     )
     parser.add_argument(
-        "--strength", type=strengths, default=STRENGTHS, metavar="LIST", help=f"of each LoRA (default: {STRENGTHS})"
+        "--strength",
+        type=strengths,
+        default=STRENGTHS,
+        metavar="LIST",
+        help=f"strengths to draw each LoRA with (default: {STRENGTHS})",
     )
     prompts = parser.add_mutually_exclusive_group()
     prompts.add_argument(
@@ -219,6 +223,13 @@ def _say_plan(plan: PlannedComparison, wanted: WantedComparison, settings: Setti
     ]
     if without:
         terminal.warn(f"the trigger words {wanted.trigger!r} are not in prompt {some(without)}")
+    prompts = [asked.prompt for asked in wanted.prompts]
+    for name, trained, numbers in lora_base.unheard(lora_base.headers_of(wanted.loras), prompts):
+        if trained != wanted.trigger:
+            terminal.warn(
+                f"{name} was trained with the trigger words {trained!r}, which are not in prompt"
+                f" {some([str(number) for number in numbers])}"
+            )
     for title in plan.left_off:
         terminal.warn(f"{title} is left off: it is not drawn to the end, and its LoRA is no longer there as it was")
 

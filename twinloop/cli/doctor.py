@@ -63,6 +63,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     subject: Subject = "person" if settings is None else settings.subject
     faces = settings is None or settings.validation.faces
     detectors = _detectors(models_dir, plugins, facets, terminal, subject, faces)
+    masks = _masks(models_dir, subject, terminal)
     if wrong is not None:
         raise wrong
     result = {
@@ -72,6 +73,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         "device": device,
         "installed": installed,
         **detectors,
+        "masks": masks,
     }
     return result if detectors["facets"] else Finished(result, NOTHING_MEASURED)
 
@@ -109,12 +111,18 @@ def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) 
     from twinloop.store.pictures.images import upright_sizes
 
     makers = wiring.build_makers(settings, terminal.warn)
-    photos = subject_images(Path(settings.dataset_dir), settings.training.prior_images, settings.training.masks)
+    files = subject_images(Path(settings.dataset_dir), settings.training.prior_images, settings.training.masks)
+    chosen = _chosen(settings) if files else None
+    photos = files if chosen is None else chosen
     images = len(photos)
     training = makers.training(max(1, images))
     sizes = upright_sizes(photos)
     forecast = None if kept else makers.forecast(max(1, images), sizes=sizes)
-    terminal.line(f"\nTraining of {config} on {plural(images, 'image')}, {training.steps} steps:")
+    if forecast is not None:  # the base is loaded: it knows its sampler, as where a run begins
+        makers.generator().check(makers.generation)
+    terminal.line(f"\nTraining of {config} on {_counted(chosen, len(files))}, {training.steps} steps:")
+    if makers.notice:
+        terminal.warn(makers.notice)
     for remark in remarks_on_training(settings, training, makers.usual_steps, images):
         terminal.warn(remark)
     folder, trigger = Path(settings.dataset_dir), settings.person_trigger
@@ -146,6 +154,39 @@ def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) 
     for line in (forecast.line, *forecast.details):
         terminal.line(f"  - {line}")
     return {"training": forecast.to_json(), "licence": licence}
+
+
+def _chosen(settings: Settings) -> Sequence[Path] | None:
+    """The photos of the dataset that a run would learn from, where all of them were measured before with the same
+    detectors; None = that is not known.
+    """
+    from twinloop import wiring
+    from twinloop.errors import StateError, StorageError
+    from twinloop.steps import recall_folder
+    from twinloop.store.run.catalog import Catalog
+    from twinloop.store.run.workspace import workspace_of
+
+    places = [path for path in (workspace_of(settings).catalog, options.CATALOG) if path.is_file()]
+    if not places:
+        return None
+    try:
+        observer = wiring.observer_of(settings)
+    except TwinLoopError:  # is told with the detectors
+        return None
+    for place in places:
+        with suppress(StateError, StorageError), Catalog(place, reading=True) as catalog:
+            found = recall_folder(Path(settings.dataset_dir), settings, observer, catalog)
+            if found is not None:
+                return [photo.path for photo in found.selection.photos]
+    return None
+
+
+def _counted(chosen: Sequence[Path] | None, files: int) -> str:
+    """What a training would be on: of photos that were measured it is known which are left out."""
+    if chosen is None:
+        return f"{plural(files, 'file')}, before photos are left out (a dry run of the run counts them)"
+    gone = files - len(chosen)
+    return plural(len(chosen), "image") + (f" ({gone} of {plural(files, 'file')} left out)" if gone else "")
 
 
 def _version(name: str) -> str | None:
@@ -225,6 +266,22 @@ def _detectors(
     }
 
 
+def _masks(models_dir: str, subject: Subject, terminal: Terminal) -> dict[str, str | None]:
+    """Which network of the folder makes masks of photos; nothing of it where a built-in pack is asked for."""
+    from twinloop import wiring
+    from twinloop.domain.choices import BUILT_IN
+
+    if models_dir in BUILT_IN:
+        return {"network": None, "file": None, "problem": None}
+    try:
+        network = wiring.chosen_network(models_dir, drawn=subject == "character")
+    except TwinLoopError as error:
+        terminal.line(f"\nMasks of photos (twinloop masks): none can be made. {error}")
+        return {"network": None, "file": None, "problem": str(error)}
+    terminal.line(f"\nMasks of photos (twinloop masks): by {network.path.name} ({network.kind.name})")
+    return {"network": network.kind.name, "file": str(network.path), "problem": None}
+
+
 def _usual(models_dir: str, terminal: Terminal, choices: Sequence[FilledPort] = ()) -> list[dict[str, Any]]:
     """The files that guides name; nothing of them where a built-in pack is asked for."""
     from twinloop.cli.models import usual_lines
@@ -267,6 +324,8 @@ def _files(models_dir: str, pack: DetectorPack | None, terminal: Terminal) -> li
         return []
     opened = {path for choice in pack.choices for path in choice.files} if pack is not None else set()
     states = list(file_states(report, opened, pack_and_folder(models_dir)[0], pack))
+    if not states:
+        terminal.line("  none: no model file lies there")
     for found in states:
         say = terminal.warn if found.state is State.UNSAFE else terminal.line
         say(f"  - {found.path}: {found.state} ({found.detail})")

@@ -15,8 +15,10 @@ from twinloop.cli.run_folders import runs_person
 from twinloop.cli.settings_from_flags import add_setting, settings_from
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.choices import PROMPT_STYLES, SDXL
+from twinloop.domain.file_names import round_in
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError
+from twinloop.system import shell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,10 +100,10 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
         "--iteration",
         type=positive,
         metavar="N",
-        help="number of the round; goes into the seeds (default: that of GAPS)",
+        help="number of the round; goes into the seeds (default: that in GAPS, else that of its name, else 1)",
     )
     options.add_image_size(parser)
-    add("--style", field="prompt_style", choices=PROMPT_STYLES, help="of the prompts (default: the preset's)")
+    add("--style", field="prompt_style", choices=PROMPT_STYLES, help="how prompts are written (default: as the preset)")
     options.add_sampler(parser)
 
 
@@ -140,7 +142,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     gaps, found = manual.read_gaps(args.gaps)
     settings = _settings(args, found, terminal)
-    iteration = args.iteration or _whole(found.get("iteration")) or 1
+    iteration = args.iteration or _whole(found.get("iteration")) or round_in(args.gaps) or 1
     output = args.output or Path(f"synthetic_{iteration}")
     if not gaps:
         terminal.line(f"{args.gaps} names no gaps: nothing to generate.")
@@ -151,6 +153,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         gaps=gaps, iteration=iteration, output=output, lora=args.lora,
         dataset=dataset if isinstance(dataset, str) and dataset else None,
         photos=_photos(args, settings, dataset, terminal), photo_share=_photo_share(args, settings),
+        instead="Choose another --output" if args.output else _another_round(args.gaps, iteration),
     )  # fmt: skip
     if args.lora is None:
         terminal.warn("no --lora: the images come from the bare base model, which does not know the person")
@@ -167,9 +170,16 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     }
 
 
+def _another_round(gaps: Path, taken: int) -> str:
+    """What to do where the usual folder of a round holds images of another order."""
+    named = round_in(gaps)
+    number = taken + 1 if named in (None, taken) else named
+    return f"For another round give --iteration {number}, which draws other images; else choose another --output"
+
+
 def _make(args: argparse.Namespace, order: ImageOrder, settings: Settings, terminal: Terminal) -> list[MadeImage]:
     from twinloop import manual, wiring
-    from twinloop.steps.options import early_judge, face_detail
+    from twinloop.steps.stage_options import early_judge, face_detail
     from twinloop.store.clock import SystemClock
 
     facets, _ = wiring.chosen_facets(settings.analysis.plugins, settings.analysis.facets, settings.validation.faces)
@@ -207,6 +217,13 @@ def _settings(args: argparse.Namespace, found: Mapping[str, Any], terminal: Term
         notice=terminal.warn,
     )
     lora_base.check_base(headers, settings)
+    drawn = settings.generation
+    words = ", ".join(filter(None, (drawn.prompt_prefix, settings.person_trigger, drawn.prompt_suffix)))
+    for name, trained, _ in lora_base.unheard(headers, [words]):
+        terminal.warn(
+            f"{name} was trained with the trigger words {trained!r}, and the prompts have"
+            f" {settings.person_trigger!r}: --person {shell.quote(trained)} calls what it learned"
+        )
     return settings
 
 

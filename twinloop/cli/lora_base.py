@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING, Any
 
 from twinloop.domain.choices import BUILT_IN, SDXL
@@ -11,7 +10,7 @@ from twinloop.domain.file_names import is_on_network
 from twinloop.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from twinloop.config import Settings
@@ -29,6 +28,20 @@ def headers_of(loras: Sequence[Path]) -> Headers:
 def trigger_of(headers: Headers) -> str | None:
     """The trigger words of the first LoRA that tells them."""
     return next((words for texts in headers.values() if (words := texts.get("modelspec.trigger_phrase"))), None)
+
+
+def unheard(headers: Headers, prompts: Sequence[str]) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    """LoRAs whose trigger words, as their headers declare them, stand in no prompt or not in all: (name of the file,
+    words, numbers of the prompts without them, from 1).
+    """
+    from twinloop.domain.captions import holds_trigger
+    from twinloop.loras.texts import TRIGGER
+
+    for lora, texts in headers.items():
+        trained = texts.get(TRIGGER, "")
+        without = tuple(n for n, prompt in enumerate(prompts, 1) if trained and not holds_trigger(prompt, trained))
+        if without:
+            yield lora.name, trained, without
 
 
 def base_of(headers: Headers, otherwise: Any = None) -> dict[str, str]:
@@ -79,8 +92,10 @@ def loads_as_base(name: Any) -> bool:
     """Whether a base model's name in a file can be loaded: LoRAs of other tools often hold a bare file name of another
     machine.
     """
+    from twinloop.store.models.base_name import is_hub_id
+
     # a header may come from anywhere, and none is to have another computer asked
     if not isinstance(name, str) or not name or is_on_network(name):
         return False
-    is_hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None and not name.endswith(".safetensors")
-    return name in BUILT_IN or is_hub_id or os.path.exists(os.path.expanduser(name))  # noqa: PTH111 - fails for no name
+    of_hub = is_hub_id(name) and not name.endswith(".safetensors")
+    return name in BUILT_IN or of_hub or os.path.exists(os.path.expanduser(name))  # noqa: PTH111 - fails for no name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import wrap
@@ -80,7 +81,7 @@ def run_list(args: argparse.Namespace, terminal: Terminal) -> Any:
             terminal.warn(shown(f"{item.path}: {item.detail}"))
     found = list(fetchable(items, args.models_dir))
     usual = list(usual_files(args.models_dir))
-    for line in usual_lines(usual):
+    for line in usual_lines(usual, _WIDTH):
         terminal.line(line)
     at = "" if args.models_dir == Path("models") else f" --models-dir {shell.quote(str(args.models_dir))}"
     for line in _fetch_lines(found, at):
@@ -89,12 +90,22 @@ def run_list(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 
 def _fetch_lines(found: Sequence[Fetchable], at: str) -> Iterator[str]:
-    """Commands that fetch what is missing; then those for what another file does already."""
-    wanted = [one for one in found if not one.done_by]
+    """Commands that fetch what is missing, one for whole packs; then those for what another file does already."""
+    from twinloop.domain.model_roles import USUAL_PACKS
+    from twinloop.stages.model_files.shelf import chosen
+
+    wanted = [one.model for one in found if not one.done_by]
     if wanted:
         yield "\nCan be fetched:"
-        yield from (f"  twinloop models pull {one.model.name}{at}" for one in wanted)
-    if len(wanted) < len(found):
+    packs = [pack for pack in USUAL_PACKS if wanted and set(chosen([pack])).issubset(wanted)]
+    if packs:
+        whole = chosen(packs)
+        yield f"  twinloop models pull {' '.join(packs)}{at}"
+        names = f"which are {', '.join(model.name for model in whole)}"
+        yield from wrap(names, _WIDTH, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
+        wanted = [model for model in wanted if model not in whole]
+    yield from (f"  twinloop models pull {model.name}{at}" for model in wanted)
+    if any(one.done_by for one in found):
         yield "\nCan be fetched, too; a file that is there does the same work:"
     for one in found:
         if one.done_by:
@@ -102,14 +113,19 @@ def _fetch_lines(found: Sequence[Fetchable], at: str) -> Iterator[str]:
             yield f"    ({one.done_by} does its work)"
 
 
-def usual_lines(found: Sequence[Usual]) -> Iterator[str]:
-    """The files that guides name, each with its state, what serves instead and where it comes from."""
-    yield "\nYOLO files that guides name"
+def usual_lines(found: Sequence[Usual], width: int | None = None) -> Iterator[str]:
+    """The files that guides name, each with its state, what serves instead and where it comes from.
+
+    Args:
+        width: columns that a line may have; None = as long as it is.
+    """
+    columns = width or sys.maxsize
+    yield "\nYOLO files that many guides name:"
     for usual in found:
-        yield from wrap(f"{usual.file.name}: {usual.line}", _WIDTH, initial_indent="  ", subsequent_indent="    ")
+        yield from wrap(f"{usual.file.name}: {usual.line}", columns, initial_indent="  ", subsequent_indent="    ")
         if usual.state != "there":
             told = f"{usual.file.source} Licence: {usual.file.licence}"
-            yield from wrap(told, _WIDTH, initial_indent="    ", subsequent_indent="    ")
+            yield from wrap(told, columns, initial_indent="    ", subsequent_indent="    ")
 
 
 def _licences(items: Sequence[Item]) -> Iterator[str]:
@@ -159,17 +175,31 @@ def run_add(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 
 def run_pull(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.errors import StateError
-    from twinloop.stages.model_files.shelf import Brought, chosen, pull
+    from twinloop.errors import HostNotReached, StateError
+    from twinloop.stages.model_files.shelf import Brought, chosen, host_of, pull
 
-    found = []
+    found, unreached = list[Brought](), dict[str, list[str]]()
     for model in chosen(args.names):
+        host = host_of(model)
+        if host in unreached and not (args.models_dir / model.name).exists():
+            unreached[host].append(model.name)
+            found.append(Brought(model.url or "", None, model, problem=f"not tried, because {host} is not reached"))
+            continue
         terminal.line(f"{model.name}: {_size(model.size)}, licence: {model.licence}, from {model.url}")
         try:
             found.append(pull(model, args.models_dir, terminal))
         except (DownloadError, StateError) as error:  # one that cannot be had does not stop the others
             found.append(Brought(model.url or "", None, model, problem=str(error)))
+            if isinstance(error, HostNotReached):
+                unreached[host] = []
         _say(found[-1], "Fetched", terminal)
+    for host, skipped in unreached.items():
+        if skipped:
+            terminal.warn(
+                f"not tried, because {host} is not reached: {', '.join(skipped)}. With a connection to it the same"
+                " command fetches what is missing; without one, fetch the files elsewhere and run: twinloop models add"
+                " FILE_OR_FOLDER"
+            )
     return _finished(found)
 
 

@@ -66,7 +66,9 @@ def configure_evaluate(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="images to generate; 0 = none (default: 48)",
     )
-    parser.add_argument("--seed", type=not_negative, default=0, metavar="N", help="of renders and images (default: 0)")
+    parser.add_argument(
+        "--seed", type=not_negative, default=0, metavar="N", help="seed of renders and images (default: 0)"
+    )
 
 
 def run_evaluate(args: argparse.Namespace, terminal: Terminal) -> Any:

@@ -109,14 +109,15 @@ def add_catalog(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_device(parser: argparse.ArgumentParser) -> None:
+def add_device(parser: argparse.ArgumentParser, fetched: str = "the base model") -> None:
+    """Where to compute, and whether what it takes may be fetched. ``fetched``: what that is."""
     add = partial(add_setting, parser)
     add("--device", choices=DEVICES, help="where to compute (default: auto)")
     add(
         "--allow-download",
         action="store_true",
         default=None,
-        help="allow fetching the base model from the Hugging Face hub when it is not on this machine",
+        help=f"allow fetching {fetched} from the Hugging Face hub when it is not on this machine (default: never)",
     )
 
 
@@ -129,13 +130,17 @@ def add_steps_and_guidance(parser: argparse.ArgumentParser) -> None:
         "--guidance-rescale",
         type=fraction,
         metavar="X",
-        help="against pictures too bright and hard, as of v-prediction bases: 0.7 for example (default: 0, off)",
+        help="tone down pictures that come out too bright and hard, as v-prediction bases do; 0-1 (default: 0, off)",
     )
 
 
 def add_negative_prompt(parser: argparse.ArgumentParser) -> None:
     add_setting(
-        parser, "--negative-prompt", section="generation", metavar="TEXT", help="instead of the general negative prompt"
+        parser,
+        "--negative-prompt",
+        section="generation",
+        metavar="TEXT",
+        help="used instead of the built-in negative prompt",
     )
 
 
@@ -144,7 +149,7 @@ def add_image_size(parser: argparse.ArgumentParser) -> None:
     add = partial(add_setting, parser, section="generation")
     add("--width", type=int, metavar="PX", help="width of the images (default: the preset's)")
     add("--height", type=int, metavar="PX", help="height of the images (default: the preset's)")
-    add("--batch-size", type=int, metavar="N", help="images at a time (default: the preset's)")
+    add("--batch-size", type=int, metavar="N", help="images drawn at once (default: the preset's)")
 
 
 def add_sampler(parser: argparse.ArgumentParser) -> None:
@@ -181,7 +186,7 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
     add(
         "--precision",
         choices=PRECISIONS,
-        help="of the base model (default: auto, the fastest that the device computes well)",
+        help="number format of the base model (default: auto, the fastest that the device computes well)",
     )
     add(
         "--quantization",
@@ -201,13 +206,13 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
     add(
         "--base-prediction",
         choices=BASE_PREDICTIONS,
-        help="what the base model predicts, where its file does not say so (default: as it says, else epsilon)",
+        help="what the base model predicts, noise (epsilon) or v, where its file does not say (default: epsilon)",
     )
     add(
         "--zero-terminal-snr",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="whether its noise ends without any signal, as of most that predict v (default: as its file says)",
+        help="whether its last noise step holds no signal, as in most bases that predict v (default: as its file says)",
     )
     add(
         "--clip-skip",

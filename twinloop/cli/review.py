@@ -26,15 +26,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--iteration", type=positive, metavar="N", help="round to review (default: the latest)")
     for word in ("approve", "reject", "unsure", "forget"):
         meaning = (
-            "take what was said of these images back"
+            "take back what was said of these images"
             if word == "forget"
             else f"{word} these images"
             if word != "unsure"
-            else "neither"
+            else "leave these images undecided"
         )
         parser.add_argument(f"--{word}", nargs="+", default=[], metavar="FILE", help=meaning)
     parser.add_argument(
-        "--finish", action="store_true", help="let the run go on; images without a word keep their automatic verdict"
+        "--finish",
+        action="store_true",
+        help="let the run go on; images that nobody judged keep their automatic verdict",
     )
 
 

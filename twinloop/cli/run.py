@@ -39,7 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help=(
             "check configuration, photos and models, show the gaps and the prompts of round 1, write and download"
-            " nothing; a base model or library that is not here is only warned of"
+            " nothing; what of training and images is not here is only warned of: base model, LoRAs, folders of prior"
+            " images and masks, a trainer's program, libraries, a GPU"
         ),
     )
 
@@ -47,21 +48,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.config import read_config
     from twinloop.loop import run_loop
+    from twinloop.steps import check_restart
     from twinloop.store.atomic import read_json
     from twinloop.store.run.workspace import workspace_of
     from twinloop.wiring import build_toolbox, check_config
 
     args.config = _config(args)
     settings = check_config(read_config(args.config), str(args.config), wholly=True, planning=args.dry_run)
-    toolbox = build_toolbox(settings, terminal, planning=args.dry_run, checked=True)
+    toolbox = build_toolbox(settings, terminal, planning=args.dry_run, checked=True, beside=args.config.parent)
     workspace = workspace_of(settings)
     if args.dry_run:
         if args.restart:
-            _check_restart(settings, workspace, args.config)
+            check_restart(settings, workspace, args.config)
         begun = Begun(restart=True) if args.restart else look_into(settings, toolbox, workspace, terminal)
         return _preview(settings, toolbox, workspace, begun, terminal)
     if args.restart:
-        put_aside(settings, workspace, args.config, terminal)
+        make_way(settings, workspace, args.config, terminal)
         spend(args, "--restart")
     try:
         run_loop(settings, toolbox, workspace, args.config)
@@ -88,27 +90,17 @@ def _config(args: argparse.Namespace) -> Path:
     return Path(named[0])
 
 
-def put_aside(settings: Settings, workspace: Workspace, config: Path, terminal: Terminal) -> None:
-    """Make way for a new run; what it starts from must not lie in what is moved away."""
-    _check_restart(settings, workspace, config)
-    for old, new in workspace.put_aside():
+def make_way(settings: Settings, workspace: Workspace, config: Path, terminal: Terminal) -> None:
+    """Put the old run aside for a new one; what that starts from must not lie in what is moved away."""
+    from twinloop.steps import check_restart
+    from twinloop.store.run.put_aside import put_aside
+
+    check_restart(settings, workspace, config)
+    for old, new in put_aside(workspace):
         # a folder that is still there holds others' files too
         terminal.line(
             f"Kept: the old run's LoRAs of {old} are now in {new}" if old.is_dir() else f"Kept: {old} is now {new}"
         )
-
-
-def _check_restart(settings: Settings, workspace: Workspace, config: Path) -> None:
-    """Raises InputError: a restart would move away what the new run starts from, or where this command runs."""
-    from twinloop.store.run.workspace import lies_in
-
-    moving = workspace.in_the_way()
-    for field, place in (*settings.inputs(), ("--config", config)):
-        if place.exists() and any(lies_in(place, folder) for folder in moving):
-            raise InputError(
-                f"--restart would move {field} ({place}) away with the old run. Name another output_dir, or move it out"
-                " first."
-            )
 
 
 def _preview(settings: Settings, toolbox: Toolbox, workspace: Workspace, begun: Begun, terminal: Terminal) -> Any:
@@ -167,7 +159,7 @@ def _preview(settings: Settings, toolbox: Toolbox, workspace: Workspace, begun: 
 def _first_shots(gaps: Sequence[Gap], settings: Settings, toolbox: Toolbox) -> list[Shot]:
     """The shots of round 1, word for word; the photos that some of them start from are chosen when the run begins."""
     from twinloop.stages import plan
-    from twinloop.steps.options import plan_settings
+    from twinloop.steps.stage_options import plan_settings
 
     wanted = plan_settings(settings, toolbox.makers, 1, ())
     return plan.plan(gaps, toolbox.observer.facets, wanted)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from twinloop.stages.validate import Tally
 
 SHOWN = 10
+ALL = "--json lists all"
+"""Where more of a list stands than `SHOWN`."""
 
 
 def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
@@ -65,7 +67,7 @@ def _facet_rows(facet: FacetCount, missing: Mapping[tuple[str, str], int]) -> li
 def _listed(title: str, items: Sequence[str]) -> list[str]:
     if not items:
         return []
-    more = [f"  - and {len(items) - SHOWN} more, all in the JSON"] if len(items) > SHOWN else []
+    more = [f"  - and {len(items) - SHOWN} more ({ALL})"] if len(items) > SHOWN else []
     return ["", f"{title}: {len(items)}", *(f"  - {shown(item)}" for item in items[:SHOWN]), *more]
 
 

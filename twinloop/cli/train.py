@@ -63,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _add_length(parser: argparse.ArgumentParser) -> None:
     """The preset, and how long is trained."""
     add = partial(add_setting, parser, section="training")
-    add("--preset", metavar="NAME", help="of the training (default: by the base model)")
+    add("--preset", metavar="NAME", help="sdxl, flux, zimage... (docs/families.md; default: by the base model)")
     add(
         "--epochs",
         type=positive,
@@ -77,13 +77,13 @@ def _add_length(parser: argparse.ArgumentParser) -> None:
         "--repeats",
         type=positive,
         metavar="N",
-        help="with --epochs: how often each photo comes in one (default: the preset's)",
+        help="with --epochs: how often each photo is seen in one epoch (default: the preset's)",
     )
     add(
         "--max-train-steps",
         type=not_negative,
         metavar="N",
-        help="with --epochs: at most so many steps (default: 0, as many as the epochs ask for)",
+        help="with --epochs: train N steps at most (default: 0, as many as the epochs ask for)",
     )
     add("--steps", type=positive, metavar="N", help="training steps (default: the preset's)")
 
@@ -135,7 +135,7 @@ def _add_optimization(parser: argparse.ArgumentParser) -> None:
 def _add_images(parser: argparse.ArgumentParser) -> None:
     """The images of a step, and the memory that they leave to the model."""
     add = partial(add_setting, parser, section="training")
-    add("--batch-size", type=positive, metavar="N", help="images at a time (default: the preset's)")
+    add("--batch-size", type=positive, metavar="N", help="images per training step (default: the preset's)")
     add(
         "--blocks-to-swap",
         type=not_negative,
@@ -230,7 +230,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 
 def _of_run(args: argparse.Namespace, terminal: Terminal) -> LoRA:
-    from twinloop.cli.run import put_aside
+    from twinloop.cli.run import make_way
     from twinloop.loop import train_first
     from twinloop.store.run.workspace import workspace_of
     from twinloop.wiring import build_toolbox, check_config
@@ -242,7 +242,7 @@ def _of_run(args: argparse.Namespace, terminal: Terminal) -> LoRA:
     settings = settings_from(args, {}, check_config, notice=terminal.warn)
     toolbox, workspace = build_toolbox(settings, terminal), workspace_of(settings)
     if args.restart:
-        put_aside(settings, workspace, args.config, terminal)
+        make_way(settings, workspace, args.config, terminal)
         spend(args, "--restart")
     there = workspace.lora_record(1).exists()
     lora = train_first(settings, toolbox, workspace)

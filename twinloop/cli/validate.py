@@ -75,48 +75,53 @@ def _add_look_limits(limits: argparse._ArgumentGroup) -> None:
         "--sharpness",
         choices=SHARPNESS_RULERS,
         help=(
-            "ruler: face crop against the real photos, or the whole image against --blur-threshold (default: face with"
-            " real photos, else image)"
+            "what is measured: the face against the real photos', or the whole image against --blur-threshold"
+            " (default: face with real photos, else image)"
         ),
     )
-    add("--blur-threshold", type=float, metavar="X", help="least Laplacian variance (default: 100)")
+    add(
+        "--blur-threshold",
+        type=float,
+        metavar="X",
+        help="lowest variance of the Laplacian; less is blurred (default: 100)",
+    )
     add(
         "--sharpness-share",
         type=float,
         metavar="X",
         help=(
-            "least face sharpness, as a share of the real photos' (default: the detectors' own, which is 0.3; with nano"
-            " 0.03)"
+            "lowest sharpness of a face, as a share of the real photos' (default: the detectors' own, which is 0.3;"
+            " with nano 0.03)"
         ),
     )
-    add("--min-brightness", type=float, metavar="X", help="least mean grey, 0-255 (default: 30)")
-    add("--max-brightness", type=float, metavar="X", help="largest mean grey, 0-255 (default: 225)")
+    add("--min-brightness", type=float, metavar="X", help="lowest mean grey, 0-255 (default: 30)")
+    add("--max-brightness", type=float, metavar="X", help="highest mean grey, 0-255 (default: 225)")
 
 
 def _add_person_limits(limits: argparse._ArgumentGroup) -> None:
     """Of the face, who it is, and whether the image is a copy."""
     add = partial(add_setting, limits, section="validation")
-    add("--min-face-confidence", type=float, metavar="X", help="least detector score (default: 0.5)")
+    add("--min-face-confidence", type=float, metavar="X", help="lowest score of the face detector, 0-1 (default: 0.5)")
     add(
         "--min-face-quality",
         type=float,
         metavar="X",
-        help="least face quality, where measured (default: learned from the real photos; with nano 0.7)",
+        help="lowest face quality, 0-1, where it is measured (default: learned from the real photos; with nano 0.7)",
     )
     add(
         "--identity-tolerance",
         type=float,
         metavar="X",
         help=(
-            "standard deviations below the real photos' similarity, or above strangers' where that is less (default:"
-            " 2.5)"
+            "how many standard deviations a face's similarity may lie below the real photos', or must lie above"
+            " strangers' where that is less (default: 2.5)"
         ),
     )
     add(
         "--novelty-distance",
         type=int,
         metavar="BITS",
-        help="perceptual-hash distance that is still a copy (default: 6)",
+        help="perceptual-hash distance up to which an image counts as a copy, of 64 bits (default: 6)",
     )
 
 

@@ -55,6 +55,9 @@ HUBER_SCHEDULES: tuple[str, ...] = get_args(HuberSchedule)
 """The last goes by the ratio of signal and noise, which sd-scripts does not take of a flow."""
 FlowSampling = Literal["logit_normal", "uniform"]
 
+ReviewPolicy = Literal["never", "first_round", "always"]
+"""Which rounds wait for a person."""
+
 SharpnessRuler = Literal["face", "image"]
 SHARPNESS_RULERS: tuple[str, ...] = get_args(SharpnessRuler)
 

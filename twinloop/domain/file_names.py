@@ -30,3 +30,11 @@ def _read(name: str) -> tuple[PurePath, PurePath]:
 def _stays(path: PurePath) -> bool:
     # Windows leaves dots and blanks at the end of a part away: of ".. " two dots remain
     return bool(path.parts) and not path.anchor and all(part.strip(" .") for part in path.parts)
+
+
+def round_in(path: PurePath) -> int | None:
+    """The number of the round in a name such as gaps_2.json or gaps_iter2.json; None = there is none. Four digits and
+    more are a date.
+    """
+    found = re.fullmatch(r"gaps_(?:iter)?0*([1-9][0-9]{0,2})", path.stem)
+    return int(found[1]) if found else None

@@ -13,6 +13,8 @@ from twinloop.domain.wording import agree, plural
 GIB = 1 << 30
 BUDGETS = (8, 12, 16, 24)
 """GiB of the usual graphics cards."""
+A_FEW = 10
+"""Seconds below which a forecast names no number."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class MemoryPlan:
         how = "with" if self.checkpointing else "without"
         weights = "" if self.quantization is None else f', with "quantization": "{self.quantization}"'
         swapped = f", {plural(self.blocks_to_swap, 'block')} swapped, which is slower" if self.blocks_to_swap else ""
-        way = f"{self.micro_batch} at a time, {how} gradient checkpointing{swapped}{weights}"
-        return f"{self.peak / GIB:.1f} GiB: {way}"
+        way = f"{plural(self.micro_batch, 'picture')} at a time, {how} gradient checkpointing{swapped}{weights}"
+        return f"{self.peak / GIB:.1f} GiB, {way}"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Forecast:
         plan: what is taken on this machine. memory: bytes it may use here, None = not limited by a GPU.
         disk: bytes for checkpoints, caches and LoRA files. seconds: of all steps, a rough guess; None = no guess.
         budgets: GiB -> the plan that fits, None = none does.
+        rough: why the time is less sure than usual; "" = it is not.
         own_sizes: the time counts pictures that are smaller than the resolution at their own sizes; memory has to hold
             the largest.
     """
@@ -57,6 +60,7 @@ class Forecast:
     seconds: float | None
     budgets: dict[int, MemoryPlan | None]
     own_sizes: bool = False
+    rough: str = ""
 
     def of_smaller(self, share: float) -> Forecast:
         """Of pictures with this share of the pixels that the resolution allows: a step's work grows with them."""
@@ -67,7 +71,7 @@ class Forecast:
     @property
     def line(self) -> str:
         """For the start of a run."""
-        time = "" if self.seconds is None else f", about {_duration(self.seconds)}"
+        time = "" if self.seconds is None else f", {_duration(self.seconds, self.rough)}"
         time += " with the photos at their own sizes" if self.own_sizes else ""
         room = "" if self.memory is None else f" of {self.memory / GIB:.1f}"
         swapped = self.plan.blocks_to_swap
@@ -85,7 +89,8 @@ class Forecast:
     def details(self) -> list[str]:
         """One line per budget."""
         return [
-            f"{budget} GiB: {plan if plan is not None else 'too little; lower training.resolution or training.rank'}"
+            f"a card of {budget} GiB: "
+            + ("too little; lower training.resolution or training.rank" if plan is None else f"needs {plan}")
             for budget, plan in sorted(self.budgets.items())
         ]
 
@@ -103,7 +108,9 @@ class Forecast:
         }
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+def _duration(seconds: float, rough: str) -> str:
+    if seconds < A_FEW:
+        return "a few seconds"
+    text = f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+    text = f"{seconds:.0f} s" if seconds < 90 else text
+    return f"{text} as a rough guess ({rough})" if rough else f"about {text}"

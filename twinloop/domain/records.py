@@ -13,6 +13,7 @@ from twinloop.domain.faces import Box
 from twinloop.domain.json_fields import entry, flag, list_of, number, optional, table_of, text, whole
 from twinloop.domain.statistics import Estimate
 from twinloop.domain.validation_loss import ValidationLoss, validation_json, validation_of
+from twinloop.domain.wording import plural
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,10 @@ class LoRA:
         return cls(**{name: data[name] for name in _LORA_FIELDS}, validation=validation_of(int(data["steps"]), data))
 
 
+OF_FACES = ("identity", "quality")
+"""Metrics of the panel that are told from faces."""
+
+
 @dataclass(frozen=True)
 class PanelScore:
     """How one LoRA does on the fixed panel.
@@ -165,12 +170,31 @@ class PanelScore:
         samples: metric -> one number per panel image, in panel order, so that rounds can be compared pair by pair.
         hits: facet -> per panel image whether the value that its prompt asks for was seen; None where it asks for none,
             or none was measured.
+        no_face: per panel image whether a face was looked for and none was found, which counts as 0 in ``identity`` and
+            ``quality``; empty = every image has a face, or nobody looked.
     """
 
     version: int
     metrics: dict[str, Estimate]
     samples: dict[str, list[float]] = field(default_factory=dict)
     hits: dict[str, list[bool | None]] = field(default_factory=dict)
+    no_face: list[bool] = field(default_factory=list)
+
+    @property
+    def faceless(self) -> bool:
+        """Whether no panel image at all shows a face, though one was looked for: likeness was not measured."""
+        return bool(self.no_face) and all(self.no_face)
+
+    def measured(self, name: str) -> Estimate | None:
+        """A metric; None where it was not measured, as what is told from a face where none shows one. Decisions take
+        the 0 of such images: a LoRA that ruins faces must not gain by it.
+        """
+        return None if self.faceless and name in OF_FACES else self.metrics.get(name)
+
+    @property
+    def no_face_text(self) -> str:
+        """``no face in 4 of 4 images``; "" where each has one."""
+        return f"no face in {sum(self.no_face)} of {plural(len(self.no_face), 'image')}" if any(self.no_face) else ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -178,6 +202,7 @@ class PanelScore:
             "metrics": {name: estimate.to_json() for name, estimate in self.metrics.items()},
             "samples": {name: [round(v, 5) for v in values] for name, values in self.samples.items()},
             "hits": self.hits,
+            **({"no_face": self.no_face} if any(self.no_face) else {}),
         }
 
     @classmethod
@@ -186,6 +211,7 @@ class PanelScore:
         metrics = entry(data, "metrics", table_of(Estimate.from_json))
         samples = entry(data, "samples", table_of(list_of(number)))
         hits = entry(data, "hits", table_of(list_of(optional(flag))))
+        no_face = entry(data, "no_face", list_of(flag)) if "no_face" in data else ()
         if lacking := sorted(samples.keys() - metrics.keys()):
             raise ValueError(f'"metrics" lacks {", ".join(lacking)}')
         return cls(
@@ -193,4 +219,5 @@ class PanelScore:
             metrics,
             {name: list(row) for name, row in samples.items()},
             {name: list(row) for name, row in hits.items()},
+            list(no_face),
         )

@@ -52,8 +52,8 @@ def never_reached(asked: Paused, steps: int) -> Found:
     if asked.warmup_steps and asked.warmup_steps >= steps:
         yield (
             ("warmup_steps", "steps"),
-            f"a warm-up of {asked.warmup_steps} of {plural(steps, 'step')} never reaches the learning rate; a tenth"
-            " of the steps is usual",
+            f"warmup_steps {asked.warmup_steps} of {plural(steps, 'step')} never reach the learning rate; a tenth of"
+            " the steps is usual",
         )
     if asked.restarts > 1 and 2 * asked.restarts > steps - (asked.warmup_steps or 0):
         yield (

@@ -10,6 +10,7 @@ from twinloop.domain.names import JOINER, NON_JOINER
 NAMED = 3
 """Of many things so many are named in a sentence."""
 NO_PHOTO_TO_TRAIN_ON = "There is no photo to train on. Add photos of the person to the dataset folder."
+_HYPHENATED = {"three_quarter": "three-quarter", "close_up": "close-up"}
 _OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -21,6 +22,15 @@ def plural(count: int, noun: str, many: str | None = None) -> str:
 def agree(count: int, one: str, many: str) -> str:
     """The word that goes with so many: ``agree(1, "is", "are")`` is ``is``."""
     return one if count == 1 else many
+
+
+def in_words(name: str) -> str:
+    """A name in a record, as it is written in a sentence: ``hands_visible`` -> ``hands visible``, ``three_quarter`` ->
+    ``three-quarter``.
+    """
+    for told, written in _HYPHENATED.items():
+        name = name.replace(told, written)
+    return name.replace("_", " ")
 
 
 def some(names: Sequence[str]) -> str:

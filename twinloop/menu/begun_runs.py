@@ -22,12 +22,13 @@ def restarting(session: Session, config: str) -> tuple[str, ...]:
         Back: the run is to be left as it is.
     """
     from twinloop.steps import since_begun  # numpy takes a while
+    from twinloop.store.run.put_aside import restart_was_stopped
     from twinloop.store.run.workspace import workspace_of
 
     try:
         settings = parse_settings(read_config(Path(config)), config)
         workspace = workspace_of(settings)
-        if workspace.restart_was_stopped():
+        if restart_was_stopped(workspace):
             return RESTART
         found = since_begun(settings, workspace)
     except (TwinLoopError, OSError):  # the command itself says what is wrong

@@ -82,30 +82,6 @@ class Reader:
             ) from error
 
 
-def read_pickle(
-    data: bytes,
-    *,
-    source: str = "pickle",
-    policy: Policy = DEFAULT_POLICY,
-    limits: Limits = DEFAULT_LIMITS,
-    tolerant: bool = False,
-) -> Loaded:
-    """Read the first pickle in ``data`` without running it.
-
-    Args:
-        source: how messages call the file. tolerant: note refusals and go on (for an inspector) instead of raising.
-
-    Raises:
-        UnsafeModelFile: the pickle would act. ModelFileError: it is no pickle, is damaged, or costs more than
-            ``limits``.
-    """
-    check_size(len(data), limits, source)
-    reader = Reader(source, policy, limits, tolerant)
-    stream = io.BytesIO(data)
-    value = reader.read(stream)
-    return Loaded(value, tuple(reader.names), tuple(reader.refused), stream.tell())
-
-
 def check_size(size: int, limits: Limits, source: str) -> None:
     """Raises ModelFileError for a pickle of more than ``limits.size`` bytes."""
     if size > limits.size:

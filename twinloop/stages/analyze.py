@@ -11,7 +11,7 @@ from twinloop.domain.facet import Facet, Shares, wanted_shares
 from twinloop.domain.model_roles import UNREAD_ON_DRAWINGS, why_blind
 from twinloop.domain.observation import Observation
 from twinloop.domain.shots import Gap, images_needed
-from twinloop.domain.wording import plural
+from twinloop.domain.wording import in_words, plural
 from twinloop.errors import InputError
 from twinloop.facets.face_angle import FILM
 from twinloop.registry import facets as facet_registry
@@ -210,7 +210,7 @@ def _gaps(facet: Facet, found: FacetCount, subject: Subject) -> list[Gap]:
 
 def _reason(facet: Facet, value: ValueCount) -> str:
     got = f"{100 * value.share:.1f}%" if value.count else "0%"
-    name = value.value.replace("_", " ").capitalize()
+    name = in_words(value.value).capitalize()
     if facet.name == "face_angle":
         name += " shots are"
     else:
@@ -223,7 +223,7 @@ def _advice(facet: Facet, value: str, needed: int, subject: Subject) -> str:
     if facet.name == "face_angle" and value != "front" and subject == "person":
         wish += f", {FILM}"
     return (
-        f"best remedy: add {plural(needed, _photo(subject))} {wish}; made images are a guess at what the {subject}"
+        f"best remedy: add {plural(needed, _photo(subject))} {wish}; generated images are a guess at what the {subject}"
         " looks like there"
     )
 

@@ -69,7 +69,14 @@ def assess(
         for name, values in ordered.items()
     }
     hits = {facet.name: [found.get(facet.name) for found in asked] for facet in observer.facets}
-    return PanelScore(version, metrics, ordered, {name: row for name, row in hits.items() if set(row) != {None}})
+    without = [observation is not None and _faceless(observation) for observation in seen]
+    return PanelScore(
+        version,
+        metrics,
+        ordered,
+        {name: row for name, row in hits.items() if set(row) != {None}},
+        without if any(without) else [],
+    )
 
 
 def overall(samples: dict[str, list[float]]) -> list[float]:
@@ -90,7 +97,7 @@ def _hits(shot: Shot, seen: Observation, facets: Sequence[Facet]) -> dict[str, b
     faces must not gain by it.
     """
     asked, hits = dict(shot.traits), {}
-    faceless = "faces" in seen.measured and not seen.faces
+    faceless = _faceless(seen)
     for facet in facets:
         value = asked.get(facet.name)
         if value is None:
@@ -101,6 +108,11 @@ def _hits(shot: Shot, seen: Observation, facets: Sequence[Facet]) -> dict[str, b
         elif faceless and "faces" in facet.needs and seen.measured.issuperset(facet.needs):
             hits[facet.name] = False
     return hits
+
+
+def _faceless(seen: Observation) -> bool:
+    """Whether a face was looked for and there is none."""
+    return "faces" in seen.measured and not seen.faces
 
 
 def _share(hits: dict[str, bool]) -> float:

@@ -151,6 +151,11 @@ class Drifting:
         )
 
 
+NOTHING_APPROVED = "nothing_approved"
+"""Rule of `NothingApproved`."""
+NONE_APPROVED = "no image of this round was approved"
+
+
 @dataclass(frozen=True)
 class NothingApproved:
     """A round without one approved image leaves the dataset as it was."""
@@ -159,8 +164,8 @@ class NothingApproved:
         last = rounds[-1]
         if last.total and not last.approved:
             return Stop(
-                "nothing_approved",
-                "no image of this round was approved; the report says what stood in the way",
+                NOTHING_APPROVED,
+                f"{NONE_APPROVED}; report.html says what stood in the way",
                 False,
             )
         return None
@@ -184,9 +189,9 @@ FULL = "full"
 
 @dataclass(frozen=True)
 class Full:
-    """The dataset takes no more made images, so that another round's, or the first one's, could not join.
+    """The dataset takes no more generated images, so that another round's, or the first one's, could not join.
 
-    ``room``: how many it takes. ``share``: the most that made images may be of all.
+    ``room``: how many it takes. ``share``: the most that generated images may be of all.
     """
 
     room: int
@@ -198,8 +203,8 @@ class Full:
         remedy = "; more real photos make room" if self.share else ""
         return Stop(
             FULL,
-            f"the dataset holds as many made images as merge.max_synthetic_share ({percent(self.share)}) allows, so"
-            f" those of {'another' if rounds else 'a'} round could not join{remedy}",
+            f"the dataset holds as many generated images as merge.max_synthetic_share ({percent(self.share)}) allows,"
+            f" so those of {'another' if rounds else 'a'} round could not join{remedy}",
             False,
         )
 

@@ -18,7 +18,7 @@ from twinloop.store.pictures.dataset_folders import DatasetFolders
 from twinloop.store.pictures.sidecar import caption_beside
 from twinloop.store.run.workspace import shown_path
 
-TOO_MANY_MADE = "a made image more than merge.max_synthetic_share allows"
+TOO_MANY_MADE = "a generated image more than merge.max_synthetic_share allows"
 
 Captioner = Callable[[Observation], str]
 """Words for a picture that has none of its own."""

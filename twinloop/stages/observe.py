@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,6 +150,21 @@ def observe_files(
         reporter.progress(label, number, len(paths))
 
 
+def recall_files(paths: Sequence[Path], observer: Observer, catalog: Catalog) -> tuple[Seen, ...] | None:
+    """As `observe_files`, where the catalogue knows every picture that can be read; None where it lacks one. Nothing is
+    measured, told or noted.
+    """
+    memory, found = _Memory(catalog, observer.fingerprint, observer.forms), list[Seen]()
+    for path in paths:
+        one = _look_up(path, memory)
+        if isinstance(one, _Unseen):
+            if one.content is None:
+                return None
+            one = one.as_known
+        found.append(one)
+    return tuple(found)
+
+
 @dataclass(frozen=True)
 class _Memory:
     """What the catalogue holds of an observer of this fingerprint that tells the same of the form of parts."""
@@ -162,7 +178,34 @@ class _Memory:
         return known if known is not None and known.forms == self.forms else None
 
 
+@dataclass(frozen=True)
+class _Unseen:
+    """A file that the catalogue does not know as it is now; its content it may know from elsewhere."""
+
+    path: Path
+    stat: os.stat_result
+    image: LoadedImage
+    content: Observation | None
+
+    @property
+    def as_known(self) -> Seen:
+        assert self.content is not None
+        return Seen(self.path, dataclasses.replace(self.content, origin=self.image.origin))
+
+
 def _observe_one(path: Path, observer: Observer, memory: _Memory) -> Seen:
+    found = _look_up(path, memory)
+    if isinstance(found, Seen):
+        return found
+    seen = Seen(path, observer.observe(found.image)) if found.content is None else found.as_known
+    assert seen.observation is not None
+    memory.catalog.put(seen.observation)
+    memory.catalog.remember_file(path, found.stat, found.image.sha256, found.image.origin)
+    return seen
+
+
+def _look_up(path: Path, memory: _Memory) -> Seen | _Unseen:
+    """What is known of a file, or that it cannot be read; a file that is not known is decoded."""
     try:
         stat = path.stat()
     except OSError as error:
@@ -176,11 +219,7 @@ def _observe_one(path: Path, observer: Observer, memory: _Memory) -> Seen:
         image = load_image(path)
     except UnreadableImage as error:
         return Seen(path, None, str(error))
-    known_content = memory.get(image.sha256)
-    seen = observer.observe(image) if known_content is None else dataclasses.replace(known_content, origin=image.origin)
-    memory.catalog.put(seen)
-    memory.catalog.remember_file(path, stat, image.sha256, image.origin)
-    return Seen(path, seen)
+    return _Unseen(path, stat, image, memory.get(image.sha256))
 
 
 def observation_line(seen: Seen, facets: Sequence[Facet], path: str) -> Mapping[str, Any]:

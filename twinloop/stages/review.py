@@ -8,15 +8,14 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from twinloop.domain.choices import ReviewPolicy
 from twinloop.domain.verdicts import Outcome, Verdict
 from twinloop.errors import InputError, StateError
 from twinloop.stages.validate import Judged
 from twinloop.store.atomic import read_as, write_json
 from twinloop.store.clock import utc_now
-
-Policy = Literal["never", "first_round", "always"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def read_verdicts(path: Path) -> list[Verdict]:
     )
 
 
-def wanted(policy: Policy, iteration: int) -> bool:
+def wanted(policy: ReviewPolicy, iteration: int) -> bool:
     """Whether a round waits for a person."""
     return policy == "always" or (policy == "first_round" and iteration == 1)
 

@@ -13,7 +13,7 @@ from twinloop.domain.wording import agree, by_reason, none_can_be_used, plural
 from twinloop.errors import NothingToDo, UnreadableImage
 from twinloop.ports import Reporter
 from twinloop.stages.faceless import LOOK_FOR_NONE, few_faces_message
-from twinloop.stages.observe import Observer, Seen, observe_files
+from twinloop.stages.observe import Observer, Seen, observe_files, recall_files
 from twinloop.stages.selection_rules import NO_FACE, Photo, Rule, several_people
 from twinloop.store.pictures.dataset_folders import DatasetFolders, read_folders
 from twinloop.store.pictures.images import load_image
@@ -94,6 +94,20 @@ def look_at(folder: Path, reading: Reading, observer: Observer, catalog: Catalog
     if several := several_people_message(selection.photos, str(folder), observer.pack.likeness):
         reporter.warn(several)
     return Photos(folder, found, selection, folders)
+
+
+def recall(folder: Path, reading: Reading, observer: Observer, catalog: Catalog) -> Photos | None:
+    """As `look_at`, where the catalogue knows every picture that can be read; None where it lacks one. Nothing is
+    measured or told; there may be no photo that can be used.
+
+    Raises:
+        InputError: no such folder.
+    """
+    folders = read_folders(folder, reading.prior, reading.masks)
+    found = recall_files(folders.images, observer, catalog)
+    if found is None:
+        return None
+    return Photos(folder, found, originals(select(found, reading.rules), character=reading.character), folders)
 
 
 def look_without_detectors(folder: Path, reading: Reading) -> Photos:
@@ -224,7 +238,7 @@ def made_message(images: int, elsewhere: int, all_made: bool, character: bool) -
     if character:
         return f"{counted} {agree(elsewhere, 'it: it counts', 'them: they count')} as originals of the character."
     return (
-        f"{counted} {agree(elsewhere, 'it: it counts', 'them: they count')} as made images, which weigh less and are no"
-        ' more than merge.max_synthetic_share allows. Where they show what a character looks like, say so: "subject":'
-        ' "character".'
+        f"{counted} {agree(elsewhere, 'it: it counts', 'them: they count')} as generated images, which weigh less and"
+        " are no more than merge.max_synthetic_share allows. Where they show what a character looks like, say so:"
+        ' "subject": "character".'
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import socket
 import ssl
 import time
 import urllib.error
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from twinloop import __version__
-from twinloop.errors import DownloadError
+from twinloop.errors import DownloadError, HostNotReached
 from twinloop.store.atomic import fsync_folder, sha256_file, storage_errors
 from twinloop.system.files import rename_over
 
@@ -49,8 +50,8 @@ def download(wanted: Wanted, target: Path, progress: Progress, pause: Callable[[
         pause: waits between tries, in seconds.
 
     Raises:
-        DownloadError: the address is not allowed, does not answer, or gives something else. StorageError: disk full, no
-            permission.
+        DownloadError: the address is not allowed, breaks off, or gives something else. HostNotReached: there is no
+            connection. StorageError: disk full, no permission.
     """
     check_address(wanted.url)
     part = part_of(target, wanted)
@@ -84,7 +85,7 @@ def check_address(url: str) -> None:
 
 def _fetch_all(wanted: Wanted, part: Path, progress: Progress, pause: Callable[[float], None]) -> None:
     """Ask for the missing bytes until they are all there; broken connections are tried again."""
-    failure = ""
+    failure, reached = "", True
     for attempt in range(_TRIES):
         have = part.stat().st_size if part.exists() else 0
         if have > wanted.size:
@@ -95,6 +96,7 @@ def _fetch_all(wanted: Wanted, part: Path, progress: Progress, pause: Callable[[
         if attempt:
             pause(2.0**attempt)
         try:
+            reached = True
             _fetch(wanted, part, have, progress)
             failure = "the connection broke off"
         except urllib.error.HTTPError as error:
@@ -105,11 +107,17 @@ def _fetch_all(wanted: Wanted, part: Path, progress: Progress, pause: Callable[[
                 break
         except (urllib.error.URLError, http.client.HTTPException, ssl.SSLError, TimeoutError, ConnectionError) as error:
             failure = str(getattr(error, "reason", error)) or type(error).__name__
+            # urllib wraps what fails before there is an answer, and nothing that fails later
+            reached = not isinstance(error, urllib.error.URLError)
+            cause = getattr(error, "reason", None)
+            if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME:
+                break  # not EAI_AGAIN, of a moment
     if part.exists() and part.stat().st_size == wanted.size:
         return
     have = part.stat().st_size if part.exists() else 0
     kept = f" {have:,} of {wanted.size:,} bytes are kept; the same command goes on there." if have else ""
-    raise DownloadError(f"{wanted.url}: {failure}.{kept} Or fetch the file elsewhere and run: twinloop models add FILE")
+    kind = DownloadError if reached else HostNotReached
+    raise kind(f"{wanted.url}: {failure}.{kept} Or fetch the file elsewhere and run: twinloop models add FILE")
 
 
 def _fetch(wanted: Wanted, part: Path, have: int, progress: Progress) -> None:

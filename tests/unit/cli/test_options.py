@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from twinloop.cli import options
+from twinloop.cli.commandline import build_parser
 from twinloop.errors import InputError
 
 
@@ -47,3 +48,21 @@ def test_a_person_is_called_after_the_photos(
 def test_photos_that_nobody_named() -> None:
     with pytest.raises(InputError, match="Which photos"):
         options.dataset_name(argparse.Namespace(dataset=None, config=None))
+
+
+@pytest.mark.parametrize(
+    ("words", "fetched"),
+    [
+        (("generate",), "the base model"),
+        (("train",), "the base model"),
+        (("compare",), "the base model"),
+        *((("vault", word), "the captioner's model") for word in ("caption", "prep", "run")),
+    ],
+)
+def test_the_flag_that_allows_a_download_says_of_what(
+    words: tuple[str, ...], fetched: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        build_parser().parse_args([*words, "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"allow fetching {fetched} from the Hugging Face hub when it is not on this machine (default: never)" in said

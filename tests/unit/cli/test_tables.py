@@ -70,7 +70,7 @@ def test_an_analysis_as_a_table() -> None:
     assert "Models that are missing or broken: 1\n  - hands: get one" in text
     assert (
         "Left out: 13\n  - p/0.png: blurred\n  - p/1\\nerror: gone.png: blurred" in text
-        and "  - and 3 more, all in the JSON" in text
+        and "  - and 3 more (--json lists all)" in text
     )
     assert lines[-1] == "Note: only few"
 

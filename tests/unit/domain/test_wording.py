@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from twinloop.domain.wording import agree, by_reason, harmless, none_can_be_used, plural, shown, some
+from twinloop.domain.wording import agree, by_reason, harmless, in_words, none_can_be_used, plural, shown, some
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,14 @@ def test_a_noun_follows_its_number(count: int, words: tuple[str, ...], told: str
 @pytest.mark.parametrize(("count", "word"), [(0, "are"), (1, "is"), (2, "are")])
 def test_a_verb_follows_its_number(count: int, word: str) -> None:
     assert agree(count, "is", "are") == word
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("three_quarter", "three-quarter"), ("close_up", "close-up"), ("hands_visible", "hands visible")],
+)
+def test_a_recorded_name_is_written_as_in_a_sentence(name: str, written: str) -> None:
+    assert in_words(name) == written
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.helpers.pickle_reading import read_pickle
 from tests.unit.pickles.files import walk
 from twinloop.errors import ModelFileError
 from twinloop.pickles import Blob
 from twinloop.pickles.budget import Limits
 from twinloop.pickles.inspection import Safety, inspect_blob
-from twinloop.pickles.reader import read_pickle
 
 FIXTURES = Path(__file__).parents[4] / "shared" / "fixtures"
 SMALL = Limits(opcodes=200_000, memory=32 << 20, size=8 << 20, seconds=20)

@@ -10,11 +10,11 @@ import sys
 import numpy as np
 import pytest
 
+from tests.helpers.pickle_reading import read_pickle
 from twinloop.errors import ModelFileError
 from twinloop.pickles.broken import BrokenPickle
 from twinloop.pickles.budget import Budget, Limits
 from twinloop.pickles.builders import as_key
-from twinloop.pickles.reader import read_pickle
 
 
 def shared(width: int, levels: int) -> bytes:

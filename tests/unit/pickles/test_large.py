@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.helpers.pickle_reading import read_pickle
 from tests.unit.pickles.disguises import GETPID, look
 from tests.unit.pickles.files import joblib, legacy, tensor
 from twinloop.cli.inspect_text import report_lines
 from twinloop.pickles import Policy, TensorRef
 from twinloop.pickles.inspection import Safety
-from twinloop.pickles.reader import read_pickle
 from twinloop.pickles.weights import weights_of
 from twinloop.stages.model_files.inspect import inspect_file
 

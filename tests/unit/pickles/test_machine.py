@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.helpers.pickle_reading import read_pickle
 from twinloop.errors import ModelFileError, UnsafeModelFile
 from twinloop.pickles import Inert, Policy
 from twinloop.pickles.arrays import ArrayShell
 from twinloop.pickles.budget import Budget, Limits
 from twinloop.pickles.machine import Beside, Machine
-from twinloop.pickles.reader import read_pickle
 
 KEYS = st.integers(-(2**64) + 1, 2**64 - 1)
 PLAIN = st.recursive(

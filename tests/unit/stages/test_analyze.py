@@ -46,7 +46,7 @@ def test_the_seeds_example() -> None:
     (only,) = result.gaps
     assert (only.facet, only.value, only.count, only.have, only.total) == ("face_angle", "profile", 15, 8, 98)
     assert only.reason == "Profile shots are 8.2% (target: 20%)"
-    assert "add 15 real photos" in only.advice
+    assert "add 15 real photos" in only.advice and "; generated images are a guess" in only.advice
 
 
 def test_hands_in_the_seeds_words() -> None:
@@ -60,6 +60,7 @@ def test_reasons_and_advice_are_sentences() -> None:
     result = analyze(seen, BUILTIN, {})
     said = {gap.value: (gap.reason, gap.advice) for gap in result.gaps}
     assert said["profile"][0] == "Profile shots are 0% (target: 20%)"
+    assert said["three_quarter"][0] == "Three-quarter shots are 0% (target: 30%)"
     assert said["profile"][1].startswith(
         "best remedy: add 3 real photos in profile, or film a slow turn of the head (twinloop vault frames); "
     )

@@ -88,9 +88,23 @@ def test_an_image_without_a_face_has_missed_what_is_read_off_a_face(tmp_path: Pa
         score = assess([ruined], 1, OBSERVER, catalog, None, Recording())
     assert score.hits == {"face_angle": [False], "expression": [False], "framing": [False]}
     assert score.samples["on_target"] == [0.0]
+    assert score.no_face == [True] and score.faceless
     blind = Observer(dataclasses.replace(fake_pack(), pose=None), BUILTIN)
     with Catalog(None) as catalog:
         assert "face_angle" not in assess([ruined], 1, blind, catalog, None, Recording()).hits, "nobody looked for it"
+
+
+def test_which_images_show_no_face_is_kept_where_some_do(tmp_path: Path) -> None:
+    """Their likeness counts as 0, which no reader could tell from a stranger's."""
+    whole, ruined = panel_image(tmp_path, 1, person=0), panel_image(tmp_path, 2, person=0)
+    with Catalog(None) as catalog:
+        sound = assess([whole, ruined], 1, OBSERVER, catalog, reference(tmp_path), Recording())
+        assert "no_face" not in sound.to_json() and sound.no_face_text == ""
+        Image.fromarray(np.full((64, 64, 3), 20, np.uint8)).save(ruined.path)
+        score = assess([whole, ruined], 1, OBSERVER, catalog, reference(tmp_path), Recording())
+    assert score.samples["identity"][1] == 0.0 and score.no_face == [False, True] and not score.faceless
+    assert score.no_face_text == "no face in 1 of 2 images"
+    assert PanelScore.from_json(json.loads(json.dumps(score.to_json()))).no_face == [False, True]
 
 
 def test_only_what_was_asked_can_be_missed_and_nothing_by_a_face_that_is_there() -> None:

@@ -119,7 +119,8 @@ def test_a_rolled_back_round_is_the_drift_rules_to_judge() -> None:
 
 
 def test_nothing_approved() -> None:
-    assert NothingApproved()([facts(0, 10)]) is not None
+    stop = NothingApproved()([facts(0, 10)])
+    assert stop is not None and "report.html says what stood in the way" in stop.reason
     assert NothingApproved()([facts(0, 10), facts(1, 10)]) is None
     assert NothingApproved()([facts(0, 0)]) is None
 

@@ -33,8 +33,8 @@ def test_the_line_names_memory_disk_and_time(tmp_path: Path, monkeypatch: pytest
     reporter = Recording()
     look_ahead(FORECAST, GIB, tmp_path / "not" / "there", reporter)
     assert reporter.lines == ["Training needs 7.0 of 12.0 GiB of memory, 2.00 GiB of disk, about 1.5 hours."]
-    assert "16 GiB: too little; lower training.resolution or training.rank" in FORECAST.details
-    assert FORECAST.details[0] == "8 GiB: 7.0 GiB: 2 at a time, with gradient checkpointing"
+    assert "a card of 16 GiB: too little; lower training.resolution or training.rank" in FORECAST.details
+    assert FORECAST.details[0] == "a card of 8 GiB: needs 7.0 GiB, 2 pictures at a time, with gradient checkpointing"
 
 
 def test_too_little_disk_is_one_error_with_both_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_what_a_training_is_too_short_for_is_told_where_the_configuration_does_n
         return list(remarks_on_training(settings, training, 0, 10))
 
     assert told(40, warmup_steps=40) == [
-        "training: a warm-up of 40 of 40 steps never reaches the learning rate; a tenth of the steps is usual."
+        "training: warmup_steps 40 of 40 steps never reach the learning rate; a tenth of the steps is usual."
     ]
     assert told(40, save_every=41) == [
         "training: save_every 41 saves nothing in a training of 40 steps; lower it, or leave it out."

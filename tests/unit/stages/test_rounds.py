@@ -9,6 +9,7 @@ from tests.unit.things import gap, score
 from twinloop.domain.records import LoRA
 from twinloop.domain.statistics import Estimate
 from twinloop.stages.decide import NO_GAPS
+from twinloop.stages.history import RecordedRound
 from twinloop.stages.rounds import Round, RunResult, as_recorded, finished_round, history_json, standing
 from twinloop.stages.validate import Tally
 
@@ -84,7 +85,7 @@ def test_what_was_decided_of_a_round_stays_so() -> None:
         "rolled_back": True,
     }
     changed = replace(done, gaps=(), tally=Tally(0, 1, 0, 0.0), merged=0)  # files of the round were changed since
-    kept = as_recorded(changed, entry)
+    kept = as_recorded(changed, RecordedRound.from_json(entry))
     assert (kept.gaps, kept.tally, kept.merged) == (done.gaps, done.tally, done.merged)
     assert (kept.facts.approved, kept.facts.total) == (done.tally.approved, done.tally.total)
     assert (
@@ -92,4 +93,5 @@ def test_what_was_decided_of_a_round_stays_so() -> None:
         and kept.facts.drifted == ("quality",)
         and kept.facts.improvement == Estimate(-0.1, -0.2, -0.05, 6)
     )
-    assert as_recorded(kept, {**entry, "improvement": None}).facts.improvement is None
+    blind = RecordedRound.from_json({**entry, "improvement": None})
+    assert as_recorded(kept, blind).facts.improvement is None

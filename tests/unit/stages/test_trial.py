@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.stages.trials import trial
+from tests.unit.stages.trials import score, trial
 from twinloop.domain.training_rules import checkpoint_steps
-from twinloop.stages.trial import Trial
+from twinloop.stages.trial import Trial, outcome
 
 
 def walk(one: Trial) -> list[int]:
@@ -65,4 +65,11 @@ def test_it_stops_when_so_many_in_a_row_are_no_better(tmp_path: Path) -> None:
     assert walk(trial(falling, tmp_path / "c")) == [50, 60, 70, 80, 90]
     stopped = trial(falling, tmp_path / "d", patience=2)
     walk(stopped)
-    assert stopped.stopped_early and stopped.settle() == 60
+    assert stopped.settle() == 60 and json.loads((tmp_path / "d").read_text())["stopped_early"]
+
+
+def test_the_outcome_follows_from_the_figures_alone() -> None:
+    """So a record that is gone is written once more from the scores that lie there."""
+    found = outcome((50, 75, 100), [score(50, 0.4), score(75, 0.7)])
+    assert (found["chosen"], found["stopped_early"]) == (75, True)
+    assert [(entry["step"], "version" in entry) for entry in found["checkpoints"]] == [(50, False), (75, False)]

@@ -72,7 +72,7 @@ class _Opener:
         return None
 
 
-def open_real_pack(folder: Path, name: str = AUTO, scanning: bool = False, faceless: bool = False) -> DetectorPack:
+def open_real_pack(folder: Path, name: str, *, scanning: bool, faceless: bool) -> DetectorPack:
     """Detectors for real photos.
 
     Args:

@@ -112,7 +112,7 @@ def write(root: Path, package: Package, terminal: Terminal) -> Any:
     terminal.line(f"\n{plural(len(data['items']), 'picture')}{missing}")
     if data["left_out"]:
         terminal.line(f"{left_out_line(data['left_out'], data['images_looked_at'])}\nEach with its reason: {manifest}")
-    terminal.line(f"What they are and what speaks against them: {manifest.with_name('README.txt')}")
+    terminal.line(f"Where each picture comes from, and its weak points: {manifest.with_name('README.txt')}")
     written = root / package.files[0].name if "sheet" in data else root
     terminal.line(f"Written: {written} ({len(package.files) + 1} files)")
     return {**data, "warnings": list(package.warnings)}

@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the package")
     parser.add_argument(
-        "--name", metavar="NAME", help="of the LoRA in that program (default: of the person, or of the file)"
+        "--name", metavar="NAME", help="what that program calls the LoRA (default: as the person or the file)"
     )
     parser.add_argument(
         "--trigger", "--person", metavar="WORDS", help="trigger words (default: as the file or the configuration says)"

@@ -41,9 +41,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="TRIGGER",
         help="trigger words, as in 'ohwx person'",
     )
-    add_setting(parser, "--base-model", metavar="NAME", help="hub id, folder or file, as that program shall find it")
+    add_setting(parser, "--base-model", metavar="NAME", help="hub id, folder or file, as that program is to find it")
     add = partial(add_setting, parser, section="training")
-    add("--preset", metavar="NAME", help="of the training (default: by the base model)")
+    add("--preset", metavar="NAME", help="sdxl, flux, zimage... (docs/families.md; default: by the base model)")
     add("--steps", type=positive, metavar="N", help="training steps (default: the preset's)")
     add("--rank", type=positive, metavar="N", help="rank of the LoRA (default: the preset's)")
     add("--resolution", type=positive, metavar="PX", help="side of the training images (default: the preset's)")
@@ -62,7 +62,7 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.masks import masks_of
     from twinloop.stages.samples import Beside, training_samples
     from twinloop.stages.words import TAGGED
-    from twinloop.steps.options import merge_limits, reading
+    from twinloop.steps.stage_options import merge_limits, reading
     from twinloop.store.pictures.dataset_folders import told_trigger
     from twinloop.wiring import asked_prediction, base_family, build_makers, check_export
 

@@ -23,7 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="photos, by path or by a name that only one has; or pictures of the prepared folder",
     )
-    parser.add_argument("--clear", action="store_true", help="say neither of these photos; prep decides again")
+    parser.add_argument(
+        "--clear", action="store_true", help="take both exclude and include of these photos back; prep decides again"
+    )
     add_vault(parser)
 
 

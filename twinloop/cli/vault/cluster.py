@@ -38,7 +38,7 @@ def add_clustering(parser: argparse.ArgumentParser) -> None:
         type=_limit,
         metavar="COSINE",
         help=(
-            "average likeness of two groups from which they are one person: higher for fewer mix-ups; auto = what"
+            "average likeness from which two groups of faces are one person, 0-1: higher mixes up fewer; auto = what"
             " follows from the embedder (default: as in the last run, else auto)"
         ),
     )

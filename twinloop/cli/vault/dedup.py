@@ -25,15 +25,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=not_negative,
         metavar="BITS",
         help=(
-            "by which perceptual hashes of copies may differ, 0 to 16 of 64; thumbnails decide in the end (default: as"
-            " in the last search, else 10)"
+            "bits in which perceptual hashes of copies may differ, 0 to 16 of 64; thumbnails decide in the end"
+            " (default: as in the last search, else 10)"
         ),
     )
     parser.add_argument(
         "--burst-seconds",
         type=between(0, 3600, "seconds from 0 to 3600"),
         metavar="S",
-        help="between photos of one burst; 0 = no bursts (default: as in the last search, else 5)",
+        help="longest time between two photos of one burst; 0 = no bursts (default: as in the last search, else 5)",
     )
     add_vault(parser)
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from twinloop.cli.tables import ALL, SHOWN
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.wording import agree, plural
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from twinloop.stages.vault.dataset.caption import Captioned, Captions
     from twinloop.stages.vault.dataset.choose import LeftOut
     from twinloop.stages.vault.dataset.cut import CutOptions
-
-SHOWN = 10
 
 
 def beside_lines(found: Captions) -> list[str]:
@@ -50,7 +49,7 @@ def unused_lines(found: Captions) -> list[str]:
     """Captions of the user's own that no picture has, because another copy of their photo is used."""
     if not found.unused:
         return []
-    more = f" and {len(found.unused) - SHOWN} more, all in the JSON" if len(found.unused) > SHOWN else ""
+    more = f" and {len(found.unused) - SHOWN} more; {ALL}" if len(found.unused) > SHOWN else ""
     first = ", ".join(found.unused[:SHOWN])
     return [f"Captions not used, because another copy of their photo is used: {len(found.unused)} ({first}{more})"]
 
@@ -64,7 +63,7 @@ def copy_lines(left_out: Sequence[LeftOut]) -> list[str]:
     shown = []
     for title, kind in (("Left out with them, as copies", EXCLUDED_COPY), ("A copy stands in", REPLACED)):
         found = [f"{item.photo.paths[0]} ({item.reason})" for item in left_out if item.kind == kind]
-        more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        more = f", and {len(found) - SHOWN} more; {ALL}" if len(found) > SHOWN else ""
         shown += [f"{title}: {', '.join(found[:SHOWN])}{more}"] if found else []
     return shown
 
@@ -98,7 +97,7 @@ def not_described_lines(found: Captions) -> list[str]:
         " was measured. The same command asks again."
     ]
     lines += [f"  - {item.cut.photo.paths[0]}: {item.failure}" for item in failed[:SHOWN]]
-    return ["\n".join(lines + ([f"  - and {len(failed) - SHOWN} more, all in the JSON"] if failed[SHOWN:] else []))]
+    return ["\n".join(lines + ([f"  - and {len(failed) - SHOWN} more ({ALL})"] if failed[SHOWN:] else []))]
 
 
 def left_out_lines(left_out: Sequence[LeftOut]) -> list[str]:
@@ -107,7 +106,7 @@ def left_out_lines(left_out: Sequence[LeftOut]) -> list[str]:
         return []
     lines = [f"Left out: {len(left_out)}"]
     lines += [f"  - {item.photo.paths[0]}: {item.reason}" for item in left_out[:SHOWN]]
-    return lines + ([f"  - and {len(left_out) - SHOWN} more, all in the JSON"] if len(left_out) > SHOWN else [])
+    return lines + ([f"  - and {len(left_out) - SHOWN} more ({ALL})"] if len(left_out) > SHOWN else [])
 
 
 def date_lines(cutting: CutOptions, undated: int) -> list[str]:

@@ -27,8 +27,8 @@ def add_cutting(parser: argparse.ArgumentParser, min_face: str = "--min-face") -
         type=positive,
         metavar="PX",
         help=(
-            "pictures have at most PX x PX pixels, with sides of multiples of 64, of small photos 8 (default: as in the"
-            " last run, else 1024)"
+            "pictures have PX x PX pixels at most; their sides are multiples of 64, for small photos of 8 (default: as"
+            " in the last run, else 1024)"
         ),
     )
     parser.add_argument(
@@ -40,7 +40,7 @@ def add_cutting(parser: argparse.ArgumentParser, min_face: str = "--min-face") -
         "--max-photos",
         type=positive,
         metavar="N",
-        help="the best N photos, spread over the angles; said anew each time (default: all)",
+        help="the best N photos, spread over the angles; give it again each time (default: all)",
     )
     parser.add_argument(
         min_face,
@@ -48,7 +48,7 @@ def add_cutting(parser: argparse.ArgumentParser, min_face: str = "--min-face") -
         type=positive,
         metavar="PX",
         help=(
-            "least height of a face that is worth training on, in pixels of the photo (default: as in the last run,"
+            "lowest height of a face that is worth training on, in pixels of the photo (default: as in the last run,"
             " else 64)"
         ),
     )
@@ -72,8 +72,8 @@ def add_dates(parser: argparse.ArgumentParser) -> None:
             type=_date,
             metavar="YYYY[-MM[-DD]]",
             help=(
-                f"the {end} day, month or year, itself included, of which photos are used; any = no such limit; photos"
-                " without a date are used (default: as in the last run, else any)"
+                f"the {end} day, month or year, itself included, from which photos are used; any = no such limit;"
+                " photos without a date are used (default: as in the last run, else any)"
             ),
         )
 
@@ -94,7 +94,7 @@ def add_captioning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--captioner",
         choices=CAPTIONERS,
-        help="who adds words to what was measured (default: as in the last run, else template, nobody)",
+        help="what adds words to the measured ones (default: as in the last run, else template, which adds none)",
     )
     parser.add_argument(
         "--captioner-model",
@@ -111,8 +111,8 @@ def add_captioning(parser: argparse.ArgumentParser) -> None:
         type=_caption_words,
         metavar="N",
         help=(
-            f"most words of a caption to which a captioner adds, up to {MOST_CAPTION_WORDS}; CLIP, of SDXL and SD 1.5,"
-            f" reads about 50 at once (default: as in the last run, else {CAPTION_WORDS})"
+            f"a captioner adds to a caption up to N words in all, {MOST_CAPTION_WORDS} at most; CLIP, of SDXL and SD"
+            f" 1.5, reads about 50 at once (default: as in the last run, else {CAPTION_WORDS})"
         ),
     )
     parser.add_argument(
@@ -124,7 +124,7 @@ def add_captioning(parser: argparse.ArgumentParser) -> None:
         ),
     )
     options.add_facets(parser)
-    options.add_device(parser)
+    options.add_device(parser, fetched="the captioner's model")
 
 
 def _add_server(parser: argparse.ArgumentParser) -> None:
@@ -133,19 +133,19 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
         "--captioner-url",
         metavar="URL",
         help=(
-            "of openai: where a program on this machine answers as OpenAI's chat completions do, such as"
+            "for openai: where a program on this machine answers as OpenAI's chat completions do, such as"
             " http://127.0.0.1:1234/v1 (LM Studio, Ollama, llama.cpp, vLLM; default: as in the last run)"
         ),
     )
     parser.add_argument(
         "--captioner-prompt",
         metavar="TEXT",
-        help='of openai: what it is asked about each picture; "" = the built-in question (default: as in the last run)',
+        help='for openai: what to ask about each picture; "" = the built-in question (default: as in the last run)',
     )
     parser.add_argument(
         "--captioner-anywhere",
         action="store_true",
-        help="of openai: the address may be another machine, to which the pictures are then sent; said anew each time",
+        help="for openai: the address may be another machine, to which the pictures are then sent; needed each time",
     )
 
 

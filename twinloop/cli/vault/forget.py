@@ -100,5 +100,8 @@ def _kept_lines(found: Forgotten) -> list[str]:
 
 
 COMMAND = Command(
-    "forget", "Remove all that was derived of a person, or of everybody. Photos stay as they are.", configure, run
+    "forget",
+    "Remove all that was derived from photos of a person, or of everybody. The photos stay as they are.",
+    configure,
+    run,
 )

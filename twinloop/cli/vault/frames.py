@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=between(0, 30, "a number up to 30 and above 0", above=True),
         default=2.0,
         metavar="N",
-        help="so many pictures of a second, each the sharpest of its stretch, are compared (default: 2)",
+        help="compare N pictures of each second, each the sharpest of its stretch (default: 2)",
     )
     parser.add_argument(
         "--models-dir",

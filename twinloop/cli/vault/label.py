@@ -60,7 +60,7 @@ def add_consent(parser: argparse.ArgumentParser) -> None:
     )
     consent.add_argument("--by", default="", metavar="WHO", help="who gave it")
     consent.add_argument("--on", default="", metavar="DATE", help="when, as YYYY-MM-DD")
-    consent.add_argument("--scope", default="", metavar="TEXT", help="for what")
+    consent.add_argument("--scope", default="", metavar="TEXT", help="what the photos may be used for")
 
 
 def consent_of(args: argparse.Namespace) -> Consent:

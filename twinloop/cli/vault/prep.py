@@ -40,7 +40,10 @@ def add_layout(parser: argparse.ArgumentParser) -> None:
         ),
     )
     parser.add_argument(
-        "--repeats", type=positive, metavar="N", help="of kohya's folder (default: as it is, 10 at first)"
+        "--repeats",
+        type=positive,
+        metavar="N",
+        help="number in the name of kohya's folder (default: as it is, 10 at first)",
     )
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="another folder than organized/<person> in the vault"

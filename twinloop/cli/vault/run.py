@@ -31,7 +31,7 @@ SHOWN = 5
 def configure(parser: argparse.ArgumentParser) -> None:
     scan.configure(parser)
     parser.add_argument(
-        "--person", required=True, metavar="NAME", help="whose training set; the name of its folder, too"
+        "--person", required=True, metavar="NAME", help="whose training set it is; also the name of its folder"
     )
     parser.add_argument(
         "--reference",

@@ -76,7 +76,7 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
         "--min-face",
         type=positive,
         metavar="PX",
-        help="height from which faces are kept, in pixels of the photo (default: as in the last scan, else 40)",
+        help="lowest height of faces that are kept, in pixels of the photo (default: as in the last scan, else 40)",
     )
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from twinloop.domain.likeness import USUAL
 from twinloop.errors import NothingToDo
+from twinloop.ports import Reporter
 from twinloop.store.atomic import read_as, write_json
+from twinloop.store.progress import NotedProgress
 from twinloop.store.vault.catalog import VaultCatalog
 from twinloop.store.vault.decisions import DecisionLog
 from twinloop.store.vault.folder import Vault
@@ -91,3 +93,7 @@ class OpenVault:
     @property
     def fingerprint(self) -> str:
         return self.record.fingerprint
+
+    def noting(self, reporter: Reporter) -> Reporter:
+        """The same reporter, whose progress the page sees, too; for a vault that this process works in."""
+        return NotedProgress(self.vault.root, reporter)

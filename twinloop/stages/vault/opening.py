@@ -11,6 +11,7 @@ from twinloop.stages.vault.forget.promise import Kept, Promise, keep_promises, u
 from twinloop.stages.vault.opened import OpenVault, ScanRecord
 from twinloop.store.atomic import denied_within, remove_leftovers
 from twinloop.store.lock import VAULT, locked
+from twinloop.store.progress import progress_cleared
 from twinloop.store.vault.catalog import VaultCatalog
 from twinloop.store.vault.decisions import DecisionLog
 from twinloop.store.vault.folder import Vault
@@ -34,6 +35,7 @@ def open_vault(root: Path, told: Callable[[Kept], object] | None = None) -> Iter
     with (
         denied_within(vault.root, VAULT.instead),
         locked(vault.root, VAULT),
+        progress_cleared(vault.root),
         VaultCatalog(vault.catalog) as catalog,
     ):
         remove_leftovers(vault.root)  # what a killed process was just writing

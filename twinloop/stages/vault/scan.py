@@ -38,6 +38,7 @@ from twinloop.stages.vault.walk import Walk
 from twinloop.store.atomic import denied_within
 from twinloop.store.lock import VAULT, locked
 from twinloop.store.pictures import images, raw
+from twinloop.store.progress import NotedProgress, progress_cleared
 from twinloop.store.vault.catalog import VaultCatalog
 from twinloop.store.vault.decisions import DecisionLog
 from twinloop.store.vault.files import Counts, FileEntry
@@ -154,10 +155,11 @@ def scan(vault: Vault, plan: ScanPlan, reporter: Reporter) -> Scanned:
     with (
         denied_within(vault.root, VAULT.instead),
         locked(vault.root, VAULT),
+        progress_cleared(vault.root),
         VaultCatalog(vault.catalog, any_version=True) as catalog,
     ):
         keep_promises(vault, catalog, DecisionLog(vault.decisions))
-        return _Scan(vault, catalog, plan, reporter).run()
+        return _Scan(vault, catalog, plan, NotedProgress(vault.root, reporter)).run()
 
 
 def patterns_of(vault: Vault, plan: ScanPlan) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 from twinloop.stages.vault.copies.record import DuplicateGroup, last_duplicates
 from twinloop.stages.vault.dataset.by_hand import behind_outside, chosen_since
 from twinloop.stages.vault.dataset.folder.outside import folders_outside
+from twinloop.stages.vault.dataset.folder.own_files import holds_masks
 from twinloop.stages.vault.dataset.folder.owner import owner_of, read_record
 from twinloop.stages.vault.dataset.outdated import Outdated, outdated
 from twinloop.stages.vault.offline_folders import is_there, renamed
@@ -94,7 +95,8 @@ def status(opened: OpenVault) -> Status:
     files = opened.catalog.files
     organized = vault.root / "organized"
     people = read_people(vault) if vault.people.exists() else None
-    prepared = sorted(path for path in organized.iterdir() if path.is_dir()) if organized.is_dir() else []
+    inside = sorted(path for path in organized.iterdir() if path.is_dir()) if organized.is_dir() else []
+    prepared = [folder for folder in inside if not holds_masks(folder)]
     missing = tuple(folder for folder in map(Path, record.folders) if not is_there(folder, files))
     return Status(
         folders=record.folders,

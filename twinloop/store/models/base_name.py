@@ -21,6 +21,14 @@ TRAINED_AS = "twinloop.trained_as"
 """`OUTPUT_NAME` of the training's own file, in files of another name that were made from it."""
 _ENDINGS = (".safetensors", ".sft", ".gguf", ".ckpt", ".pt", ".bin")
 _OF_A_TRAINING = re.compile(r"(-step\d{8})?(_kohya)?$")
+_HUB_ID = re.compile(r"\b[\w.-]{1,96}\b/\b[\w.-]{1,96}\b", re.ASCII)
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether the hub can have a model of this name, ``owner/name``, by the rules of its library, which refuses others
+    with an error of its own; relative paths such as ``../models`` look much like one.
+    """
+    return bool(_HUB_ID.fullmatch(name)) and not ("--" in name or ".." in name or name.endswith(".git"))
 
 
 def base_name(base: str) -> str:

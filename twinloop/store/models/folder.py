@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinloop.domain import segmenters
 from twinloop.domain.embedders import preference
 from twinloop.domain.known_models import UNSEEN
 from twinloop.domain.model_roles import NEEDS, Role, files_hint, role_at, role_of
@@ -118,16 +119,20 @@ def problem_of(path: Path) -> str | None:
     return problem
 
 
-def _preference(path: Path) -> int:
+def _preference(path: Path) -> tuple[int, ...]:
     """Larger YOLOv5-face models first; a checkpoint before its export.
 
-    Of YuNet's files one that was tried here before those that were not. Embedders as `domain.embedders` puts them."""
+    Of YuNet's files one that was tried here before those that were not. Embedders as `domain.embedders` puts them,
+    networks for masks as `domain.segmenters` does for photos.
+    """
     name = path.name.lower()
     role = role_of(name)
     if role is Role.EMBEDDER:
-        return preference(name)
+        return (preference(name),)
+    if role is Role.SEGMENTER:
+        return segmenters.preference(name)
     if role is Role.FACE_YUNET:
-        return int(name in UNSEEN)
+        return (int(name in UNSEEN),)
     size = re.search(r"yolov?5([nsmlx])", name)
     rank = "xlmsn".index(size.group(1)) if size else 0
-    return 2 * rank + (path.suffix.lower() == ".onnx")
+    return (2 * rank + (path.suffix.lower() == ".onnx"),)

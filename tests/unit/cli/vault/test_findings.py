@@ -5,10 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.unit.stages.vault.makers import captioned
-from twinloop.cli.vault.findings import not_tags_lines, several_faces_lines
+from twinloop.cli.vault.findings import left_out_lines, not_tags_lines, several_faces_lines
 from twinloop.domain.vault import Label, Person
 from twinloop.stages.vault.dataset.caption import BESIDE, CaptionOptions, Captions
+from twinloop.stages.vault.dataset.choose import LeftOut
 from twinloop.stages.vault.dataset.cut import CutOptions
+
+
+def test_where_the_rest_of_a_long_list_stands_is_said() -> None:
+    photo = captioned(1, 0).cut.photo
+    lines = left_out_lines([LeftOut(photo, "blurred", "blurred")] * 12)
+    assert lines[0] == "Left out: 12" and len(lines) == 12 and lines[-1] == "  - and 2 more (--json lists all)"
+    assert len(left_out_lines([LeftOut(photo, "blurred", "blurred")] * 10)) == 11
 
 
 def test_pictures_with_several_faces_are_counted() -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.pickle_reading import read_pickle
 from tests.unit.adapters.detectors.onnx_files import small_onnx
 from twinloop.errors import GET_ANOTHER, UnsafeModelFile
 from twinloop.pickles import Policy
 from twinloop.pickles.inspection import Safety
-from twinloop.pickles.reader import read_pickle
 from twinloop.stages.model_files.check import complaint, danger, verdict
 from twinloop.stages.model_files.shelf import Condition, add, survey
 from twinloop.stages.model_files.state import State, file_states

@@ -113,3 +113,11 @@ def test_a_pointer_is_no_model_whatever_its_name(tmp_path: Path) -> None:
     found = {state.path.name: state for state in file_states(resolve_models_dir(tmp_path), set(), "auto")}
     assert {state.state for state in found.values()} == {State.BROKEN} and len(found) == 2
     assert all("Git LFS pointer" in state.detail for state in found.values())
+
+
+def test_a_network_for_masks_measures_nothing_in_any_pack(tmp_path: Path) -> None:
+    for pack in PACKS:
+        said = told(tmp_path, [YUNET, YOLO, "u2net_human_seg.onnx"], [YOLO], pack)
+        assert said["u2net_human_seg.onnx"] == (
+            "U-2-Net; measures nothing; `twinloop masks` takes the finest that can be used"
+        )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from twinloop.store.models.base_name import BASE_NAME, base_name, base_title, recorded_base
+from twinloop.store.models.base_name import BASE_NAME, base_name, base_title, is_hub_id, recorded_base
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,36 @@ def test_a_path_from_here_is_one_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     (tmp_path / "models" / "flux.1").mkdir(parents=True)
     assert base_name("models/flux.1") == base_name("models/flux.1/") == base_title("models/flux.1") == "flux.1"
+
+
+@pytest.mark.parametrize(
+    ("name", "could"),
+    [
+        ("stabilityai/stable-diffusion-xl-base-1.0", True),
+        ("_/_", True),
+        ("a/" + "b" * 96, True),
+        ("a/" + "b" * 97, False),
+        ("../models", False),
+        ("models/..", False),
+        ("models/-sdxl", False),
+        ("models./sdxl", False),
+        ("my--models/sdxl", False),
+        ("models/sdxl.git", False),
+        ("modèles/sdxl", False),
+        ("models/sdxl\n", False),
+        ("sdxl", False),
+        ("a/b/c", False),
+    ],
+)
+def test_names_that_the_hub_can_have_are_those_of_its_library(name: str, could: bool) -> None:
+    validators = pytest.importorskip("huggingface_hub.utils._validators")
+    try:
+        validators.validate_repo_id(name)
+        refused = False
+    except ValueError:
+        refused = True
+    assert is_hub_id(name) is could
+    assert could is (not refused and "/" in name)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from tests.contract.makers import TRAINING
 from twinloop.errors import StateError
 from twinloop.store.models.lora_file import kohya_path
 from twinloop.store.models.step_saves import StepSaves, is_step_save, step_path
+from twinloop.store.run.put_aside import in_the_way
 from twinloop.store.run.workspace import Workspace
 
 
@@ -62,4 +63,4 @@ def test_they_go_with_the_run_that_is_put_aside(tmp_path: Path) -> None:
     own = [space.lora(1), step_path(space.lora(1), 250), kohya_path(step_path(space.lora(1), 250))]
     for path in (*own, mine):
         path.write_text("x")
-    assert set(space.in_the_way()) == set(own)
+    assert set(in_the_way(space)) == set(own)

@@ -102,7 +102,7 @@ def dedup(opened: OpenVault, options: DedupOptions, reporter: Reporter) -> Dupli
         raise NothingToDo(
             f"The catalogue has no photo to compare. Scan a folder first: {opened.vault.command('scan FOLDER')}"
         )
-    found = _Search(opened, photos, options, reporter).run()
+    found = _Search(opened, photos, options, opened.noting(reporter)).run()
     write_json(opened.vault.duplicates, found.to_json(), private=True)
     return found
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from twinloop.domain.captions import parts_of
 from twinloop.domain.facet import Facet
+from twinloop.domain.wording import in_words
 
 CONSTANT_FROM = 0.85
 """Share of the captions from which a word counts as constant."""
@@ -122,9 +123,9 @@ def _told(words: str, count: int, of: int, facets: Sequence[Facet]) -> Constant:
 def _advice(facet: Facet, words: str, alone: bool) -> str:
     """What photos would make one facet vary. ``alone``: the words are of no other facet."""
     if facet.multiple:  # its values do not exclude each other: there is no other one to wish for
-        here = [value.replace("_", " ") for value in facet.values if _says(facet, value, words)]
+        here = [in_words(value) for value in facet.values if _says(facet, value, words)]
         return "Add photos without it." if alone else f"Add photos without {' and '.join(here)}."
-    others = [value.replace("_", " ") for value in facet.values if not _says(facet, value, words)]
+    others = [in_words(value) for value in facet.values if not _says(facet, value, words)]
     name = facet.name.replace("_", " ")
     return f"Add photos with another {name}" + (f": {', '.join(others)}." if others else ".")
 

@@ -63,64 +63,111 @@ class ByHand:
         }
 
 
+@dataclass(frozen=True)
+class _Said:
+    """What was said last of a photo.
+
+    Attributes:
+        number: of the decision; a later one has a higher number.
+        worse: whether a better copy stood for the photo when it was said; None = not on record.
+    """
+
+    number: int
+    kind: str
+    worse: bool | None
+
+
 def by_hand(
     decisions: DecisionLog,
     person: Person,
-    alike: Alike | None = None,
+    alike: Alike,
+    prepared: Mapping[str, Any],
     gone: Collection[str] = frozenset(),
-    prepared: Mapping[str, Any] | None = None,
 ) -> ByHand:
     """What stands about the person's photos, also what was said of who was merged into this person.
 
     Args:
         alike: copies of one picture; what is said of one holds for those of which nothing is said, or was said before
             that prep decides; but one that was kept instead of another is not left out with that.
+        prepared: the person's ``person.json``, {} before `prep`: it tells of older decisions whether the photo was in
+            the training set.
         gone: photos that are no longer there, of which there are pictures.
-        prepared: the person's ``person.json``: it tells of older decisions whether the photo was in the training set.
     """
-    alike, prepared = alike or {}, prepared or {}
-    ids = ids_merged_into(decisions.active("merge"), person.id)
-    said: dict[str, tuple[int, str]] = {}
-    worse: dict[str, bool | None] = {}  # whether a better copy stood for it when that was said; None = not on record
-    for made in decisions.active(*KINDS):
-        if made.data["person"] in ids:
-            photos = decisions.same_shot.all_of(made.data["photos"])
-            said.update(dict.fromkeys(photos, (made.number, made.kind)))
-            known = made.data.get("worse")
-            then = decisions.same_shot.all_of(known or ())
-            worse.update({photo: None if known is None else photo in then for photo in photos})
+    said = _said(decisions, person)
     mine = {key.sha256 for key in person.faces}.union(gone)
-    kept = chosen(decisions).keys()
     left_out, taken_in = (
-        frozenset(one for one in mine if one in said and said[one][1] == kind) for kind in (EXCLUDE, INCLUDE)
+        frozenset(photo for photo in mine if photo in said and said[photo].kind == kind) for kind in (EXCLUDE, INCLUDE)
     )
     pictured = _pictured(decisions, prepared)
     noted = decisions.same_shot.all_of(prepared.get("by_hand", {}).get("in_any_form", ())) | pictured
-    excluded = {photo for photo, (_, kind) in said.items() if kind == EXCLUDE}
-    in_any_form = {
-        photo
-        for photo in excluded
-        if (photo in noted or _is_first(photo, mine, alike) if worse[photo] is None else not worse[photo])
-    }
+    in_any_form = _in_any_form(said, noted, mine, alike)
 
-    def reaches(copy: str, photo: str) -> bool:
+    def meant(copy: str, photo: str) -> bool:
+        """Whether who left out the copy meant this photo, too."""
         is_below = alike[photo].index(copy) < alike[photo].index(photo)
         if copy in in_any_form:
             return is_below or photo not in pictured
         return is_below and photo not in pictured
 
     free = mine - left_out - taken_in
-    out = {
-        photo: {copy for copy in excluded.intersection(alike.get(photo, ())) if reaches(copy, photo)}
-        for photo in free - kept
-    }
-    into = {
-        photo: {copy for copy in alike.get(photo, ()) if copy in said and said[copy][1] == INCLUDE} for photo in free
-    }
-    copies_out, copies_in = (
-        {photo: copy for photo in found if (copy := _last_said(photo, found[photo], said))} for found in (out, into)
+    copies_out = _reaching(free - chosen(decisions).keys(), EXCLUDE, said, alike)
+    copies_in = _reaching(free, INCLUDE, said, alike)
+    return ByHand(
+        left_out,
+        taken_in,
+        _last({photo: [copy for copy in copies if meant(copy, photo)] for photo, copies in copies_out.items()}, said),
+        _last(copies_in, said),
+        left_out & in_any_form,
     )
-    return ByHand(left_out, taken_in, copies_out, copies_in, left_out & in_any_form)
+
+
+def _said(decisions: DecisionLog, person: Person) -> dict[str, _Said]:
+    """Photo -> what was said last of it, for this person or for who was merged into this person."""
+    ids, shots = ids_merged_into(decisions.active("merge"), person.id), decisions.same_shot
+    said: dict[str, _Said] = {}
+    for made in decisions.active(*KINDS):
+        if made.data["person"] in ids:
+            known = made.data.get("worse")
+            worse = shots.all_of(known or ())
+            said |= {
+                photo: _Said(made.number, made.kind, None if known is None else photo in worse)
+                for photo in shots.all_of(made.data["photos"])
+            }
+    return said
+
+
+def _in_any_form(
+    said: Mapping[str, _Said], noted: Collection[str], mine: Collection[str], alike: Alike
+) -> frozenset[str]:
+    """Photos that were left out and that no better copy stood for.
+
+    Args:
+        noted: of which the training set tells that. mine: photos of the person.
+    """
+    return frozenset(
+        photo
+        for photo, last in said.items()
+        if last.kind == EXCLUDE
+        and (photo in noted or _is_first(photo, mine, alike) if last.worse is None else not last.worse)
+    )
+
+
+def _reaching(photos: Collection[str], kind: str, said: Mapping[str, _Said], alike: Alike) -> dict[str, list[str]]:
+    """Photo -> the copies of it, the best first, of which this was said after anything that was said of the photo."""
+    since = {photo: said[photo].number if photo in said else 0 for photo in photos}
+    return {
+        photo: [
+            copy
+            for copy in alike.get(photo, ())
+            if copy in said and said[copy].kind == kind and said[copy].number > since[photo]
+        ]
+        for photo in photos
+    }
+
+
+def _last(reaching: Mapping[str, Sequence[str]], said: Mapping[str, _Said]) -> dict[str, str]:
+    """Photo -> the one of these copies of which something was said last; of several at once, the best."""
+    return {photo: max(copies, key=lambda copy: said[copy].number) for photo, copies in reaching.items() if copies}
 
 
 def _pictured(decisions: DecisionLog, prepared: Mapping[str, Any]) -> frozenset[str]:
@@ -138,14 +185,6 @@ def _better(photo: str, mine: Collection[str], alike: Alike) -> bool:
     return any(copy in mine for copy in itertools.takewhile(lambda copy: copy != photo, alike.get(photo, ())))
 
 
-def _last_said(photo: str, copies: Collection[str], said: Mapping[str, tuple[int, str]]) -> str:
-    """The one of these copies of a photo of which something was said last, after anything that was said of the photo;
-    "" = of none.
-    """
-    since = said[photo][0] if photo in said else 0
-    return max((copy for copy in copies if said[copy][0] > since), key=lambda copy: said[copy][0], default="")
-
-
 def say(opened: OpenVault, person: Person, kind: str, photos: Sequence[str]) -> Decision:
     """Write down what is said of these photos (sha256).
 
@@ -159,7 +198,7 @@ def say(opened: OpenVault, person: Person, kind: str, photos: Sequence[str]) -> 
         raise InputError(f"Name photos with a face of {person.called}.")
     prepared = prepared_record(opened, person)
     alike = alike_in(opened.vault)
-    standing = by_hand(opened.decisions, person, alike, gone, prepared)
+    standing = by_hand(opened.decisions, person, alike, prepared, gone)
     through_copies = {*standing.copies_out, *standing.copies_in} if kind == AUTOMATIC else set()
     changed = sorted({sha256 for sha256 in photos if standing.of(sha256) != kind or sha256 in through_copies})
     if not changed:
@@ -270,7 +309,7 @@ def chosen_since(opened: OpenVault, person: Person, prepared: Mapping[str, Any])
     pictured = _pictured(opened.decisions, prepared)
     then = ByHand(shots.all_of(before.get("left_out", ())), shots.all_of(before.get("taken_in", ())))
     gone = _gone_of(opened, person, prepared)
-    now = by_hand(opened.decisions, person, _alike_for(opened, prepared), gone, prepared)
+    now = by_hand(opened.decisions, person, _alike_for(opened, prepared), prepared, gone)
     # copies that a scan brought in since are no choice, unless prep would remove their pictures
     changed = shots.all_of(before.get("copies", ())) - {*now.copies_out, *now.copies_in}
     changed |= pictured.intersection(now.copies_out)

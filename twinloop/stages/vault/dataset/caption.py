@@ -214,7 +214,7 @@ def captions_of(opened: OpenVault, work: Captioning, reporter: Reporter, keep: C
     """
     made: list[Captioned] = []
     left_out = list(work.choice.left_out)
-    for item in _captioned(opened, work, reporter):
+    for item in _captioned(opened, work, opened.noting(reporter)):
         if isinstance(item, LeftOut):
             left_out.append(item)
             continue

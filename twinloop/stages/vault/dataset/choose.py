@@ -102,7 +102,7 @@ def sorted_out(opened: OpenVault, person: Person, copies: Copies, options: CutOp
     options.check()
     copies = Copies() if options.keep_alike else copies
     photos = _photos(opened, person.faces)
-    said = by_hand(opened.decisions, person, copies.alike, prepared=prepared_record(opened, person))
+    said = by_hand(opened.decisions, person, copies.alike, prepared_record(opened, person))
     found = {photo.sha256: _cut(photo, number, copies.worse.get(photo.sha256, ""), options) for photo, number in photos}
     limit = _blur_limit(_cuts(found))
     found.update(_blurred(_cuts(found), limit))

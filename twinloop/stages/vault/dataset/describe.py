@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 
 from twinloop.domain.captions import COUNT, Description, head_length, one_line, parts_of, plain
-from twinloop.domain.choices import CAPTION_WORDS
 
 _COLOURS = (
     "blonde?|brown|brunette|black|red|ginger|auburn|gr[ae]y|white|silver|golden|dark|light|fair|blue|green|hazel|amber"
@@ -156,8 +155,8 @@ def merged(
     said: Description,
     *,
     angle_measured: bool,
-    most_words: int = CAPTION_WORDS,
-    trigger: str | None = None,
+    most_words: int,
+    trigger: str | None,
 ) -> str:
     """The template's caption with what a captioner adds to it.
 

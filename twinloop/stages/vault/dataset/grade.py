@@ -67,12 +67,13 @@ class Readiness:
 
     @property
     def text(self) -> str:
-        lacks = f"{plural(len(self.weak), 'thing')} to improve" if self.weak else "nothing lacks"
+        """``usable: 12 photos, 2 things to improve, 3 hints``; and what a run needs where no faces were found."""
+        parts = [plural(self.photos, "photo")]
+        parts += [f"{plural(len(self.weak), 'thing')} to improve"] if self.weak else []
+        parts += [plural(len(self.hints), "hint")] if self.hints else []
         bare = next((finding for finding in self.findings if finding.about == FINDING), None)
-        if bare is not None:
-            found = f"no face was found in {bare.have} of {bare.of}, so a run needs {NO_FACES}"
-            lacks = f"{lacks}, {found}" if self.weak else found
-        return f"{self.grade}: {plural(self.photos, 'photo')}, {lacks}"
+        need = f"; no face was found in {bare.have} of {bare.of}, so a run needs {NO_FACES}" if bare is not None else ""
+        return f"{self.grade}: {', '.join(parts)}{need}"
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -276,7 +276,7 @@ def _kept(opened: OpenVault, work: Captioning, shelf: _Shelf, captions: Captions
     used = [item.cut.photo.sha256 for item in captions.captions]
     pictured = {folder.photo_of(name) for name in folder.names} - {""}
     gone = unavailable(opened, pictured) | no_longer_there(opened, pictured.difference(used))
-    said = by_hand(opened.decisions, work.person, choice.alike, gone, folder.record)
+    said = by_hand(opened.decisions, work.person, choice.alike, folder.record, gone)
     edits = edits_of(opened.decisions, label.person)
     words = Words.of(opened.decisions, label, work.options.style, folder.record, edits)
     theirs = still_theirs(opened, work.person, folder, gone - said.left_out - said.copies_out.keys())

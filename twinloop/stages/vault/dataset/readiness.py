@@ -13,7 +13,7 @@ from twinloop.domain.model_roles import NEEDS_FACE
 from twinloop.domain.photo_counts import MANY, SOME, TOO_FEW
 from twinloop.domain.shots import Gap, images_needed
 from twinloop.domain.statistics import wilson
-from twinloop.domain.wording import plural
+from twinloop.domain.wording import in_words, plural
 from twinloop.facets.face_angle import FACET as ANGLE
 from twinloop.facets.face_angle import FILM
 from twinloop.stages.analyze import Analysis, analyze
@@ -40,14 +40,14 @@ def readiness(
     made: Sequence[Captioned],
     facets: Sequence[Facet],
     duplicates: int,
-    cutting: CutOptions | None = None,
-    by_hand: tuple[int, int] = (0, 0),
-    carried: int = 0,
+    cutting: CutOptions,
+    by_hand: tuple[int, int],
+    carried: int,
 ) -> Readiness:
     """Judge the pictures that were prepared.
 
     Args:
-        duplicates: photos that were dropped as copies of others. cutting: how the pictures were cut; None = as usual.
+        duplicates: photos that were dropped as copies of others. cutting: how the pictures were cut.
         by_hand: how many photos were taken in and left out by hand.
         carried: pictures of photos that are no longer there: they count, but what they show is not known any more.
     """
@@ -60,8 +60,8 @@ def readiness(
             *_angles(made),
             *_gaps(analysis),
             *_unmeasured(analysis),
-            *_pixels(made, cutting or CutOptions()),
-            *_faces(made, cutting or CutOptions()),
+            *_pixels(made, cutting),
+            *_faces(made, cutting),
             *_shoots(made),
             *_years(made),
             *_origin(made),
@@ -107,7 +107,7 @@ def _number(count: int) -> Finding:
         return Finding(
             about="photos",
             level=LACK,
-            text=f"{count} photos: enough to start, too few to tell what lacks. Add {SOME - count}.",
+            text=f"{count} photos: enough to start, too few to tell what is missing. Add {SOME - count}.",
             have=count,
             of=SOME,
             add=SOME - count,
@@ -205,7 +205,9 @@ def _weight(high: float, share: float) -> str:
 
 def _chance(of: int, low: float, high: float) -> str:
     """How far so few photos can be trusted; larger sets need no such words."""
-    return f"; of so few that may be {100 * low:.0f} to {100 * high:.0f} %" if of < SOME else ""
+    if of >= SOME:
+        return ""
+    return f"; too few photos to be sure: the share may lie between {100 * low:.0f} and {100 * high:.0f} %"
 
 
 def _gaps(analysis: Analysis) -> list[Finding]:
@@ -219,10 +221,9 @@ def _gaps(analysis: Analysis) -> list[Finding]:
 def _gap(gap: Gap) -> Finding:
     """A facet's gap. A front view that lacks is a hole in the person; a setting that lacks is only less variety."""
     interval = wilson(gap.have, gap.total)
-    name = gap.value.replace("_", " ")
     chance = _chance(gap.total, interval.low, interval.high).removeprefix("; ")
-    counted = f"{gap.have} of {gap.total}" + (f", {chance}" if chance else "")
-    text = f"{gap.facet.replace('_', ' ')}, {name}: {counted}. Take {gap.count} more."
+    counted = f"{gap.have} of {gap.total}" + (f" ({chance})" if chance else "")
+    text = f"{in_words(gap.facet)}, {in_words(gap.value)}: {counted}. Take {gap.count} more."
     level = _weight(interval.high, gap.share) if gap.facet == ANGLE.name else HINT
     return Finding(
         about=gap.facet,

@@ -97,7 +97,7 @@ def cluster(
     if before is not None and before.inputs == inputs:
         people = people_of(replace(before, named=named), applied)
         return Clustered(people, (), (), write_people(opened.vault, people))
-    grouped = _grouped(table, opened.record.strangers, least, chosen, search, reporter)
+    grouped = _grouped(table, opened.record.strangers, least, chosen, search, opened.noting(reporter))
     found = _found(opened, table, entries, grouped, before, (chosen, least, inputs))
     found = _with_moved(found, before, decisions, table, grouped.limits.margin, opened.decisions.same_shot)
     found = replace(found, named=named)

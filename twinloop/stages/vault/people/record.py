@@ -199,10 +199,15 @@ def several_called(people: People, called: Sequence[Person], name: str) -> str:
     )
 
 
-def _listed(people: People, most: int = 20) -> str:
+MOST_LISTED = 20
+"""People that a message names; of more, it tells how many."""
+
+
+def _listed(people: People) -> str:
     names = [person.called for person in people.persons]
-    more = f" and {len(names) - most} more (twinloop vault clusters)" if len(names) > most else ""
-    return (", ".join(names[:most]) + more) or "nobody"
+    left = len(names) - MOST_LISTED
+    more = f" and {left} more (twinloop vault clusters)" if left > 0 else ""
+    return (", ".join(names[:MOST_LISTED]) + more) or "nobody"
 
 
 def read_found(vault: Vault) -> Found | None:

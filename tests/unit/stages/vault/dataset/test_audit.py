@@ -26,14 +26,14 @@ def test_glasses_in_most_captions_will_fuse_with_the_trigger() -> None:
 def test_words_of_a_facet_are_told_together_and_with_the_others() -> None:
     (found,) = audit(captions(10, "front view", "facing the camera", sometimes="smiling"), HEAD, BUILTIN)
     assert (found.words, found.facet) == ("front view, facing the camera", "face_angle")
-    assert "three quarter, profile" in found.advice
+    assert "three-quarter, profile" in found.advice
 
 
 def test_words_of_two_facets_get_the_advice_of_both() -> None:
     always = ("head and shoulders portrait", "low-key lighting", "dark", "moody")
     (found,) = audit(captions(10, *always, sometimes="smiling"), HEAD, BUILTIN)
     assert found.facet == "framing, lighting"
-    assert "another framing: close up, half body, full body." in found.advice
+    assert "another framing: close-up, half body, full body." in found.advice
     assert "another lighting: normal, high key." in found.advice
 
 

@@ -48,18 +48,18 @@ def test_the_last_word_counts_and_undo_brings_back_the_one_before(tmp_path: Path
         first, second, _ = (key.sha256 for key in person.faces)
         say(opened, person, "exclude", [first, second])
         both = frozenset([first, second])
-        assert by_hand(opened.decisions, person) == ByHand(left_out=both, in_any_form=both)
+        assert by_hand(opened.decisions, person, {}, {}) == ByHand(left_out=both, in_any_form=both)
         made = say(opened, person, "include", [first])
-        now = by_hand(opened.decisions, person)
+        now = by_hand(opened.decisions, person, {}, {})
         assert (now.of(first), now.of(second)) == ("include", "exclude") and made.data == {
             "person": "p001",
             "photos": [first],
         }
         say(opened, person, "automatic", [first, second])
-        assert by_hand(opened.decisions, person) == ByHand()
+        assert by_hand(opened.decisions, person, {}, {}) == ByHand()
         for _ in range(2):
             opened.decisions.undo()
-        assert by_hand(opened.decisions, person) == ByHand(left_out=both, in_any_form=both)
+        assert by_hand(opened.decisions, person, {}, {}) == ByHand(left_out=both, in_any_form=both)
 
 
 def test_only_what_is_new_is_written_down(tmp_path: Path) -> None:
@@ -87,10 +87,10 @@ def test_what_was_said_of_somebody_who_was_merged_goes_along_and_of_others_does_
     with fake_vault(tmp_path, 4) as (opened, person):
         one, other = Person("p001", None, person.faces[:2]), Person("p002", None, person.faces[2:])
         say(opened, other, "exclude", [other.faces[0].sha256])
-        assert by_hand(opened.decisions, person) == ByHand() == by_hand(opened.decisions, one)
+        assert by_hand(opened.decisions, person, {}, {}) == ByHand() == by_hand(opened.decisions, one, {}, {})
         opened.decisions.add("merge", {"into": "p001", "people": ["p002"], "anchors": {}})
-        assert by_hand(opened.decisions, person).left_out == {other.faces[0].sha256}
-        assert by_hand(opened.decisions, one) == ByHand(), "a photo that the person is not on"
+        assert by_hand(opened.decisions, person, {}, {}).left_out == {other.faces[0].sha256}
+        assert by_hand(opened.decisions, one, {}, {}) == ByHand(), "a photo that the person is not on"
 
 
 def test_photos_are_meant_by_path_by_name_and_by_their_prepared_picture(tmp_path: Path) -> None:
@@ -167,15 +167,15 @@ def test_what_is_said_of_a_photo_holds_for_its_shot(tmp_path: Path) -> None:
         note_same_shot(opened.vault.same_shot, "raw of first", first)
         note_same_shot(opened.vault.same_shot, "raw of second", second)
         opened.decisions.add("exclude", {"person": "p001", "photos": ["raw of first", "raw of second"]})
-        assert by_hand(opened.decisions, person) == ByHand(left_out=frozenset([first, second]))
+        assert by_hand(opened.decisions, person, {}, {}) == ByHand(left_out=frozenset([first, second]))
         prepared = {"by_hand": {"left_out": ["raw of first", "raw of second"], "taken_in": []}}
         assert chosen_since(opened, person, prepared) == 0
         with pytest.raises(NothingToDo, match="left out by hand already"):
             say(opened, person, "exclude", [first])
         say(opened, person, "include", [first])
-        assert by_hand(opened.decisions, person).of(first) == "include"
+        assert by_hand(opened.decisions, person, {}, {}).of(first) == "include"
         assert chosen_since(opened, person, prepared) == 1
-        assert by_hand(opened.decisions, person).of(third) == "automatic"
+        assert by_hand(opened.decisions, person, {}, {}).of(third) == "automatic"
 
 
 def test_a_prepared_picture_means_the_photo_that_its_shot_has_now(tmp_path: Path) -> None:
@@ -194,28 +194,28 @@ def test_what_is_said_of_a_photo_holds_for_a_copy_until_something_else_is_said_o
         say(opened, person, "exclude", [second])
         note_copies(opened, first, second)  # a better one that came later
         alike = alike_in(opened.vault)
-        now = by_hand(opened.decisions, person, alike)
+        now = by_hand(opened.decisions, person, alike, {})
         said = frozenset([second])
         assert now == ByHand(said, copies_out={first: second}, in_any_form=said) and now.of(third) == "automatic"
         prepared = {"by_hand": now.to_json()}
         assert chosen_since(opened, person, prepared) == 0
         say(opened, person, "automatic", [first])
-        assert by_hand(opened.decisions, person, alike).copies_out == {}
+        assert by_hand(opened.decisions, person, alike, {}).copies_out == {}
         assert chosen_since(opened, person, prepared) == 1
         with pytest.raises(NothingToDo, match="chosen automatically already"):
             say(opened, person, "automatic", [first])
         say(opened, person, "include", [second])
         say(opened, person, "exclude", [second])
-        assert by_hand(opened.decisions, person, alike).copies_out == {}, "the worse copy alone, from now on"
+        assert by_hand(opened.decisions, person, alike, {}).copies_out == {}, "the worse copy alone, from now on"
         say(opened, person, "exclude", [first])
         say(opened, person, "automatic", [second])
-        assert by_hand(opened.decisions, person, alike).copies_out == {}, "that is said of it"
+        assert by_hand(opened.decisions, person, alike, {}).copies_out == {}, "that is said of it"
         for _ in range(4):
             opened.decisions.undo()
         opened.decisions.undo()  # what gave the choice of the first back to prep
-        assert by_hand(opened.decisions, person, alike).copies_out == {first: second}
+        assert by_hand(opened.decisions, person, alike, {}).copies_out == {first: second}
         opened.decisions.add("keep", {"sha256": first, "instead_of": second})
-        assert by_hand(opened.decisions, person, alike).copies_out == {}, "it was wanted instead"
+        assert by_hand(opened.decisions, person, alike, {}).copies_out == {}, "it was wanted instead"
 
 
 def note_copies(opened: OpenVault, best: str, *others: str) -> None:
@@ -230,7 +230,7 @@ def test_who_leaves_out_a_worse_copy_keeps_the_better_one_and_not_those_that_are
         note_copies(opened, best, bad, worst)
         alike = alike_in(opened.vault)
         assert say(opened, person, "exclude", [bad]).data["worse"] == [bad]
-        assert by_hand(opened.decisions, person, alike).copies_out == {worst: bad}
+        assert by_hand(opened.decisions, person, alike, {}).copies_out == {worst: bad}
         # the disk with the best one is away
         note_copies(opened, bad, worst, best)
         prepared = {"pictures": [{"source": {"sha256": best}}]}
@@ -239,7 +239,18 @@ def test_who_leaves_out_a_worse_copy_keeps_the_better_one_and_not_those_that_are
         opened.decisions.undo()
         note_copies(opened, best, bad, worst)
         assert say(opened, person, "exclude", [best]).data["worse"] == []
-        assert by_hand(opened.decisions, person, alike).copies_out == {bad: best, worst: best}
+        assert by_hand(opened.decisions, person, alike, {}).copies_out == {bad: best, worst: best}
+
+
+def test_of_copies_that_were_left_out_at_once_the_best_is_the_one_that_counts(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 3) as (opened, person):
+        best, bad, worst = (key.sha256 for key in person.faces)
+        note_copies(opened, best, bad, worst)
+        say(opened, person, "exclude", [bad, best])
+        assert by_hand(opened.decisions, person, alike_in(opened.vault), {}).copies_out == {worst: best}
+        say(opened, person, "automatic", [bad])
+        say(opened, person, "exclude", [bad])
+        assert by_hand(opened.decisions, person, alike_in(opened.vault), {}).copies_out == {worst: bad}
 
 
 def test_of_a_decision_that_does_not_say_it_person_json_tells_what_was_in_the_set(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from twinloop.domain.captions import Description
 from twinloop.domain.choices import CAPTION_WORDS, MOST_CAPTION_WORDS
-from twinloop.stages.vault.dataset.describe import IDENTITY_TAG, merged, told_otherwise
+from twinloop.stages.vault.dataset import describe
+from twinloop.stages.vault.dataset.describe import IDENTITY_TAG, told_otherwise
 
 TEMPLATE = "ohwx alice woman, close-up portrait, front view, facing the camera, smiling"
 TAGS = st.lists(
@@ -17,6 +18,18 @@ TAGS = st.lists(
     ),
     max_size=80,
 )
+
+
+def merged(
+    template: str,
+    said: Description,
+    *,
+    angle_measured: bool,
+    most_words: int = CAPTION_WORDS,
+    trigger: str | None = None,
+) -> str:
+    """As `describe.merged`, of a prose caption of the usual length where nothing else is said."""
+    return describe.merged(template, said, angle_measured=angle_measured, most_words=most_words, trigger=trigger)
 
 
 @given(TAGS, st.booleans())

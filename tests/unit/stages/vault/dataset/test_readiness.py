@@ -19,8 +19,13 @@ from twinloop.stages.vault.dataset.grade import Finding, Readiness
 from twinloop.stages.vault.dataset.readiness import readiness
 
 
-def judged(pictures: Sequence[Captioned], duplicates: int = 0) -> Readiness:
-    return readiness(pictures, BUILTIN, duplicates)
+def judged(
+    pictures: Sequence[Captioned],
+    duplicates: int = 0,
+    cutting: CutOptions = CutOptions(),  # noqa: B008 - frozen
+    by_hand: tuple[int, int] = (0, 0),
+) -> Readiness:
+    return readiness(pictures, BUILTIN, duplicates, cutting, by_hand, carried=0)
 
 
 def about(found: Readiness, subject: str, words: str = "") -> Finding:
@@ -60,13 +65,14 @@ def test_many_photos_without_profiles_are_only_usable() -> None:
 def test_of_15_photos_a_missing_profile_may_be_chance_and_that_is_said() -> None:
     few = judged([made(n, 0 if n % 2 else 35 * (-1) ** (n // 2)) for n in range(14)] + [made(20, 70)])
     finding = about(few, "angle", "profile")
-    assert finding.level == "hint" and "of so few that may be 1 to 30 %" in finding.text
+    unsure = "; too few photos to be sure: the share may lie between 1 and 30 %)"
+    assert finding.level == "hint" and unsure in finding.text
     assert finding.low is not None and finding.high is not None and finding.low < 1 / 15 < finding.high
     many = judged(
         [made(n, 0 if n % 2 else 35 * (-1) ** (n // 2)) for n in range(93)] + [made(200 + n, 70) for n in range(7)]
     )
     assert about(many, "angle", "profile").level == "lack"
-    assert "of so few" not in about(many, "angle", "profile").text
+    assert "too few" not in about(many, "angle", "profile").text
 
 
 def test_filming_is_proposed_once() -> None:
@@ -94,9 +100,7 @@ def test_pictures_far_too_small_for_the_training_size_are_told(small: int, told:
         assert about(found, "pixels").text.startswith(
             "21 of 40 pictures are smaller than half the training size of 1024 x 1024 (median: 496 pixels a side)"
         )
-    assert not any(
-        finding.about == "pixels" for finding in readiness(pictures, BUILTIN, 0, CutOptions(size=512)).findings
-    )
+    assert not any(finding.about == "pixels" for finding in judged(pictures, cutting=CutOptions(size=512)).findings)
 
 
 def test_photos_of_one_day_are_told() -> None:
@@ -123,7 +127,7 @@ def test_many_years_of_one_face_are_told() -> None:
 
 
 def test_what_was_chosen_by_hand_is_counted() -> None:
-    found = readiness(balanced(40), BUILTIN, 0, None, (2, 1))
+    found = judged(balanced(40), by_hand=(2, 1))
     finding = about(found, "by hand")
     assert finding.text == "2 photos were taken in by hand and 1 left out." and finding.level == "fine"
     assert found.grade == "ready" and not [one for one in judged(balanced(40)).findings if one.about == "by hand"]
@@ -163,7 +167,7 @@ def small_in(side: int, size: int, framing: str) -> str:
         cut = cut_of(photo, 0, framing, size)
         assert cut is not None
         pictures.append(Captioned(cut, None, observation(number, faces=[cut.subject]), "ohwx", "template"))
-    return about(readiness(pictures, BUILTIN, 0, CutOptions(framing, size)), "faces").text
+    return about(judged(pictures, cutting=CutOptions(framing, size)), "faces").text
 
 
 def test_a_closer_cut_is_advised_only_where_it_brings_pixels() -> None:
@@ -183,6 +187,6 @@ def test_pictures_without_a_face_are_not_asked_for_profiles() -> None:
     assert about(found, "angle").text.startswith("24 of 25 pictures are used whole")
     assert '"validation": {"faces": false}' in about(found, FINDING).text
     assert found.text == (
-        'ready: 25 photos, no face was found in 24 of 25, so a run needs "validation": {"faces": false}'
+        'ready: 25 photos, 6 hints; no face was found in 24 of 25, so a run needs "validation": {"faces": false}'
     )
     assert not [finding for finding in found.findings if finding.about in ("expression", "framing", "face_angle")]

@@ -8,7 +8,7 @@ import pytest
 
 from twinloop.errors import InputError, StateError
 from twinloop.stages.vault.opened import OpenVault
-from twinloop.stages.vault.people import edits
+from twinloop.stages.vault.people import edits, record
 from twinloop.stages.vault.people.record import find_person, read_people
 
 
@@ -18,6 +18,17 @@ def test_by_id_or_name_whatever_the_case(opened: OpenVault) -> None:
     assert find_person(people, " ann lee ").id == find_person(people, "P001").id == "p001"
     with pytest.raises(InputError, match=r"Nobody is called 'eve'. Known: p001 \(Ann Lee\), p002"):
         find_person(people, "eve")
+
+
+def test_of_many_people_the_first_are_named_and_the_others_counted(
+    opened: OpenVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "MOST_LISTED", 1)
+    with pytest.raises(InputError, match=r"Known: p001 and 1 more \(twinloop vault clusters\)"):
+        find_person(read_people(opened.vault), "eve")
+    monkeypatch.setattr(record, "MOST_LISTED", 2)
+    with pytest.raises(InputError, match=r"Known: p001, p002\.$"):
+        find_person(read_people(opened.vault), "eve")
 
 
 def test_who_was_merged_is_found_by_the_old_id(opened: OpenVault) -> None:

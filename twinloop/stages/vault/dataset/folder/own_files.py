@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from twinloop.stages.vault.dataset.folder.owner import owner_of
 from twinloop.store.atomic import fsync_folder, read_json, sha256_file, storage_errors
 from twinloop.store.journal import Journal
 from twinloop.store.pictures.images import SUFFIXES
+from twinloop.store.pictures.masks import LABEL, MASKS_END, masks_beside, origin_of
 from twinloop.store.pictures.sidecar import NOTES, PERSON
 
 
@@ -52,14 +53,42 @@ def is_prepared(folder: Path) -> bool:
     return owner_of(folder) is not None or (folder / NOTES).is_file()
 
 
+def holds_masks(folder: Path) -> bool:
+    """Whether a folder is that of the masks of a training set beside it, and no training set."""
+    name = folder.name.removesuffix(MASKS_END)
+    return name not in ("", folder.name) and folder.with_name(name).is_dir() and not is_prepared(folder)
+
+
+def masks_made_of(folder: Path, contents: Set[str] | None = None) -> list[Path]:
+    """The masks that this program made of a training set's pictures: beside the folder, or under a name of their own
+    in it.
+
+    Args:
+        contents: sha256 of the pictures that are meant; None = all.
+    """
+    beside = masks_beside(folder)
+    labelled = sorted(folder.rglob(f"*{LABEL}.png")) if folder.is_dir() else []
+    found = (sorted(beside.rglob("*.png")) if holds_masks(beside) else []) + labelled
+    return [path for path in found if (of := _made_of(path)) is not None and (contents is None or of in contents)]
+
+
+def _made_of(path: Path) -> str | None:
+    """sha256 of the picture that a mask was made of; None = it is not a file, or was not made here."""
+    with contextlib.suppress(OSError):
+        origin = origin_of(path.read_bytes())
+        return None if origin is None else origin.photo
+    return None
+
+
 @dataclass(frozen=True)
 class OwnFiles:
     """What is to go of a prepared folder, and what is not.
 
     Attributes:
-        folder: of the training set. ours: files in the order in which they go; the record of whose they are is the
-            last.
-        others: files, links and folders that the user put there, or pictures that were changed since: they stay.
+        folder: of the training set. ours: files in the order in which they go, the masks that were made of it first;
+            the record of whose they are is the last.
+        others: files, links and folders that the user put there, or pictures that were changed since: they stay. So do
+            other files among the masks.
     """
 
     folder: Path
@@ -76,13 +105,20 @@ class OwnFiles:
         for name, digest, _ in written(folder):
             known.setdefault(name, set()).add(digest)
         records = (folder / NOTES, folder / PERSON)
-        ours: list[Path] = []
-        others: list[Path] = []
+        beside, ours = masks_beside(folder), masks_made_of(folder)
+        masks = set(ours)
+        others = [path for path in _entries(beside) if path not in masks] if holds_masks(beside) else []
         for path in _entries(folder):
-            if path not in records:
+            if path not in records and path not in masks:
                 name = path.relative_to(folder).as_posix()
                 (ours if name in known and _is_ours(path, known[name]) else others).append(path)
         return cls(folder, (*ours, *(path for path in records if path.exists())), tuple(others))
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The folder, and that of its masks where some of them were made here."""
+        beside = masks_beside(self.folder)
+        return (self.folder, beside) if any(beside in path.parents for path in self.ours) else (self.folder,)
 
     def remove(self) -> None:
         """Delete what is ours, and the folder where nothing else is in it.
@@ -97,6 +133,7 @@ class OwnFiles:
                 path.unlink(missing_ok=True)
                 if path.parent != self.folder:
                     remove_empty(path.parent)
+            remove_empty(masks_beside(self.folder))
         fsync_folder(self.folder)
         remove_empty(self.folder)
         fsync_folder(self.folder.parent)
