@@ -1,14 +1,14 @@
 # Two commands do everything on a fresh machine with Python 3.11 and the package registry:
 #   make demo    the whole loop for real on the embedded world, into outputs/demo
 #   make test    linters, types, layers and the tests
-# and for those who change how a GPU is used: make test-gpu
+# Beside them make test-slow runs the long tests, and make test-gpu those for who changes how a GPU is used.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 # one thread pool that sleeps when idle: on few cores spinning threads strangle each other
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: install demo test test-gpu check lock clean
+.PHONY: install demo test test-slow test-gpu check lock clean
 
 install: $(VENV)/.installed
 
@@ -28,8 +28,15 @@ check: install
 
 # on the CPU, GPU or none: what PyTorch computes there is rounded otherwise, and some tests fork; with bytecode, also
 # where the shell says otherwise: hundreds of processes import the same modules
+PYTEST := CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q
+
 test: check
-	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q
+	$(PYTEST)
+
+# what takes long however it is written: runs that are killed in each of their parts, a whole workflow in a terminal,
+# every command of the seed, what is compiled or quantised for every family
+test-slow: install
+	$(PYTEST) -m slow
 
 # the tests that need a CUDA device: on a real one, or on a pretend one that g++ makes of PyTorch's CPU build
 test-gpu: install

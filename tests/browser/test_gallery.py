@@ -52,6 +52,7 @@ SCROLL = """async () => {
 }"""
 
 
+@pytest.mark.slow
 def test_five_thousand_thumbnails_scroll_with_few_of_them_built_at_a_time(
     crowded: Path, visit: Callable[..., Watched]
 ) -> None:

@@ -468,6 +468,7 @@ def test_each_side_shows_its_own_version_of_the_prompt_that_is_named(
         watched.clean()
 
 
+@pytest.mark.slow
 def test_a_nano_run_is_started_paused_and_resumed(tmp_path: Path, visit: Callable[..., Watched]) -> None:
     write_photo_set(tmp_path / "photos", seed=7, count=12, size=320)
     (tmp_path / "bootstrap_config.json").write_text(json.dumps(NANO_RUN))

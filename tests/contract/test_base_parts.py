@@ -155,6 +155,7 @@ def without_parts(lora: bytes) -> bytes:
     return with_texts(lora, {name: text for name, text in texts.items() if name != BASE_PARTS})
 
 
+@pytest.mark.slow
 def test_all_parts_from_files(split: Split, tmp_path: Path) -> None:
     base = None
     if split.name == "flux2":

@@ -87,6 +87,7 @@ def compiled() -> int:
     return int(counters["stats"]["unique_graphs"])
 
 
+@pytest.mark.slow
 def test_a_lora_that_is_exchanged_is_not_compiled_for(ready: Ready) -> None:
     first, other, smaller = ready.loras
     plain = [ready.pictures(lora) for lora in ready.loras]

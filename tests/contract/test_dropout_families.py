@@ -37,6 +37,7 @@ def test_each_kind_of_denoiser_is_there() -> None:
     assert {FAMILIES[name].single_file.model for name in OF_A_KIND} == kinds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_A_KIND)
 def test_micro_batches_lose_the_same(name: str, tmp_path: Path) -> None:
     """With captions of different lengths, which are filled up to the longest only where both go through at once."""

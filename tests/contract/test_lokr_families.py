@@ -72,6 +72,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return made
 
 
+@pytest.mark.slow
 def test_killed_and_called_again_same_bytes(trained: Trained, tmp_path: Path) -> None:
     assert trained.killed_then_again(tmp_path, PAIRS, kill_after=1) == both_files(trained.pairs)
 

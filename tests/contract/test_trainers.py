@@ -149,6 +149,7 @@ def test_loras_of_steps_on_the_way_change_nothing_and_are_what_a_shorter_trainin
     assert copies in ([True, True, False], [False, False, False])  # the fake writes none
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("saves")
 @pytest.mark.parametrize("stop_after", [3, 4, 5])
 def test_a_resumed_training_writes_the_same_loras_of_steps(makers: Makers, tmp_path: Path, stop_after: int) -> None:

@@ -136,6 +136,7 @@ def _tree(home: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_killed_in_every_part_of_the_run(tmp_path: Path) -> None:
     from twinloop.nano.world.photos import write_photo_set
 

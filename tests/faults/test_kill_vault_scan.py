@@ -74,6 +74,7 @@ def workers(parent: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_killed_twice_and_run_again_is_as_undisturbed(photos: Path, tmp_path: Path) -> None:
     before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in photos.iterdir()}
     plain, vault = tmp_path / "plain", tmp_path / "vault"

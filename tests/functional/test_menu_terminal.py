@@ -84,6 +84,7 @@ def home_with(photos: Path, home: Path) -> Path:
     return home
 
 
+@pytest.mark.slow
 def test_workflow_1_in_a_terminal_stopped_and_continued(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

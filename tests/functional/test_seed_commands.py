@@ -208,6 +208,7 @@ def train(home: Home, output: str, seed: int) -> None:
     home.here(lambda: sys.exit(main(argv)), "twinloop", *argv)
 
 
+@pytest.mark.slow
 def test_every_command_runs_as_written(home: Home) -> None:
     place = home.place
     for version in (1, 2):

@@ -186,6 +186,7 @@ def start(home: Path) -> subprocess.Popen[bytes]:
     )
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_comes_to_the_same(tmp_path: Path) -> None:
     write_faces(tmp_path / "photos")
     began = time.monotonic()

@@ -112,6 +112,7 @@ def test_a_training_set_follows_a_name_of_other_case_and_with_a_dot_at_its_end(h
     assert [path.name for path in (home / "outputs/facevault/organized").iterdir()] == ["ANA"]
 
 
+@pytest.mark.slow
 def test_a_run_goes_through_and_is_read_again(home: Path) -> None:
     config = configuration(home, max_iterations=1)
     for flags in (["--dry-run"], [], [], ["--restart"]):

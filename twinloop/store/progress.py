@@ -17,7 +17,7 @@ from pathlib import Path
 from twinloop.errors import InputError, StateError
 from twinloop.ports import Reporter
 from twinloop.store.atomic import json_bytes, read_as, temporary_beside
-from twinloop.system.files import BINARY, NO_LINK
+from twinloop.system.files import BINARY, NO_LINK, rename_at_once
 
 NAME = ".progress.json"
 EVERY = 1.0
@@ -97,7 +97,7 @@ def _note(path: Path, progress: Progress) -> None:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | NO_LINK | BINARY, 0o600)
         with open(handle, "wb") as file:
             file.write(json_bytes({"pid": os.getpid(), **asdict(progress)}))
-        os.replace(temporary, path)
+        rename_at_once(temporary, path)
     except BaseException as error:
         _forget(temporary)
         if not isinstance(error, OSError | ValueError):

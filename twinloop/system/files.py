@@ -29,3 +29,8 @@ def rename_over(source: Path, target: Path) -> None:
         else:
             return
     os.replace(source, target)
+
+
+def rename_at_once(source: Path, target: Path) -> None:
+    """As `rename_over`, for a file that is soon written again: where Windows refuses for now, that is an OSError."""
+    os.replace(source, target)

@@ -46,6 +46,7 @@ def weights_of(base: BaseModel) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 def test_every_family_on_every_kind_of_weight(folder: tuple[str, Path]) -> None:
     """Smaller to the byte as predicted, near the float model, and the same in answer and gradient as a float model with
     these very numbers.

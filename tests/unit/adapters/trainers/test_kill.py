@@ -177,6 +177,7 @@ def equal_tensors(one: Path, other: Path) -> tuple[int, int]:
     return sum(same), len(same)
 
 
+@pytest.mark.slow
 def test_killed_at_twenty_random_steps(
     longer: Path, tiny_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +196,7 @@ def test_killed_at_twenty_random_steps(
     assert [json.loads(line)["step"] for line in figures.splitlines()] == list(range(1, LONGER.steps + 1))
 
 
+@pytest.mark.slow
 def test_killed_inside_of_writing_checkpoints(
     longer: Path, tiny_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,7 @@ class Killed(Exception):
     """Stands for a kill between two steps; everything in memory is thrown away."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "settings", "how"), [("sdxl", HEARD, None), ("flux", QUANTISED, "int8")], ids=["heard", "quantised"]
 )

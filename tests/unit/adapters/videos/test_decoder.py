@@ -57,6 +57,7 @@ lacks are brought into it differs.
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("primaries, transfer, matrix", [(1, 1, 1), (12, 1, 1), (9, 16, 9), (9, 18, 9), (12, 18, 9)])
 def test_colours_and_hdr_of_a_film_are_those_of_a_still(
     tmp_path: Path, primaries: int, transfer: int, matrix: int

@@ -10,7 +10,6 @@ as it does in a training.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.prompts import Joined, placed
 from twinloop.adapters.trainers.lora.adapted_model import AdaptedModel, adapted
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan
+from twinloop.system.load import is_busy
 
 BUSY_SHARE = 0.4
 """Of the speed of large products that a training reaches: an assumption for the guess of the time."""
@@ -33,7 +33,7 @@ ENOUGH = 1e10
 """So many of them are timed at once at most, where one picture does not take more."""
 SMALL_WEIGHTS = 1 << 28
 """Bytes of the model."""
-QUIET, BUSY = 0.3, 1.0
+QUIET, BUSY = 0.2, 0.8
 """For how many seconds a CPU is timed at least, alone and beside other programs."""
 FEWEST, LONGEST = 3, 3.0
 """How often it is done at least, and seconds after which even that is given up."""
@@ -115,15 +115,9 @@ def _timed(work: Callable[[], object]) -> Timing:
         work()
         times += 1
         taken = time.perf_counter() - begun
-        shared = _is_busy() or time.process_time() - processor < STARVED * taken
+        shared = is_busy() or time.process_time() - processor < STARVED * taken
         if taken >= LONGEST or (times >= FEWEST and taken >= (BUSY if shared else QUIET)):
             return Timing(taken / times, shared)
-
-
-def _is_busy() -> bool:
-    """Whether more work waits for the processors than they do at once; False where the system does not tell."""
-    # Windows has no load average. This program alone comes to one for each processor.
-    return hasattr(os, "getloadavg") and os.getloadavg()[0] > 1.1 * (os.cpu_count() or 1)
 
 
 def finish(compute: Compute) -> None:

@@ -66,6 +66,7 @@ def losses(home: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in (home / "lora.metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_the_same_loss_curve_as_one_process(choice: BaseChoice, tmp_path: Path) -> None:
     """Through torchrun and gloo; stopped in the middle and gone on, as a run is."""
     made = samples(tmp_path / "photos")

@@ -109,6 +109,7 @@ REAL = pytest.param(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["aot_eager", REAL])
 def test_killed_and_called_again_same_bytes(
     bench: Bench, graphs: int, backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -238,6 +238,7 @@ def test_prior_pictures_are_learned_beside_the_subject(
     assert not near(with_prior, train(tiny_base, photos, tmp_path / "b", settings))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["prodigy", "adafactor", "lion", "came", "adamw_schedulefree"])
 def test_resumed_with_everything_on_it_ends_in_the_same_bytes(
     optimizer: str, tiny_base: Path, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

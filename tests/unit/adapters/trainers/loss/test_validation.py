@@ -93,6 +93,7 @@ def fixed_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", LOOKS)
 def test_it_changes_no_lora_and_is_the_same_after_a_kill(
     family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

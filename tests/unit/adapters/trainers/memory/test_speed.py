@@ -39,8 +39,7 @@ class Clock:
         self.now = 0.0
         monkeypatch.setattr(speed.time, "process_time", lambda: given * self.now)
         monkeypatch.setattr(speed.time, "perf_counter", lambda: self.now)
-        monkeypatch.setattr(speed.os, "getloadavg", lambda: (load, 0.0, 0.0), raising=False)
-        monkeypatch.setattr(speed.os, "cpu_count", lambda: 2)
+        monkeypatch.setattr(speed, "is_busy", lambda: load > 2.2)
 
     def taking(self, seconds: Iterator[float]) -> Callable[[], None]:
         def work() -> None:
@@ -153,11 +152,6 @@ def test_a_turn_of_others_counts_as_it_does_in_a_training(monkeypatch: pytest.Mo
     clock = Clock(monkeypatch, 20.0)
     taken = speed._timed(clock.taking(iter(([0.01] * 9 + [0.91]) * 1000)))
     assert taken.seconds == pytest.approx(0.1, rel=0.35)
-
-
-def test_a_system_that_tells_no_load_counts_as_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(speed.os, "getloadavg", raising=False)
-    assert not speed._is_busy()
 
 
 def test_products_are_timed() -> None:
