@@ -173,6 +173,30 @@ def test_a_run_begins_anew_once_it_is_said_what_is_put_away(home: Path, visit: C
         assert page.locator("#said.problem").count() == 0 and watched.hosts <= {"127.0.0.1", ""}
 
 
+def test_a_question_about_a_run_that_has_changed_meanwhile_is_taken_away(
+    home: Path, visit: Callable[..., Watched]
+) -> None:
+    """Begun anew in another tab, which did not wait for this one."""
+    loops.configuration(home / "my_config.json", **PLACES, seed=5, max_iterations=1)
+    (home / "outputs/ana/started_with.json").write_text('{"config": "my_config.json"}')
+    with served(home) as address:
+        page = visit(address, RUN).page
+        page.get_by_role("button", name="Check again").click()
+        asked(page).get_by_role("button", name="Begin anew…").click()
+        dialog = page.get_by_role("dialog", name="Begin this run anew?")
+        dialog.wait_for()
+        page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+        page.evaluate("""async () => { const api = await import('/static/api.js');
+          await api.post('/api/jobs/run', { config: 'my_config.json', restart: true });
+          while ((await api.get('/api/jobs', { key: 'outputs/ana' })).at(-1).state !== 'done')
+            await new Promise((wake) => window.setTimeout(wake, 200)); }""")
+        assert dialog.is_visible(), "nobody looked"
+        page.evaluate("Object.defineProperty(document, 'hidden', { value: false, configurable: true })")
+        dialog.wait_for(state="detached")
+        page.locator("#said", has_text="The run has changed since you were asked.").wait_for()
+        assert asked(page).count() == 0 and not (home / "outputs/ana.old2").exists()
+
+
 def test_where_it_cannot_begin_anew_the_reason_is_said(home: Path, visit: Callable[..., Watched]) -> None:
     (home / "my_config.json").rename(home / "outputs/ana/my_config.json")
     fake_photo(home / "photos/later.png", seed=900)

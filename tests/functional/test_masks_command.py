@@ -203,10 +203,46 @@ def test_the_dataset_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     write_json(Path("out/dataset_iter1.json"), Dataset(members).to_json())
     said = twinloop(capsys, "masks", "out/dataset_iter1.json", "--everyone")
     assert said.code == 0, said.err
-    assert files("photos_masks") == ["a.png", "made_1.png", "trip/b.png"]
+    assert files("out/dataset_iter1_masks") == ["a.png", "made_1.png", "trip/b.png"], "never among the photos"
     Path("out/other.json").write_text(json.dumps({"a": 1}))
     said = twinloop(capsys, "masks", "out/other.json", "--everyone")
     assert said.code == 2 and "no dataset of a run" in said.err
+
+
+@pytest.mark.parametrize("dataset", ["set/10_ohwx woman", "out/dataset_iter1.json"])
+def test_no_folder_of_masks_is_taken_for_one_of_pictures(capsys: pytest.CaptureFixture[str], dataset: str) -> None:
+    """sd-scripts reads every folder of a set that is called <number>_<words>."""
+    Path("set/10_ohwx woman").mkdir(parents=True)
+    Path("out").mkdir()
+    path = shutil.copy("photos/a.png", "set/10_ohwx woman/a.png")
+    member = Member(path, sha256_file(Path(path)), "ohwx woman", "real", 0, 1.0)
+    write_json(Path("out/dataset_iter1.json"), Dataset((member,)).to_json())
+    said = twinloop(capsys, "masks", dataset, "--everyone", "--json")
+    assert said.code == 0 and files("set") == ["10_ohwx woman/a.png"], said.err
+    assert said.data["masks"] == {"set": "set_masks/10_ohwx woman", "out": "out/dataset_iter1_masks"}[dataset[:3]]
+    check_masks(Path(said.data["masks"]), Path("set"))
+
+
+def test_what_is_said_next_fits_what_went_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    twinloop(capsys, "masks", "photos", "--everyone")
+    Image.new("RGB", (80, 60), "black").save("photos/a.png")
+    said = twinloop(capsys, "masks", "photos", "--everyone", "--again", "--grow", "0.1")
+    assert "--again" not in said.out
+    shutil.rmtree("photos")
+    Path("photos").mkdir()
+    Path("photos/broken.jpg").write_bytes(b"cut")
+    said = twinloop(capsys, "masks", "photos", "--everyone")
+    assert said.code == 2 and "No mask was made" in said.err and "Another network" not in said.err
+    for name in ("b.png", "b.jpg"):
+        Image.new("RGB", (80, 60), "red").save(f"photos/{name}")
+    said = twinloop(capsys, "masks", "photos", "--everyone")
+    assert "no mask made of photos/b.jpg: its mask would have the name of that of photos/b.png" in said.err
+    assert "Rename photos" in said.out
+
+
+def test_built_in_models_have_no_folder_for_a_network(capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "masks", "photos", "--models-dir", "nano")
+    assert said.code == 2 and "--model FILE" in said.err and "--models-dir nano" not in said.err
 
 
 def test_places_where_masks_cannot_lie(capsys: pytest.CaptureFixture[str]) -> None:

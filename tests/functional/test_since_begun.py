@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.functional.console import Said, configuration, twinloop
 from tests.helpers.fake_photos import fake_photo
+from twinloop.wiring import checking
 
 
 def begun(home: Path, capsys: pytest.CaptureFixture[str], **changes: Any) -> Path:
@@ -62,7 +64,7 @@ def test_captions_that_were_changed_count_too(home: Path, capsys: pytest.Capture
     assert "anew would" not in previewed(capsys, config).out
     Path("photos/IMG_0001.txt").write_text("ohwx ana, in town")
     last = previewed(capsys, config).out.rstrip().splitlines()[-1]
-    assert "1 caption is another" in last and "Starting anew (--restart) would train v1 on 12 photos" in last
+    assert "1 caption is different" in last and "Starting anew (--restart) would train v1 on 12 photos" in last
 
 
 @pytest.mark.parametrize("change", ["gone", "changed", "settings", "folder"])
@@ -145,3 +147,36 @@ def test_a_file_in_the_place_of_a_folder_is_told_likewise(
     for flags in (["--dry-run"], []):
         said = twinloop(capsys, "run", "--config", config, *flags)
         assert said.code == 2 and f"{place} is a file, and a folder belongs there" in said.err, (flags, said.err)
+
+
+def test_of_a_run_that_lies_among_its_photos_nothing_is_trained_anew(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its images would be taken for photos, those that were rejected too. It can be looked at."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr(checking, "_read_around", lambda *_: "")  # as an earlier version
+        config = begun(home, capsys, output_dir="photos/out")
+    for flags in ([], ["--restart"], ["--restart", "--dry-run"]):
+        said = twinloop(capsys, "run", "--config", config, *flags)
+        assert said.code == 2 and "output_dir: photos/out lies in the folder of dataset_dir (photos)" in said.err
+        assert "Move photos/out, which is there already, out of it as well." in said.err
+    assert twinloop(capsys, "report", "photos/out").code == 0
+    Path("photos/out").rename("first")
+    assert twinloop(capsys, "report", "first").code == 0
+    config = configuration(home, max_iterations=1, lora_output_dir="other_loras")
+    assert twinloop(capsys, "run", "--config", config).code == 0
+    members = json.loads(Path("out/dataset_iter0.json").read_text())["members"]
+    assert len(members) == 12 and all(Path(member["path"]).parent == Path("photos") for member in members)
+
+
+@pytest.mark.parametrize(("mounted", "field"), [("out", "output_dir"), ("loras", "lora_output_dir")])
+def test_a_restart_is_refused_before_it_moves_a_mount_point(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, mounted: str, field: str
+) -> None:
+    config = begun(home, capsys)
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == Path(mounted))
+    for flags in (["--restart"], ["--restart", "--dry-run"]):
+        said = twinloop(capsys, "run", "--config", config, *flags)
+        assert said.code == 2 and f"{mounted} under another name: it is a mount point" in said.err, said.err
+        assert f"Set {field} to a folder in it." in said.err
+    assert not list(Path().glob("*.old1"))

@@ -163,6 +163,32 @@ def test_folders_that_cannot_be_written_are_told_before_anything_starts() -> Non
     assert told(lora_output_dir="file/loras").startswith("lora_output_dir: file/loras cannot be written: ")
 
 
+@pytest.mark.parametrize(
+    ("around", "changes"),
+    [
+        ("dataset_dir", {}),
+        ("training.prior_images", {"training": {"prior_images": "others"}}),
+        ("training.masks", {"training": {"masks": "others"}}),
+    ],
+)
+@pytest.mark.parametrize("field", ["output_dir", "lora_output_dir"])
+@pytest.mark.parametrize("below", ["", "/a/b", "/../{}/out"])
+def test_no_run_lies_among_the_pictures_that_it_reads(
+    around: str, changes: dict[str, Any], field: str, below: str
+) -> None:
+    folder = "others" if changes else "photos"
+    Path("others").mkdir()
+    fake_photo(Path("others/of_another.png"), seed=1)
+    said = told(**{field: folder + below.format(folder)}, **changes)
+    assert said.startswith(f"{field}: ") and f"lies in the folder of {around} ({folder})" in said
+    assert "Name a folder outside of it." in said
+
+
+def test_folders_around_and_beside_the_photos_are_taken(tmp_path: Path) -> None:
+    for place in (".", "photos2", "photos.out", str(tmp_path / "out")):
+        assert check_config({**GOOD, "output_dir": place}, "c.json").output_dir == place
+
+
 def test_a_relative_path_that_was_meant_from_the_configurations_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

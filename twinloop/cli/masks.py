@@ -42,8 +42,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help=(
-            "where the masks go (default: training.masks of --config, else the photos' folder with _masks at its end);"
-            " the photos' folder itself = beside them, as NAME-masklabel.png"
+            "where the masks go (default: training.masks of --config, else the name of the photos' folder, or of the"
+            " record, with _masks at its end); the photos' folder itself = beside them, as NAME-masklabel.png"
         ),
     )
     parser.add_argument(
@@ -68,9 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="keep all that the network marks, also other people; no face is looked for",
     )
-    parser.add_argument(
-        "--again", action="store_true", help="make also those masks anew that are there and were made by this command"
-    )
+    parser.add_argument("--again", action="store_true", help="remake masks that this command made earlier")
     options.add_models_dir(parser)
     options.add_subject(parser)
     options.add_config(parser)
@@ -94,7 +92,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     if order.folder.is_dir():
         remove_leftovers(order.folder)  # half-written masks of a command that was killed
     made = list(make_masks(order.places, masker, faces, args.again, terminal))
-    _say(made, order, terminal)
+    _say(made, order, args.again, terminal)
     return _data(made, order, masker)
 
 
@@ -111,7 +109,7 @@ def _face_finder(args: argparse.Namespace, settings: Settings, terminal: Termina
         return None
 
 
-def _say(made: Sequence[MaskMade], order: MaskOrder, terminal: Terminal) -> None:
+def _say(made: Sequence[MaskMade], order: MaskOrder, again: bool, terminal: Terminal) -> None:
     """What came of it, and what to put into the configuration.
 
     Raises:
@@ -120,10 +118,13 @@ def _say(made: Sequence[MaskMade], order: MaskOrder, terminal: Terminal) -> None
     from twinloop.stages.make_masks import MaskState
 
     count = {state: sum(one.state is state for one in made) for state in MaskState}
-    for names, reason in by_reason((one.photo.name, one.problem) for one in made if one.problem):
+    for names, reason in by_reason((_named(one), one.problem) for one in made if one.problem):
         terminal.warn(f"no mask made of {names}: {reason}")
+    if any(one.clash for one in made) and not order.of_run:  # a record finds its photos by their names
+        terminal.line("Rename photos whose masks would have one name, and run this again.")
     if count[MaskState.NONE] == len(made):
-        raise NothingToDo(f"No mask was made: see above. {_TRY}")
+        advice = f" {_TRY}" if any(one.unmarked for one in made) else ""
+        raise NothingToDo(f"No mask was made: see above.{advice}")
     _say_doubts(made, terminal)
     kept = count[MaskState.KEPT] + count[MaskState.OTHERS]
     terminal.line(
@@ -137,13 +138,20 @@ def _say(made: Sequence[MaskMade], order: MaskOrder, terminal: Terminal) -> None
             f" {agree(others, 'it is', 'they are')}; delete {agree(others, 'it', 'them')} to have"
             f" {agree(others, 'it', 'them')} made here."
         )
-    if otherwise := sum(one.otherwise for one in made):
+    if not again and (otherwise := sum(one.otherwise for one in made)):
         terminal.line(
             f"{plural(otherwise, 'mask was', 'masks were')} made with another network or edge; --again makes"
             f" {agree(otherwise, 'it', 'them')} anew."
         )
     terminal.line("Look at some of them before you train. In the configuration:")
     terminal.line(f'  "training": {{ "masks": {_told(order)} }}')
+
+
+def _named(one: MaskMade) -> str:
+    """A photo as a warning names it: by its path where its name is what is wrong."""
+    from twinloop.store.run.workspace import shown_path
+
+    return one.photo.name if one.clash is None else shown_path(one.photo)
 
 
 _TRY = "Another network may do better (--model FILE), or --everyone, which looks for no face."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,14 @@ from twinloop.ports import Masker, Reporter
 from twinloop.store.atomic import write_bytes
 from twinloop.store.pictures.images import MASK_LABEL, load_image
 from twinloop.store.pictures.masks import MaskOrigin, mask_png, origin_of
+from twinloop.store.run.workspace import shown_path
 
 FaceFinder = Callable[[ImageArray], Sequence[Face]]
 """The faces of a picture (uint8 HxWx3 RGB), the subject's first."""
+
+
+class _NameTooLong(Exception):
+    """The name of a mask is longer than the file system takes, where that of its photo is not."""
 
 
 class MaskState(StrEnum):
@@ -37,6 +43,8 @@ class MaskMade:
         share: of the picture that is learned, 0..1, where it was made now.
         beside: others who are in it as well. alone: whether no face was found, so that all that is marked was taken.
         otherwise: it is there and was made in another way than is asked for now.
+        unmarked: whether the network, or the look for a face, is why none was made.
+        clash: another photo whose mask would lie in the same place.
     """
 
     photo: Path
@@ -47,6 +55,8 @@ class MaskMade:
     beside: int = 0
     alone: bool = False
     otherwise: bool = False
+    unmarked: bool = False
+    clash: Path | None = None
 
 
 def places_of(photos: Iterable[Path], root: Path, folder: Path) -> dict[Path, Path]:
@@ -82,7 +92,9 @@ def make_masks(
     shared = _shared(places)
     for number, (photo, place) in enumerate(places.items(), 1):
         if photo in shared:
-            yield MaskMade(photo, place, MaskState.NONE, f"has the name of {shared[photo].name}: rename one of them")
+            other = shared[photo]
+            problem = f"its mask would have the name of that of {shown_path(other)}"
+            yield MaskMade(photo, place, MaskState.NONE, problem, clash=other)
         else:
             yield _one(photo, place, masker, faces, again)
         reporter.progress("Masking", number, len(places))
@@ -102,7 +114,10 @@ def _shared(places: Mapping[Path, Path]) -> dict[Path, Path]:
 
 
 def _one(photo: Path, place: Path, masker: Masker, faces: FaceFinder | None, again: bool) -> MaskMade:
-    there = _there(place)
+    try:
+        there = _there(place)
+    except _NameTooLong as error:
+        return MaskMade(photo, place, MaskState.NONE, str(error))
     origin = None if there is None else origin_of(there)
     if there is not None and origin is None:
         return MaskMade(photo, place, MaskState.OTHERS)
@@ -122,7 +137,7 @@ def _one(photo: Path, place: Path, masker: Masker, faces: FaceFinder | None, aga
         if not kept:
             place.unlink(missing_ok=True)  # of an earlier content of the photo
         state = MaskState.KEPT if kept else MaskState.NONE
-        return MaskMade(photo, place, state, str(error), otherwise=otherwise)
+        return MaskMade(photo, place, state, str(error), otherwise=otherwise, unmarked=True)
     write_bytes(place, mask_png(made.grey, MaskOrigin(image.sha256, way)))
     return MaskMade(
         photo,
@@ -143,13 +158,15 @@ def _there(place: Path) -> bytes | None:
     """The file that lies where a mask goes; None = none.
 
     Raises:
-        InputError: no file lies there, or one that may not be read.
+        _NameTooLong: no file system holds such a name. InputError: no file lies there, or one that may not be read.
     """
     try:
         return place.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise _NameTooLong("the name of its mask would be too long: give it a shorter one") from error
         raise InputError(f"{place} is in the way: {error.strerror or error}. Move it away.") from error
 
 

@@ -53,7 +53,7 @@ class SinceBegun:
             ("picture", self.came, "came", "came"),
             ("picture", self.changed, "was changed", "were changed"),
             ("picture", self.gone, "is gone", "are gone"),
-            ("caption", self.captions, "is another", "are others"),
+            ("caption", self.captions, "is different", "are different"),
         ):
             parts += [f"{plural(len(found), noun)} {agree(len(found), one, many)}"] if found else []
         parts += [f"other settings ({some(self.settings)})"] if self.settings else []

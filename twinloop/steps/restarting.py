@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
@@ -12,7 +13,7 @@ from twinloop.errors import InputError
 from twinloop.stages.history import ROUNDS, count_of
 from twinloop.store.atomic import read_object
 from twinloop.store.run.owner import another_run
-from twinloop.store.run.put_aside import in_the_way, kept_as
+from twinloop.store.run.put_aside import MOUNT_POINT, in_the_way, kept_as
 from twinloop.store.run.workspace import Workspace, lies_in, shown_path
 
 
@@ -37,7 +38,9 @@ class PutAway:
 
 
 def check_restart(settings: Settings, workspace: Workspace, config: Path) -> None:
-    """Raises InputError: a restart would move away what the new run starts from, or where this command runs."""
+    """Raises InputError: a restart would move away what the new run starts from, or where this command runs; or cannot
+    move a folder, which is a mount point.
+    """
     moving = in_the_way(workspace)
     for field, place in (*settings.inputs(), ("--config", config)):
         if place.exists() and any(lies_in(place, folder) for folder in moving):
@@ -45,6 +48,10 @@ def check_restart(settings: Settings, workspace: Workspace, config: Path) -> Non
                 f"--restart would move {field} ({place}) away with the old run. Name another output_dir, or move it out"
                 " first."
             )
+    for folder, _, _ in kept_as(workspace):
+        if os.path.ismount(folder):
+            field = "output_dir" if folder == workspace.root else "lora_output_dir"
+            raise InputError(MOUNT_POINT.format(folder=folder, field=field))
 
 
 def put_away(settings: Settings, workspace: Workspace, config: Path) -> PutAway:

@@ -16,7 +16,7 @@ from twinloop.errors import ConfigError, InputError, StorageError
 from twinloop.stages.masks import check_masks
 from twinloop.stages.samples import without_prior
 from twinloop.store.atomic import check_writable_folder
-from twinloop.store.run.workspace import workspace_of
+from twinloop.store.run.workspace import lies_in, same_place, workspace_of
 from twinloop.store.vault.renamed import new_place
 from twinloop.system import shell
 from twinloop.wiring.kits import chosen_family
@@ -73,6 +73,8 @@ def _places(settings: Settings, beside: Path) -> Iterator[tuple[str, str]]:
             check_writable_folder(folder)
         except (InputError, StorageError) as error:
             yield field, str(error)
+        if around := _read_around(folder, settings):
+            yield field, around
     if absent := no_photos(settings, beside):
         yield "dataset_dir", absent
     if settings.models_dir not in BUILT_IN:
@@ -94,6 +96,28 @@ def _places(settings: Settings, beside: Path) -> Iterator[tuple[str, str]]:
     for path in settings.analysis.plugins:
         if not Path(path).is_file():
             yield "analysis.plugins", f"no such file: {path}. {_meant(Path(path), beside)}".rstrip()
+
+
+def _read_around(folder: Path, settings: Settings) -> str:
+    """What to say of a folder of outputs in one whose pictures a run reads; "" = it is in none.
+
+    The folders that ``--restart`` keeps under other names are read like any others: images that were rejected would be
+    trained on.
+    """
+    training = settings.training
+    for field, read in (
+        ("dataset_dir", settings.dataset_dir),
+        ("training.prior_images", training.prior_images),
+        ("training.masks", training.masks),
+    ):
+        if read and lies_in(folder, Path(read)):
+            there = folder.is_dir() and not same_place(folder, Path(read))
+            moved = f" Move {folder}, which is there already, out of it as well." if there else ""
+            return (
+                f"{folder} lies in the folder of {field} ({read}), whose pictures are read: sooner or later the images"
+                f" of a run would be among them. Name a folder outside of it.{moved}"
+            )
+    return ""
 
 
 def absent_files(settings: Settings, beside: Path) -> Iterator[tuple[str, str]]:

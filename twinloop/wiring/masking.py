@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twinloop.domain.choices import BUILT_IN
 from twinloop.domain.faces import Face, ImageArray
 from twinloop.domain.model_roles import Role, pack_and_folder
 from twinloop.domain.segmenters import GET, preference
@@ -42,7 +43,8 @@ def chosen_network(models_dir: str, drawn: bool = False) -> Segmenter:
     """The best segmentation network of a models folder that can be opened.
 
     Raises:
-        MissingModel: there is none; says what is wrong with those that are there, and which to get.
+        MissingModel: there is none; says what is wrong with those that are there, and which to get. The embedded and
+            the fake models have none.
     """
     from twinloop.adapters.segmenters.networks import Segmenter
 
@@ -57,6 +59,12 @@ def chosen_network(models_dir: str, drawn: bool = False) -> Segmenter:
                 return Segmenter(path)
             except ModelFileError as error:
                 complaints.append(str(error))
+    if models_dir in BUILT_IN:
+        raise MissingModel(
+            f"{models_dir} is built in and holds no network that tells a subject from what is behind it. Name one with"
+            f" --model FILE, or a folder that holds one with --models-dir. Get {GET}. `twinloop models pull"
+            " selfie_segmentation.tflite` fetches the first of them into the folder models."
+        )
     folder = pack_and_folder(models_dir)[1]
     at = "" if folder == "models" else f" --models-dir {shell.quote(folder)}"
     raise MissingModel(

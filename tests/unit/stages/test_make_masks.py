@@ -161,7 +161,14 @@ def test_two_photos_of_one_name_have_no_mask(tmp_path: Path) -> None:
     photos = [photo(tmp_path / "photos" / name) for name in ("a.jpg", "a.png", "b.jpg")]
     found = made(photos, tmp_path)
     assert states(found) == ["none", "none", "made"]
-    assert found[0].problem == "has the name of a.png: rename one of them"
+    assert found[0].problem == f"its mask would have the name of that of {photos[1]}" and found[0].clash == photos[1]
+
+
+def test_a_name_that_is_too_long_for_a_mask_stops_nothing(tmp_path: Path) -> None:
+    long, other = photo(tmp_path / "photos" / f"{'x' * 250}.jpg"), photo(tmp_path / "photos/y.jpg")
+    places = places_of([long, other], tmp_path / "photos", tmp_path / "photos")
+    found = list(make_masks(places, Half(), None, False, Recording()))
+    assert states(found) == ["none", "made"] and "would be too long" in found[0].problem
 
 
 def test_faces_are_asked_for_and_what_they_leave_open_is_told(tmp_path: Path) -> None:

@@ -19,3 +19,11 @@ def test_more_work_than_processors(load: float, busy: bool, monkeypatch: pytest.
 def test_a_system_that_tells_no_load_counts_as_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "getloadavg", raising=False)
     assert not is_busy()
+
+
+def test_a_system_that_hides_its_load_counts_as_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> tuple[float, float, float]:
+        raise OSError("unobtainable")
+
+    monkeypatch.setattr(os, "getloadavg", refuse, raising=False)
+    assert not is_busy()

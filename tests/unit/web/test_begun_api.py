@@ -38,7 +38,7 @@ def test_what_came_is_told_and_the_run_may_go_on(client: TestClient, home: Path)
     for number in range(2):
         fake_photo(home / f"photos/later_{number}.png", seed=900 + number)
     (home / "photos/IMG_0001.txt").write_text("ohwx ana, at sea")
-    assert since(client) == {"changes": "2 pictures came, 1 caption is another", "refused": False}
+    assert since(client) == {"changes": "2 pictures came, 1 caption is different", "refused": False}
 
 
 def test_what_changed_or_went_is_told_and_the_run_does_not_go_on(client: TestClient, home: Path) -> None:
@@ -110,6 +110,19 @@ def test_a_run_begins_anew_and_the_old_one_is_kept(client: TestClient, home: Pat
     assert read_json(home / "outputs/ana.old1/run.json")["settings"]["seed"] == before
     assert (home / "outputs/loras.old1/lora_v1.safetensors").is_file()
     assert since(client)["changes"] is None
+
+
+def test_another_run_than_was_named_is_not_put_away(client: TestClient, home: Path) -> None:
+    """The question stands in another tab, say, and the run has begun anew meanwhile."""
+    asked = {"config": "my_config.json", "restart": True}
+    named = client.get("/api/run/anew", params={"config": "my_config.json"}).json()
+    loops.configuration(home / "my_config.json", **PLACES, max_iterations=1)
+    assert client.post("/api/jobs/run", json={**asked, "named": named}).status_code == 200, "it still is"
+    assert ended(client)["state"] == "done"
+    answer = client.post("/api/jobs/run", json={**asked, "named": named})
+    assert answer.status_code == 409 and "is not what it was when you were asked" in answer.json()["error"]
+    assert client.get("/api/jobs", params={"key": "outputs/ana"}).json()[-1]["state"] == "done"
+    assert not (home / "outputs/ana.old2").exists() and (home / "outputs/ana/run.json").exists()
 
 
 def test_a_restart_that_was_stopped_half_way_is_done_first(client: TestClient, home: Path) -> None:

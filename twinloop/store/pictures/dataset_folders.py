@@ -165,6 +165,11 @@ def told_trigger(folder: Path) -> str | None:
     return written if len(words.split()) > 1 and words.split()[-1] in PEOPLE else None
 
 
+def says_repeats(folder: Path) -> bool:
+    """Whether the name of a folder alone reads as one of repeats (rule 1 of this module)."""
+    return _parsed(folder, folder.resolve().name) is not None
+
+
 def _how_to_learn(folder: Path, count: int) -> str:
     return (
         f'; to learn {agree(count, "it", "them")} beside it, set "training": {{"prior_images": "{folder.as_posix()}"}}'

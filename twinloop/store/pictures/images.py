@@ -24,6 +24,7 @@ from twinloop.store.pictures import raw
 from twinloop.store.pictures.cicp import remember_code_points
 from twinloop.store.pictures.colours import to_srgb
 from twinloop.store.pictures.deep_grey import GreyScale, is_deep, strips, to_8_bits
+from twinloop.store.pictures.mask_marks import is_marked_mask
 from twinloop.store.pictures.provenance import is_marked_synthetic
 from twinloop.store.pictures.raw_pairs import without_pairs
 from twinloop.store.pictures.signatures import what_else
@@ -102,10 +103,12 @@ MASK_LABEL = "-masklabel.png"
 def find_images(folder: Path, *, masks: bool = False) -> list[Path]:
     """Image files under ``folder`` (by suffix), sorted by path; hidden files and links to folders are not followed.
 
-    A raw photo beside the JPEG or HEIC of the same shot is left out.
+    A raw photo beside the JPEG or HEIC of the same shot is left out. So is a mask that this program made, whether its
+    photo is still there or not.
 
     Args:
-        masks: also those whose names say that they are the masks of photos beside them (`MASK_LABEL`).
+        masks: also such masks, and pictures whose names say that they are the masks of photos beside them
+            (`MASK_LABEL`).
 
     Raises:
         InputError: no such folder, or one (also a folder in it) that may not be read.
@@ -122,7 +125,7 @@ def find_images(folder: Path, *, masks: bool = False) -> list[Path]:
         # without its photo it is no mask of it, but a picture that happens to be called so
         images = [name for name in images if not _labels_one_of(name, photos)]
         found += [Path(root) / name for name in without_pairs(Path(root), images)]
-    return sorted((path for path in found if path.is_file()), key=os.fspath)
+    return sorted((path for path in found if path.is_file() and (masks or not is_marked_mask(path))), key=os.fspath)
 
 
 def _labels_one_of(name: str, photos: Set[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -16,14 +17,13 @@ from twinloop.domain.records import Mask
 from twinloop.errors import START_ANEW, InputError, StateError, UnreadableImage
 from twinloop.store.pictures.image_texts import png_texts
 from twinloop.store.pictures.images import MASK_LABEL, find_images, opened_image, turn_of
+from twinloop.store.pictures.mask_marks import MADE_BY, PHOTO, PIXELS
 
 LABEL = MASK_LABEL.removesuffix(".png")
 MASKS_END = "_masks"
 _DEEP = 257
 """65535 / 255: what 16 bits are divided by."""
 GreyArray = npt.NDArray[np.uint8]
-_PHOTO, _MADE_BY = "twinloop-mask-of", "twinloop-mask-by"
-"""Keywords of the texts in a mask that this program made."""
 
 
 @dataclass(frozen=True)
@@ -145,19 +145,32 @@ def read_mask(path: Path) -> tuple[GreyArray, str]:
 
 
 def mask_png(grey: GreyArray, origin: MaskOrigin) -> bytes:
-    """A mask as a PNG that says what it was made of."""
+    """A mask as a PNG that says what it was made of, and which grey values it was made with."""
     info = PngImagePlugin.PngInfo()
-    info.add_text(_PHOTO, origin.photo)
-    info.add_text(_MADE_BY, origin.made_by)
+    info.add_text(PHOTO, origin.photo)
+    info.add_text(MADE_BY, origin.made_by)
+    info.add_text(PIXELS, _fingerprint(grey))
     out = io.BytesIO()
     Image.fromarray(grey).save(out, "PNG", pnginfo=info, compress_level=6)
     return out.getvalue()
 
 
 def origin_of(data: bytes) -> MaskOrigin | None:
-    """What a mask was made of; None = this program did not make the file, or it was saved by another one since."""
+    """What a mask was made of; None = this program did not make the file, or somebody painted in it since."""
     texts = png_texts(data)
-    return MaskOrigin(texts[_PHOTO], texts[_MADE_BY]) if _PHOTO in texts and _MADE_BY in texts else None
+    if not {PHOTO, MADE_BY, PIXELS} <= texts.keys():
+        return None
+    with contextlib.suppress(UnreadableImage), opened_image(data) as image:
+        # a painting program may keep the texts: only the grey values tell whether they are still those of here
+        if image.mode == "L" and _fingerprint(np.asarray(image)) == texts[PIXELS]:
+            return MaskOrigin(texts[PHOTO], texts[MADE_BY])
+    return None
+
+
+def _fingerprint(grey: GreyArray) -> str:
+    """sha256 of the size and the grey values of a mask."""
+    height, width = grey.shape
+    return hashlib.sha256(f"{width}x{height}:".encode() + grey.tobytes()).hexdigest()
 
 
 def masks_beside(photos: Path) -> Path:

@@ -4,6 +4,7 @@ lost; and what is left of it where that was stopped half-way.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -18,6 +19,12 @@ from twinloop.store.run.owner import OWNER, another_run, is_marked_own
 from twinloop.store.run.workspace import Workspace, lies_in, same_place, shown_path
 from twinloop.system.files import rename_over
 
+MOUNT_POINT = (
+    "--restart cannot keep {folder} under another name: it is a mount point, such as a volume of a container. Set"
+    " {field} to a folder in it."
+)
+_ON_ANOTHER_DISK = (errno.EBUSY, errno.EXDEV)
+"""Errors where a mount point is to be renamed, or a file moved out of one."""
 _LEAVING = "restarting"
 """What says beside the LoRAs of a run that they are being put aside."""
 _OF_A_RUN = re.compile(
@@ -78,22 +85,26 @@ def put_aside(workspace: Workspace) -> list[tuple[Path, Path]]:
 
     Raises:
         InputError: as `in_the_way`. Locked: a run is going on there, or another program still trains for one that was
-            killed. StorageError: not permitted, or open in another program.
+            killed, or another restart was faster. StorageError: not permitted, open in another program, or a mount
+            point.
     """
     if not in_the_way(workspace):
         return []
-    with locked(workspace.root):
-        _check_nobody_trains(workspace)
-        moving = _by_folder(workspace)
-    marked = (workspace.lora_dir / OWNER).is_file()
     with ExitStack() as undo:
-        if len(moving) > 1 and not lies_in(workspace.lora_dir, workspace.root):
-            _note_leaving(workspace, undo)
-            moving = _by_folder(workspace)
+        with locked(workspace.root):
+            _check_nobody_trains(workspace)
+            moving = _still_there(workspace)
+            marked = (workspace.lora_dir / OWNER).is_file()
+            if len(moving) > 1 and not lies_in(workspace.lora_dir, workspace.root):
+                _note_leaving(workspace, undo)
+                moving = _still_there(workspace)
         # all names first: nothing is moved where one cannot be found
         kept = [_free_name(folder) for folder, _ in moving]
         # out of the lock: Windows moves no folder that an open file lies in
-        _move(workspace.root, kept[0], undo)
+        try:
+            _move(workspace.root, kept[0], undo)
+        except FileNotFoundError:
+            raise _outrun(workspace) from None
         with locked(kept[0]):  # refused where another run has taken the old lock in that instant
             moved = [_put_aside(*each, undo) for each in zip(moving[1:], kept[1:], strict=True)]
         undo.pop_all()
@@ -132,6 +143,25 @@ def _by_folder(workspace: Workspace) -> list[tuple[Path, list[Path]]]:
     paths = in_the_way(workspace)
     files = [path for path in paths if path not in (workspace.root, workspace.lora_dir)]
     return [*((path, [path]) for path in paths if path not in files), *([(workspace.lora_dir, files)] if files else [])]
+
+
+def _still_there(workspace: Workspace) -> list[tuple[Path, list[Path]]]:
+    """As `_by_folder`.
+
+    Raises:
+        Locked: the output folder is gone, although this process holds its lock: a folder is moved without it.
+    """
+    moving = _by_folder(workspace)
+    if not moving or moving[0][0] != workspace.root:
+        raise _outrun(workspace)
+    return moving
+
+
+def _outrun(workspace: Workspace) -> Locked:
+    return Locked(
+        f"Another --restart has just put {workspace.root} aside. Nothing was moved by this one. Let the new run that"
+        " belongs to the other one go on, or wait until it has ended."
+    )
 
 
 def _check_nobody_trains(workspace: Workspace) -> None:
@@ -187,7 +217,14 @@ def _put_aside(moving: tuple[Path, Sequence[Path]], kept: Path, undo: ExitStack)
 def _move(path: Path, kept: Path, undo: ExitStack) -> None:
     undo.callback(_try, rename_over, kept, path)  # first: between the two comes no interruption
     with storage_errors(path):
-        rename_over(path, kept)
+        try:
+            rename_over(path, kept)
+        except OSError as error:
+            if error.errno not in _ON_ANOTHER_DISK:
+                raise
+            raise StorageError(
+                MOUNT_POINT.format(folder=path if path.is_dir() else path.parent, field="output_dir or lora_output_dir")
+            ) from error
 
 
 def _forget_leaving(mark: Path, was_there: bool) -> None:

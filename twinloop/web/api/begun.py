@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter
 
 from twinloop import steps
-from twinloop.config import load_settings
+from twinloop.config import Settings, load_settings
 from twinloop.errors import TwinLoopError
 from twinloop.store.run.workspace import workspace_of
-from twinloop.web.api.shared import TheSite, known_config
+from twinloop.web.api.shared import Sent, TheSite, known_config
 
 router = APIRouter(prefix="/run")
+
+
+class Named(Sent):
+    """The run that makes way for a new one: ``places`` as ``outputs/ana becomes outputs/ana.old1``, ``work`` as
+    ``2 rounds, 12 images and 3 LoRAs``.
+    """
+
+    places: list[str]
+    work: str
 
 
 @router.get("/since")
@@ -32,9 +42,17 @@ def since(config: str, site: TheSite) -> dict[str, Any]:
 
 
 @router.get("/anew")
-def anew(config: str, site: TheSite) -> dict[str, Any]:
+def anew(config: str, site: TheSite) -> Named:
     """What beginning anew would put away, and where it is kept."""
     path = known_config(site, config)
-    settings = load_settings(path)
-    found = steps.put_away(settings, workspace_of(settings), path)
-    return {"places": list(found.places), "work": found.work}
+    return named_now(load_settings(path), path)
+
+
+def named_now(settings: Settings, config: Path) -> Named:
+    """What is said before a run begins anew.
+
+    Raises:
+        InputError: as `steps.put_away`.
+    """
+    found = steps.put_away(settings, workspace_of(settings), config)
+    return Named(places=list(found.places), work=found.work)

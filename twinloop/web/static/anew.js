@@ -9,7 +9,7 @@ const LOOKS = "Looking whether its photos are as they were…";
 const SOON = 400; // milliseconds within which nothing need be said
 
 export class Since {
-  // start(config, restart): let the run go on, or begin anew; left(): the person leaves it as it is.
+  // start(config, restart, named): let the run go on, or begin anew where it still is the one that was named; left(): the person leaves it as it is.
   constructor({ start, left }) {
     Object.assign(this, { start, left });
     this.host = el("div", { class: "slot", onkeydown: (event) => { if (event.key === "Escape" && !event.target.closest("dialog")) this.leave(); } });
@@ -34,9 +34,9 @@ export class Since {
     try { return await get("/api/run/since", { config }); } finally { clearTimeout(slow); unsay(LOOKS); }
   }
 
-  async go(config, restart) {
+  async go(config, restart, named) {
     this.close();
-    await this.start(config, restart);
+    await this.start(config, restart, named);
   }
 
   leave() {
@@ -46,10 +46,18 @@ export class Since {
 
   close() { replace(this.host); }
 
+  // The run is not what the question was about: it went on or began anew in another tab, say.
+  outdated() {
+    if (!this.host.firstChild) return;
+    this.close();
+    say("The run has changed since you were asked. Look at it, and choose again.");
+  }
+
   // Says where the old run is kept, and how much work is put away.
   async confirm(config) {
-    const { work, places } = await get("/api/run/anew", { config });
-    const begin = once(async () => { dialog.close(); await this.go(config, true); });
+    const named = await get("/api/run/anew", { config });
+    const { work, places } = named;
+    const begin = once(async () => { dialog.close(); await this.go(config, true, named); });
     const dialog = el("dialog", { "aria-labelledby": "anew", onclose: () => dialog.remove() },
       el("h2", { id: "anew" }, "Begin this run anew?"),
       el("p", {}, `${work} are put away. Nothing is deleted; all of it is kept under another name:`),

@@ -58,6 +58,7 @@ class Runs {
     }
     const run = await get("/api/run", { run: this.chosen });
     if (run.run !== this.run?.run) this.frame(el("h2", {}, `${run.person} `, el("span", { class: "quiet" }, run.run)));
+    if (JSON.stringify(run) !== JSON.stringify(this.run)) this.since.outdated();
     this.run = run;
     this.fill();
     this.draw(run.job, true);
@@ -68,7 +69,7 @@ class Runs {
     this.sampled = "";
     this.words = new Words();
     this.head = el("div", { class: "head" });
-    this.since = new Since({ start: (config, restart) => this.start(config, this.chosen, restart), left: () => this.head.querySelector("button")?.focus() });
+    this.since = new Since({ start: (config, restart, named) => this.start(config, this.chosen, restart, named), left: () => this.head.querySelector("button")?.focus() });
     this.status = el("div", { class: "status" }, this.head, this.since.host, this.words.host);
     this.samples = el("div", { class: "samples" });
     this.tables = ["rounds", "loras", "compare"].map((name) => ({ name, host: el("div"), drawn: "" }));
@@ -162,8 +163,9 @@ class Runs {
     const progress = elsewhere ? this.progress : job?.progress;
     const text = JSON.stringify([mark(job), elsewhere, progress]);
     if (text === this.drawn && !anew) return;
+    const before = this.drawn;
     this.drawn = text;
-    if (working(job) || elsewhere) this.since.close();
+    if (working(job) || elsewhere || text !== before) this.since.outdated();
     const round = working(job) || elsewhere ? null : this.run?.waiting;
     const waits = round ? el("p", { class: "note" }, `Round ${round} waits for your review. `,
       el("a", { href: `#/review?${new URLSearchParams({ run: this.chosen, iteration: round })}` }, "Look at its images")) : null;
@@ -200,8 +202,8 @@ class Runs {
     replace(this.samples, found.map((item) => el("img", { src: address("/api/run/made", { run: this.chosen, ...item }), alt: `${title(item.folder)} ${item.file}`, width: "96", height: "96" })));
   }
 
-  async start(config, key, restart = false) {
-    const job = await post("/api/jobs/run", { config, restart });
+  async start(config, key, restart = false, named = undefined) {
+    const job = await post("/api/jobs/run", { config, restart, named });
     if (restart) this.run = null; // what is shown is put away
     say(`Started: ${job.command.join(" ")}`);
     if (location.hash === `#/runs?run=${encodeURIComponent(job.key)}`) { this.wanted = this.chosen = job.key; await this.load(); }

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from twinloop.domain.records import Mask
 from twinloop.errors import InputError, StateError, UnreadableImage
 from twinloop.store.pictures.images import find_images
-from twinloop.store.pictures.masks import fitted, grey_of, masks_of_photos, read_mask
+from twinloop.store.pictures.mask_marks import is_marked_mask
+from twinloop.store.pictures.masks import MaskOrigin, fitted, grey_of, mask_png, masks_of_photos, origin_of, read_mask
 
 RAMP = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
 
@@ -148,3 +149,35 @@ def test_a_name_that_says_mask_comes_before_a_png(tmp_path: Path) -> None:
     labelled = save(masks / "IMG_1-masklabel.jpg")
     save(masks / "IMG_1.png")
     assert one(photos / "IMG_1.jpeg", masks) == labelled
+
+
+def test_a_mask_is_made_here_only_while_its_grey_values_are_those_of_here(tmp_path: Path) -> None:
+    """Some painting programs keep the texts of a PNG."""
+    data = mask_png(RAMP, MaskOrigin("ab", "half-1"))
+    assert origin_of(data) == MaskOrigin("ab", "half-1")
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    with Image.open(path) as image:
+        texts = PngImagePlugin.PngInfo()
+        for keyword, text in image.text.items():  # type: ignore[attr-defined]
+            texts.add_text(keyword, text)
+    save(path, RAMP, pnginfo=texts, compress_level=1)
+    assert origin_of(path.read_bytes()) == MaskOrigin("ab", "half-1"), "saved again as it was"
+    painted = RAMP.copy()
+    painted[0, 0] = 255
+    for pixels in (painted, RAMP.T.copy(), np.dstack([RAMP] * 3)):
+        save(path, pixels, pnginfo=texts)
+        assert origin_of(path.read_bytes()) is None
+        assert is_marked_mask(path), "it is no photo for all that"
+    assert origin_of(data[:-40]) is None, "cut short"
+
+
+def test_a_mask_of_here_is_no_photo_wherever_it_lies(tmp_path: Path) -> None:
+    photo = save(tmp_path / "photos/a.png", np.dstack([RAMP] * 3))
+    data = mask_png(RAMP, MaskOrigin("ab", "half-1"))
+    for name in ("a-masklabel.png", "gone-masklabel.png", "10_x y_masks/a.png", "b.PNG"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+    assert find_images(tmp_path / "photos") == [photo]
+    assert len(find_images(tmp_path / "photos", masks=True)) == 5

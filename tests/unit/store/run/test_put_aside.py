@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from twinloop.errors import InputError, Locked, StorageError
 from twinloop.store.lock import locked
 from twinloop.store.noted_process import note_process
+from twinloop.store.run import put_aside as old_run
 from twinloop.store.run.put_aside import kept_as, put_aside
 from twinloop.store.run.workspace import Workspace
 
@@ -179,3 +182,44 @@ def test_a_run_for_which_another_program_still_trains_is_not_put_aside(home: Pat
     with pytest.raises(Locked, match=rf"\.training_v2 \(process {os.getpid()}\)"):
         put_aside(Workspace(Path("out"), Path("loras")))
     assert Path("out").is_dir() and Path("loras").is_dir()
+
+
+@pytest.mark.parametrize("error", [errno.EBUSY, errno.EXDEV])
+@pytest.mark.parametrize("mounted", ["out", "loras"])
+def test_of_a_mount_point_it_is_said_what_to_do(
+    home: Path, monkeypatch: pytest.MonkeyPatch, error: int, mounted: str
+) -> None:
+    real, before = os.replace, everything(home)
+
+    def replace(source: Path, target: Path) -> None:
+        if source == Path(mounted):
+            raise OSError(error, os.strerror(error), str(source))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(StorageError, match=rf"keep {mounted} under another name: it is a mount point.* Set .* to a"):
+        put_aside(Workspace(Path("out"), Path("loras")))
+    assert everything(home) == before
+
+
+@pytest.mark.parametrize("gone", [("out",), ("out", "loras")])
+@pytest.mark.parametrize("when", ["locked", "noted", "named"])
+def test_a_restart_that_another_one_outruns_says_so(
+    home: Path, monkeypatch: pytest.MonkeyPatch, gone: tuple[str, ...], when: str
+) -> None:
+    """The other one moves the folders out of the lock, which this one then gets."""
+    step = {"locked": "_check_nobody_trains", "noted": "_note_leaving", "named": "_free_name"}[when]
+    real = getattr(old_run, step)
+
+    def outrun(*given: Any) -> Any:
+        done = real(*given)
+        for name in gone:
+            if Path(name).is_dir():
+                Path(name).rename(f"{name}.other")
+        return done
+
+    monkeypatch.setattr(old_run, step, outrun)
+    with pytest.raises(Locked, match="Another --restart has just put out aside"):
+        put_aside(Workspace(Path("out"), Path("loras")))
+    kept = sorted(path.name for path in home.iterdir())
+    assert kept == sorted({"out", "loras"} - set(gone) | {f"{name}.other" for name in gone})

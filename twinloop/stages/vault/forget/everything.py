@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from twinloop.stages.vault.dataset.folder.own_files import (
     OwnFiles,
     holds_masks,
     is_prepared,
+    mask_folders,
     remove_empty,
 )
 from twinloop.stages.vault.forget.observed import forget_observations, notes_on_runs, observations, pictures_in
@@ -19,6 +21,7 @@ from twinloop.stages.vault.forget.promise import Forgotten, notes_on_gone
 from twinloop.stages.vault.forget.removing import remove, with_journals
 from twinloop.store.atomic import denied_within, is_leftover, remove_leftovers
 from twinloop.store.lock import VAULT, locked
+from twinloop.store.pictures.masks import masks_beside
 from twinloop.store.progress import progress_cleared
 from twinloop.store.vault.catalog import VaultCatalog
 from twinloop.store.vault.folder import Vault
@@ -48,12 +51,14 @@ class _Everything:
     """What lies in a vault.
 
     Attributes:
-        prepared: training sets. by_hand: other things between them. files: what the vault keeps beside them.
+        prepared: training sets. masks: folders of masks whose training set is gone. by_hand: other things between them.
+        files: what the vault keeps beside them.
         contents: sha256 of every photo and every prepared picture. observed, notes: as `Forgotten` has them.
     """
 
     organized: Path
     prepared: tuple[OwnFiles, ...]
+    masks: tuple[OwnFiles, ...]
     by_hand: tuple[Path, ...]
     files: tuple[Path, ...]
     contents: frozenset[str]
@@ -66,12 +71,17 @@ class _Everything:
         folders = sorted(path for path in organized.glob("*") if not is_leftover(path))
         inside = [folder for folder in folders if is_prepared(folder)]
         prepared = tuple(OwnFiles.of(folder) for folder in (*inside, *folders_outside(vault)))
-        by_hand = tuple(folder for folder in folders if not is_prepared(folder) and not holds_masks(folder))
         own = [one.folder for one in prepared]
+        masks = _lone_masks(organized, own)
+        known = {one.folder for one in masks}
+        by_hand = tuple(
+            folder for folder in folders if not (folder in known or is_prepared(folder) or holds_masks(folder))
+        )
         contents = _photos(vault) | pictures_in(vault, own)
         return cls(
             organized,
             prepared,
+            masks,
             by_hand,
             tuple(_own_files(vault)),
             contents,
@@ -80,14 +90,14 @@ class _Everything:
         )
 
     def remove(self) -> None:
-        for own in self.prepared:
+        for own in (*self.prepared, *self.masks):
             own.remove()
         remove(list(self.files))
         remove_empty(self.organized)
 
     def told(self, done: bool) -> Forgotten:
-        others = [path for own in self.prepared for path in own.others if not is_leftover(path)]
-        folders = [place for own in self.prepared for place in own.places]
+        others = [path for own in (*self.prepared, *self.masks) for path in own.others if not is_leftover(path)]
+        folders = [place for own in (*self.prepared, *self.masks) for place in own.places]
         return Forgotten(
             "everything",
             0,
@@ -102,7 +112,15 @@ class _Everything:
 
 def _holds_something(vault: Vault) -> bool:
     """Whether anything of a vault is there: in a folder that is none, nothing is made, not even a lock."""
-    return bool(_own_files(vault)) or any(map(is_prepared, (vault.root / "organized").glob("*")))
+    organized = vault.root / "organized"
+    return bool(_own_files(vault) or _lone_masks(organized, ())) or any(map(is_prepared, organized.glob("*")))
+
+
+def _lone_masks(organized: Path, prepared: Collection[Path]) -> tuple[OwnFiles, ...]:
+    """Folders of masks that were made here, beside none of these training sets."""
+    beside = {masks_beside(folder) for folder in prepared}
+    found = (OwnFiles.of_masks(folder) for folder in mask_folders(organized) if folder not in beside)
+    return tuple(own for own in found if own.ours)
 
 
 def _photos(vault: Vault) -> frozenset[str]:

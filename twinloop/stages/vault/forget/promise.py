@@ -16,7 +16,7 @@ from twinloop.domain.vault import Decision, FaceKey, Person
 from twinloop.stages.vault.copies.record import last_duplicates, without_faces
 from twinloop.stages.vault.dataset import by_hand
 from twinloop.stages.vault.dataset.folder.outside import folders_gone, folders_outside
-from twinloop.stages.vault.dataset.folder.own_files import OwnFiles, is_prepared
+from twinloop.stages.vault.dataset.folder.own_files import OwnFiles, is_prepared, mask_folders
 from twinloop.stages.vault.dataset.folder.owner import folders_of, owner_of
 from twinloop.stages.vault.forget.names import ForgottenNames
 from twinloop.stages.vault.forget.observed import forget_observations, notes_on_runs, observations, pictures_in
@@ -247,7 +247,8 @@ def _folders(vault: Vault, promise: Promise) -> tuple[OwnFiles, ...]:
     found = folders_of(vault, promise.ids)
     begun = owner_of(usual) is None and is_prepared(usual)
     outside = folders_outside(vault, promise.ids)
-    return tuple(OwnFiles.of(folder) for folder in (*found, *([usual] if begun else []), *outside))
+    masks = mask_folders(vault.root / "organized")
+    return tuple(OwnFiles.of(folder, masks) for folder in (*found, *([usual] if begun else []), *outside))
 
 
 def _strays(vault: Vault, decisions: DecisionLog, promise: Promise) -> tuple[Strays, ...]:

@@ -32,8 +32,10 @@ from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.opening import open_vault
 from twinloop.stages.vault.people.record import people_of, read_people, write_people
 from twinloop.store import atomic
+from twinloop.store.atomic import sha256_file
 from twinloop.store.journal import Journal
 from twinloop.store.pictures.images import load_image
+from twinloop.store.pictures.masks import MaskOrigin, mask_png
 from twinloop.store.pictures.provenance import is_marked_synthetic, synthetic_xmp
 from twinloop.store.vault.files import FileEntry
 from twinloop.store.vault.listing import Listing
@@ -445,6 +447,59 @@ def test_the_folder_follows_the_name_with_everything_in_it(tmp_path: Path) -> No
         changed = {name for name, digest in tree(found.folder).items() if before.get(name) != digest}
         assert changed == {"person.json"}
         assert prepare(opened, renamed(person, "Hanna")).was is None
+
+
+def masked(picture: Path, mask: Path) -> Path:
+    """A mask of a picture, as it is made here."""
+    mask.parent.mkdir(parents=True, exist_ok=True)
+    mask.write_bytes(mask_png(np.full((4, 4), 255, np.uint8), MaskOrigin(sha256_file(picture), "u2net")))
+    return mask
+
+
+def test_its_masks_follow_the_name(tmp_path: Path) -> None:
+    with vault(tmp_path, 3) as (opened, person):
+        folder = prepare(opened, person).folder
+        masks = folder.with_name("alice_masks")
+        for picture in sorted(folder.glob("*.png")):
+            masked(picture, masks / picture.name)
+        before = tree(masks)
+        theirs = prepare(opened, dataclasses.replace(person, name="alicia")).folder.with_name("alicia_masks")
+        assert tree(theirs) == before and not masks.exists()
+        masked(theirs.with_name("alicia") / "IMG_0000.png", folder.with_name("alice_masks") / "IMG_0000.png")
+        prepare(opened, person)
+        assert tree(theirs) == before, "others lie at the new place"
+
+
+@pytest.mark.parametrize("layout", ["flat", "kohya"])
+def test_the_mask_goes_with_its_picture(tmp_path: Path, layout: str) -> None:
+    """Beside the picture, and beside the folder; one that somebody painted stays."""
+    with vault(tmp_path, 3) as (opened, person):
+        found = prepare(opened, person, layout=layout)
+        folder, beside = found.folder, found.folder.with_name("alice_masks")
+        for name in found.files.values():
+            masked(folder / name, (folder / name).with_name(f"{Path(name).stem}-masklabel.png"))
+            masked(folder / name, beside / name)
+        mine = beside / next(name for name in found.files.values() if name.endswith("IMG_0001.png"))
+        Image.new("L", (4, 4)).save(mine)
+        assert prepare(opened, person).others == ()
+        out = [key.sha256 for key in person.faces[:2]]
+        opened.decisions.add("exclude", {"person": "p001", "photos": out})
+        again = prepare(opened, dataclasses.replace(person, faces=person.faces[2:]))
+        (left,) = again.files.values()
+        label = Path(left).with_name(f"{Path(left).stem}-masklabel.png").as_posix()
+        assert len(again.removed) == 4 and again.others == ()
+        assert {name for name in tree(folder) if name.endswith(".png")} == {left, label}
+        assert set(tree(beside)) == {left, mine.relative_to(beside).as_posix()}
+
+
+def test_where_repeats_change_no_mask_stays_behind(tmp_path: Path) -> None:
+    """sd-scripts would read the old folder as one of pictures."""
+    with vault(tmp_path, 2) as (opened, person):
+        found = prepare(opened, person, layout="kohya", repeats=7)
+        for name in found.files.values():
+            masked(found.folder / name, (found.folder / name).with_name(f"{Path(name).stem}-masklabel.png"))
+        prepare(opened, person, repeats=3)
+        assert [path.name for path in found.folder.iterdir() if path.is_dir()] == ["3_ohwx alice woman"]
 
 
 def test_a_folder_with_two_names_is_no_second_one(tmp_path: Path) -> None:

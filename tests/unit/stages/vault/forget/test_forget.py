@@ -341,6 +341,35 @@ def test_masks_that_were_made_of_a_training_set_go_with_it(tmp_path: Path, every
     assert [path for path in beside.rglob("*") if path.is_file()] == [mine] and not folder.exists()
 
 
+@pytest.mark.parametrize("everything", [False, True])
+def test_masks_under_an_earlier_name_go_too(tmp_path: Path, everything: bool) -> None:
+    """By what they were made of: the folder of masks kept the name that its training set no longer has."""
+    with fake_vault(tmp_path, 3) as (opened, person):
+        folder = prepare(opened, person).folder
+        earlier = folder.with_name("old name_masks")
+        earlier.mkdir()
+        for picture in sorted(folder.glob("*.png")):
+            mask = mask_png(np.full((4, 4), 255, np.uint8), MaskOrigin(sha256_file(picture), "u2net"))
+            (earlier / picture.name).write_bytes(mask)
+        another = mask_png(np.full((4, 4), 255, np.uint8), MaskOrigin("0" * 64, "u2net"))
+        (earlier / "another.png").write_bytes(another)
+        if not everything:
+            assert earlier in forget_person(opened, person, really=False).paths
+            assert earlier in forget_person(opened, person, really=True).paths
+            assert names_in(earlier) == {"another.png"}, "it was made of another's picture"
+    done = forget_everything(Vault(tmp_path / "vault"), really=True)
+    assert earlier in done.paths and done.kept == () and not earlier.exists()
+
+
+def test_where_only_masks_are_left_everything_takes_them(tmp_path: Path) -> None:
+    masks = tmp_path / "vault/organized/gone_masks"
+    masks.mkdir(parents=True)
+    (masks / "a.png").write_bytes(mask_png(np.full((4, 4), 255, np.uint8), MaskOrigin("0" * 64, "u2net")))
+    (masks / "mine.png").write_bytes(b"painted")
+    done = forget_everything(Vault(tmp_path / "vault"), really=True)
+    assert masks in done.paths and done.kept == (masks / "mine.png",) and names_in(masks) == {"mine.png"}
+
+
 def test_everything_leaves_folders_that_were_made_by_hand(closed: Path) -> None:
     by_hand = closed / "organized" / "by hand"
     by_hand.mkdir()

@@ -13,12 +13,14 @@ from twinloop.domain.names import composed, folded
 from twinloop.domain.vault import Person
 from twinloop.errors import StateError
 from twinloop.stages.vault.dataset.folder.apart import check_apart
+from twinloop.stages.vault.dataset.folder.own_files import holds_masks
 from twinloop.stages.vault.dataset.folder.owner import Owner, folders_of, owner_in, owner_of
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.membership import ids_merged_into
 from twinloop.stages.vault.people.record import read_people
 from twinloop.stages.vault.second_names import identity
 from twinloop.store.atomic import fsync_folder, storage_errors
+from twinloop.store.pictures.masks import masks_beside
 from twinloop.store.vault.folder import Vault
 from twinloop.store.vault.vault_id import vault_id
 from twinloop.system.files import rename_over
@@ -164,7 +166,14 @@ def _place_of(opened: OpenVault, owner: str) -> Path:
 
 
 def _move(folder: Path, place: Path) -> None:
+    """Move a training set, and its masks first: killed in between, the set is found by what it says of itself.
+
+    Masks stay where others lie at the new place.
+    """
+    masks, theirs = masks_beside(folder), masks_beside(place)
     with storage_errors(folder):
+        if masks.is_dir() and holds_masks(masks) and not theirs.exists():
+            rename_over(masks, theirs)
         rename_over(folder, place)
     fsync_folder(place.parent)
 

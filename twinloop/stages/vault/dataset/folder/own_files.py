@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from twinloop.stages.vault.dataset.folder.owner import owner_of
 from twinloop.store.atomic import fsync_folder, read_json, sha256_file, storage_errors
 from twinloop.store.journal import Journal
 from twinloop.store.pictures.images import SUFFIXES
+from twinloop.store.pictures.mask_marks import is_marked_mask
 from twinloop.store.pictures.masks import LABEL, MASKS_END, masks_beside, origin_of
 from twinloop.store.pictures.sidecar import NOTES, PERSON
 
@@ -59,6 +60,11 @@ def holds_masks(folder: Path) -> bool:
     return name not in ("", folder.name) and folder.with_name(name).is_dir() and not is_prepared(folder)
 
 
+def mask_folders(organized: Path) -> list[Path]:
+    """The folders between training sets that are called as those of masks, whether their set is still there or not."""
+    return [folder for folder in sorted(organized.glob(f"*{MASKS_END}")) if folder.is_dir() and not is_prepared(folder)]
+
+
 def masks_made_of(folder: Path, contents: Set[str] | None = None) -> list[Path]:
     """The masks that this program made of a training set's pictures: beside the folder, or under a name of their own
     in it.
@@ -68,12 +74,21 @@ def masks_made_of(folder: Path, contents: Set[str] | None = None) -> list[Path]:
     """
     beside = masks_beside(folder)
     labelled = sorted(folder.rglob(f"*{LABEL}.png")) if folder.is_dir() else []
-    found = (sorted(beside.rglob("*.png")) if holds_masks(beside) else []) + labelled
-    return [path for path in found if (of := _made_of(path)) is not None and (contents is None or of in contents)]
+    return [*(_masks_in(beside, contents) if holds_masks(beside) else ()), *_made_here(labelled, contents)]
+
+
+def _masks_in(folder: Path, contents: Set[str] | None = None) -> list[Path]:
+    return _made_here(sorted(folder.rglob("*.png")), contents)
+
+
+def _made_here(paths: Iterable[Path], contents: Set[str] | None) -> list[Path]:
+    return [path for path in paths if (of := _made_of(path)) is not None and (contents is None or of in contents)]
 
 
 def _made_of(path: Path) -> str | None:
     """sha256 of the picture that a mask was made of; None = it is not a file, or was not made here."""
+    if not is_marked_mask(path):
+        return None
     with contextlib.suppress(OSError):
         origin = origin_of(path.read_bytes())
         return None if origin is None else origin.photo
@@ -89,36 +104,52 @@ class OwnFiles:
             the record of whose they are is the last.
         others: files, links and folders that the user put there, or pictures that were changed since: they stay. So do
             other files among the masks.
+        masks: folders outside of it that hold masks of ours.
     """
 
     folder: Path
     ours: tuple[Path, ...]
     others: tuple[Path, ...]
+    masks: tuple[Path, ...] = ()
 
     @classmethod
-    def of(cls, folder: Path) -> OwnFiles:
+    def of(cls, folder: Path, masks_elsewhere: Iterable[Path] = ()) -> OwnFiles:
         """Look into a folder that was prepared.
 
         Words that were written here are ours also where the user changed them: they describe the same person.
+
+        Args:
+            masks_elsewhere: folders of masks of other training sets, or of none that is there. In them those are ours
+                that were made of a picture of this set: it may have had another name then.
         """
         known: dict[str, set[str]] = {}
         for name, digest, _ in written(folder):
             known.setdefault(name, set()).add(digest)
         records = (folder / NOTES, folder / PERSON)
         beside, ours = masks_beside(folder), masks_made_of(folder)
+        contents = frozenset(digest for digests in known.values() for digest in digests)
+        for elsewhere in masks_elsewhere:
+            ours += _masks_in(elsewhere, contents) if elsewhere != beside else []
         masks = set(ours)
+        around = tuple(place for place in (beside, *masks_elsewhere) if any(place in path.parents for path in masks))
         others = [path for path in _entries(beside) if path not in masks] if holds_masks(beside) else []
         for path in _entries(folder):
             if path not in records and path not in masks:
                 name = path.relative_to(folder).as_posix()
                 (ours if name in known and _is_ours(path, known[name]) else others).append(path)
-        return cls(folder, (*ours, *(path for path in records if path.exists())), tuple(others))
+        there = (path for path in records if path.exists())
+        return cls(folder, (*ours, *there), tuple(others), tuple(dict.fromkeys(around)))
+
+    @classmethod
+    def of_masks(cls, folder: Path) -> OwnFiles:
+        """Look into a folder of masks whose training set is not there: ours are those that were made here."""
+        ours = _masks_in(folder)
+        return cls(folder, tuple(ours), tuple(path for path in _entries(folder) if path not in set(ours)))
 
     @property
     def places(self) -> tuple[Path, ...]:
-        """The folder, and that of its masks where some of them were made here."""
-        beside = masks_beside(self.folder)
-        return (self.folder, beside) if any(beside in path.parents for path in self.ours) else (self.folder,)
+        """The folder, and those of its masks where some of them were made here."""
+        return (self.folder, *self.masks)
 
     def remove(self) -> None:
         """Delete what is ours, and the folder where nothing else is in it.
@@ -133,7 +164,8 @@ class OwnFiles:
                 path.unlink(missing_ok=True)
                 if path.parent != self.folder:
                     remove_empty(path.parent)
-            remove_empty(masks_beside(self.folder))
+            for place in (masks_beside(self.folder), *self.masks):
+                remove_empty(place)
         fsync_folder(self.folder)
         remove_empty(self.folder)
         fsync_folder(self.folder.parent)

@@ -18,13 +18,15 @@ from twinloop.domain.file_names import is_inside
 from twinloop.domain.vault import Label, Person
 from twinloop.errors import StateError
 from twinloop.stages.vault.dataset.folder import location
-from twinloop.stages.vault.dataset.folder.own_files import Origin, noted, recorded
+from twinloop.stages.vault.dataset.folder.own_files import Origin, masks_made_of, noted, recorded
 from twinloop.stages.vault.dataset.folder.owner import read_record
 from twinloop.stages.vault.dataset.own_captions import edit_many
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.store.atomic import sha256_file, storage_errors, write_bytes, write_json
 from twinloop.store.journal import Journal
 from twinloop.store.pictures.images import SUFFIXES
+from twinloop.store.pictures.mask_marks import is_marked_mask
+from twinloop.store.pictures.masks import LABEL, masks_beside
 from twinloop.store.pictures.sidecar import METADATA, NOTES, PERSON, json_lines
 
 _REMEDY = "Delete it: it only remembers a preparation that was interrupted."
@@ -136,20 +138,23 @@ class PreparedFolder:
             self.put(name, (one_line(text) + "\n").encode(), Origin(photo))
 
     def others(self) -> list[str]:
-        """Names of pictures in the folder that are not of this training set: a trainer takes them, too."""
+        """Names of pictures in the folder that are not of this training set: a trainer takes them, too. Masks that were
+        made here are none.
+        """
         left = (
             path.relative_to(self.root).as_posix()
             for path in self.root.rglob("*")
             if path.suffix.lower() in SUFFIXES and path.is_file()
         )
-        return sorted(name for name in left if name not in self.current)
+        return sorted(name for name in left if name not in self.current and not is_marked_mask(self.root / name))
 
     def remove_stale(self) -> list[str]:
-        """Remove files of ours that are no longer wanted; those that the user changed stay.
+        """Remove files of ours that are no longer wanted, and the masks that were made here of them; what the user
+        changed stays.
 
-        Returns the names that went.
+        Returns the names that went, without masks.
         """
-        removed = []
+        removed, contents = [], set()
         for name, known in sorted(self._known.items()):
             path = self.root / name
             if name in self.current or not path.is_file() or self._is_original(path):
@@ -161,8 +166,19 @@ class PreparedFolder:
                 with storage_errors(path):
                     path.unlink()
                 removed.append(name)
+                contents.add(digest)
                 self._remove_empty(path.parent)
+        for mask in masks_made_of(self.root, contents) if contents else ():
+            if self._picture_of(mask) not in self.current:  # the same picture may have another name now
+                with storage_errors(mask):
+                    mask.unlink()
+                self._remove_empty(mask.parent)
         return removed
+
+    def _picture_of(self, mask: Path) -> str:
+        """The name of the picture that a mask lies at."""
+        home = self.root if self.root in mask.parents else masks_beside(self.root)
+        return mask.relative_to(home).with_name(f"{mask.stem.removesuffix(LABEL)}.png").as_posix()
 
     def _remove_empty(self, folder: Path) -> None:
         if folder != self.root and not any(folder.iterdir()):
